@@ -1,0 +1,129 @@
+// deno-lint-ignore-file no-console
+/** How every command ends: one clear line for an error, and the right exit code. */
+
+/** A command line that cannot be understood; the program ends with exit code 2. */
+export class UsageError extends Error {
+  /** Name of the class. */
+  override readonly name = "UsageError";
+}
+
+/** Exit codes of all commands. */
+export const EXIT = {
+  ok: 0,
+  failure: 1,
+  usage: 2,
+  /** As a shell reports a program ended by SIGINT. */
+  interrupted: 130,
+  /** As a shell reports a program ended by SIGPIPE. */
+  brokenPipe: 141,
+} as const;
+
+/** Runs a command and ends the program.
+ *
+ * An error becomes one line on standard error, with its stack only after `--debug`.
+ *
+ * @param command Takes the arguments and resolves with the exit code.
+ */
+export async function runCommand(
+  command: (args: string[]) => Promise<number>,
+  args: string[] = Deno.args,
+): Promise<never> {
+  const debug = args.includes("--debug");
+  // An error outside the command's own chain of promises, such as in a stray timer.
+  globalThis.addEventListener("unhandledrejection", (event) => {
+    event.preventDefault();
+    Deno.exit(report(event.reason, debug));
+  });
+  try {
+    Deno.exit(await command(args));
+  } catch (error) {
+    Deno.exit(report(error, debug));
+  }
+}
+
+/** Runs a task that Ctrl-C and SIGTERM are to stop: its signal aborts, so that it can clean up.
+ *
+ * A second Ctrl-C ends the program at once.
+ *
+ * @param advice What the user can do then, for the message.
+ * @throws {InterruptedError} By way of the signal's reason, if the task throws it.
+ */
+export async function withInterrupt<Result>(
+  task: (signal: AbortSignal) => Promise<Result>,
+  advice = "run again to go on",
+): Promise<Result> {
+  const controller = new AbortController();
+  const onSignal = () => {
+    if (controller.signal.aborted) Deno.exit(EXIT.interrupted);
+    controller.abort(new InterruptedError(`Interrupted; ${advice}`));
+  };
+  const signals: Deno.Signal[] = Deno.build.os === "windows" ? ["SIGINT"] : ["SIGINT", "SIGTERM"];
+  for (const name of signals) Deno.addSignalListener(name, onSignal);
+  try {
+    return await task(controller.signal);
+  } finally {
+    for (const name of signals) Deno.removeSignalListener(name, onSignal);
+  }
+}
+
+/** The user stopped the program. */
+export class InterruptedError extends Error {
+  /** Name of the class. */
+  override readonly name = "InterruptedError";
+}
+
+/** Says in one line what went wrong and what to do. */
+export function describeError(error: unknown): string {
+  if (!(error instanceof Error)) return `Unexpected: ${firstLine(String(error))}`;
+  const message = firstLine(error.message);
+  if (error instanceof Deno.errors.NotCapable) {
+    return `Permission missing: ${message.charAt(0).toLowerCase()}${message.slice(1)}`;
+  }
+  const system = systemReason(error);
+  if (system) {
+    const place = /: \w+ '(.*)'/.exec(message)?.[1]?.replace("' -> '", '" to "');
+    return place
+      ? `${system.found} ("${place}"); ${system.advice}`
+      : `${system.found}; ${system.advice}`;
+  }
+  return message.replace(/ \(os error \d+\)/, "") || error.name;
+}
+
+function report(error: unknown, debug: boolean): number {
+  if (error instanceof Deno.errors.BrokenPipe) return EXIT.brokenPipe;
+  console.error(`error: ${describeError(error)}`);
+  if (debug) console.error(error);
+  if (error instanceof InterruptedError) return EXIT.interrupted;
+  return error instanceof UsageError ? EXIT.usage : EXIT.failure;
+}
+
+/** What the file system's errors mean to a user. */
+function systemReason(error: Error): { found: string; advice: string } | undefined {
+  const code = (error as Error & { code?: string }).code;
+  if (code === "ENOSPC" || code === "EDQUOT") {
+    return { found: "The disk is full", advice: "free some space and run again" };
+  }
+  if (code === "EROFS") {
+    return { found: "The file system is read-only", advice: "choose another folder" };
+  }
+  if (error instanceof Deno.errors.PermissionDenied) {
+    return { found: "Permission denied", advice: "check who owns it, or choose another folder" };
+  }
+  if (error instanceof Deno.errors.NotFound) {
+    return { found: "No such file or folder", advice: "check the path" };
+  }
+  if (error instanceof Deno.errors.NotADirectory) {
+    return { found: "Not a folder", advice: "check the path" };
+  }
+  if (error instanceof Deno.errors.IsADirectory) {
+    return { found: "A folder, not a file", advice: "check the path" };
+  }
+  if (error instanceof Deno.errors.AlreadyExists) {
+    return { found: "It exists already", advice: "choose another name" };
+  }
+  return undefined;
+}
+
+function firstLine(text: string): string {
+  return text.split("\n", 1)[0]!.trim();
+}

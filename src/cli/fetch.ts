@@ -1,0 +1,151 @@
+// deno-lint-ignore-file no-console
+/** The command `fetch`: obtains datasets, checks them and stores them. */
+import { DatasetError } from "../data/errors.ts";
+import { DEFAULT_DATA_DIR, fetchDataset, type FetchResult, verifiedFolder } from "../data/fetch.ts";
+import { type DatasetEntry, DATASETS, findDataset, SAMPLE } from "../data/registry.ts";
+import { formatCount } from "../report/table.ts";
+import { describeError, EXIT, UsageError, withInterrupt } from "./errors.ts";
+import { showFetch } from "./fetch_display.ts";
+import { defineCommand, didYouMean, parseFlags } from "./flags.ts";
+import { helpText } from "./help.ts";
+
+const COMMAND = defineCommand({
+  usage: "deno task fetch",
+  summary: "Fetch datasets, check them by their SHA-256 and store them.",
+  examples: [
+    ["", "the whole of Fashion-MNIST"],
+    ["mnist", "another dataset"],
+    ["--list", "what there is, and what is here already"],
+    ["--from ~/Downloads", "from a folder of IDX files, gzipped or not"],
+    ["--from https://example.org/fashion/", "from a mirror"],
+    ["--force", "again, though it is here already"],
+  ],
+  positionals: { placeholder: "NAME", help: "datasets to fetch (default: fashion-mnist)" },
+  flags: {
+    dataset: { type: "string", placeholder: "NAME", help: "the same as NAME" },
+    from: {
+      type: "string",
+      placeholder: "DIR|URL",
+      help: "use this folder or https:// address and no other source",
+    },
+    force: { type: "boolean", help: "fetch again what is here and verified" },
+    list: { type: "boolean", help: "list the datasets and end" },
+    "data-dir": {
+      type: "string",
+      placeholder: "DIR",
+      default: DEFAULT_DATA_DIR,
+      help: "folder of all datasets",
+    },
+    quiet: { type: "boolean", help: "say nothing but errors" },
+    json: { type: "boolean", help: "print one JSON object a line on standard output" },
+  },
+});
+
+type Flags = ReturnType<typeof parseFlags<typeof COMMAND.flags>>["flags"];
+
+/** Runs the command with its arguments.
+ *
+ * @returns The exit code: 1 if a dataset could not be had.
+ * @throws {UsageError} If the command line cannot be understood.
+ * @throws {Error} If the data folder cannot be written, or the user interrupts.
+ */
+export async function fetchCommand(args: string[]): Promise<number> {
+  const { flags, positionals, help } = parseFlags(COMMAND, args);
+  if (help) {
+    console.log(helpText(COMMAND));
+    return EXIT.ok;
+  }
+  const names = namesOf(flags, positionals);
+  if (flags.list) return await listDatasets(flags);
+  let exitCode: number = EXIT.ok;
+  for (const name of names) {
+    try {
+      await fetchOne(name, flags);
+    } catch (error) {
+      if (!(error instanceof DatasetError)) throw error;
+      console.error(`error: ${describeError(error)}`);
+      if (flags.json) printJson({ dataset: name, type: "error", message: describeError(error) });
+      exitCode = EXIT.failure;
+    }
+  }
+  return exitCode;
+}
+
+function namesOf({ dataset, from }: Flags, positionals: readonly string[]): string[] {
+  const given = [...new Set(dataset === undefined ? positionals : [...positionals, dataset])];
+  const names = given.length > 0 ? given : ["fashion-mnist"];
+  const known = DATASETS.map(({ name }) => name);
+  const wrong = names.find((name) => !findDataset(name));
+  if (wrong !== undefined) {
+    throw new UsageError(
+      `Unknown dataset "${wrong}": expected one of ${known.join(", ")}; ${
+        didYouMean(wrong, known)
+      }`,
+    );
+  }
+  if (from !== undefined && names.length > 1) {
+    throw new UsageError(
+      `Invalid --from "${from}": expected one dataset with it, found ${names.join(", ")}`,
+    );
+  }
+  return names;
+}
+
+async function fetchOne(name: string, flags: Flags): Promise<void> {
+  const display = showFetch(name, flags);
+  try {
+    const result = await withInterrupt((signal) =>
+      fetchDataset(name, {
+        dataDir: flags.dataDir,
+        from: flags.from,
+        force: flags.force,
+        signal,
+        onEvent: display.onEvent,
+      })
+    );
+    display.stop();
+    reportResult(result, flags);
+  } finally {
+    display.stop();
+  }
+}
+
+function reportResult({ name, folder, sources }: FetchResult, { json, quiet }: Flags): void {
+  const { trainCount, testCount } = findDataset(name)!;
+  if (json) printJson({ dataset: name, type: "done", folder, sources, trainCount, testCount });
+  if (json || quiet) return;
+  const place = name === SAMPLE ? "the project itself" : folder;
+  const origin = sources.length > 0 ? `from ${sources.join(" and ")}` : "already there";
+  console.log(
+    `${name}: ${formatCount(trainCount)} training and ${
+      formatCount(testCount)
+    } test images in ${place}, ` +
+      `verified (${origin})`,
+  );
+}
+
+async function listDatasets(flags: Flags): Promise<number> {
+  for (const entry of DATASETS) {
+    const folder = await verifiedFolder(entry, flags.dataDir);
+    if (flags.json) printJson(listRow(entry, folder));
+    else console.log(listLine(entry, folder));
+  }
+  return EXIT.ok;
+}
+
+function listRow({ name, title, license, trainCount, testCount }: DatasetEntry, folder?: string) {
+  return { dataset: name, title, license, trainCount, testCount, folder: folder ?? null };
+}
+
+function listLine({ name, title, license, trainCount, testCount }: DatasetEntry, folder?: string) {
+  const place = name === SAMPLE ? "the project itself" : folder;
+  const state = folder === undefined ? "not fetched" : `verified in ${place}`;
+  return `${name.padEnd(14)} ${formatCount(trainCount).padStart(6)} + ${
+    formatCount(testCount).padStart(6)
+  } ` +
+    `images  ${state}\n${" ".repeat(15)}${title} (${license})`;
+}
+
+function printJson(value: unknown): void {
+  console.log(JSON.stringify(value));
+}

@@ -1,0 +1,18 @@
+/** Declarations of the parts of `@std/cli` and `@std/text` that the commands use. */
+export function parseArgs(
+  args: readonly string[],
+  options: {
+    boolean?: readonly string[];
+    string?: readonly string[];
+    negatable?: readonly string[];
+    alias?: Readonly<Record<string, string>>;
+    default?: Readonly<Record<string, unknown>>;
+    /** Called for what is declared nowhere; `key` is undefined for a positional argument. */
+    unknown?: (arg: string, key?: string, value?: unknown) => unknown;
+  },
+): { [name: string]: unknown; _: string[] };
+export function closestString(
+  givenWord: string,
+  possibleWords: readonly string[],
+  options?: { compareFn?: (givenWord: string, possibleWord: string) => number },
+): string;

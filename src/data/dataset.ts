@@ -1,0 +1,31 @@
+/** Labelled images as bytes, the form in which every backend takes its data. */
+
+/** Images and their labels, decoded.
+ *
+ * Shapes: images [count, channels, height, width], one byte a pixel (0..255); labels [count],
+ * each in 0..classNames.length - 1 of the dataset it belongs to.
+ */
+export interface LabeledImages {
+  /** Pixels, 0..255. */
+  readonly images: Uint8Array;
+  /** One class a picture. */
+  readonly labels: Uint8Array;
+  /** Number of images. */
+  readonly count: number;
+  /** Shape of one image: [channels, height, width]. */
+  readonly shape: readonly [channels: number, height: number, width: number];
+}
+
+/** A training set and a test set over the same classes. */
+export interface Dataset {
+  /** Registry name (`fashion-mnist`) or the folder it was read from. */
+  readonly name: string;
+  /** One name per class, in label order. */
+  readonly classNames: readonly string[];
+  /** What to train on. */
+  readonly train: LabeledImages;
+  /** What to evaluate on. */
+  readonly test: LabeledImages;
+  /** SHA-256 over the uncompressed IDX content of all files, lower-case hexadecimal. */
+  readonly digest: string;
+}

@@ -1,0 +1,238 @@
+/** One HTTPS request for a file or the rest of one: redirects, timeouts, and what came back. */
+import { DownloadError } from "./errors.ts";
+
+/** A failure that another attempt may get past. */
+export class Interruption extends Error {
+  /** Whether no server answered at all. */
+  readonly unreachable: boolean;
+
+  /** Makes the error; `unreachable` if no server answered at all. */
+  constructor(message: string, options: ErrorOptions & { unreachable?: boolean } = {}) {
+    super(message, options);
+    this.unreachable = options.unreachable ?? false;
+  }
+}
+
+/** What a server answered to a request for the bytes from an offset on.
+ *
+ * - `body`: the bytes from `offset` on (0 where the server ignores ranges), `total` if known;
+ * - `complete`: nothing is missing after the offset;
+ * - `restart`: the offset makes no sense to the server.
+ */
+export type Answer =
+  & AsyncDisposable
+  & (
+    | {
+      readonly kind: "body";
+      readonly offset: number;
+      readonly total: number | undefined;
+      chunks(): AsyncGenerator<Uint8Array>;
+    }
+    | { readonly kind: "complete" }
+    | { readonly kind: "restart" }
+  );
+
+/** Bounds of one request. */
+export interface RequestLimits {
+  /** Longest wait for an answer to begin. */
+  readonly connectTimeoutMs: number;
+  /** Longest wait for the next bytes. */
+  readonly stallTimeoutMs: number;
+  /** Redirects followed before giving up. */
+  readonly maxRedirects: number;
+  /** Stops the request. */
+  readonly signal: AbortSignal;
+}
+
+/** Asks for a file from a byte offset on.
+ *
+ * @throws {DownloadError} If asking again cannot help: refused, not a file, wrong scheme.
+ * @throws {Interruption} If it may.
+ */
+export async function openAnswer(
+  source: URL,
+  offset: number,
+  limits: RequestLimits,
+): Promise<Answer> {
+  const watch = new Watchdog(limits.signal);
+  try {
+    const response = await follow(source, offset, limits, watch);
+    const dispose = async () => {
+      watch.stop();
+      await response.body?.cancel().catch(() => {});
+    };
+    try {
+      return {
+        ...classify(response, source, offset, limits, watch),
+        [Symbol.asyncDispose]: dispose,
+      };
+    } catch (error) {
+      await dispose();
+      throw error;
+    }
+  } catch (error) {
+    watch.stop();
+    throw error;
+  }
+}
+
+/** Says whether a URL is one that downloads accept: HTTPS, or HTTP to this machine itself. */
+export function isAcceptedUrl(url: URL): boolean {
+  return url.protocol === "https:" || isLoopbackHttp(url);
+}
+
+/** Aborts what waits longer than it was told to. */
+class Watchdog {
+  readonly #controller = new AbortController();
+  readonly signal: AbortSignal;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(outer: AbortSignal) {
+    this.signal = AbortSignal.any([outer, this.#controller.signal]);
+  }
+
+  expect(what: string, withinMs: number, options: { unreachable?: boolean } = {}): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.#controller.abort(
+        new Interruption(`no ${what} within ${withinMs / 1000} seconds`, options),
+      );
+    }, withinMs);
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+  }
+}
+
+async function follow(source: URL, offset: number, limits: RequestLimits, watch: Watchdog) {
+  let url = source;
+  for (let redirects = 0; redirects <= limits.maxRedirects; redirects++) {
+    if (!isAcceptedUrl(url) || (isLoopbackHttp(url) && !isLoopbackHttp(source))) {
+      throw new DownloadError(
+        url === source
+          ? `Cannot download ${url.href}: expected an https:// address, found ${url.protocol}//`
+          : `Cannot download ${source.href}: it redirects to ${url.href}, which is not https://`,
+      );
+    }
+    watch.expect("answer", limits.connectTimeoutMs, { unreachable: true });
+    const response = await request(url, offset, watch.signal);
+    const location = response.headers.get("location");
+    if (![301, 302, 303, 307, 308].includes(response.status) || location === null) return response;
+    await response.body?.cancel();
+    url = new URL(location, url);
+  }
+  throw new DownloadError(
+    `Cannot download ${source.href}: it redirects more than ${limits.maxRedirects} times`,
+  );
+}
+
+async function request(url: URL, offset: number, signal: AbortSignal): Promise<Response> {
+  // "identity": a transparent Content-Encoding would change the bytes that ranges count.
+  const headers: Record<string, string> = { "accept-encoding": "identity" };
+  if (offset > 0) headers.range = `bytes=${offset}-`;
+  try {
+    return await fetch(url, { headers, redirect: "manual", signal });
+  } catch (error) {
+    if (signal.aborted) throw signal.reason;
+    if (error instanceof Deno.errors.NotCapable) {
+      throw new DownloadError(
+        `Cannot download ${url.href}: no permission to reach ${url.host}; ` +
+          `run again with --allow-net=${url.host}`,
+        { cause: error },
+      );
+    }
+    const reason = networkReason(error);
+    throw new Interruption(reason, {
+      cause: error,
+      unreachable: reason.startsWith("cannot reach"),
+    });
+  }
+}
+
+function classify(
+  response: Response,
+  source: URL,
+  offset: number,
+  limits: RequestLimits,
+  watch: Watchdog,
+) {
+  const { status, headers } = response;
+  const refuse = (reason: string) =>
+    new DownloadError(`Cannot download ${source.href}: ${reason}`, { status });
+  if (status === 416 && offset > 0) {
+    const total = /^bytes \*\/(\d+)$/.exec(headers.get("content-range") ?? "")?.[1];
+    return Number(total) === offset ? { kind: "complete" as const } : { kind: "restart" as const };
+  }
+  if (status === 408 || status === 429 || status >= 500) {
+    throw new Interruption(`the server answered ${status} ${response.statusText}`.trimEnd());
+  }
+  if (status !== 200 && status !== 206) {
+    throw refuse(`the server answered ${status} ${response.statusText}`.trimEnd());
+  }
+  if (headers.get("content-type")?.startsWith("text/html")) {
+    throw refuse("expected a file, the server answered with a web page (text/html)");
+  }
+  const body = (from: number, total: number | undefined) => ({
+    kind: "body" as const,
+    offset: from,
+    total,
+    chunks: () => chunksOf(response, limits, watch),
+  });
+  if (status === 206) {
+    const range = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(headers.get("content-range") ?? "");
+    if (offset === 0) throw refuse("expected the whole file, the server answered with a part");
+    if (Number(range?.[1]) !== offset) return { kind: "restart" as const };
+    return body(offset, range?.[2] === "*" ? undefined : Number(range?.[2]));
+  }
+  const announced = headers.get("content-length");
+  return body(0, announced === null ? undefined : Number(announced));
+}
+
+async function* chunksOf(
+  response: Response,
+  limits: RequestLimits,
+  watch: Watchdog,
+): AsyncGenerator<Uint8Array> {
+  const reader = response.body?.getReader();
+  if (!reader) return;
+  try {
+    while (true) {
+      watch.expect("data", limits.stallTimeoutMs);
+      const { done, value } = await readOrExplain(reader, watch.signal);
+      watch.stop();
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    watch.stop();
+    await reader.cancel().catch(() => {});
+    reader.releaseLock();
+  }
+}
+
+async function readOrExplain(
+  reader: ReadableStreamDefaultReader<Uint8Array>,
+  signal: AbortSignal,
+) {
+  try {
+    return await reader.read();
+  } catch (error) {
+    if (signal.aborted) throw signal.reason;
+    throw new Interruption("the connection was lost", { cause: error });
+  }
+}
+
+/** Deno's message holds a chain of reasons with the URL in front; the last ones say what is wrong. */
+function networkReason(error: unknown): string {
+  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+  const message = cause instanceof Error ? cause.message : String(cause);
+  const reason = message.replace(/^error sending request.*?\): /, "");
+  const connect = /^client error \(Connect\): (.*)$/s.exec(reason);
+  return connect ? `cannot reach the server (${connect[1]})` : reason;
+}
+
+function isLoopbackHttp(url: URL): boolean {
+  return url.protocol === "http:" &&
+    (["localhost", "[::1]"].includes(url.hostname) || /^127(\.\d+){3}$/.test(url.hostname));
+}

