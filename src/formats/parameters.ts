@@ -1,0 +1,55 @@
+/** Between a model's flat parameter vector and named tensors, as files hold them. */
+
+import { type Model, showShape } from "../nn/sequential.ts";
+import type { Tensor } from "./safetensors.ts";
+
+/** Names the slices of a flat vector by the model's parameters; the data is copied. */
+export function toTensors(model: Model, values: Float32Array): Map<string, Tensor> {
+  return new Map(
+    model.parameters.map(({ name, shape, offset, size }) => [
+      name,
+      { shape, data: values.slice(offset, offset + size) },
+    ]),
+  );
+}
+
+/** Collects a model's parameters from named tensors into a flat vector.
+ *
+ * @param label Names the tensors' origin in errors.
+ * @throws {TypeError} If a parameter is missing, has another shape, or there is one too many.
+ */
+export function fromTensors(
+  model: Model,
+  tensors: ReadonlyMap<string, Tensor>,
+  label: string,
+): Float32Array<ArrayBuffer> {
+  const values = new Float32Array(model.parameterCount);
+  for (const { name, shape, offset } of model.parameters) {
+    const tensor = tensors.get(name);
+    if (tensor === undefined) {
+      throw misfit(model, label, `expected "${name}", found ${listNames(tensors)}`);
+    }
+    if (showShape(tensor.shape) !== showShape(shape)) {
+      const [expected, found] = [showShape(shape), showShape(tensor.shape)];
+      throw misfit(model, label, `"${name}" must be ${expected}, found ${found}`);
+    }
+    values.set(tensor.data, offset);
+  }
+  const known = new Set(model.parameters.map(({ name }) => name));
+  for (const name of tensors.keys()) {
+    if (!known.has(name)) throw misfit(model, label, `it has no parameter "${name}"`);
+  }
+  return values;
+}
+
+function listNames(tensors: ReadonlyMap<string, Tensor>): string {
+  const names = [...tensors.keys()];
+  const shown = names.slice(0, 6).map((name) => JSON.stringify(name)).join(", ");
+  return names.length === 0 ? "no tensors" : names.length > 6 ? `${shown}, ...` : shown;
+}
+
+function misfit(model: Model, label: string, reason: string): TypeError {
+  return new TypeError(
+    `Cannot load ${label} into model "${model.name}": ${reason}; choose the --model it was trained as`,
+  );
+}

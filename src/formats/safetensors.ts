@@ -1,0 +1,137 @@
+/** The safetensors file format, float32 only: a length, a JSON header, the tensors' bytes. */
+
+/** A float32 tensor: its shape and its numbers in row-major order. */
+export interface Tensor {
+  /** Sizes of the dimensions, outermost first. */
+  readonly shape: readonly number[];
+  /** Numbers in row-major order. */
+  readonly data: Float32Array;
+}
+
+/** What a safetensors file holds. */
+export interface Safetensors {
+  /** By name, in the order of the file. */
+  readonly tensors: ReadonlyMap<string, Tensor>;
+  /** Free text by key. */
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+const LENGTH_BYTES = 8;
+const FLOAT_BYTES = 4;
+const MAX_HEADER_BYTES = 1 << 20;
+const METADATA_KEY = "__metadata__";
+
+/** Encodes tensors; the header is padded with spaces so that the numbers are aligned to 8 bytes.
+ *
+ * Source: https://github.com/huggingface/safetensors, section Format.
+ */
+export function encodeSafetensors({ tensors, metadata }: Safetensors): Uint8Array<ArrayBuffer> {
+  const header: Record<string, unknown> = {};
+  if (Object.keys(metadata).length > 0) header[METADATA_KEY] = metadata;
+  let end = 0;
+  for (const [name, { shape, data }] of tensors) {
+    const start = end;
+    end += data.length * FLOAT_BYTES;
+    header[name] = { dtype: "F32", shape, data_offsets: [start, end] };
+  }
+  const json = new TextEncoder().encode(JSON.stringify(header));
+  const headerLength = Math.ceil(json.length / 8) * 8;
+  const bytes = new Uint8Array(LENGTH_BYTES + headerLength + end).fill(0x20);
+  bytes.set(json, LENGTH_BYTES);
+  const view = new DataView(bytes.buffer);
+  view.setBigUint64(0, BigInt(headerLength), true);
+  let offset = LENGTH_BYTES + headerLength;
+  for (const { data } of tensors.values()) {
+    for (const value of data) {
+      view.setFloat32(offset, value, true);
+      offset += FLOAT_BYTES;
+    }
+  }
+  return bytes;
+}
+
+/** Decodes a file and checks all of it: sizes, types, and that the tensors cover the file exactly.
+ *
+ * @param label Names the file in errors.
+ * @throws {SyntaxError} If the file is not a safetensors file of float32 tensors.
+ */
+export function decodeSafetensors(bytes: Uint8Array, label: string): Safetensors {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const headerLength = bytes.length < LENGTH_BYTES ? -1 : Number(view.getBigUint64(0, true));
+  const dataStart = LENGTH_BYTES + headerLength;
+  if (headerLength < 2 || headerLength > MAX_HEADER_BYTES || dataStart > bytes.length) {
+    throw malformed(label, `its ${bytes.length} bytes hold no whole header`);
+  }
+  const header = parseHeader(bytes.subarray(LENGTH_BYTES, dataStart), label);
+  const { [METADATA_KEY]: metadata = {}, ...entries } = header;
+  const found = Object.entries(entries).map(([name, value]) => parseEntry(name, value, label));
+  const tensors = new Map<string, Tensor>();
+  let end = 0;
+  for (const { name, shape, start, stop } of found.sort((a, b) => a.start - b.start)) {
+    if (start !== end) throw malformed(label, `tensor "${name}" overlaps or leaves a gap`);
+    end = stop;
+    if (dataStart + end > bytes.length) {
+      throw malformed(
+        label,
+        `tensor "${name}" ends at byte ${dataStart + end}, the file at ${bytes.length}`,
+      );
+    }
+    const data = new Float32Array((stop - start) / FLOAT_BYTES);
+    for (let index = 0; index < data.length; index++) {
+      data[index] = view.getFloat32(dataStart + start + index * FLOAT_BYTES, true);
+    }
+    tensors.set(name, { shape, data });
+  }
+  if (dataStart + end !== bytes.length) {
+    throw malformed(label, `expected ${dataStart + end} bytes, found ${bytes.length}`);
+  }
+  return { tensors, metadata: parseMetadata(metadata, label) };
+}
+
+function parseHeader(bytes: Uint8Array, label: string): Record<string, unknown> {
+  let header: unknown;
+  try {
+    header = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch {
+    throw malformed(label, "its header is not JSON");
+  }
+  if (!isRecord(header)) throw malformed(label, "its header is not a JSON object");
+  return header;
+}
+
+function parseEntry(name: string, value: unknown, label: string) {
+  if (!isRecord(value)) throw malformed(label, `tensor "${name}" is not described by an object`);
+  const { dtype, shape, data_offsets: offsets } = value;
+  if (dtype !== "F32") {
+    throw malformed(label, `tensor "${name}" must be F32, found ${JSON.stringify(dtype)}`);
+  }
+  if (!isSizes(shape) || shape.length > 8) {
+    throw malformed(label, `tensor "${name}" has no valid shape`);
+  }
+  const size = shape.reduce((product, length) => product * length, FLOAT_BYTES);
+  if (!isSizes(offsets) || offsets.length !== 2 || offsets[1] - offsets[0] !== size) {
+    throw malformed(label, `tensor "${name}" of ${size} bytes has the wrong offsets`);
+  }
+  return { name, shape, start: offsets[0], stop: offsets[1] };
+}
+
+function parseMetadata(value: unknown, label: string): Record<string, string> {
+  if (!isRecord(value) || Object.values(value).some((text) => typeof text !== "string")) {
+    throw malformed(label, "its metadata must be strings");
+  }
+  return value as Record<string, string>;
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function isSizes(value: unknown): value is number[] {
+  return Array.isArray(value) && value.every((size) => Number.isSafeInteger(size) && size >= 0);
+}
+
+function malformed(label: string, found: string): SyntaxError {
+  return new SyntaxError(
+    `Cannot read ${label} as safetensors: ${found}; the file is damaged or of another kind`,
+  );
+}

@@ -1,0 +1,58 @@
+/** Initial parameters, drawn on the host so that every backend starts from the same bits. */
+
+import { createRandom, type Random } from "../random.ts";
+import type { Model, Parameter } from "./sequential.ts";
+
+/** How weights are drawn; biases are always PyTorch's default, uniform in +-1/sqrt(fanIn).
+ *
+ * - `xavierUniform`: uniform in +-sqrt(6 / (fanIn + fanOut)); Glorot and Bengio 2010.
+ * - `xavierNormal`: normal with variance 2 / (fanIn + fanOut).
+ * - `normal`: normal with the given standard deviation.
+ * - `torchDefault`: uniform in +-1/sqrt(fanIn), what `nn.Conv2d` and `nn.Linear` do by themselves.
+ */
+export type WeightInit =
+  | { readonly type: "xavierUniform" | "xavierNormal" | "torchDefault" }
+  | { readonly type: "normal"; readonly standardDeviation: number };
+
+/** Draws a model's initial parameters: a flat vector in the layout of `model.parameters`.
+ *
+ * @param seed An integer in 0 .. 2^53 - 1; equal seeds give equal parameters on every machine.
+ */
+export function initialParameters(
+  model: Model,
+  seed: number,
+  init: WeightInit = { type: "xavierUniform" },
+): Float32Array<ArrayBuffer> {
+  const random = createRandom(seed, "parameters");
+  const values = new Float32Array(model.parameterCount);
+  for (const parameter of model.parameters) {
+    const draw = parameter.kind === "bias"
+      ? torchDefault(parameter, random)
+      : weightDraw(parameter, random, init);
+    for (let index = 0; index < parameter.size; index++) {
+      values[parameter.offset + index] = draw();
+    }
+  }
+  return values;
+}
+
+function weightDraw(parameter: Parameter, random: Random, init: WeightInit): () => number {
+  const { fanIn, fanOut } = parameter;
+  switch (init.type) {
+    case "xavierUniform": {
+      const bound = Math.sqrt(6 / (fanIn + fanOut));
+      return () => random.uniform(-bound, bound);
+    }
+    case "xavierNormal":
+      return () => random.normal(Math.sqrt(2 / (fanIn + fanOut)));
+    case "normal":
+      return () => random.normal(init.standardDeviation);
+    case "torchDefault":
+      return torchDefault(parameter, random);
+  }
+}
+
+function torchDefault({ fanIn }: Parameter, random: Random): () => number {
+  const bound = 1 / Math.sqrt(fanIn);
+  return () => random.uniform(-bound, bound);
+}

@@ -1,0 +1,107 @@
+/** The models of the lesson, each with the recipe that trains it. */
+
+import type { WeightInit } from "./init.ts";
+import type { ActivationSpec, LayerSpec, Pool2dOptions, Pool2dSpec } from "./layers.ts";
+import { avgPool2d, conv2d, flatten, linear, maxPool2d, relu, sigmoid } from "./layers.ts";
+import { type Model, sequential } from "./sequential.ts";
+
+/** Name of a model of the zoo. */
+export type ModelName = "lenet" | "lenet-d2l" | "lenet-relu" | "mlp" | "softmax";
+
+/** What trains a model well: the defaults of the train command. */
+export interface Recipe {
+  /** For plain SGD. */
+  readonly learningRate: number;
+  /** Passes over the training set. */
+  readonly epochs: number;
+  /** Images in a step. */
+  readonly batchSize: number;
+  /** How the weights are drawn. */
+  readonly init: WeightInit;
+}
+
+interface ZooEntry {
+  readonly description: string;
+  readonly specs: (classCount: number) => readonly LayerSpec[];
+  readonly recipe: Recipe;
+}
+
+const xavier: WeightInit = { type: "xavierUniform" };
+const smallNormal: WeightInit = { type: "normal", standardDeviation: 0.01 };
+
+/** Every model of the zoo: its layers and its recipe. */
+export const ZOO: Readonly<Record<ModelName, ZooEntry>> = {
+  "lenet": {
+    description: "LeNet, sigmoid after the convolutions and ReLU after the linear layers",
+    specs: (classCount) => lenetSpecs(classCount, [sigmoid(), relu()], avgPool2d),
+    recipe: { learningRate: 0.2, epochs: 20, batchSize: 256, init: xavier },
+  },
+  "lenet-d2l": {
+    description: "LeNet as in Dive into Deep Learning, sigmoid throughout",
+    specs: (classCount) => lenetSpecs(classCount, [sigmoid(), sigmoid()], avgPool2d),
+    recipe: { learningRate: 0.9, epochs: 10, batchSize: 256, init: xavier },
+  },
+  "lenet-relu": {
+    description: "LeNet with ReLU and max pooling",
+    specs: (classCount) => lenetSpecs(classCount, [relu(), relu()], maxPool2d),
+    recipe: { learningRate: 0.1, epochs: 10, batchSize: 256, init: xavier },
+  },
+  "mlp": {
+    description: "Multilayer perceptron with one hidden layer of 256 units",
+    specs: (classCount) => [
+      flatten(),
+      linear({ name: "fc1", outFeatures: 256 }),
+      relu(),
+      linear({ name: "fc2", outFeatures: classCount }),
+    ],
+    recipe: { learningRate: 0.1, epochs: 10, batchSize: 256, init: smallNormal },
+  },
+  "softmax": {
+    description: "Softmax regression: one linear layer",
+    specs: (classCount) => [flatten(), linear({ name: "fc", outFeatures: classCount })],
+    recipe: { learningRate: 0.1, epochs: 10, batchSize: 256, init: smallNormal },
+  },
+};
+
+/** Names of the zoo's models, the default first. */
+export const MODEL_NAMES = Object.keys(ZOO) as ModelName[];
+
+/** Builds a model of the zoo for images of a shape and a number of classes.
+ *
+ * @throws {RangeError} If the images are too small for the model's windows.
+ */
+export function zooModel(
+  name: ModelName,
+  { inputShape = [1, 28, 28], classCount = 10 }: {
+    readonly inputShape?: Model["inputShape"];
+    readonly classCount?: number;
+  } = {},
+): Model {
+  return sequential(ZOO[name].specs(classCount), { name, inputShape });
+}
+
+/** LeNet of the seed lesson for 28x28 images of 10 classes: 61,706 parameters. */
+export function lenet(): Model {
+  return zooModel("lenet");
+}
+
+function lenetSpecs(
+  classCount: number,
+  [convActivation, linearActivation]: readonly [ActivationSpec, ActivationSpec],
+  pool2d: (options: Pool2dOptions) => Pool2dSpec,
+): LayerSpec[] {
+  return [
+    conv2d({ name: "conv1", outChannels: 6, kernelSize: 5, padding: 2 }),
+    convActivation,
+    pool2d({ poolSize: 2 }),
+    conv2d({ name: "conv2", outChannels: 16, kernelSize: 5 }),
+    convActivation,
+    pool2d({ poolSize: 2 }),
+    flatten(),
+    linear({ name: "fc1", outFeatures: 120 }),
+    linearActivation,
+    linear({ name: "fc2", outFeatures: 84 }),
+    linearActivation,
+    linear({ name: "fc3", outFeatures: classCount }),
+  ];
+}
