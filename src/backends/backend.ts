@@ -1,0 +1,138 @@
+/** The contract between training and the engines that execute it. */
+
+import type { LabeledImages } from "../data/dataset.ts";
+import type { Model } from "../nn/sequential.ts";
+
+/** Name of a backend on the command line. */
+export type BackendName =
+  | "wasm"
+  | "tfjs-webgpu"
+  | "tfjs-wasm"
+  | "tfjs-cpu"
+  | "reference";
+
+/** How parameters follow from gradients, as PyTorch defines it.
+ *
+ * - `sgd`: velocity = momentum * velocity + gradient; parameter -= learningRate * velocity.
+ * - `adam`: Kingma and Ba 2015 with bias correction; epsilon is added outside the square root.
+ */
+export type OptimizerSpec =
+  | { readonly type: "sgd"; readonly momentum: number }
+  | {
+    readonly type: "adam";
+    readonly beta1: number;
+    readonly beta2: number;
+    readonly epsilon: number;
+  };
+
+/** All that training changes, so that a run can stop and go on. */
+export interface TrainingState {
+  /** Flat vector in the layout of `model.parameters`. */
+  readonly parameters: Float32Array;
+  /** Optimiser memory, each as long as parameters: none, [velocity], or [mean, variance]. */
+  readonly slots: readonly Float32Array[];
+  /** Number of updates made so far; Adam's bias correction counts them. */
+  readonly step: number;
+}
+
+/** What a session runs on, for people to read. */
+export interface Device {
+  /** Where it computes. */
+  readonly kind: "cpu" | "gpu";
+  /** For example "AMD EPYC, WebAssembly SIMD". */
+  readonly description: string;
+  /** Threads that compute; 1 where it does not apply. */
+  readonly threads: number;
+  /** True for a GPU emulated by the CPU, such as llvmpipe. */
+  readonly software: boolean;
+}
+
+/** A backend: knows whether it can run here, and opens sessions. */
+export interface Backend {
+  /** Name on the command line. */
+  readonly name: BackendName;
+  /** Opens a session for one model; everything it will need is allocated here.
+   *
+   * @throws {BackendUnavailableError} If this machine lacks what the backend needs.
+   */
+  open(model: Model, options: SessionOptions): Promise<Session>;
+}
+
+/** What a session is made for. */
+export interface SessionOptions {
+  /** How parameters follow from gradients. */
+  readonly optimizer: OptimizerSpec;
+  /** Largest batch that will be trained, 1 or more. */
+  readonly batchSize: number;
+  /** Threads to use where the backend has threads; default: all cores. */
+  readonly threads?: number;
+}
+
+/** What to train: an order of samples, cut into batches. */
+export interface TrainRequest {
+  /** Indices into the attached images; the last batch may be smaller. */
+  readonly order: Uint32Array;
+  /** At most the session's batchSize. */
+  readonly batchSize: number;
+  /** Learning rate of each step; length ceil(order.length / batchSize). */
+  readonly learningRates: Float32Array;
+  /** Stops after the step at hand; what was done so far is returned. */
+  readonly signal?: AbortSignal;
+  /** Called now and then with the number of steps done. */
+  readonly onProgress?: (steps: number) => void;
+}
+
+/** What training did, step by step, measured on each batch before its update. */
+export interface TrainResult {
+  /** Steps done: all that the request asked for, unless its signal stopped them. */
+  readonly steps: number;
+  /** Mean loss of each step's batch; length steps. */
+  readonly losses: Float32Array;
+  /** Correct predictions in each step's batch; length steps. */
+  readonly corrects: Uint32Array;
+}
+
+/** The model's answers on a data set. */
+export interface EvaluationResult {
+  /** Mean softmax cross-entropy over all images. */
+  readonly loss: number;
+  /** Class with the largest logit, the first among equals; length count. */
+  readonly predictions: Uint8Array;
+}
+
+/** A model on a device: parameters, optimiser and data stay there until asked for.
+ *
+ * Calls must not overlap. Parameters are undefined until {@linkcode Session.loadState}.
+ */
+export interface Session extends AsyncDisposable {
+  /** What this session runs on. */
+  readonly device: Device;
+  /** Copies parameters and optimiser memory to the device; missing slots start as zeros. */
+  loadState(state: TrainingState): Promise<void>;
+  /** Copies parameters and optimiser memory from the device. */
+  readState(): Promise<TrainingState>;
+  /** Copies images and labels to the device, once, for the calls that name them.
+   *
+   * @throws {TypeError} If the images' shape is not the model's, or a label is not a class.
+   */
+  attach(data: LabeledImages): Promise<void>;
+  /** Trains on attached images; yields to the event loop several times a second. */
+  train(data: LabeledImages, request: TrainRequest): Promise<TrainResult>;
+  /** Runs the model forward over all attached images. */
+  evaluate(data: LabeledImages): Promise<EvaluationResult>;
+  /** Logits [count, classCount] of attached images, row by row. */
+  predict(data: LabeledImages): Promise<Float32Array>;
+  /** Mean loss of one batch and its gradient, a flat vector; nothing is updated. For tests. */
+  gradients(
+    data: LabeledImages,
+    indices: Uint32Array,
+  ): Promise<{ readonly loss: number; readonly gradients: Float32Array }>;
+  /** Ends workers and frees all memory; the session cannot be used afterwards. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** Thrown by {@linkcode Backend.open} where this machine lacks what the backend needs. */
+export class BackendUnavailableError extends Error {
+  /** Name of the class. */
+  override readonly name = "BackendUnavailableError";
+}

@@ -1,0 +1,164 @@
+/** The `reference` backend: float64, one thread, plain loops; slow and obviously right. */
+
+import type { LabeledImages } from "../../data/dataset.ts";
+import type { Model } from "../../nn/sequential.ts";
+import type {
+  Backend,
+  Device,
+  EvaluationResult,
+  Session,
+  SessionOptions,
+  TrainingState,
+  TrainRequest,
+  TrainResult,
+} from "../backend.ts";
+import {
+  checkImages,
+  checkIndices,
+  checkRequest,
+  checkState,
+  requireAttached,
+  slotCount,
+} from "../check_data.ts";
+import { forward, lossAndGradients } from "./network.ts";
+import { updateParameters } from "./optimizer.ts";
+import { softmaxCrossEntropy } from "./softmax_cross_entropy.ts";
+
+/** Images that evaluation and prediction take at a time, so that memory stays bounded. */
+const CHUNK_SIZE = 64;
+
+/** The float64 oracle that every other backend is compared with. */
+export const referenceBackend: Backend = {
+  name: "reference",
+  open: (model, options) => Promise.resolve(new ReferenceSession(model, options)),
+};
+
+class ReferenceSession implements Session {
+  readonly device: Device = {
+    kind: "cpu",
+    description: "float64 TypeScript",
+    threads: 1,
+    software: false,
+  };
+  readonly #model: Model;
+  readonly #options: SessionOptions;
+  readonly #attached = new Set<LabeledImages>();
+  #parameters: Float64Array;
+  #slots: Float64Array[];
+  #step = 0;
+
+  constructor(model: Model, options: SessionOptions) {
+    this.#model = model;
+    this.#options = options;
+    this.#parameters = new Float64Array(model.parameterCount);
+    this.#slots = [];
+  }
+
+  loadState(state: TrainingState): Promise<void> {
+    const { optimizer } = this.#options;
+    checkState(this.#model, optimizer, state);
+    this.#parameters = Float64Array.from(state.parameters);
+    this.#slots = Array.from(
+      { length: slotCount(optimizer) },
+      (_, slot) => Float64Array.from(state.slots[slot] ?? this.#parameters.map(() => 0)),
+    );
+    this.#step = state.step;
+    return Promise.resolve();
+  }
+
+  readState(): Promise<TrainingState> {
+    return Promise.resolve({
+      parameters: Float32Array.from(this.#parameters),
+      slots: this.#slots.map((slot) => Float32Array.from(slot)),
+      step: this.#step,
+    });
+  }
+
+  attach(data: LabeledImages): Promise<void> {
+    checkImages(this.#model, data);
+    this.#attached.add(data);
+    return Promise.resolve();
+  }
+
+  async train(data: LabeledImages, request: TrainRequest): Promise<TrainResult> {
+    requireAttached(this.#attached.has(data));
+    const { order, batchSize, learningRates, signal, onProgress } = request;
+    const maxBatchSize = this.#options.batchSize;
+    const steps = checkRequest(request, { count: data.count, maxBatchSize });
+    const losses = new Float32Array(steps);
+    const corrects = new Uint32Array(steps);
+    let done = 0;
+    while (done < steps && !signal?.aborted) {
+      const batch = gather(data, order.subarray(done * batchSize, (done + 1) * batchSize));
+      const result = lossAndGradients(this.#model, this.#parameters, batch);
+      const { gradients } = result;
+      updateParameters(
+        this.#options.optimizer,
+        { parameters: this.#parameters, gradients, slots: this.#slots },
+        { learningRate: learningRates[done], step: ++this.#step },
+      );
+      losses[done] = result.lossSum / batch.labels.length;
+      corrects[done] = countCorrect(result.predictions, batch.labels);
+      done++;
+      onProgress?.(done);
+      await nextTask();
+    }
+    return { steps: done, losses: losses.subarray(0, done), corrects: corrects.subarray(0, done) };
+  }
+
+  async evaluate(data: LabeledImages): Promise<EvaluationResult> {
+    const logits = Float64Array.from(await this.predict(data));
+    const { lossSum, predictions } = softmaxCrossEntropy(logits, data.labels);
+    return { loss: lossSum / data.count, predictions };
+  }
+
+  async predict(data: LabeledImages): Promise<Float32Array> {
+    requireAttached(this.#attached.has(data));
+    const { classCount } = this.#model;
+    const logits = new Float32Array(data.count * classCount);
+    for (let start = 0; start < data.count; start += CHUNK_SIZE) {
+      const length = Math.min(CHUNK_SIZE, data.count - start);
+      const { images } = gather(data, Uint32Array.from({ length }, (_, n) => start + n));
+      logits.set(forward(this.#model, this.#parameters, images).at(-1)!, start * classCount);
+      await nextTask();
+    }
+    return logits;
+  }
+
+  gradients(data: LabeledImages, indices: Uint32Array) {
+    requireAttached(this.#attached.has(data));
+    checkIndices(indices, data.count);
+    const result = lossAndGradients(this.#model, this.#parameters, gather(data, indices));
+    return Promise.resolve({
+      loss: result.lossSum / indices.length,
+      gradients: Float32Array.from(result.gradients),
+    });
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#attached.clear();
+    this.#parameters = new Float64Array();
+    this.#slots = [];
+    return Promise.resolve();
+  }
+}
+
+/** Copies the chosen images as pixel values in [0, 1], and their labels. */
+function gather(data: LabeledImages, indices: Uint32Array) {
+  const pixels = data.images.length / data.count;
+  const images = new Float64Array(indices.length * pixels);
+  for (const [position, index] of indices.entries()) {
+    for (let pixel = 0; pixel < pixels; pixel++) {
+      images[position * pixels + pixel] = data.images[index * pixels + pixel] / 255;
+    }
+  }
+  return { images, labels: Uint8Array.from(indices, (index) => data.labels[index]) };
+}
+
+function countCorrect(predictions: Uint8Array, labels: Uint8Array): number {
+  return predictions.reduce((sum, guess, n) => sum + (guess === labels[n] ? 1 : 0), 0);
+}
+
+function nextTask(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve));
+}

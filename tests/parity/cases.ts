@@ -1,0 +1,225 @@
+/** The parity table: small models that together exercise every layer, odd size and edge. */
+
+import type { LabeledImages } from "../../src/data/dataset.ts";
+import {
+  avgPool2d,
+  conv2d,
+  flatten,
+  type LayerSpec,
+  linear,
+  maxPool2d,
+  relu,
+  sigmoid,
+  tanh,
+} from "../../src/nn/layers.ts";
+import { type ImageShape, type Model, sequential } from "../../src/nn/sequential.ts";
+import { createRandom } from "../../src/random.ts";
+
+/** One row of the table. */
+export interface ParityCase {
+  readonly name: string;
+  readonly inputShape: ImageShape;
+  readonly specs: readonly LayerSpec[];
+}
+
+const head = (classCount = 3) => [flatten(), linear({ outFeatures: classCount })];
+
+/** Every backend must agree with the reference on each of these. */
+export const PARITY_CASES: readonly ParityCase[] = [
+  { name: "softmax regression", inputShape: [1, 4, 5], specs: head() },
+  {
+    name: "mlp of odd widths, tanh",
+    inputShape: [1, 3, 3],
+    specs: [
+      flatten(),
+      linear({ outFeatures: 7 }),
+      tanh(),
+      linear({ outFeatures: 5 }),
+      sigmoid(),
+      linear({ outFeatures: 2 }),
+    ],
+  },
+  {
+    name: "one 3x3 convolution",
+    inputShape: [1, 7, 6],
+    specs: [conv2d({ outChannels: 4, kernelSize: 3 }), relu(), ...head()],
+  },
+  {
+    name: "padding wider than needed",
+    inputShape: [2, 5, 5],
+    specs: [conv2d({ outChannels: 3, kernelSize: 3, padding: 3 }), tanh(), ...head()],
+  },
+  {
+    name: "stride 2, uneven remainder",
+    inputShape: [3, 9, 8],
+    specs: [
+      conv2d({ outChannels: 5, kernelSize: 3, stride: 2, padding: 1 }),
+      sigmoid(),
+      conv2d({ outChannels: 7, kernelSize: 2, stride: 3 }),
+      tanh(),
+      ...head(4),
+    ],
+  },
+  {
+    name: "kernel smaller than stride",
+    inputShape: [1, 11, 11],
+    specs: [
+      conv2d({ outChannels: 2, kernelSize: 3, padding: 1 }),
+      tanh(),
+      conv2d({ outChannels: 3, kernelSize: 2, stride: 4 }),
+      ...head(),
+    ],
+  },
+  {
+    name: "oblong kernel, stride and padding",
+    inputShape: [2, 8, 11],
+    specs: [
+      conv2d({ outChannels: 3, kernelSize: [1, 4], stride: [2, 1], padding: [0, 2] }),
+      relu(),
+      conv2d({ outChannels: 4, kernelSize: [3, 2], stride: [1, 3], padding: [2, 1] }),
+      tanh(),
+      ...head(),
+    ],
+  },
+  {
+    name: "1x1 convolutions, many channels",
+    inputShape: [13, 4, 4],
+    specs: [
+      conv2d({ outChannels: 17, kernelSize: 1 }),
+      relu(),
+      conv2d({ outChannels: 9, kernelSize: 1 }),
+      sigmoid(),
+      ...head(11),
+    ],
+  },
+  {
+    name: "average pooling with gaps and remainder",
+    inputShape: [1, 10, 9],
+    specs: [
+      conv2d({ outChannels: 3, kernelSize: 3 }),
+      tanh(),
+      avgPool2d({ poolSize: 2, stride: 3 }),
+      ...head(),
+    ],
+  },
+  {
+    name: "overlapping average pooling",
+    inputShape: [2, 9, 9],
+    specs: [
+      conv2d({ outChannels: 5, kernelSize: 2 }),
+      sigmoid(),
+      avgPool2d({ poolSize: 3, stride: 2 }),
+      conv2d({ outChannels: 2, kernelSize: 2 }),
+      ...head(),
+    ],
+  },
+  {
+    name: "max pooling of negative values",
+    inputShape: [1, 8, 8],
+    specs: [
+      conv2d({ outChannels: 6, kernelSize: 3, padding: 1 }),
+      tanh(),
+      maxPool2d({ poolSize: 2 }),
+      conv2d({ outChannels: 5, kernelSize: 3 }),
+      ...head(),
+    ],
+  },
+  {
+    name: "overlapping, oblong max pooling",
+    inputShape: [2, 9, 10],
+    specs: [
+      conv2d({ outChannels: 4, kernelSize: 2 }),
+      maxPool2d({ poolSize: [3, 2], stride: [2, 1] }),
+      relu(),
+      conv2d({ outChannels: 3, kernelSize: 2 }),
+      sigmoid(),
+      maxPool2d({ poolSize: 2, stride: 1 }),
+      ...head(),
+    ],
+  },
+  {
+    name: "pooling and activation before any parameter",
+    inputShape: [2, 6, 6],
+    specs: [
+      avgPool2d({ poolSize: 2 }),
+      tanh(),
+      conv2d({ outChannels: 3, kernelSize: 2 }),
+      relu(),
+      ...head(),
+    ],
+  },
+  {
+    name: "two activations in a row, activation of logits",
+    inputShape: [1, 5, 5],
+    specs: [
+      conv2d({ outChannels: 2, kernelSize: 3 }),
+      tanh(),
+      sigmoid(),
+      flatten(),
+      linear({ outFeatures: 3 }),
+      tanh(),
+    ],
+  },
+  {
+    name: "logits straight from a convolution",
+    inputShape: [1, 6, 6],
+    specs: [
+      conv2d({ outChannels: 4, kernelSize: 3, stride: 2 }),
+      relu(),
+      conv2d({ outChannels: 5, kernelSize: 2 }),
+      flatten(),
+    ],
+  },
+  {
+    name: "LeNet's layers on a small image, max pooling",
+    inputShape: [1, 16, 16],
+    specs: [
+      conv2d({ outChannels: 6, kernelSize: 5, padding: 2 }),
+      relu(),
+      maxPool2d({ poolSize: 2 }),
+      conv2d({ outChannels: 16, kernelSize: 5 }),
+      relu(),
+      maxPool2d({ poolSize: 2 }),
+      flatten(),
+      linear({ outFeatures: 20 }),
+      relu(),
+      linear({ outFeatures: 10 }),
+    ],
+  },
+];
+
+/** The model of a row. */
+export function caseModel({ name, inputShape, specs }: ParityCase): Model {
+  return sequential(specs, { name, inputShape });
+}
+
+/** Random images and labels that fit a model; equal seeds give equal data. */
+export function randomImages(model: Model, count: number, seed: number): LabeledImages {
+  const random = createRandom(seed, "images");
+  const pixels = model.inputShape.reduce((product, size) => product * size, 1);
+  return {
+    images: Uint8Array.from({ length: count * pixels }, () => random.below(256)),
+    labels: Uint8Array.from({ length: count }, () => random.below(model.classCount)),
+    count,
+    shape: model.inputShape,
+  };
+}
+
+/** Largest difference in each parameter tensor, relative to the tensor's largest value. */
+export function largestRelativeDifference(
+  model: Model,
+  actual: Float32Array,
+  expected: Float32Array,
+): number {
+  let worst = 0;
+  for (const { offset, size } of model.parameters) {
+    let [difference, largest] = [0, 1e-6];
+    for (let index = offset; index < offset + size; index++) {
+      difference = Math.max(difference, Math.abs(actual[index] - expected[index]));
+      largest = Math.max(largest, Math.abs(expected[index]));
+      if (Number.isNaN(actual[index])) return NaN;
+    }
+    worst = Math.max(worst, difference / largest);
+  }
+  return worst;
+}
