@@ -1,0 +1,42 @@
+import { type TensorInfo, util } from "@tensorflow/tfjs";
+import type { Workspace } from "./workspace.ts";
+
+/** What a fused kernel does to its product: y = activation(product + bias). */
+export interface Fusion {
+  bias?: TensorInfo;
+  activation?: string;
+  preluActivationWeights?: TensorInfo;
+  leakyreluAlpha?: number;
+}
+
+const ACTIVATION_KERNELS: Record<string, string> = {
+  elu: "Elu",
+  leakyrelu: "LeakyRelu",
+  prelu: "Prelu",
+  relu: "Relu",
+  relu6: "Relu6",
+  sigmoid: "Sigmoid",
+};
+
+/** Tells whether the published fused kernels accept a bias: none, or one stored as a vector. */
+export function isFusableBias(workspace: Workspace, bias: TensorInfo | undefined, size: number) {
+  return bias === undefined || util.arraysEqual(workspace.storedShape(bias), [size]);
+}
+
+/** Adds a bias of any shape that broadcasts, and applies the activation, one kernel after another. */
+export function addBiasAndActivate(
+  workspace: Workspace,
+  product: TensorInfo,
+  { bias, activation = "linear", preluActivationWeights, leakyreluAlpha }: Fusion,
+): TensorInfo {
+  const x = bias === undefined ? product : workspace.run("Add", { a: product, b: bias }, {});
+  if (activation === "linear") return x;
+  if (!(activation in ACTIVATION_KERNELS)) {
+    throw new RangeError(
+      `Cannot fuse activation ${activation} on the wasm backend: expected linear, ` +
+        Object.keys(ACTIVATION_KERNELS).join(", "),
+    );
+  }
+  const inputs = activation === "prelu" ? { x, alpha: preluActivationWeights } : { x };
+  return workspace.run(ACTIVATION_KERNELS[activation], inputs, { alpha: leakyreluAlpha });
+}

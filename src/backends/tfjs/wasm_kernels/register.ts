@@ -1,0 +1,98 @@
+import {
+  _FusedMatMul,
+  AvgPool,
+  AvgPoolGrad,
+  BatchMatMul,
+  Conv2D,
+  Conv2DBackpropFilter,
+  Conv2DBackpropInput,
+  Conv3DBackpropFilterV2,
+  Conv3DBackpropInputV2,
+  DepthwiseConv2dNative,
+  DepthwiseConv2dNativeBackpropFilter,
+  DepthwiseConv2dNativeBackpropInput,
+  FusedConv2D,
+  FusedDepthwiseConv2D,
+  getKernel,
+  Identity,
+  type KernelFunc,
+  MaxPool,
+  MaxPool3D,
+  MaxPool3DGrad,
+  MaxPoolGrad,
+  MaxPoolWithArgmax,
+  registerKernel,
+  unregisterKernel,
+  UnsortedSegmentSum,
+} from "@tensorflow/tfjs";
+import "@tensorflow/tfjs-backend-wasm";
+import { avgPoolGrad } from "./avg_pool_grad.ts";
+import { convolutionKernel } from "./conv2d.ts";
+import { conv2dBackpropFilter } from "./conv2d_backprop_filter.ts";
+import { conv2dBackpropInput } from "./conv2d_backprop_input.ts";
+import { conv3dBackpropFilter, conv3dBackpropInput } from "./conv3d_backprop.ts";
+import { depthwiseBackpropFilter } from "./depthwise_backprop_filter.ts";
+import { depthwiseBackpropInput } from "./depthwise_backprop_input.ts";
+import { identity } from "./identity.ts";
+import { batchMatMul, fusedMatMul } from "./mat_mul.ts";
+import { maxPool3dGrad, maxPoolGrad } from "./max_pool_grad.ts";
+import { maxPoolWithArgmax } from "./max_pool_with_argmax.ts";
+import { maxPool3d, poolKernel } from "./pool.ts";
+import { unsortedSegmentSum } from "./unsorted_segment_sum.ts";
+import { keepPublishedKernel, toKernelFunc } from "./workspace.ts";
+
+/** The kernels the published wasm backend lacks, gets wrong, or runs as a scalar loop. */
+const TRAINING_KERNELS: Record<string, KernelFunc> = {
+  // Missing
+  [Conv2DBackpropFilter]: toKernelFunc(conv2dBackpropFilter),
+  [DepthwiseConv2dNativeBackpropFilter]: toKernelFunc(depthwiseBackpropFilter),
+  [DepthwiseConv2dNativeBackpropInput]: toKernelFunc(depthwiseBackpropInput),
+  [UnsortedSegmentSum]: toKernelFunc(unsortedSegmentSum),
+  // Wrong for some shapes or values
+  [_FusedMatMul]: toKernelFunc(fusedMatMul),
+  [AvgPool]: toKernelFunc(poolKernel(AvgPool)),
+  [Conv2D]: toKernelFunc(convolutionKernel(Conv2D)),
+  [Conv3DBackpropFilterV2]: toKernelFunc(conv3dBackpropFilter),
+  [Conv3DBackpropInputV2]: toKernelFunc(conv3dBackpropInput),
+  [DepthwiseConv2dNative]: toKernelFunc(convolutionKernel(DepthwiseConv2dNative)),
+  [FusedConv2D]: toKernelFunc(convolutionKernel(FusedConv2D)),
+  [FusedDepthwiseConv2D]: toKernelFunc(convolutionKernel(FusedDepthwiseConv2D)),
+  [MaxPool]: toKernelFunc(poolKernel(MaxPool)),
+  [MaxPool3D]: toKernelFunc(maxPool3d),
+  [MaxPool3DGrad]: toKernelFunc(maxPool3dGrad),
+  [MaxPoolGrad]: toKernelFunc(maxPoolGrad),
+  [MaxPoolWithArgmax]: toKernelFunc(maxPoolWithArgmax),
+  // Slow
+  [AvgPoolGrad]: toKernelFunc(avgPoolGrad),
+  [BatchMatMul]: toKernelFunc(batchMatMul),
+  [Conv2DBackpropInput]: toKernelFunc(conv2dBackpropInput),
+  [Identity]: toKernelFunc(identity),
+};
+
+/** Makes TensorFlow.js's wasm backend able to train convolutional networks.
+ *
+ * Registers, for the backend named "wasm", the kernels that gradients need and that
+ * `@tensorflow/tfjs-backend-wasm` lacks, and right or faster ones for some that it has. Call it
+ * once, before or after the backend is set; a second call changes nothing.
+ *
+ * @example Train on wasm
+ * ```ts ignore
+ * import * as tf from "@tensorflow/tfjs";
+ * import { registerWasmTrainingKernels } from "@lenet/lenet";
+ *
+ * registerWasmTrainingKernels();
+ * await tf.setBackend("wasm");
+ * ```
+ */
+export function registerWasmTrainingKernels(): void {
+  for (const [kernelName, kernelFunc] of Object.entries(TRAINING_KERNELS)) {
+    const published = getKernel(kernelName, "wasm");
+    if (published?.kernelFunc === kernelFunc) continue;
+    if (published) {
+      keepPublishedKernel(published);
+      unregisterKernel(kernelName, "wasm");
+    }
+    // The published set-up binds the compiled function that the replacement still calls.
+    registerKernel({ ...published, kernelName, backendName: "wasm", kernelFunc });
+  }
+}
