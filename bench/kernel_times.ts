@@ -1,0 +1,124 @@
+/** Where a training step's time goes: every kernel call of one thread, timed. */
+
+import {
+  compileKernels,
+  createMemory,
+  instantiateKernels,
+  type Kernels,
+} from "../src/backends/wasm/kernels.ts";
+import { type Layout, layOut } from "../src/backends/wasm/layout.ts";
+import { initialize } from "../src/backends/wasm/session.ts";
+import type { Job } from "../src/backends/wasm/job.ts";
+import { Runner } from "../src/backends/wasm/runner.ts";
+import { isTrainable } from "../src/backends/wasm/tensors.ts";
+import { Team } from "../src/backends/wasm/team.ts";
+import { DataStore } from "../src/backends/wasm/data_store.ts";
+import { initialParameters } from "../src/nn/init.ts";
+import type { Model } from "../src/nn/sequential.ts";
+import type { LabeledImages } from "../src/data/dataset.ts";
+import { type Spread, spreadOf } from "./sampling.ts";
+
+const BATCH_SIZE = 256;
+
+/** One row of the kernel table. */
+export interface KernelTime {
+  /** Kernel, and the layer if it belongs to one with parameters. */
+  readonly name: string;
+  readonly microsecondsPerImage: Spread;
+  /** Multiply-adds count twice; undefined for kernels that do not multiply matrices. */
+  readonly gigaflops?: number;
+}
+
+/** Times each kernel of training on `data`, one thread, batch 256. */
+export async function timeKernels(
+  model: Model,
+  data: LabeledImages,
+  rounds: number,
+): Promise<KernelTime[]> {
+  const { module } = await compileKernels();
+  const memory = createMemory();
+  const layout = layOut(model, { batchSize: BATCH_SIZE, threads: 1, slotCount: 0 });
+  initialize(memory, layout);
+  new Float32Array(memory.buffer, layout.parameters, model.parameterCount)
+    .set(initialParameters(model, 1));
+  const store = new DataStore(memory, layout.end);
+  store.attach(data);
+  const elapsedMs = new Map<string, number>();
+  const runner = new Runner({
+    model,
+    memory,
+    kernels: withTimers(instantiateKernels(module, memory), layout, elapsedMs),
+    layout,
+    team: new Team(memory, layout.control, 1),
+    thread: 0,
+    threads: 1,
+    optimizer: { type: "sgd", momentum: 0 },
+  });
+  const order = Uint32Array.from({ length: data.count }, (_, index) => index);
+  const work = store.prepare(order, {
+    learningRates: new Float32Array(Math.ceil(data.count / BATCH_SIZE)).fill(0.1),
+  });
+  const job: Job = {
+    kind: "train",
+    ...store.locate(data),
+    ...work.from(0, data.count),
+    learningRates: work.learningRates,
+    batchSize: BATCH_SIZE,
+    step: 0,
+  };
+  runner.run({ ...job, kind: "pack" });
+  const samples = new Map<string, number[]>();
+  for (let round = -2; round < rounds; round++) {
+    elapsedMs.clear();
+    runner.run(job);
+    if (round < 0) continue;
+    for (const [name, ms] of elapsedMs) {
+      if (!samples.has(name)) samples.set(name, []);
+      samples.get(name)!.push(1000 * ms / data.count);
+    }
+  }
+  const times = [...samples].map(([name, microseconds]): KernelTime => {
+    const microsecondsPerImage = spreadOf(microseconds);
+    const flop = flopOf(name, layout);
+    const gigaflops = flop === undefined ? flop : flop / microsecondsPerImage.median / 1000;
+    return { name, microsecondsPerImage, gigaflops };
+  });
+  return times.toSorted((a, b) => b.microsecondsPerImage.median - a.microsecondsPerImage.median);
+}
+
+/** Wraps every kernel in a stopwatch; those of layers with parameters are told apart by layer. */
+function withTimers(kernels: Kernels, layout: Layout, elapsedMs: Map<string, number>): Kernels {
+  const layerOfShape = new Map<number, string>();
+  const layerOfInput = new Map<number, string>();
+  for (const { layer, shape, input } of layout.stages) {
+    if (!isTrainable(layer)) continue;
+    layerOfShape.set(shape, layer.name);
+    layerOfInput.set(input.address, layer.name);
+  }
+  const timed = Object.entries(kernels).filter(([, kernel]) => typeof kernel === "function").map(
+    ([name, kernel]) => {
+      const layers = name.startsWith("linear")
+        ? layerOfInput
+        : name.startsWith("conv2d")
+        ? layerOfShape
+        : undefined;
+      return [name, (...args: number[]) => {
+        const layer = layers?.get(args[0]);
+        const key = layer === undefined ? name : `${name} ${layer}`;
+        const start = performance.now();
+        kernel(...args);
+        elapsedMs.set(key, (elapsedMs.get(key) ?? 0) + performance.now() - start);
+      }] as const;
+    },
+  );
+  return Object.fromEntries(timed) as unknown as Kernels;
+}
+
+/** Operations an image of a kernel that multiplies matrices. */
+function flopOf(name: string, layout: Layout): number | undefined {
+  const [kernel, layerName] = name.split(" ");
+  if (!/Forward|InputGradient|WeightGradient/.test(kernel)) return undefined;
+  const stage = layout.stages.find(({ layer }) => layer.name === layerName);
+  if (stage === undefined || !isTrainable(stage.layer)) return undefined;
+  return 2 * stage.layer.weight.size * stage.output.height * stage.output.width;
+}

@@ -1,0 +1,23 @@
+/** The kernels that TypeScript calls; see `kernels.ts` for their types. */
+
+export {
+  conv2dForward,
+  conv2dInputGradient,
+  conv2dReduceGradients,
+  conv2dWeightGradient,
+} from "./conv2d";
+export { linearWeightGradient } from "./linear";
+export { packBackward, packForward } from "./pack";
+export {
+  reluBackward,
+  reluForward,
+  sigmoidBackward,
+  sigmoidForward,
+  tanhBackward,
+  tanhForward,
+} from "./activations";
+export { avgPool2dBackward, avgPool2dForward, maxPool2dBackward, maxPool2dForward } from "./pool2d";
+export { flattenBackward, flattenForward, loadImages, storeLogits } from "./images";
+export { softmaxCrossEntropy } from "./loss";
+export { adamUpdate, fillZeros, momentumUpdate, sgdUpdate } from "./optimizers";
+export { multiplyAddPeak } from "./peak";

@@ -1,0 +1,133 @@
+/** The linear layer's weight gradient, over all blocks of a batch; the rest of it is conv2d's. */
+
+import { outer } from "./outer";
+import { ELEMENT_BYTES, sumLanes, VECTOR_BYTES } from "./simd";
+
+/** Gradients of output features firstRow..lastRow (exclusive); equals the reference's linear
+ * gradients to 1e-5 relative. Added to what is there if `accumulate`, else written over it.
+ *
+ * Layout: input and gradOutput [block][feature][8 images], gradWeight [out][in], gradBias [out];
+ * scratch holds 12 vectors. Threads share the work by rows, so that nothing has to be summed
+ * between them.
+ */
+export function linearWeightGradient(
+  input: usize,
+  inFeatures: i32,
+  gradOutput: usize,
+  outFeatures: i32,
+  blocks: i32,
+  firstRow: i32,
+  lastRow: i32,
+  gradWeight: usize,
+  gradBias: usize,
+  ones: usize,
+  scratch: usize,
+  accumulate: bool,
+): void {
+  const inStep = inFeatures * ELEMENT_BYTES, outStep = outFeatures * ELEMENT_BYTES;
+  const scratch2 = scratch + 6 * VECTOR_BYTES;
+  const zero = f32x4.splat(0);
+  for (let i = 0; i < inFeatures; i += 6) {
+    const width = min(6, inFeatures - i);
+    for (let o = firstRow; o < lastRow; o += 2) {
+      const lone = o + 1 == lastRow;
+      v128.store(scratch, zero, 0);
+      v128.store(scratch, zero, 16);
+      v128.store(scratch, zero, 32);
+      v128.store(scratch, zero, 48);
+      v128.store(scratch, zero, 64);
+      v128.store(scratch, zero, 80);
+      v128.store(scratch, zero, 96);
+      v128.store(scratch, zero, 112);
+      v128.store(scratch, zero, 128);
+      v128.store(scratch, zero, 144);
+      v128.store(scratch, zero, 160);
+      v128.store(scratch, zero, 176);
+      outer(
+        width,
+        1,
+        blocks,
+        input + i * ELEMENT_BYTES,
+        inStep,
+        0,
+        gradOutput + o * ELEMENT_BYTES,
+        outStep,
+        0,
+        lone ? 0 : ELEMENT_BYTES,
+        scratch,
+        lone ? scratch : scratch2,
+      );
+      const row = gradWeight + (o * inFeatures + i) * 4;
+      if (width == 6 && !lone) {
+        storeSums6x2(scratch, row, row + inFeatures * 4, accumulate);
+      } else {
+        storeSums(width, scratch, row, accumulate);
+        if (!lone) storeSums(width, scratch2, row + inFeatures * 4, accumulate);
+      }
+    }
+  }
+  for (let o = firstRow; o < lastRow; o++) {
+    v128.store(scratch, zero);
+    outer(
+      1,
+      1,
+      blocks,
+      gradOutput + o * ELEMENT_BYTES,
+      outStep,
+      0,
+      ones,
+      0,
+      0,
+      0,
+      scratch,
+      scratch,
+    );
+    storeSums(1, scratch, gradBias + o * 4, accumulate);
+  }
+}
+
+/** Adds the lanes of two times six vectors, and stores or accumulates the sums in two rows. */
+function storeSums6x2(sums: usize, row: usize, row2: usize, accumulate: bool): void {
+  let first = sumLanes(
+    v128.load(sums), v128.load(sums, 16), v128.load(sums, 32), v128.load(sums, 48),
+  );
+  let second = sumLanes(
+    v128.load(sums, 96), v128.load(sums, 112), v128.load(sums, 128), v128.load(sums, 144),
+  );
+  let rest = sumLanes(
+    v128.load(sums, 64), v128.load(sums, 80), v128.load(sums, 160), v128.load(sums, 176),
+  );
+  if (accumulate) {
+    first = f32x4.add(first, v128.load(row));
+    second = f32x4.add(second, v128.load(row2));
+    rest = f32x4.add(rest, v128.load64_lane(row2, v128.load64_zero(row, 16), 1, 16));
+  }
+  v128.store(row, first);
+  v128.store(row2, second);
+  v128.store64_lane(row, rest, 0, 16);
+  v128.store64_lane(row2, rest, 1, 16);
+}
+
+/** Adds the lanes of `width` vectors and stores or accumulates the sums. */
+function storeSums(width: i32, sums: usize, target: usize, accumulate: bool): void {
+  const zero = f32x4.splat(0);
+  if (width >= 4) {
+    let sum = sumLanes(
+      v128.load(sums),
+      v128.load(sums, 16),
+      v128.load(sums, 32),
+      v128.load(sums, 48),
+    );
+    if (accumulate) sum = f32x4.add(sum, v128.load(target));
+    v128.store(target, sum);
+    sums += 4 * VECTOR_BYTES;
+    target += 16;
+    width -= 4;
+  }
+  for (; width > 0; width--) {
+    const sum = f32x4.extract_lane(sumLanes(v128.load(sums), zero, zero, zero), 0);
+    store<f32>(target, accumulate ? load<f32>(target) + sum : sum);
+    sums += VECTOR_BYTES;
+    target += 4;
+  }
+}

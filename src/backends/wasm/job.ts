@@ -1,0 +1,65 @@
+/** The description of the work at hand, in shared memory, read by every thread. */
+
+/** What threads can be asked to do. */
+export const JOB_KINDS = ["pack", "train", "gradients", "evaluate", "predict"] as const;
+
+/** Work on a stretch of attached images; addresses are bytes in the shared memory. */
+export interface Job {
+  readonly kind: typeof JOB_KINDS[number];
+  readonly images: number;
+  readonly labels: number;
+  /** The images to work on, as 32-bit indices. */
+  readonly indices: number;
+  readonly count: number;
+  /** Images of a step; the last step may have fewer. */
+  readonly batchSize: number;
+  /** Learning rate of each step, as 32-bit floats. */
+  readonly learningRates: number;
+  /** Updates made before this job. */
+  readonly step: number;
+  /** Where each image's loss and prediction go, with room for eight more; or its logits. */
+  readonly losses: number;
+  readonly predictions: number;
+  readonly logits: number;
+}
+
+const FIELDS = [
+  "images",
+  "labels",
+  "indices",
+  "count",
+  "batchSize",
+  "learningRates",
+  "step",
+  "losses",
+  "predictions",
+  "logits",
+] as const;
+
+/** Writes a job where {@linkcode readJob} finds it. */
+export function writeJob(memory: WebAssembly.Memory, address: number, job: Job): void {
+  const words = new Float64Array(memory.buffer, address, 1 + FIELDS.length);
+  words[0] = JOB_KINDS.indexOf(job.kind);
+  for (const [index, field] of FIELDS.entries()) words[index + 1] = job[field];
+}
+
+/** Reads the job that was written last. */
+export function readJob(memory: WebAssembly.Memory, address: number): Job {
+  const [kind, ...values] = new Float64Array(memory.buffer, address, 1 + FIELDS.length);
+  const numbers = Object.fromEntries(FIELDS.map((field, index) => [field, values[index]]));
+  return { kind: JOB_KINDS[kind], ...numbers } as Job;
+}
+
+/** A job without images. */
+export const NO_WORK: Omit<Job, "kind"> = {
+  images: 0,
+  labels: 0,
+  indices: 0,
+  count: 0,
+  batchSize: 1,
+  learningRates: 0,
+  step: 0,
+  losses: 0,
+  predictions: 0,
+  logits: 0,
+};

@@ -1,0 +1,43 @@
+/** Cutting a call into slices, between which the event loop takes its turn, and summing their
+ * results.
+ */
+
+/** How long the threads work before the event loop gets a turn. */
+const SLICE_MS = 50;
+
+/** Pieces of work that will take about SLICE_MS, at most twice as many as before. */
+export function nextSlice(count: number, elapsedMs: number): number {
+  return Math.max(1, Math.min(2 * count, Math.floor(count * SLICE_MS / Math.max(elapsedMs, 0.01))));
+}
+
+/** Mean, summed in order. */
+export function mean(values: Float32Array): number {
+  let sum = 0;
+  for (const value of values) sum += value;
+  return sum / values.length;
+}
+
+/** Predictions that equal the labels of the images at `indices`. */
+export function countCorrect(
+  predictions: Uint8Array,
+  indices: Uint32Array,
+  labels: Uint8Array,
+): number {
+  let correct = 0;
+  for (const [position, prediction] of predictions.entries()) {
+    if (prediction === labels[indices[position]]) correct++;
+  }
+  return correct;
+}
+
+/** Lets the event loop take a turn; a message arrives sooner than the shortest timer. */
+export function nextTask(): Promise<void> {
+  return new Promise((resolve) => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => {
+      port1.close();
+      resolve();
+    };
+    port2.postMessage(undefined);
+  });
+}

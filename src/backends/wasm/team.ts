@@ -1,0 +1,90 @@
+/** Threads that work in step: a barrier and a doorbell in shared memory. */
+
+const ARRIVED = 0, PHASE = 1, JOBS = 2, FAILED = 3, CLOSED = 4;
+
+/** Looks at a word before sleeping: waking a thread costs more than most waits last. */
+const SPINS = 20_000;
+
+/** A thread of the team has failed; its own message is reported elsewhere. */
+export class TeamFailedError extends Error {
+  override readonly name = "TeamFailedError";
+}
+
+/** One thread's view of its team; all threads use the same words of one memory. */
+export class Team {
+  readonly #words: Int32Array;
+  readonly #threads: number;
+  readonly #spins: number;
+  readonly #maySleep = maySleep();
+  #jobsSeen = 0;
+
+  /** @param address Five words of zeros in shared memory. */
+  constructor(memory: WebAssembly.Memory, address: number, threads: number) {
+    this.#words = new Int32Array(memory.buffer, address, 5);
+    this.#threads = threads;
+    this.#spins = threads > navigator.hardwareConcurrency ? 0 : SPINS;
+  }
+
+  /** Waits until all threads are here.
+   *
+   * @throws {TeamFailedError} If one of them has failed.
+   */
+  meet(): void {
+    const phase = Atomics.load(this.#words, PHASE);
+    if (Atomics.add(this.#words, ARRIVED, 1) === this.#threads - 1) {
+      Atomics.store(this.#words, ARRIVED, 0);
+      this.#ring(PHASE);
+    } else {
+      this.#await(PHASE, phase);
+    }
+    if (Atomics.load(this.#words, FAILED) !== 0) throw new TeamFailedError();
+  }
+
+  /** Tells the other threads that a job has been described. */
+  announceJob(): void {
+    this.#ring(JOBS);
+  }
+
+  /** Waits for a job; false when the team is closed. */
+  awaitJob(): boolean {
+    this.#await(JOBS, this.#jobsSeen++);
+    return Atomics.load(this.#words, CLOSED) === 0;
+  }
+
+  /** Sends all threads home. */
+  close(): void {
+    Atomics.store(this.#words, CLOSED, 1);
+    this.#ring(JOBS);
+  }
+
+  /** Releases everybody who waits for this thread, which cannot go on. */
+  fail(): void {
+    Atomics.store(this.#words, FAILED, 1);
+    this.#ring(PHASE);
+  }
+
+  #ring(word: number): void {
+    Atomics.add(this.#words, word, 1);
+    Atomics.notify(this.#words, word);
+  }
+
+  /** Returns once a word is no longer `old`, or a thread has failed. */
+  #await(word: number, old: number): void {
+    for (let spin = 0; spin < this.#spins; spin++) {
+      if (Atomics.load(this.#words, word) !== old) return;
+    }
+    while (Atomics.load(this.#words, word) === old && Atomics.load(this.#words, FAILED) === 0) {
+      if (this.#maySleep) Atomics.wait(this.#words, word, old);
+    }
+  }
+}
+
+/** Whether this thread may block: a browser's main thread may not, and spins. */
+function maySleep(): boolean {
+  try {
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}

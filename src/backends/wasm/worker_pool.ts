@@ -1,0 +1,107 @@
+/** Starts and ends the threads of a session. */
+
+import type { Model } from "../../nn/sequential.ts";
+import type { OptimizerSpec } from "../backend.ts";
+import type { LayoutOptions } from "./layout.ts";
+
+/** All that a worker needs to build the same layout and program as the main thread. */
+export interface WorkerTask extends LayoutOptions {
+  readonly module: WebAssembly.Module;
+  readonly memory: WebAssembly.Memory;
+  readonly model: Model;
+  readonly optimizer: OptimizerSpec;
+  readonly thread: number;
+}
+
+/** What a worker says. */
+export type WorkerReport =
+  | { readonly type: "ready" | "closed" }
+  | { readonly type: "failed"; readonly message: string };
+
+/** The workers of a session; thread 0 is whoever starts them. */
+export class WorkerPool {
+  readonly #workers: PoolWorker[];
+
+  /** Starts threads 1, 2, ... and waits until they are ready.
+   *
+   * @throws {Error} If one cannot start.
+   */
+  static async start(task: Omit<WorkerTask, "thread">): Promise<WorkerPool> {
+    const workers = Array.from(
+      { length: task.threads - 1 },
+      (_, index) => new PoolWorker(index + 1),
+    );
+    const pool = new WorkerPool(workers);
+    try {
+      await Promise.all(workers.map((worker) => worker.begin(task)));
+    } catch (error) {
+      pool.terminate();
+      throw error;
+    }
+    return pool;
+  }
+
+  private constructor(workers: PoolWorker[]) {
+    this.#workers = workers;
+  }
+
+  /** Rejects with the message of the worker that failed first. */
+  failure(): Promise<never> {
+    return Promise.race(this.#workers.map((worker) => worker.failure));
+  }
+
+  /** Waits until every worker has said goodbye, which the team's closing makes it do. */
+  async end(): Promise<void> {
+    await Promise.all(this.#workers.map((worker) => worker.heard("closed")));
+    this.terminate();
+  }
+
+  /** Ends all workers at once. */
+  terminate(): void {
+    for (const worker of this.#workers) worker.terminate();
+  }
+}
+
+class PoolWorker {
+  /** Never resolves; rejects if the worker fails. */
+  readonly failure: Promise<never>;
+  readonly #thread: number;
+  readonly #worker: Worker;
+
+  constructor(thread: number) {
+    this.#thread = thread;
+    this.#worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
+    this.failure = new Promise((_, reject) => {
+      const fail = (message: string) =>
+        reject(new Error(`Cannot go on as thread ${thread} failed: ${message}`));
+      this.#worker.addEventListener("error", (event) => {
+        event.preventDefault();
+        fail(event.message);
+      });
+      this.#worker.addEventListener("message", ({ data }: MessageEvent<WorkerReport>) => {
+        if (data.type === "failed") fail(data.message);
+      });
+    });
+    this.failure.catch(() => {}); // it is heard when somebody asks
+  }
+
+  begin(task: Omit<WorkerTask, "thread">): Promise<void> {
+    const ready = this.heard("ready");
+    this.#worker.postMessage({ ...task, thread: this.#thread } satisfies WorkerTask);
+    return ready;
+  }
+
+  /** Waits for a report. */
+  heard(type: "ready" | "closed"): Promise<void> {
+    const report = new Promise<void>((resolve) => {
+      this.#worker.addEventListener("message", ({ data }: MessageEvent<WorkerReport>) => {
+        if (data.type === type) resolve();
+      });
+    });
+    return Promise.race([report, this.failure]);
+  }
+
+  terminate(): void {
+    this.#worker.terminate();
+  }
+}
