@@ -18,6 +18,8 @@ export async function writeAtomic(path: string, content: Uint8Array | string): P
     await Deno.rename(temporary, path);
   } catch (error) {
     await removeIfThere(temporary);
+    // The user knows the file by its own name.
+    if (error instanceof Error) error.message = error.message.replaceAll(temporary, path);
     throw error;
   }
 }

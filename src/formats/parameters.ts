@@ -1,6 +1,7 @@
 /** Between a model's flat parameter vector and named tensors, as files hold them. */
 
 import { type Model, showShape } from "../nn/sequential.ts";
+import { quote } from "../quote.ts";
 import type { Tensor } from "./safetensors.ts";
 
 /** Names the slices of a flat vector by the model's parameters; the data is copied. */
@@ -37,14 +38,14 @@ export function fromTensors(
   }
   const known = new Set(model.parameters.map(({ name }) => name));
   for (const name of tensors.keys()) {
-    if (!known.has(name)) throw misfit(model, label, `it has no parameter "${name}"`);
+    if (!known.has(name)) throw misfit(model, label, `it has no parameter ${quote(name)}`);
   }
   return values;
 }
 
 function listNames(tensors: ReadonlyMap<string, Tensor>): string {
   const names = [...tensors.keys()];
-  const shown = names.slice(0, 6).map((name) => JSON.stringify(name)).join(", ");
+  const shown = names.slice(0, 6).map(quote).join(", ");
   return names.length === 0 ? "no tensors" : names.length > 6 ? `${shown}, ...` : shown;
 }
 

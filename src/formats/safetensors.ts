@@ -1,5 +1,7 @@
 /** The safetensors file format, float32 only: a length, a JSON header, the tensors' bytes. */
 
+import { quote } from "../quote.ts";
+
 /** A float32 tensor: its shape and its numbers in row-major order. */
 export interface Tensor {
   /** Sizes of the dimensions, outermost first. */
@@ -68,12 +70,12 @@ export function decodeSafetensors(bytes: Uint8Array, label: string): Safetensors
   const tensors = new Map<string, Tensor>();
   let end = 0;
   for (const { name, shape, start, stop } of found.sort((a, b) => a.start - b.start)) {
-    if (start !== end) throw malformed(label, `tensor "${name}" overlaps or leaves a gap`);
+    if (start !== end) throw malformed(label, `tensor ${quote(name)} overlaps or leaves a gap`);
     end = stop;
     if (dataStart + end > bytes.length) {
       throw malformed(
         label,
-        `tensor "${name}" ends at byte ${dataStart + end}, the file at ${bytes.length}`,
+        `tensor ${quote(name)} ends at byte ${dataStart + end}, the file at ${bytes.length}`,
       );
     }
     const data = new Float32Array((stop - start) / FLOAT_BYTES);
@@ -100,17 +102,18 @@ function parseHeader(bytes: Uint8Array, label: string): Record<string, unknown> 
 }
 
 function parseEntry(name: string, value: unknown, label: string) {
-  if (!isRecord(value)) throw malformed(label, `tensor "${name}" is not described by an object`);
+  const tensor = `tensor ${quote(name)}`;
+  if (!isRecord(value)) throw malformed(label, `${tensor} is not described by an object`);
   const { dtype, shape, data_offsets: offsets } = value;
   if (dtype !== "F32") {
-    throw malformed(label, `tensor "${name}" must be F32, found ${JSON.stringify(dtype)}`);
+    throw malformed(label, `${tensor} must be F32, found ${quote(dtype)}`);
   }
   if (!isSizes(shape) || shape.length > 8) {
-    throw malformed(label, `tensor "${name}" has no valid shape`);
+    throw malformed(label, `${tensor} has no valid shape`);
   }
   const size = shape.reduce((product, length) => product * length, FLOAT_BYTES);
   if (!isSizes(offsets) || offsets.length !== 2 || offsets[1] - offsets[0] !== size) {
-    throw malformed(label, `tensor "${name}" of ${size} bytes has the wrong offsets`);
+    throw malformed(label, `${tensor} of ${size} bytes has the wrong offsets`);
   }
   return { name, shape, start: offsets[0], stop: offsets[1] };
 }

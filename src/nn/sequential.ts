@@ -1,7 +1,7 @@
 /** Sequential models: layer specs with every shape and parameter worked out once, for all engines. */
 
 import type { ActivationSpec, FlattenSpec, LayerSpec, Pair } from "./layers.ts";
-import { checkSpec } from "./check_spec.ts";
+import { checkElements, checkModel, checkSpec } from "./check_spec.ts";
 
 /** Shape of one sample: [channels, height, width], or [features] after flatten. */
 export type Shape = readonly number[];
@@ -114,11 +114,17 @@ export interface SequentialOptions {
   readonly inputShape?: ImageShape;
 }
 
+/** Labels and predictions are bytes. */
+const MAX_CLASSES = 256;
+
 /** Builds a model from layer specs: infers every shape and lays out the parameters.
  *
  * The last layer's output is the logits, so it must be a vector.
  *
- * @throws {TypeError} If a layer gets an input of the wrong shape or channel count.
+ * The specs may come from a file: whatever they are, the result is a model or one of these errors.
+ *
+ * @throws {TypeError} If a spec is not one, or a layer gets an input of the wrong shape or channel
+ * count.
  * @throws {RangeError} If a size is not a whole number in range, or a kernel does not fit.
  * @example A softmax regression
  * ```ts
@@ -131,6 +137,7 @@ export interface SequentialOptions {
  */
 export function sequential(specs: readonly LayerSpec[], options: SequentialOptions = {}): Model {
   const { name = "sequential", inputShape = [1, 28, 28] } = options;
+  checkModel(specs, name, inputShape);
   const layers: Layer[] = [];
   const parameters: Parameter[] = [];
   let shape: Shape = inputShape;
@@ -143,6 +150,7 @@ export function sequential(specs: readonly LayerSpec[], options: SequentialOptio
       );
     }
     const layer = place(spec, { name: layerName, inputShape: shape, parameters });
+    checkElements(layer.outputShape, `the output of ${layer.type} "${layerName}"`);
     layers.push(layer);
     shape = layer.outputShape;
   }
@@ -152,11 +160,18 @@ export function sequential(specs: readonly LayerSpec[], options: SequentialOptio
         `found ${showShape(shape)}; end it with flatten() and linear()`,
     );
   }
+  if (shape[0] > MAX_CLASSES) {
+    throw new RangeError(
+      `Cannot use model "${name}" as a classifier: expected at most ${MAX_CLASSES} logits, ` +
+        `found ${shape[0]}`,
+    );
+  }
   const last = parameters.at(-1);
   if (last === undefined) {
     throw new TypeError(`Cannot train model "${name}": it has no layer with parameters`);
   }
   const parameterCount = last.offset + last.size;
+  checkElements([parameterCount], `the parameters of model "${name}"`);
   return { name, inputShape, specs, layers, parameters, parameterCount, classCount: shape[0] };
 }
 

@@ -27,7 +27,11 @@ import { softmaxCrossEntropy } from "./softmax_cross_entropy.ts";
 /** Images that evaluation and prediction take at a time, so that memory stays bounded. */
 const CHUNK_SIZE = 64;
 
-/** The float64 oracle that every other backend is compared with. */
+/** The float64 oracle that every other backend is compared with.
+ *
+ * Its state is float64 but is read and loaded as float32, so that a run that was stopped and goes on
+ * differs from an uninterrupted one by rounding.
+ */
 export const referenceBackend: Backend = {
   name: "reference",
   open: (model, options) => Promise.resolve(new ReferenceSession(model, options)),

@@ -1,0 +1,56 @@
+/** Train, evaluate and ship small convolutional classifiers, on the CPU or the GPU.
+ *
+ * ```ts
+ * import { lenet, summarize } from "@lenet/lenet";
+ *
+ * for (const layer of summarize(lenet())) console.log(layer.name, layer.outputShape);
+ * ```
+ *
+ * @module
+ */
+
+export type { Dataset, LabeledImages } from "./src/data/dataset.ts";
+export { loadDataset, type LoadOptions } from "./src/data/load.ts";
+export { DatasetError } from "./src/data/errors.ts";
+
+export * from "./src/nn/layers.ts";
+export * from "./src/nn/sequential.ts";
+export * from "./src/nn/init.ts";
+export * from "./src/nn/corr2d.ts";
+export { lenet, MODEL_NAMES, type ModelName, type Recipe, zooModel } from "./src/nn/zoo.ts";
+export { type LayerSummary, summarize, trainingMacs } from "./src/nn/summary.ts";
+
+export * from "./src/backends/backend.ts";
+export {
+  BACKEND_NAMES,
+  type BackendChoice,
+  chooseBackend,
+  loadBackend,
+} from "./src/backends/registry.ts";
+export { registerWasmTrainingKernels } from "./src/backends/tfjs/wasm_kernels/register.ts";
+
+export {
+  type Checkpoint,
+  DivergedError,
+  type EpochMetrics,
+  NOT_STARTED,
+  type Outcome,
+  type PartialEpoch,
+  type Progress,
+  train,
+  type TrainHooks,
+} from "./src/train/trainer.ts";
+export type { Schedule, TrainPlan } from "./src/train/plan.ts";
+export {
+  type ClassificationReport,
+  classificationReport,
+  type ClassReport,
+  countCorrect,
+} from "./src/train/metrics.ts";
+export {
+  decodeSafetensors,
+  encodeSafetensors,
+  type Safetensors,
+  type Tensor,
+} from "./src/formats/safetensors.ts";
+export { fromTensors, toTensors } from "./src/formats/parameters.ts";

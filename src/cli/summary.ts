@@ -1,0 +1,68 @@
+// deno-lint-ignore-file no-console
+/** The summary command: a model's layers, sizes and costs as a table. */
+
+import { showShape } from "../nn/sequential.ts";
+import { summarize } from "../nn/summary.ts";
+import { MODEL_NAMES, ZOO, zooModel } from "../nn/zoo.ts";
+import { formatCount, formatTable } from "../report/table.ts";
+import { EXIT } from "./errors.ts";
+import { defineCommand, parseFlags } from "./flags.ts";
+import { helpText } from "./help.ts";
+
+const COMMAND = defineCommand({
+  usage: "deno task summary",
+  summary:
+    "Print a model's layers: output sizes, parameters, multiply-accumulates, receptive field.",
+  examples: [["", "LeNet"], ["--model mlp", "another model of the zoo"]],
+  flags: {
+    model: { type: "choice", choices: MODEL_NAMES, default: "lenet", help: "which model" },
+    json: { type: "boolean", help: "print JSON" },
+  },
+});
+
+/** Runs the command with its arguments and returns the exit code. */
+export function summaryCommand(args: string[]): Promise<number> {
+  const { flags, help } = parseFlags(COMMAND, args);
+  if (help) {
+    console.log(helpText(COMMAND));
+    return Promise.resolve(EXIT.ok);
+  }
+  const model = zooModel(flags.model);
+  const layers = summarize(model);
+  const sum = (key: "parameters" | "forwardMacs" | "trainingMacs") =>
+    layers.reduce((total, layer) => total + layer[key], 0);
+  const total = {
+    parameters: sum("parameters"),
+    forwardMacs: sum("forwardMacs"),
+    trainingMacs: sum("trainingMacs"),
+  };
+  if (flags.json) {
+    console.log(JSON.stringify({ name: model.name, inputShape: model.inputShape, layers, total }));
+    return Promise.resolve(EXIT.ok);
+  }
+  const blank = (value: number) => value === 0 ? "" : formatCount(value);
+  const rows = layers.map((layer) => [
+    layer.name,
+    layer.type,
+    layer.detail,
+    showShape(layer.outputShape),
+    blank(layer.parameters),
+    blank(layer.forwardMacs),
+    blank(layer.trainingMacs),
+    layer.receptiveField.join("x"),
+  ]);
+  const totals = [total.parameters, total.forwardMacs, total.trainingMacs].map(formatCount);
+  console.log(`${model.name}: ${ZOO[flags.model].description}`);
+  console.log(`Input ${showShape(model.inputShape)}\n`);
+  console.log(formatTable(
+    ["layer", "type", "window", "output", "parameters", "MACs", "training MACs", "sees"],
+    [...rows, ["total", "", "", "", ...totals, ""]],
+    "llllrrrr",
+  ));
+  console.log(
+    `\nMACs: multiply-accumulates of one image, forward; training adds the gradients ` +
+      `(${(2 * total.trainingMacs / 1e6).toFixed(3)} MFLOP).\n` +
+      `sees: receptive field of one output, in pixels of the input.`,
+  );
+  return Promise.resolve(EXIT.ok);
+}

@@ -1,0 +1,246 @@
+// deno-lint-ignore-file no-console
+/** The train command: parses, configures, trains, saves. */
+
+import { isAbsolute, join, relative } from "node:path";
+import type { SessionOptions, TrainingState } from "../backends/backend.ts";
+import type { Dataset } from "../data/dataset.ts";
+import { findDataset } from "../data/registry.ts";
+import { decodeSafetensors } from "../formats/safetensors.ts";
+import { fromTensors } from "../formats/parameters.ts";
+import { initialParameters } from "../nn/init.ts";
+import type { Model } from "../nn/sequential.ts";
+import { type ModelName, ZOO, zooModel } from "../nn/zoo.ts";
+import { describeEnvironment } from "../report/environment.ts";
+import { configuredModel, type RunConfig } from "../report/run_config.ts";
+import { requireVacant, RunFolder } from "../report/run_folder.ts";
+import { readBounded } from "../train/checkpoint.ts";
+import type { TrainPlan } from "../train/plan.ts";
+import { type Checkpoint, DivergedError, NOT_STARTED, train } from "../train/trainer.ts";
+import { type OpenedSession, openSession } from "./backend_flags.ts";
+import { loadForDryRun, obtainForTraining } from "./dataset_flag.ts";
+import { EXIT, withInterrupt } from "./errors.ts";
+import { parseFlags } from "./flags.ts";
+import { helpText } from "./help.ts";
+import { requireWritePermission } from "./permissions.ts";
+import { endLines, type TrainDisplay, trainDisplay } from "./train_display.ts";
+import {
+  checkCombination,
+  optimizerOf,
+  planOf,
+  TRAIN_COMMAND,
+  type TrainFlags,
+} from "./train_flags.ts";
+
+/** Runs the command with its arguments and returns the exit code. */
+export async function trainCommand(args: string[]): Promise<number> {
+  const { flags, help } = parseFlags(TRAIN_COMMAND, args);
+  if (help) {
+    console.log(helpText(TRAIN_COMMAND));
+    return EXIT.ok;
+  }
+  checkCombination(args, flags);
+  return await withInterrupt((signal) =>
+    flags.resume === undefined ? startRun(flags, signal) : resumeRun(flags, flags.resume, signal)
+  );
+}
+
+async function startRun(flags: TrainFlags, signal: AbortSignal): Promise<number> {
+  const out = flags.out ?? await defaultFolder(flags.model);
+  const plan = planOf(flags);
+  const display = trainDisplay(flags);
+  if (!flags.dryRun) {
+    await requireWritePermission(out);
+    await requireVacant(out);
+  }
+  const dataset = flags.dryRun
+    ? await loadForDryRun(flags.dataset)
+    : await obtainForTraining(flags, signal);
+  const model = modelFor(flags.model, dataset);
+  const { init } = ZOO[flags.model].recipe;
+  const parameters = flags.init === undefined
+    ? initialParameters(model, plan.seed, init)
+    : await readParameters(flags.init, model);
+  const optimizer = optimizerOf(flags);
+  const options: SessionOptions = { optimizer, batchSize: plan.batchSize, threads: flags.threads };
+  const opened = await openSession(flags.backend, model, options);
+  await using session = opened.session;
+  const state: TrainingState = { parameters, slots: [], step: 0 };
+  await session.loadState(state);
+  const config: RunConfig = {
+    started: new Date().toISOString(),
+    model: { name: model.name, inputShape: model.inputShape, layers: model.specs },
+    dataset: {
+      name: findDataset(dataset.name) ? dataset.name : recordedPath(dataset.name),
+      digest: dataset.digest,
+      trainCount: dataset.train.count,
+      testCount: dataset.test.count,
+      classNames: dataset.classNames,
+    },
+    plan,
+    optimizer,
+    init: flags.init === undefined ? init : { type: "file", path: recordedPath(flags.init) },
+    backend: opened.backend,
+    device: session.device,
+    environment: describeEnvironment(),
+  };
+  if (flags.dryRun) {
+    display.start(config, model, opened);
+    const loss = await dryRun(opened, dataset, config);
+    display.end("dry run", [`Dry run: one step, loss ${loss.toFixed(3)}; nothing was written`], {
+      loss,
+    });
+    return EXIT.ok;
+  }
+  const folder = await RunFolder.create(out, config, state);
+  display.start(config, model, opened, out);
+  return await runTraining({ flags, folder, dataset, opened, display, signal });
+}
+
+async function resumeRun(flags: TrainFlags, path: string, signal: AbortSignal): Promise<number> {
+  await requireWritePermission(path);
+  const { config: before, checkpoint } = await RunFolder.open(path);
+  const { maxSteps: _, ...planBefore } = before.plan;
+  const plan: TrainPlan = {
+    ...planBefore,
+    ...(flags.epochs !== undefined && { epochs: flags.epochs }),
+    ...(flags.maxSteps !== undefined && { maxSteps: flags.maxSteps }),
+    ...(flags.targetAccuracy !== undefined && { targetAccuracy: flags.targetAccuracy }),
+  };
+  const config: RunConfig = { ...before, plan };
+  const display = trainDisplay(flags);
+  const name = flags.dataset ?? config.dataset.name;
+  const dataset = await obtainForTraining({ ...flags, dataset: name }, signal);
+  if (dataset.digest !== config.dataset.digest) {
+    throw new TypeError(
+      `Cannot resume ${path} on dataset "${name}": its content is not what the run was trained on ` +
+        `(SHA-256 ${config.dataset.digest.slice(0, 16)}, found ${dataset.digest.slice(0, 16)})`,
+    );
+  }
+  const model = configuredModel(config);
+  const backend = flags.backend === "auto" ? config.backend : flags.backend;
+  const options: SessionOptions = {
+    optimizer: config.optimizer,
+    batchSize: plan.batchSize,
+    threads: flags.threads ?? config.device.threads,
+  };
+  const opened = await openSession(backend, model, options);
+  await using session = opened.session;
+  await session.loadState(checkpoint.state);
+  const { epochsDone, step } = checkpoint.progress;
+  const { device } = session;
+  const resumption = { started: new Date().toISOString(), step, backend, device };
+  const folder = await RunFolder.resume(path, { config, checkpoint, resumption });
+  display.start(config, model, opened, path);
+  display.note(
+    epochsDone < plan.epochs
+      ? `Going on after epoch ${epochsDone}, step ${step}`
+      : `Nothing left to train: all ${epochsDone} epochs are done; ` +
+        `go further with --epochs ${epochsDone + 1} or more`,
+  );
+  return await runTraining({ flags, folder, dataset, opened, display, signal, checkpoint });
+}
+
+interface Run {
+  readonly flags: TrainFlags;
+  readonly folder: RunFolder;
+  readonly dataset: Dataset;
+  readonly opened: OpenedSession;
+  readonly display: TrainDisplay;
+  readonly signal: AbortSignal;
+  readonly checkpoint?: Checkpoint;
+}
+
+async function runTraining(run: Run): Promise<number> {
+  const { flags, folder, dataset, opened: { session, backend }, display, signal } = run;
+  await session.attach(dataset.train);
+  await session.attach(dataset.test);
+  const onAbort = () => display.note("Stopping after this step; Ctrl-C again ends at once");
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    const { outcome, progress } = await train(session, dataset, folder.config.plan, {
+      start: run.checkpoint?.progress ?? NOT_STARTED,
+      signal,
+      onProgress: display.progress,
+      onSteps: (first, result) =>
+        flags.logSteps ? folder.logSteps(first, result) : Promise.resolve(),
+      onEpoch: async (metrics, checkpoint) => {
+        await folder.saveEpoch(metrics, checkpoint);
+        display.epoch(metrics);
+      },
+      onInterrupt: (checkpoint) => folder.saveCheckpoint(checkpoint),
+    });
+    const { parameters } = await session.readState();
+    await folder.finish(parameters);
+    const lines = endLines(outcome, folder, { ...progress, backend });
+    display.end(outcome, lines, { out: folder.path, ...progress });
+    return outcome === "interrupted" ? EXIT.interrupted : EXIT.ok;
+  } catch (error) {
+    display.stop();
+    if (error instanceof DivergedError && folder.history.length > 0) {
+      throw new DivergedError(
+        `${error.message}; ${folder.path} keeps epoch ${folder.history.length}`,
+      );
+    }
+    throw error;
+  }
+}
+
+/** One step, whose loss is returned, and the evaluation of one image: all parts work together. */
+async function dryRun(
+  { session }: OpenedSession,
+  { train: trainData, test }: Dataset,
+  { plan }: RunConfig,
+): Promise<number> {
+  await session.attach(trainData);
+  const order = Uint32Array.from(
+    { length: Math.min(plan.batchSize, trainData.count) },
+    (_, index) => index,
+  );
+  const { losses } = await session.train(trainData, {
+    order,
+    batchSize: plan.batchSize,
+    learningRates: Float32Array.of(plan.learningRate),
+  });
+  const one = {
+    ...test,
+    count: 1,
+    images: test.images.subarray(0, test.images.length / test.count),
+    labels: test.labels.subarray(0, 1),
+  };
+  await session.attach(one);
+  await session.evaluate(one);
+  return losses[0];
+}
+
+function modelFor(name: ModelName, { train: { shape }, classNames }: Dataset): Model {
+  return zooModel(name, { inputShape: shape, classCount: classNames.length });
+}
+
+async function readParameters(path: string, model: Model): Promise<Float32Array> {
+  return fromTensors(model, decodeSafetensors(await readBounded(path), path).tensors, path);
+}
+
+/** Paths are recorded relative to where the run was started: no absolute one enters a file. */
+function recordedPath(path: string): string {
+  return isAbsolute(path) ? relative(Deno.cwd(), path) : path;
+}
+
+/** `runs/lenet-20261123-141502`, or with `-2` behind it if that is taken. */
+async function defaultFolder(model: string): Promise<string> {
+  const now = new Date().toISOString().replace(/[-:]/g, "");
+  const path = join("runs", `${model}-${now.slice(0, 8)}-${now.slice(9, 15)}`);
+  for (let number = 1;; number++) {
+    const candidate = number === 1 ? path : `${path}-${number}`;
+    if (!await exists(candidate)) return candidate;
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await Deno.lstat(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,149 @@
+// deno-lint-ignore-file no-console
+/** What the train command says while it runs: lines for people, or JSON for programs. */
+
+import type { OpenedSession } from "./backend_flags.ts";
+import { type Progress, startProgress } from "../report/progress.ts";
+import { countOf, formatCount } from "../report/table.ts";
+import type { RunConfig } from "../report/run_config.ts";
+import type { Model } from "../nn/sequential.ts";
+import type { RunFolder } from "../report/run_folder.ts";
+import type { Checkpoint, EpochMetrics, Outcome } from "../train/trainer.ts";
+
+/** Listens to a run and shows it. */
+export interface TrainDisplay {
+  /** Comes before all else but remarks. */
+  start(config: RunConfig, model: Model, opened: OpenedSession, out?: string): void;
+  /** Steps done in an epoch. */
+  progress(progress: { readonly epoch: number; readonly steps: number }): void;
+  epoch(metrics: EpochMetrics): void;
+  end(outcome: string, lines: readonly string[], facts: Record<string, unknown>): void;
+  /** A remark for people. */
+  note(line: string): void;
+  /** Removes a progress bar that is still there. */
+  stop(): void;
+}
+
+/** Shows a run as flags `--quiet` and `--json` ask. */
+export function trainDisplay({ quiet, json }: {
+  readonly quiet: boolean;
+  readonly json: boolean;
+}): TrainDisplay {
+  const say = (line: string) => {
+    if (!quiet && !json) console.log(line);
+  };
+  const emit = (event: Record<string, unknown>) => {
+    if (json) console.log(JSON.stringify(event));
+  };
+  let run: RunConfig | undefined;
+  let bar: { epoch: number; progress: Progress } | undefined;
+  const stop = () => {
+    bar?.progress.stop();
+    bar = undefined;
+  };
+  return {
+    start(config, model, opened, out) {
+      run = config;
+      for (const line of startLines(config, model, opened, out)) say(line);
+      emit({ type: "start", out: out ?? null, ...config });
+    },
+    progress({ epoch, steps }) {
+      const { plan: { epochs, batchSize }, dataset: { trainCount: total } } = run!;
+      if (bar?.epoch !== epoch) {
+        stop();
+        const label = `epoch ${epoch}/${epochs}`;
+        const progress = startProgress(label, { unit: "images", total, quiet: quiet || json });
+        bar = { epoch, progress };
+      }
+      bar.progress.update(Math.min(steps * batchSize, total));
+    },
+    epoch(metrics) {
+      stop();
+      say(epochLine(metrics, run!.plan.epochs));
+      emit({ type: "epoch", ...metrics });
+    },
+    end(outcome, lines, facts) {
+      stop();
+      for (const line of lines) say(line);
+      emit({ type: "end", outcome, ...facts });
+    },
+    note(line) {
+      stop();
+      if (!quiet) console.error(line);
+    },
+    stop,
+  };
+}
+
+/** `epoch  3/20  train loss 0.612  train acc 0.765  test acc 0.771  5.1 s  11,800 images/s`. */
+export function epochLine(metrics: EpochMetrics, epochs: number): string {
+  const { epoch, trainLoss, trainAccuracy, testAccuracy, trainMs, imagesPerSecond } = metrics;
+  return [
+    `epoch ${String(epoch).padStart(String(epochs).length)}/${epochs}`,
+    `train loss ${trainLoss.toFixed(3)}`,
+    `train acc ${trainAccuracy.toFixed(3)}`,
+    `test acc ${testAccuracy.toFixed(3)}`,
+    `${(trainMs / 1000).toFixed(1)} s`,
+    `${formatCount(imagesPerSecond)} images/s`,
+  ].join("  ");
+}
+
+/** What is said at the end of a run: where it got to, and what to do next. */
+export function endLines(
+  outcome: Outcome,
+  { path, history }: RunFolder,
+  { step, bestAccuracy, backend }: Checkpoint["progress"] & { readonly backend: string },
+): string[] {
+  const saved =
+    `Saved ${path}: model.safetensors, best.safetensors, model/, metrics.jsonl, curves.svg`;
+  switch (outcome) {
+    case "interrupted":
+      return [
+        `Stopped after step ${step}; everything is saved. ` +
+        `Go on with: deno task train --resume ${path}`,
+      ];
+    case "target reached":
+      return [`Reached the target: test accuracy ${bestAccuracy.toFixed(3)}`, saved];
+    default: {
+      const last = history.at(-1);
+      const seconds = history.reduce((sum, epoch) => sum + epoch.trainMs + epoch.evalMs, 0) / 1000;
+      return [
+        `Done: test accuracy ${(last?.testAccuracy ?? 0).toFixed(3)} after ` +
+        `${countOf(step, "step")}, ${seconds.toFixed(1)} s with evaluation on ${backend}`,
+        saved,
+      ];
+    }
+  }
+}
+
+function startLines(
+  { dataset, plan, optimizer, init }: RunConfig,
+  model: Model,
+  { backend, reason, session: { device } }: OpenedSession,
+  out: string | undefined,
+): string[] {
+  const threads = device.kind === "cpu"
+    ? `, ${countOf(device.threads, "thread")}`
+    : device.software
+    ? " (software)"
+    : "";
+  const recipe = [
+    countOf(plan.epochs, "epoch"),
+    ...(plan.maxSteps === undefined ? [] : [`at most ${countOf(plan.maxSteps, "step")}`]),
+    `batch ${plan.batchSize}`,
+    optimizer.type === "sgd" && optimizer.momentum > 0
+      ? `sgd with momentum ${optimizer.momentum}`
+      : optimizer.type,
+    `${plan.schedule} learning rate ${plan.learningRate}`,
+    `seed ${plan.seed}`,
+    ...(plan.shuffle ? [] : ["not shuffled"]),
+  ];
+  return [
+    `Model    ${model.name}, ${formatCount(model.parameterCount)} parameters` +
+    (init.type === "file" ? ` from ${init.path}` : ""),
+    `Data     ${dataset.name}, ${formatCount(dataset.trainCount)} training and ` +
+    `${formatCount(dataset.testCount)} test images, ${dataset.classNames.length} classes`,
+    `Backend  ${backend}: ${device.description}${threads}${reason ? `; ${reason}` : ""}`,
+    `Recipe   ${recipe.join(", ")}`,
+    ...(out === undefined ? [] : [`Run      ${out}`]),
+  ];
+}

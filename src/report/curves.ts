@@ -1,0 +1,74 @@
+/** The training curves of a run as a chart. */
+
+import { parse, View } from "vega";
+import { compile, type TopLevelSpec } from "vega-lite";
+import type { EpochMetrics } from "../train/trainer.ts";
+
+/** Colours that people with colour-blindness can tell apart (Okabe and Ito 2008). */
+const [TRAIN_COLOR, TEST_COLOR] = ["#0072B2", "#D55E00"];
+
+/** Draws loss and accuracy over epochs, training against test, as SVG. */
+export async function curvesSvg(
+  title: string,
+  history: readonly EpochMetrics[],
+): Promise<string> {
+  const values = history.flatMap((metrics) => {
+    const { epoch, trainLoss, trainAccuracy, testLoss, testAccuracy } = metrics;
+    return [
+      { epoch, set: "train", loss: trainLoss, accuracy: trainAccuracy },
+      { epoch, set: "test", loss: testLoss, accuracy: testAccuracy },
+    ];
+  });
+  const spec: TopLevelSpec = {
+    $schema: "https://vega.github.io/schema/vega-lite/v6.json",
+    title: { text: title, anchor: "start", fontSize: 15 },
+    background: "white",
+    padding: 12,
+    data: { values },
+    spacing: 36,
+    hconcat: [panel("loss", "Loss (cross-entropy)", "f"), panel("accuracy", "Accuracy", "%")],
+    config: {
+      font: "Helvetica, Arial, sans-serif",
+      axis: { gridColor: "#e4e4e4", labelFontSize: 11, titleFontSize: 12 },
+      legend: { labelFontSize: 12, titleFontSize: 12 },
+      view: { stroke: "#bbbbbb" },
+    },
+  };
+  const view = new View(parse(compile(spec).spec), { renderer: "none" });
+  try {
+    return await view.toSVG();
+  } finally {
+    view.finalize();
+  }
+}
+
+/** One chart; a format without a precision takes the one that tells neighbouring ticks apart. */
+function panel(field: "loss" | "accuracy", title: string, format: "f" | "%") {
+  return {
+    width: 340,
+    height: 240,
+    mark: { type: "line" as const, point: { size: 28 }, strokeWidth: 2 },
+    encoding: {
+      x: {
+        field: "epoch",
+        type: "quantitative" as const,
+        title: "Epoch",
+        axis: { format: "d", tickMinStep: 1 },
+        scale: { zero: false, nice: false, padding: 10 },
+      },
+      y: {
+        field,
+        type: "quantitative" as const,
+        title,
+        axis: { format },
+        scale: { zero: false, nice: false, padding: 10 },
+      },
+      color: {
+        field: "set",
+        type: "nominal" as const,
+        title: "Data",
+        scale: { domain: ["train", "test"], range: [TRAIN_COLOR, TEST_COLOR] },
+      },
+    },
+  };
+}

@@ -1,0 +1,119 @@
+/** The configuration of a run: everything needed to repeat it or go on with it. */
+
+import type { BackendName, Device, OptimizerSpec } from "../backends/backend.ts";
+import { BACKEND_NAMES } from "../backends/registry.ts";
+import type { WeightInit } from "../nn/init.ts";
+import type { LayerSpec } from "../nn/layers.ts";
+import { type ImageShape, type Model, sequential } from "../nn/sequential.ts";
+import type { TrainPlan } from "../train/plan.ts";
+import type { Environment } from "./environment.ts";
+
+/** Content of `config.json`. */
+export interface RunConfig {
+  /** When the run began, ISO 8601. */
+  readonly started: string;
+  readonly model: {
+    readonly name: string;
+    readonly inputShape: ImageShape;
+    readonly layers: readonly LayerSpec[];
+  };
+  readonly dataset: {
+    /** Registry name, or the folder relative to where the run was started. */
+    readonly name: string;
+    readonly digest: string;
+    readonly trainCount: number;
+    readonly testCount: number;
+    readonly classNames: readonly string[];
+  };
+  readonly plan: TrainPlan;
+  readonly optimizer: OptimizerSpec;
+  /** How the first parameters came to be: drawn, or read from a file. */
+  readonly init: WeightInit | { readonly type: "file"; readonly path: string };
+  readonly backend: BackendName;
+  readonly device: Device;
+  readonly environment: Environment;
+  /** Where the run was gone on with, in order; left out if it never stopped. */
+  readonly resumed?: readonly Resumption[];
+}
+
+/** One going on of a run that had stopped. */
+export interface Resumption {
+  /** When it went on, ISO 8601. */
+  readonly started: string;
+  /** Steps done before. */
+  readonly step: number;
+  readonly backend: BackendName;
+  readonly device: Device;
+}
+
+/** Parses a `config.json`.
+ *
+ * @param label Names the file in errors.
+ * @throws {SyntaxError} If it is not the configuration of a run.
+ */
+export function parseRunConfig(text: string, label: string): RunConfig {
+  const invalid = (reason: string) =>
+    new SyntaxError(`Cannot read ${label} as the configuration of a run: ${reason}`);
+  let fields: unknown;
+  try {
+    fields = JSON.parse(text);
+  } catch {
+    throw invalid("it is not JSON");
+  }
+  const wrong = Object.entries(FIELDS).find(([path, isValid]) => !isValid(valueAt(fields, path)));
+  if (wrong !== undefined) throw invalid(`${wrong[0]} is missing or out of range`);
+  return fields as RunConfig;
+}
+
+type Check = (value: unknown) => boolean;
+
+const isText: Check = (value) => typeof value === "string";
+const isCount: Check = (value) => Number.isSafeInteger(value) && Number(value) >= 0;
+const isPositive: Check = (value) => typeof value === "number" && value > 0 && value < Infinity;
+const isShare: Check = (value) => typeof value === "number" && value >= 0 && value < 1;
+const isList = (check: Check): Check => (value) => Array.isArray(value) && value.every(check);
+const isOneOf = (...words: readonly string[]): Check => (value) => words.includes(value as string);
+const isOptional = (check: Check): Check => (value) => value === undefined || check(value);
+
+/** What the rest of the program relies on; the layers are checked when the model is built. */
+const FIELDS: Readonly<Record<string, Check>> = {
+  "started": isText,
+  "model.name": isText,
+  "model.inputShape": isList(isCount),
+  "model.layers": isList(() => true),
+  "dataset.name": isText,
+  "dataset.digest": isText,
+  "dataset.trainCount": isCount,
+  "dataset.testCount": isCount,
+  "dataset.classNames": isList(isText),
+  "plan.epochs": isCount,
+  "plan.batchSize": (value) => isCount(value) && isPositive(value),
+  "plan.learningRate": isPositive,
+  "plan.schedule": isOneOf("constant", "cosine"),
+  "plan.seed": isCount,
+  "plan.shuffle": (value) => typeof value === "boolean",
+  "plan.targetAccuracy": isOptional(isPositive),
+  "optimizer": isOptimizer,
+  "backend": isOneOf(...BACKEND_NAMES),
+  "device.threads": (value) => isCount(value) && Number(value) >= 1 && Number(value) <= 256,
+  "resumed": isOptional(isList(() => true)),
+};
+
+function isOptimizer(value: unknown): boolean {
+  const { type, momentum, beta1, beta2, epsilon } = Object(value);
+  if (type === "sgd") return isShare(momentum);
+  return type === "adam" && isShare(beta1) && isShare(beta2) && isPositive(epsilon);
+}
+
+/** The value at a path of own fields such as `plan.epochs`. */
+function valueAt(fields: unknown, path: string): unknown {
+  return path.split(".").reduce(
+    (value, key) => Object.hasOwn(Object(value), key) ? Object(value)[key] : undefined,
+    fields,
+  );
+}
+
+/** Builds the model of a configuration. */
+export function configuredModel({ model }: Pick<RunConfig, "model">): Model {
+  return sequential(model.layers, { name: model.name, inputShape: model.inputShape });
+}

@@ -1,0 +1,210 @@
+/** The folder of a run: configuration, metrics, parameters and pictures, each written whole. */
+
+import { join } from "node:path";
+import { decodeSafetensors } from "../formats/safetensors.ts";
+import { fromTensors } from "../formats/parameters.ts";
+import type { TrainingState, TrainResult } from "../backends/backend.ts";
+import type { Model } from "../nn/sequential.ts";
+import { readBounded, readCheckpoint, writeCheckpoint, writeModel } from "../train/checkpoint.ts";
+import { writeAtomic } from "../write_atomic.ts";
+import { type Checkpoint, type EpochMetrics, NOT_STARTED } from "../train/trainer.ts";
+import { configuredModel, parseRunConfig, type Resumption, type RunConfig } from "./run_config.ts";
+
+const CONFIG = "config.json";
+const METRICS = "metrics.jsonl";
+const STEPS = "steps.jsonl";
+const CHECKPOINT = "checkpoint.safetensors";
+const MODEL = "model.safetensors";
+const BEST = "best.safetensors";
+
+/** A run's folder, while the run goes on. */
+export class RunFolder {
+  readonly path: string;
+  readonly config: RunConfig;
+  readonly model: Model;
+  /** Metrics of the epochs so far. */
+  readonly history: EpochMetrics[];
+
+  private constructor(path: string, config: RunConfig, history: EpochMetrics[]) {
+    this.path = path;
+    this.config = config;
+    this.model = configuredModel(config);
+    this.history = history;
+  }
+
+  /** Makes the folder of a new run and writes its configuration and first checkpoint.
+   *
+   * @param state What training starts from, so that a run can be gone on with from its first step.
+   * @throws {TypeError} If the folder holds something already.
+   */
+  static async create(path: string, config: RunConfig, state: TrainingState): Promise<RunFolder> {
+    await requireVacant(path);
+    await Deno.mkdir(path, { recursive: true });
+    const folder = new RunFolder(path, config, []);
+    await writeCheckpoint(join(path, CHECKPOINT), folder.model, { state, progress: NOT_STARTED });
+    await writeConfig(path, config);
+    return folder;
+  }
+
+  /** Reads the configuration and the last checkpoint of a run; nothing is written yet.
+   *
+   * @throws {SyntaxError} If a file is damaged.
+   * @throws {TypeError} If the folder holds no run.
+   */
+  static async open(path: string): Promise<{ config: RunConfig; checkpoint: Checkpoint }> {
+    const config = await readRunConfig(path);
+    const checkpoint = await readCheckpoint(join(path, CHECKPOINT), configuredModel(config));
+    return { config, checkpoint };
+  }
+
+  /** Prepares the folder of a run for going on: records it, and drops what comes after the checkpoint.
+   *
+   * Metrics and steps after the checkpoint will be made again.
+   *
+   * @param config As {@linkcode RunFolder.open} gave it, or with another plan.
+   */
+  static async resume(
+    path: string,
+    { config, checkpoint, resumption }: {
+      readonly config: RunConfig;
+      readonly checkpoint: Checkpoint;
+      readonly resumption: Resumption;
+    },
+  ): Promise<RunFolder> {
+    const { epochsDone, step } = checkpoint.progress;
+    const history = (await readMetrics(path)).filter(({ epoch }) => epoch <= epochsDone);
+    const steps = await readLines<{ step: number }>(join(path, STEPS));
+    const recorded = { ...config, resumed: [...config.resumed ?? [], resumption] };
+    await writeConfig(path, recorded);
+    await writeAtomic(join(path, METRICS), history.map(toLine).join(""));
+    if (steps.length > 0) {
+      const kept = steps.filter((line) => line.step <= step);
+      await writeAtomic(join(path, STEPS), kept.map(toLine).join(""));
+    }
+    return new RunFolder(path, recorded, history);
+  }
+
+  /** Appends the losses and correct counts of steps. */
+  async logSteps(firstStep: number, { losses, corrects }: TrainResult): Promise<void> {
+    const { batchSize } = this.config.plan;
+    const stepsPerEpoch = Math.ceil(this.config.dataset.trainCount / batchSize);
+    const lastBatch = this.config.dataset.trainCount - (stepsPerEpoch - 1) * batchSize;
+    const lines = Array.from(losses, (loss, index) => {
+      const step = firstStep + index;
+      const size = step % stepsPerEpoch === 0 ? lastBatch : batchSize;
+      return toLine({ step, loss, correct: corrects[index], batchSize: size });
+    });
+    await Deno.writeTextFile(join(this.path, STEPS), lines.join(""), { append: true });
+  }
+
+  /** Saves an epoch: a line of metrics, the best model, the model, and a checkpoint.
+   *
+   * The checkpoint comes last: whatever a crash leaves before it is dropped or made again.
+   */
+  async saveEpoch(metrics: EpochMetrics, checkpoint: Checkpoint): Promise<void> {
+    this.history.push(metrics);
+    await Deno.writeTextFile(join(this.path, METRICS), toLine(metrics), { append: true });
+    if (metrics.testAccuracy >= checkpoint.progress.bestAccuracy) {
+      await this.#writeModel(BEST, checkpoint);
+    }
+    await this.saveCheckpoint(checkpoint);
+  }
+
+  /** Saves the model as it is, and what is needed to go on. */
+  async saveCheckpoint(checkpoint: Checkpoint): Promise<void> {
+    await this.#writeModel(MODEL, checkpoint);
+    await writeCheckpoint(join(this.path, CHECKPOINT), this.model, checkpoint);
+  }
+
+  /** Writes the TensorFlow.js model and the curves; a run may be finished more than once. */
+  async finish(parameters: Float32Array): Promise<void> {
+    // Imported only now, so that a run starts without loading TensorFlow.js and the chart library.
+    const { encodeLayersModel } = await import("../formats/layers_model.ts");
+    const { modelJson, weights } = await encodeLayersModel(this.model, parameters);
+    await Deno.mkdir(join(this.path, "model"), { recursive: true });
+    await writeAtomic(join(this.path, "model", "weights.bin"), weights);
+    await writeAtomic(join(this.path, "model", "model.json"), modelJson);
+    if (this.history.length === 0) return;
+    const { curvesSvg } = await import("./curves.ts");
+    const { model, dataset } = this.config;
+    const svg = await curvesSvg(`${model.name} on ${dataset.name}`, this.history);
+    await writeAtomic(join(this.path, "curves.svg"), svg);
+  }
+
+  async #writeModel(name: string, { state }: Checkpoint): Promise<void> {
+    const { classNames } = this.config.dataset;
+    const { parameters } = state;
+    await writeModel(join(this.path, name), this.model, { parameters, classNames });
+  }
+}
+
+/** Checks that a new run may use a folder: it must be missing or empty.
+ *
+ * @throws {TypeError} If it holds something already.
+ */
+export async function requireVacant(path: string): Promise<void> {
+  try {
+    for await (const entry of Deno.readDir(path)) {
+      throw new TypeError(
+        `Cannot start a run in ${path}: it holds ${entry.name} already; ` +
+          `choose another --out, or go on with --resume ${path}`,
+      );
+    }
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+/** Reads the configuration of a run.
+ *
+ * @throws {SyntaxError} If the file is damaged.
+ * @throws {TypeError} If the folder holds no run.
+ */
+export async function readRunConfig(path: string): Promise<RunConfig> {
+  const file = join(path, CONFIG);
+  try {
+    return parseRunConfig(await Deno.readTextFile(file), file);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    throw new TypeError(`Cannot find a run in ${path}: it has no ${CONFIG}`);
+  }
+}
+
+/** Reads the parameters that a run saved last. */
+export async function readRunParameters(path: string, model: Model): Promise<Float32Array> {
+  const file = join(path, MODEL);
+  return fromTensors(model, decodeSafetensors(await readBounded(file), file).tensors, file);
+}
+
+/** Reads the metrics of a run, epoch by epoch. */
+export async function readMetrics(path: string): Promise<EpochMetrics[]> {
+  return await readLines<EpochMetrics>(join(path, METRICS));
+}
+
+async function writeConfig(path: string, config: RunConfig): Promise<void> {
+  await writeAtomic(join(path, CONFIG), JSON.stringify(config, undefined, 2) + "\n");
+}
+
+/** Reads lines of JSON; a last line that was cut off by a crash is left out. */
+async function readLines<Line>(path: string): Promise<Line[]> {
+  let text: string;
+  try {
+    text = await Deno.readTextFile(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
+  }
+  const lines = text.split("\n");
+  lines.pop(); // what follows the last newline: nothing, or half a line
+  return lines.map((line, index) => {
+    try {
+      return JSON.parse(line) as Line;
+    } catch {
+      throw new SyntaxError(`Cannot read line ${index + 1} of ${path}: it is not JSON`);
+    }
+  });
+}
+
+function toLine(value: unknown): string {
+  return JSON.stringify(value) + "\n";
+}

@@ -1,0 +1,91 @@
+import { assert, assertAlmostEquals, assertEquals, assertMatch } from "../assert.ts";
+import { namesIn, withTempDir } from "../temp.ts";
+import { canRunCommands, linesOf, ROOT, runDeno, runTask } from "./command.ts";
+
+const ignore = !canRunCommands();
+
+/** Trains for a few steps and hands over the run's folder. */
+async function withRun(body: (run: string) => Promise<void>): Promise<void> {
+  await withTempDir(async (folder) => {
+    const run = `${folder}/runs/first`;
+    const { code, stderr } = await runTask("train", [
+      ...["--dataset", "sample", "--model", "softmax", "--backend", "wasm", "--quiet"],
+      ...["--max-steps", "25", "--out", run],
+    ]);
+    assertEquals([code, stderr], [0, ""]);
+    await body(run);
+  });
+}
+
+Deno.test({
+  name: "eval: a run, its weights and the newest run give the accuracy of the run's own metrics",
+  ignore,
+  fn: () =>
+    withRun(async (run) => {
+      const text = await Deno.readTextFile(`${run}/metrics.jsonl`);
+      const { testAccuracy, testLoss } = JSON.parse(linesOf(text).at(-1)!);
+      const [json, table, weights, newest] = await Promise.all([
+        runTask("eval", ["--run", run, "--json"]),
+        runTask("eval", ["--run", run, "--backend", "reference"]),
+        runTask("eval", [
+          ...["--weights", `${run}/model.safetensors`, "--dataset", "sample"],
+          ...["--json", "--backend", "tfjs-wasm"],
+        ]),
+        runDeno([
+          ...["run", "--no-prompt", "--allow-read", `${ROOT}scripts/eval.ts`, "--json"],
+          "--backend=reference",
+        ], { cwd: `${run}/../..` }),
+      ]);
+      assertEquals([json.code, json.stderr], [0, ""]);
+      const report = JSON.parse(json.stdout);
+      assertEquals([report.accuracy, report.count, report.dataset], [testAccuracy, 1000, "sample"]);
+      assertAlmostEquals(report.loss, testLoss, 1e-5);
+      assertEquals([report.model, report.weights], ["softmax", run]);
+      const rowSums = report.confusion.map((row: number[]) => row.reduce((sum, n) => sum + n));
+      assertEquals(rowSums, Array(10).fill(100));
+      report.perClass.forEach((row: { recall: number; support: number }, k: number) => {
+        assertEquals([row.support, row.recall], [100, report.confusion[k][k] / 100]);
+      });
+      for (const other of [weights, newest]) {
+        assertEquals([other.code, other.stderr], [0, ""]);
+        const { confusion, loss } = JSON.parse(other.stdout);
+        assertEquals(confusion, report.confusion);
+        assertAlmostEquals(loss, report.loss, 1e-5);
+      }
+      assertEquals([table.code, table.stderr], [0, ""]);
+      assertMatch(table.stdout, /^.* \(softmax\) on 1,000 test images of sample, reference\n/);
+      assert(table.stdout.includes(`accuracy ${testAccuracy.toFixed(4)}  loss `));
+      assertMatch(table.stdout, /\| 9 Ankle boot +\|( +\d+ \|){10}\n$/);
+    }),
+});
+
+Deno.test({
+  name: "eval: mistakes end with 2, files that cannot be used with 1, each with one line",
+  ignore,
+  fn: () =>
+    withRun(async (run) => {
+      const weights = `${run}/model.safetensors`;
+      const short = `${run}/../short.safetensors`;
+      const whole = await Deno.readFile(weights);
+      await Deno.writeFile(short, whole.subarray(0, -1));
+      const before = await namesIn(run);
+      const cases: [string[], number, RegExp][] = [
+        [["--run", run, "--weights", weights], 2, /Cannot use --run and --weights together/],
+        [["--run", run, "--model", "mlp"], 2, /Cannot use --model without --weights/],
+        [["--wieghts", weights], 2, /Unknown flag --wieghts: did you mean --weights\?/],
+        [["--run", `${run}/none`], 1, /Cannot find a run in .*none: it has no config.json/],
+        [["--weights", short], 1, /Cannot read .*short.* "fc.bias" ends at byte \d+, the file at/],
+        [["--weights", `${run}/config.json`], 1, /Cannot read .*config.json as safetensors/],
+        [["--weights", `${run}/none`], 1, /No such file or folder \(".*none"\)/],
+        [["--weights", weights, "--model", "mlp"], 1, /into model "mlp": expected "fc1.weight"/],
+        [["--run", run, "--dataset", `${run}/none`], 1, /Unknown dataset ".*none": expected one/],
+      ];
+      const outcomes = await Promise.all(cases.map(([args]) => runTask("eval", args)));
+      outcomes.forEach(({ code, stdout, stderr }, n) => {
+        assertEquals([code, stdout, linesOf(stderr).length], [cases[n][1], "", 1], stderr);
+        assertMatch(stderr, /^error: /);
+        assertMatch(stderr, cases[n][2]);
+      });
+      assertEquals(await namesIn(run), before);
+    }),
+});

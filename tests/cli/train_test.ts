@@ -1,0 +1,280 @@
+/** `train` as a user runs it: on the sample, a few steps, real files, real signals. */
+import { decodeSafetensors } from "../../src/formats/safetensors.ts";
+import { zooModel } from "../../src/nn/zoo.ts";
+import { parseRunConfig } from "../../src/report/run_config.ts";
+import { readCheckpoint } from "../../src/train/checkpoint.ts";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";
+import { namesIn, withTempDir } from "../temp.ts";
+import { canRunCommands, linesOf, ROOT, runDeno, runTask, startDeno } from "./command.ts";
+
+const ignore = !canRunCommands();
+const SAMPLE = ["--dataset", "sample"];
+const SOFTMAX = [...SAMPLE, "--model", "softmax", "--backend", "wasm"];
+
+const RUN_FILES = [
+  "best.safetensors",
+  "checkpoint.safetensors",
+  "config.json",
+  "curves.svg",
+  "metrics.jsonl",
+  "model",
+  "model.safetensors",
+];
+
+async function readLines(path: string) {
+  return linesOf(await Deno.readTextFile(path)).map((line) => JSON.parse(line));
+}
+
+Deno.test({
+  name: "train: a short run writes all its files, says so, and guards them",
+  ignore,
+  fn: () =>
+    withTempDir(async (folder) => {
+      const out = `${folder}/run`;
+      const { code, stdout, stderr } = await runTask("train", [
+        ...SAMPLE,
+        ...["--epochs", "2", "--batch-size", "300", "--log-steps", "--seed", "7", "--out", out],
+      ]);
+      assertEquals([code, stderr], [0, ""]);
+      const lines = linesOf(stdout);
+      assertEquals(lines.length, 9);
+      assertEquals(lines.slice(0, 2), [
+        "Model    lenet, 61,706 parameters",
+        "Data     sample, 5,000 training and 1,000 test images, 10 classes",
+      ]);
+      assertMatch(lines[2], /^Backend {2}[a-z-]+: .+; .*WebGPU/);
+      assertEquals(
+        lines[3],
+        "Recipe   2 epochs, batch 300, sgd, constant learning rate 0.2, seed 7",
+      );
+      assertEquals(lines[4], `Run      ${out}`);
+      const numbers =
+        /^epoch 1\/2 {2}train loss 2\.\d{3} {2}train acc 0\.\d{3} {2}test acc 0\.\d{3} {2}\d+\.\d s {2}[\d,]+ images\/s$/;
+      assertMatch(lines[5], numbers);
+      assertMatch(
+        lines[7],
+        /^Done: test accuracy 0\.\d{3} after 34 steps, \d+\.\d s with evaluation/,
+      );
+      assert(!stdout.includes("\u001b"), "escape codes in a pipe");
+
+      assertEquals(await namesIn(out), [...RUN_FILES, "steps.jsonl"]);
+      assertEquals(await namesIn(`${out}/model`), ["model.json", "weights.bin"]);
+      assertEquals((await Deno.stat(`${out}/model/weights.bin`)).size, 4 * 61_706);
+
+      const epochs = await readLines(`${out}/metrics.jsonl`);
+      assertEquals(
+        epochs.map((line) => Object.keys(line).join()),
+        Array(2).fill(
+          "epoch,step,trainLoss,trainAccuracy,testLoss,testAccuracy,trainMs,evalMs,imagesPerSecond",
+        ),
+      );
+      assertEquals(epochs.map(({ epoch, step }) => [epoch, step]), [[1, 17], [2, 34]]);
+      const steps = await readLines(`${out}/steps.jsonl`);
+      assertEquals(steps.map(({ step }) => step), Array.from({ length: 34 }, (_, n) => n + 1));
+      assertEquals(Object.keys(steps[0]), ["step", "loss", "correct", "batchSize"]);
+      assertEquals([steps[15].batchSize, steps[16].batchSize, steps[33].batchSize], [
+        300,
+        200,
+        200,
+      ]);
+      const lossSum = steps.slice(0, 17).reduce((sum, step) => sum + step.loss * step.batchSize, 0);
+      assert(Math.abs(epochs[0].trainLoss - lossSum / 5_000) < 1e-6, "steps and epochs differ");
+
+      const text = await Deno.readTextFile(`${out}/config.json`);
+      const config = parseRunConfig(text, "config.json");
+      assertEquals([config.plan.seed, config.plan.batchSize, config.plan.epochs], [7, 300, 2]);
+      assertEquals([config.dataset.name, config.dataset.digest.length], ["sample", 64]);
+      assertEquals(config.environment.deno, Deno.version.deno);
+      assert(!text.includes(ROOT) && !text.includes("/tmp"), "an absolute path in config.json");
+      const file = await Deno.readFile(`${out}/model.safetensors`);
+      const { tensors } = decodeSafetensors(file, "model.safetensors");
+      assertEquals(tensors.get("conv2.weight")!.shape, [16, 6, 5, 5]);
+      assertMatch(await Deno.readTextFile(`${out}/curves.svg`), /^<svg .*lenet on sample/s);
+
+      const again = await runTask("train", [...SAMPLE, "--out", out]);
+      assertEquals([again.code, again.stdout], [1, ""]);
+      assertMatch(
+        again.stderr,
+        /^error: Cannot start a run in .* it holds .* already; .*--resume .*\n$/,
+      );
+      const ended = await runTask("train", ["--resume", out, "--quiet", "--json"]);
+      assertEquals(ended.code, 0);
+      assertEquals(JSON.parse(linesOf(ended.stdout).at(-1)!).step, 34);
+      assertEquals(await Deno.readFile(`${out}/model.safetensors`), file);
+    }),
+});
+
+Deno.test({
+  name: "train: --json prints JSON lines only, --quiet nothing, and a target ends a run early",
+  ignore,
+  fn: () =>
+    withTempDir(async (folder) => {
+      const [json, quiet] = await Promise.all([
+        runTask("train", [...SOFTMAX, "--json", "--target-accuracy=0.3", `--out=${folder}/json`]),
+        runTask("train", [...SOFTMAX, "--quiet", "--max-steps=3", `--out=${folder}/quiet`]),
+      ]);
+      assertEquals([json.code, json.stderr], [0, ""]);
+      const events = linesOf(json.stdout).map((line) => JSON.parse(line));
+      assertEquals(events.map(({ type }) => type), ["start", "epoch", "end"]);
+      const [start, epoch, end] = events;
+      assertEquals([start.out, start.model.name], [`${folder}/json`, "softmax"]);
+      assert(epoch.testAccuracy >= 0.3 && epoch.imagesPerSecond > 0);
+      assertEquals([end.outcome, end.bestAccuracy], ["target reached", epoch.testAccuracy]);
+      assertEquals(quiet, { code: 0, stdout: "", stderr: "" });
+      const [{ step }] = await readLines(`${folder}/quiet/metrics.jsonl`);
+      assertEquals(step, 3);
+    }),
+});
+
+Deno.test({
+  name: "train: --dry-run shows that all works, without permission to write or to fetch anything",
+  ignore,
+  async fn() {
+    const script = `${ROOT}scripts/train.ts`;
+    const run = (...args: string[]) =>
+      runDeno(["run", "--no-prompt", "--allow-read", script, "--dry-run", ...args], {
+        env: { XDG_RUNTIME_DIR: "/tmp" }, // else Mesa complains where it is not set
+      });
+    const [plain, quiet, missing] = await Promise.all([
+      run(...SAMPLE),
+      run(...SOFTMAX, "--quiet"),
+      run("--dataset", `${ROOT}tests/fixtures`),
+    ]);
+    assertEquals([plain.code, plain.stderr], [0, ""]);
+    assertMatch(plain.stdout, /\nDry run: one step, loss 2\.\d{3}; nothing was written\n$/);
+    assertEquals(quiet, { code: 0, stdout: "", stderr: "" });
+    assertEquals([missing.code, missing.stdout], [1, ""]);
+    assertMatch(missing.stderr, /^error: Cannot find ".*train-images-idx3-ubyte".*\n$/);
+  },
+});
+
+Deno.test({
+  name: "train: a run that Ctrl-C stopped and --resume went on with ends in the very same bits",
+  ignore: ignore || Deno.build.os === "windows",
+  fn: () =>
+    withTempDir(async (folder) => {
+      const [stopped, whole] = [`${folder}/stopped`, `${folder}/whole`];
+      const recipe = [
+        ...SAMPLE,
+        ...["--model", "mlp", "--backend", "wasm", "--batch-size", "32", "--log-steps"],
+        ...["--optimizer", "momentum", "--threads", "2"],
+      ];
+      const child = startDeno([
+        ...["task", "--quiet", "train", ...recipe, "--epochs", "1000", "--out", stopped],
+      ]);
+      const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+      let stdout = "";
+      while (!stdout.includes("\nepoch ")) stdout += (await reader.read()).value ?? "";
+      child.kill("SIGINT");
+      for (let chunk = await reader.read(); !chunk.done; chunk = await reader.read()) {
+        stdout += chunk.value;
+      }
+      const stderr = await new Response(child.stderr).text();
+      assertEquals((await child.status).code, 130);
+      assertEquals(stderr, "Stopping after this step; Ctrl-C again ends at once\n");
+      const [, step] =
+        /\nStopped after step ([\d,]+); everything is saved\. Go on with: deno task train --resume (.*)\n$/
+          .exec(stdout) ?? [];
+      const model = zooModel("mlp");
+      const { progress } = await readCheckpoint(`${stopped}/checkpoint.safetensors`, model);
+      assertEquals(Number(step.replace(",", "")), progress.step);
+      assert(progress.epochsDone >= 1);
+
+      const epochs = String(progress.epochsDone + 2);
+      const resumed = await runTask("train", [
+        "--resume",
+        stopped,
+        "--epochs",
+        epochs,
+        "--log-steps",
+      ]);
+      assertEquals(resumed.code, 0);
+      assertMatch(resumed.stderr, /^Going on after epoch \d+, step \d+\n$/);
+      await runTask("train", [...recipe, "--epochs", epochs, "--out", whole, "--quiet"]);
+      for (const name of ["model.safetensors", "steps.jsonl", "model/weights.bin", "curves.svg"]) {
+        const [actual, expected] = await Promise.all([
+          Deno.readFile(`${stopped}/${name}`),
+          Deno.readFile(`${whole}/${name}`),
+        ]);
+        assertEquals(actual.length, expected.length, name);
+        assert(actual.every((byte, n) => byte === expected[n]), `${name} differs`);
+      }
+      const untimed = async (path: string) =>
+        (await readLines(`${path}/metrics.jsonl`)).map(
+          ({ trainMs: _, evalMs: __, imagesPerSecond: ___, ...line }) => line,
+        );
+      assertEquals(await untimed(stopped), await untimed(whole));
+      const { resumed: record } = JSON.parse(await Deno.readTextFile(`${stopped}/config.json`));
+      assertEquals(record.map((line: { step: number }) => line.step), [progress.step]);
+    }),
+});
+
+Deno.test({
+  name: "train: --init, --no-shuffle and --max-steps do what they say",
+  ignore,
+  fn: () =>
+    withTempDir(async (folder) => {
+      const recipe = [...SOFTMAX, "--no-shuffle", "--max-steps", "2", "--log-steps"];
+      const first = await runTask("train", [...recipe, "--seed=1", `--out=${folder}/first`]);
+      assertEquals(first.code, 0);
+      assertStringIncludes(first.stdout, "at most 2 steps, batch 256");
+      assertStringIncludes(first.stdout, "seed 1, not shuffled\n");
+      const outcomes = await Promise.all(["2", "3"].map((seed) =>
+        runTask("train", [
+          ...recipe,
+          ...["--init", `${folder}/first/model.safetensors`, "--seed", seed],
+          ...["--out", `${folder}/seed${seed}`],
+        ])
+      ));
+      assertMatch(
+        outcomes[0].stdout,
+        /^Model {4}softmax, 7,850 parameters from .*model.safetensors\n/,
+      );
+      // Neither the initial parameters nor the order depend on the seed any more.
+      const [one, other] = await Promise.all(
+        ["2", "3"].map((seed) => Deno.readTextFile(`${folder}/seed${seed}/steps.jsonl`)),
+      );
+      assertEquals(one, other);
+      const losses = [
+        ...await readLines(`${folder}/first/steps.jsonl`),
+        ...one.trim().split("\n").map(
+          (line) => JSON.parse(line),
+        ),
+      ].map(({ loss }) => loss);
+      assert(losses[2] < losses[0], "--init did not start where the first run ended");
+    }),
+});
+
+Deno.test({
+  name: "train: a run that is not given a folder finds one of its own, also within the same second",
+  ignore,
+  fn: () =>
+    withTempDir(async (folder) => {
+      for (let second = 0; second < 60; second++) {
+        const stamp = new Date(Date.now() + 1_000 * second).toISOString().replace(/[-:]/g, "");
+        const taken = `${folder}/runs/softmax-${stamp.slice(0, 8)}-${stamp.slice(9, 15)}`;
+        await Deno.mkdir(taken, { recursive: true });
+      }
+      const { code, stdout } = await runDeno([
+        ...["run", "--no-prompt", "--allow-read", `--allow-write=${folder}`],
+        ...[`${ROOT}scripts/train.ts`, ...SOFTMAX, "--max-steps=1", "--json"],
+      ], { cwd: folder });
+      assertEquals(code, 0);
+      assertMatch(JSON.parse(linesOf(stdout)[0]).out, /^runs.softmax-\d{8}-\d{6}-2$/);
+    }),
+});
+
+Deno.test({
+  name: "train: a reader that goes away, as head does, does not end a run half done",
+  ignore,
+  fn: () =>
+    withTempDir(async (folder) => {
+      const child = startDeno([
+        ...["task", "--quiet", "train", ...SOFTMAX, "--epochs", "3", "--out", `${folder}/run`],
+      ]);
+      await child.stdout.cancel();
+      const stderr = await new Response(child.stderr).text();
+      assertEquals([(await child.status).code, stderr], [0, ""]);
+      assertEquals(await namesIn(`${folder}/run`), RUN_FILES);
+    }),
+});

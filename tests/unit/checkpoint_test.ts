@@ -1,0 +1,275 @@
+/** Checkpoints and run folders on a real disk: exact round trips, and damage that is noticed. */
+import fc from "fast-check";
+import { encodeSafetensors } from "../../src/formats/safetensors.ts";
+import { decodeSafetensors } from "../../src/formats/safetensors.ts";
+import { initialParameters } from "../../src/nn/init.ts";
+import { sequential } from "../../src/nn/sequential.ts";
+import { zooModel } from "../../src/nn/zoo.ts";
+import { parseRunConfig, type RunConfig } from "../../src/report/run_config.ts";
+import { readMetrics, RunFolder } from "../../src/report/run_folder.ts";
+import {
+  readBounded,
+  readCheckpoint,
+  writeCheckpoint,
+  writeModel,
+} from "../../src/train/checkpoint.ts";
+import { type Checkpoint, type EpochMetrics, NOT_STARTED } from "../../src/train/trainer.ts";
+import { assert, assertEquals, assertRejects, assertThrows } from "../assert.ts";
+import { canUseTemp, namesIn, withTempDir } from "../temp.ts";
+
+const ignore = !canUseTemp();
+const MODEL = zooModel("softmax", { inputShape: [1, 2, 2], classCount: 3 });
+
+const CHECKPOINT: Checkpoint = {
+  state: {
+    parameters: initialParameters(MODEL, 1),
+    slots: [initialParameters(MODEL, 2), initialParameters(MODEL, 3)],
+    step: 5,
+  },
+  progress: {
+    epochsDone: 1,
+    step: 5,
+    partial: { steps: 2, images: 8, lossSum: 17.123456789012345, correct: 3, trainMs: 12.5 },
+    bestAccuracy: 1 / 3,
+  },
+};
+
+const CONFIG: RunConfig = {
+  started: "2026-01-02T03:04:05.000Z",
+  model: { name: MODEL.name, inputShape: MODEL.inputShape, layers: MODEL.specs },
+  dataset: {
+    name: "sample",
+    digest: "00",
+    trainCount: 11,
+    testCount: 7,
+    classNames: ["a", "b", "c"],
+  },
+  plan: {
+    epochs: 2,
+    batchSize: 4,
+    learningRate: 0.1,
+    schedule: "constant",
+    seed: 0,
+    shuffle: true,
+  },
+  optimizer: { type: "adam", beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
+  init: { type: "normal", standardDeviation: 0.01 },
+  backend: "reference",
+  device: { kind: "cpu", description: "float64 TypeScript", threads: 1, software: false },
+  environment: {
+    lenet: "0.1.0",
+    deno: "2.9.6",
+    v8: "15.0",
+    os: "linux",
+    arch: "x86_64",
+    cpu: "unknown",
+    cores: 2,
+  },
+};
+
+function metricsOf(epoch: number): EpochMetrics {
+  return {
+    epoch,
+    step: 3 * epoch,
+    trainLoss: 1,
+    trainAccuracy: 0.5,
+    testLoss: 1,
+    testAccuracy: 0.5,
+    trainMs: 10,
+    evalMs: 1,
+    imagesPerSecond: 1100,
+  };
+}
+
+Deno.test({
+  name: "a checkpoint comes back bit for bit, optimiser memory and progress included",
+  ignore,
+  fn: () =>
+    withTempDir(async (folder) => {
+      const path = `${folder}/checkpoint.safetensors`;
+      await writeCheckpoint(path, MODEL, CHECKPOINT);
+      assertEquals(await readCheckpoint(path, MODEL), CHECKPOINT);
+      const plain = { state: { ...CHECKPOINT.state, slots: [] }, progress: NOT_STARTED };
+      await writeCheckpoint(path, MODEL, plain);
+      assertEquals(await readCheckpoint(path, MODEL), plain);
+      assertEquals(await namesIn(folder), ["checkpoint.safetensors"]);
+    }),
+});
+
+Deno.test({
+  name: "a damaged checkpoint is a SyntaxError or a TypeError that names the file",
+  ignore,
+  fn: () =>
+    withTempDir(async (folder) => {
+      const path = `${folder}/checkpoint.safetensors`;
+      await writeCheckpoint(path, MODEL, CHECKPOINT);
+      const whole = await Deno.readFile(path);
+      const headerEnd = 8 + Number(new DataView(whole.buffer).getBigUint64(0, true));
+      const damage = fc.record({
+        at: fc.nat({ max: headerEnd - 1 }),
+        byte: fc.integer({ min: 1, max: 255 }),
+        length: fc.oneof(fc.constant(whole.length), fc.nat({ max: whole.length })),
+      });
+      const check = async ({ at, byte, length }: { at: number; byte: number; length: number }) => {
+        const bytes = whole.slice(0, length);
+        if (at < length) bytes[at] ^= byte;
+        await Deno.writeFile(path, bytes);
+        try {
+          const { state } = await readCheckpoint(path, MODEL);
+          assertEquals(state.parameters.length, MODEL.parameterCount);
+        } catch (error) {
+          assert(error instanceof SyntaxError || error instanceof TypeError, String(error));
+          assert(error.message.includes(path), error.message);
+        }
+      };
+      await fc.assert(fc.asyncProperty(damage, check), { seed: 1998, numRuns: 500 });
+    }),
+});
+
+Deno.test({
+  name: "files that are no checkpoint of the model are refused with what to do",
+  ignore,
+  fn: () =>
+    withTempDir(async (folder) => {
+      const path = `${folder}/file.safetensors`;
+      const { parameters } = CHECKPOINT.state;
+      await writeModel(path, MODEL, { parameters, classNames: ["a", "b", "c"] });
+      const noProgress = "holds no training progress; use it with --init instead";
+      await assertRejects(() => readCheckpoint(path, MODEL), SyntaxError, noProgress);
+      await writeCheckpoint(path, MODEL, CHECKPOINT);
+      await assertRejects(() => readCheckpoint(path, zooModel("softmax")), TypeError, "must be [");
+      const { tensors } = decodeSafetensors(await Deno.readFile(path), path);
+      const { partial: _, ...incomplete } = CHECKPOINT.progress;
+      for (const progress of [incomplete, { ...CHECKPOINT.progress, step: -1 }, null, 3]) {
+        const metadata = { updates: "5", progress: JSON.stringify(progress) };
+        await Deno.writeFile(path, encodeSafetensors({ tensors, metadata }));
+        await assertRejects(() => readCheckpoint(path, MODEL), SyntaxError, noProgress);
+      }
+      await assertRejects(() => readCheckpoint(`${folder}/none`, MODEL), Deno.errors.NotFound);
+    }),
+});
+
+Deno.test({
+  name: "a file too large to be a checkpoint is not read",
+  ignore,
+  fn: () =>
+    withTempDir(async (folder) => {
+      const path = `${folder}/large`;
+      await Deno.writeFile(path, new Uint8Array());
+      await Deno.truncate(path, 2 ** 29 + 1); // sparse: takes no room on the disk
+      await assertRejects(() => readBounded(path), RangeError, "it has 536870913 bytes, more than");
+    }),
+});
+
+Deno.test({
+  name: "a model's file can rebuild the model it holds",
+  ignore,
+  fn: () =>
+    withTempDir(async (folder) => {
+      const path = `${folder}/model.safetensors`;
+      const { parameters } = CHECKPOINT.state;
+      await writeModel(path, MODEL, { parameters, classNames: ["a", "b", "c"] });
+      const { metadata } = decodeSafetensors(await Deno.readFile(path), path);
+      const { name, inputShape, layers, classNames } = JSON.parse(metadata.lenet);
+      assertEquals(sequential(layers, { name, inputShape }), MODEL);
+      assertEquals([metadata.format, classNames.length], ["pt", 3]);
+    }),
+});
+
+Deno.test({
+  name:
+    "a run folder can be gone on with from the start, and drops what its checkpoint has not seen",
+  ignore,
+  fn: () =>
+    withTempDir(async (temporary) => {
+      const path = `${temporary}/run`;
+      const { state, progress } = CHECKPOINT;
+      const folder = await RunFolder.create(path, CONFIG, { ...state, slots: [], step: 0 });
+      const start = await RunFolder.open(path);
+      assertEquals([start.config, start.checkpoint.progress], [CONFIG, NOT_STARTED]);
+
+      await folder.logSteps(1, {
+        steps: 3,
+        losses: Float32Array.of(1, 2, 3),
+        corrects: Uint32Array.of(1, 2, 3),
+      });
+      await folder.saveEpoch(metricsOf(1), { state, progress });
+      // A crash after the second epoch's lines, of which the last is cut off, before its checkpoint.
+      const append = { append: true };
+      await Deno.writeTextFile(
+        `${path}/metrics.jsonl`,
+        JSON.stringify(metricsOf(2)) + "\n",
+        append,
+      );
+      await Deno.writeTextFile(`${path}/steps.jsonl`, '{"step":6,"loss":1}\n{"step":7,"lo', append);
+
+      const { config, checkpoint } = await RunFolder.open(path);
+      assertEquals(checkpoint, CHECKPOINT);
+      const { backend, device } = CONFIG;
+      const resumption = { started: CONFIG.started, step: 5, backend, device };
+      const plan = { ...config.plan, epochs: 4 };
+      const changed = { ...config, plan };
+      const again = await RunFolder.resume(path, { config: changed, checkpoint, resumption });
+      assertEquals(again.history, [metricsOf(1)]);
+      assertEquals(await readMetrics(path), [metricsOf(1)]);
+      const steps = (await Deno.readTextFile(`${path}/steps.jsonl`)).trim().split("\n");
+      assertEquals(steps.map((line) => JSON.parse(line)), [
+        { step: 1, loss: 1, correct: 1, batchSize: 4 },
+        { step: 2, loss: 2, correct: 2, batchSize: 4 },
+        { step: 3, loss: 3, correct: 3, batchSize: 3 },
+      ]);
+      const recorded = JSON.parse(await Deno.readTextFile(`${path}/config.json`));
+      assertEquals([recorded.plan.epochs, recorded.resumed], [4, [resumption]]);
+      await assertRejects(
+        () => RunFolder.create(path, CONFIG, state),
+        TypeError,
+        `Cannot start a run in ${path}: it holds `,
+      );
+    }),
+});
+
+Deno.test({
+  name: "the best model is kept where a later one is worse",
+  ignore,
+  fn: () =>
+    withTempDir(async (temporary) => {
+      const path = `${temporary}/run`;
+      const { state, progress } = CHECKPOINT;
+      const folder = await RunFolder.create(path, CONFIG, { ...state, slots: [], step: 0 });
+      await folder.saveEpoch(metricsOf(1), { state, progress: { ...progress, bestAccuracy: 0.5 } });
+      const best = await Deno.readFile(`${path}/best.safetensors`);
+      assertEquals(best, await Deno.readFile(`${path}/model.safetensors`));
+      await folder.saveEpoch({ ...metricsOf(2), testAccuracy: 0.4 }, {
+        state: { ...state, parameters: initialParameters(MODEL, 8) },
+        progress: { ...progress, bestAccuracy: 0.5 },
+      });
+      assertEquals(await Deno.readFile(`${path}/best.safetensors`), best);
+      assert(
+        (await Deno.readFile(`${path}/model.safetensors`)).some((byte, n) => byte !== best[n]),
+      );
+    }),
+});
+
+Deno.test("a run's configuration survives JSON, and one that is not is refused by its field", () => {
+  assertEquals(parseRunConfig(JSON.stringify(CONFIG), "config.json"), CONFIG);
+  const cases: [unknown, string][] = [
+    ["{", "it is not JSON"],
+    ["null", "started is missing or out of range"],
+    ["[]", "started is missing"],
+    [{ ...CONFIG, model: null }, "model.name is missing"],
+    [{ ...CONFIG, dataset: { ...CONFIG.dataset, classNames: "abc" } }, "dataset.classNames is"],
+    [{ ...CONFIG, plan: { ...CONFIG.plan, batchSize: 0 } }, "plan.batchSize is"],
+    [{ ...CONFIG, plan: { ...CONFIG.plan, epochs: 1.5 } }, "plan.epochs is"],
+    [{ ...CONFIG, plan: { ...CONFIG.plan, learningRate: "0.1" } }, "plan.learningRate is"],
+    [{ ...CONFIG, plan: { ...CONFIG.plan, schedule: "constructor" } }, "plan.schedule is"],
+    [{ ...CONFIG, optimizer: { type: "sgd" } }, "optimizer is"],
+    [{ ...CONFIG, backend: "__proto__" }, "backend is"],
+    [{ ...CONFIG, device: { threads: 0 } }, "device.threads is"],
+    [{ ...CONFIG, device: { threads: 1e9 } }, "device.threads is"],
+  ];
+  for (const [config, reason] of cases) {
+    const text = typeof config === "string" ? config : JSON.stringify(config);
+    const message = `Cannot read config.json as the configuration of a run: ${reason}`;
+    assertThrows(() => parseRunConfig(text, "config.json"), SyntaxError, message);
+  }
+});

@@ -1,0 +1,249 @@
+import * as tf from "@tensorflow/tfjs";
+import fc from "fast-check";
+import { referenceBackend } from "../../src/backends/reference/backend.ts";
+import { encodeLayersModel, useCpu } from "../../src/formats/layers_model.ts";
+import { fromTensors, toTensors } from "../../src/formats/parameters.ts";
+import {
+  decodeSafetensors,
+  encodeSafetensors,
+  type Safetensors,
+  type Tensor,
+} from "../../src/formats/safetensors.ts";
+import { initialParameters } from "../../src/nn/init.ts";
+import {
+  avgPool2d,
+  conv2d,
+  flatten,
+  linear,
+  maxPool2d,
+  relu,
+  sigmoid,
+  tanh,
+} from "../../src/nn/layers.ts";
+import { type Model, sequential } from "../../src/nn/sequential.ts";
+import { lenet, zooModel } from "../../src/nn/zoo.ts";
+import { assert, assertAlmostEquals, assertEquals, assertThrows } from "../assert.ts";
+import { randomImages } from "../parity/cases.ts";
+
+const TWO: Safetensors = {
+  tensors: new Map<string, Tensor>([
+    ["a", { shape: [2, 2], data: Float32Array.of(1, -2.5, 0, 1e-30) }],
+    ["b.weight", { shape: [3], data: Float32Array.of(NaN, Infinity, -Infinity) }],
+  ]),
+  metadata: { format: "pt" },
+};
+
+/** A file with this header, and as many bytes of zeros behind it. */
+function fileOf(header: unknown, dataBytes: number): Uint8Array {
+  const json = new TextEncoder().encode(
+    typeof header === "string" ? header : JSON.stringify(header),
+  );
+  const bytes = new Uint8Array(8 + json.length + dataBytes);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(json.length), true);
+  bytes.set(json, 8);
+  return bytes;
+}
+
+function entry(dtype: string, shape: unknown, start: number, stop: number) {
+  return { dtype, shape, data_offsets: [start, stop] };
+}
+
+Deno.test("safetensors come back as they were written, NaN and infinity included", () => {
+  const { tensors, metadata } = decodeSafetensors(encodeSafetensors(TWO), "file");
+  assertEquals([...tensors.keys()], ["a", "b.weight"]);
+  assertEquals(tensors, TWO.tensors);
+  assertEquals({ ...metadata }, { format: "pt" });
+});
+
+Deno.test("safetensors are laid out as the format says: length, JSON, aligned little-endian data", () => {
+  const bytes = encodeSafetensors(TWO);
+  const view = new DataView(bytes.buffer);
+  const headerLength = Number(view.getBigUint64(0, true));
+  assertEquals(headerLength % 8, 0);
+  const header = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + headerLength)));
+  assertEquals(header, {
+    __metadata__: { format: "pt" },
+    "a": entry("F32", [2, 2], 0, 16),
+    "b.weight": entry("F32", [3], 16, 28),
+  });
+  assertEquals(view.getFloat32(8 + headerLength + 4, true), -2.5);
+});
+
+Deno.test("safetensors: empty tensors, scalars, and a view into a larger buffer are read", () => {
+  const tensors = new Map<string, Tensor>([
+    ["empty", { shape: [0, 4], data: new Float32Array() }],
+    ["scalar", { shape: [], data: Float32Array.of(7) }],
+  ]);
+  const bytes = encodeSafetensors({ tensors, metadata: {} });
+  const shifted = new Uint8Array(bytes.length + 3);
+  shifted.set(bytes, 3);
+  assertEquals(decodeSafetensors(shifted.subarray(3), "file").tensors, tensors);
+  assertEquals(decodeSafetensors(encodeSafetensors({ tensors: new Map(), metadata: {} }), "file"), {
+    tensors: new Map(),
+    metadata: {},
+  });
+});
+
+Deno.test("safetensors: a malformed file is named, with what is wrong with it", () => {
+  const whole = encodeSafetensors(TWO);
+  const hugeHeader = fileOf({}, 0);
+  new DataView(hugeHeader.buffer).setBigUint64(0, 2n ** 63n, true);
+  const cases: [Uint8Array, string][] = [
+    [new Uint8Array(), "its 0 bytes hold no whole header"],
+    [whole.subarray(0, 20), "its 20 bytes hold no whole header"],
+    [hugeHeader, "its 10 bytes hold no whole header"],
+    [fileOf(" ".repeat(2 ** 20 + 1), 0), "hold no whole header"],
+    [fileOf("{]", 0), "its header is not JSON"],
+    [fileOf("[]", 0), "its header is not a JSON object"],
+    [fileOf({ a: 3 }, 0), 'tensor "a" is not described by an object'],
+    [fileOf({ a: entry("F16", [2], 0, 4) }, 4), 'tensor "a" must be F32, found "F16"'],
+    [fileOf({ a: entry("F32", [-1], 0, 4) }, 4), 'tensor "a" has no valid shape'],
+    [fileOf({ a: entry("F32", [1.5], 0, 6) }, 6), 'tensor "a" has no valid shape'],
+    [fileOf({ a: entry("F32", "2", 0, 8) }, 8), 'tensor "a" has no valid shape'],
+    [fileOf({ a: entry("F32", [2], 0, 4) }, 4), 'tensor "a" of 8 bytes has the wrong offsets'],
+    [fileOf({ a: entry("F32", [2], 8, 0) }, 8), "has the wrong offsets"],
+    [fileOf({ a: entry("F32", [2 ** 40], 0, 2 ** 42) }, 8), "the file at"],
+    [
+      fileOf({ a: entry("F32", [2], 0, 8), b: entry("F32", [2], 4, 12) }, 12),
+      'tensor "b" overlaps or leaves a gap',
+    ],
+    [
+      fileOf({ a: entry("F32", [1], 0, 4), b: entry("F32", [1], 8, 12) }, 12),
+      'tensor "b" overlaps or leaves a gap',
+    ],
+    [whole.subarray(0, -1), 'tensor "b.weight" ends at byte'],
+    [Uint8Array.of(...whole, 0), `expected ${whole.length} bytes, found ${whole.length + 1}`],
+    [fileOf({ __metadata__: { epoch: 3 } }, 0), "its metadata must be strings"],
+    [fileOf({ "\u001b[2J": 0 }, 0), 'tensor "\\u001b[2J" is not'],
+  ];
+  for (const [bytes, message] of cases) {
+    const { message: found } = assertThrows(
+      () => decodeSafetensors(bytes, "file"),
+      SyntaxError,
+      message,
+    );
+    assert(found.startsWith("Cannot read file as safetensors: "), found);
+    assert(found.endsWith("; the file is damaged or of another kind"), found);
+  }
+});
+
+Deno.test("safetensors: a mutated file is a SyntaxError or a valid result, never anything else", () => {
+  const model = zooModel("softmax", { inputShape: [1, 2, 2], classCount: 2 });
+  const tensors = toTensors(model, initialParameters(model, 1));
+  const whole = encodeSafetensors({ tensors, metadata: { format: "pt", lenet: "{}" } });
+  const headerEnd = 8 + Number(new DataView(whole.buffer).getBigUint64(0, true));
+  const mutation = fc.record({
+    at: fc.nat({ max: headerEnd }),
+    remove: fc.nat({ max: 9 }),
+    insert: fc.oneof(
+      fc.uint8Array({ maxLength: 9 }),
+      fc.constantFrom("__proto__", "1e99", "-1", "null", "[[[", '"F32"', "9007199254740993")
+        .map((text) => new TextEncoder().encode(text)),
+    ),
+  });
+  const files = fc.array(mutation, { minLength: 1, maxLength: 4 });
+  let valid = 0;
+  const check = (mutations: { at: number; remove: number; insert: Uint8Array }[]) => {
+    let bytes = whole;
+    for (const { at, remove, insert } of mutations) {
+      bytes = Uint8Array.of(...bytes.subarray(0, at), ...insert, ...bytes.subarray(at + remove));
+    }
+    try {
+      const decoded = decodeSafetensors(bytes, "file");
+      valid++;
+      for (const { shape, data } of decoded.tensors.values()) {
+        assertEquals(data.length, shape.reduce((product, size) => product * size, 1));
+      }
+      const values = Object.values(decoded.metadata);
+      assert(values.every((text) => typeof text === "string"));
+    } catch (error) {
+      assert(error instanceof SyntaxError, String(error));
+    }
+  };
+  fc.assert(fc.property(files, check), { seed: 1998, numRuns: 5_000 });
+  assert(valid > 0, "no mutation left a valid file: the property was not tested");
+  assertEquals(Object.keys(Object.prototype), []);
+});
+
+Deno.test("a model's parameters come back from tensors in any order", () => {
+  const model = lenet();
+  const parameters = initialParameters(model, 2);
+  const reversed = new Map([...toTensors(model, parameters)].reverse());
+  assertEquals(fromTensors(model, reversed, "file"), parameters);
+});
+
+Deno.test("tensors of another model are refused with what was expected and found", () => {
+  const [model, other] = [lenet(), zooModel("mlp")];
+  const own = () => toTensors(model, initialParameters(model, 0));
+  const without = own();
+  without.delete("fc3.bias");
+  const extra = own().set("fc4.bias", { shape: [1], data: new Float32Array(1) });
+  const turned = own().set("fc3.weight", { shape: [84, 10], data: new Float32Array(840) });
+  const cases: [Map<string, Tensor>, string][] = [
+    [toTensors(other, initialParameters(other, 0)), 'expected "conv1.weight", found "fc1.weight"'],
+    [new Map(), 'expected "conv1.weight", found no tensors'],
+    [without, 'expected "fc3.bias", found'],
+    [extra, 'it has no parameter "fc4.bias"'],
+    [turned, '"fc3.weight" must be [10, 84], found [84, 10]'],
+  ];
+  for (const [tensors, message] of cases) {
+    const start = 'Cannot load file into model "lenet": ';
+    assertThrows(() => fromTensors(model, tensors, "file"), TypeError, start + message);
+  }
+});
+
+/** Padding other than 'same', strides, oblong windows, several channels, two kinds of pooling. */
+const MIXED = sequential([
+  conv2d({ name: "first", outChannels: 5, kernelSize: [3, 2], stride: [2, 1], padding: [2, 1] }),
+  tanh(),
+  maxPool2d({ poolSize: [2, 3], stride: [1, 2] }),
+  conv2d({ outChannels: 7, kernelSize: 3, padding: 1 }),
+  relu(),
+  conv2d({ outChannels: 4, kernelSize: 2, stride: 2, padding: 1 }),
+  sigmoid(),
+  avgPool2d({ poolSize: 2, stride: 1 }),
+  flatten(),
+  linear({ outFeatures: 9 }),
+  tanh(),
+  linear({ outFeatures: 4 }),
+], { name: "mixed model, 3 channels", inputShape: [3, 13, 12] });
+
+for (const model of [lenet(), MIXED, zooModel("lenet-relu"), zooModel("mlp")]) {
+  Deno.test(`stock TensorFlow.js loads ${model.name} and predicts as the reference does`, async () => {
+    const parameters = initialParameters(model, 4);
+    const data = randomImages(model, 5, 4);
+    await using session = await referenceBackend.open(model, {
+      optimizer: { type: "sgd", momentum: 0 },
+      batchSize: 1,
+    });
+    await session.loadState({ parameters, slots: [], step: 0 });
+    await session.attach(data);
+    const expected = await session.predict(data);
+    const before = tf.memory().numTensors;
+    const actual = await predictWithStock(model, parameters, data.images);
+    assertEquals(tf.memory().numTensors, before);
+    assertEquals(actual.length, expected.length);
+    expected.forEach((logit, n) => assertAlmostEquals(actual[n], logit, 1e-5, `logit ${n}`));
+  });
+}
+
+/** Loads the two files as a stranger would, from JSON and bytes, and predicts images in [0, 255]. */
+async function predictWithStock(model: Model, parameters: Float32Array, images: Uint8Array) {
+  const { modelJson, weights } = await encodeLayersModel(model, parameters);
+  const { modelTopology, weightsManifest } = JSON.parse(modelJson);
+  assertEquals(weightsManifest[0].paths, ["weights.bin"]);
+  await useCpu();
+  const network = await tf.loadLayersModel(tf.io.fromMemory({
+    modelTopology,
+    weightSpecs: weightsManifest[0].weights,
+    weightData: weights.buffer,
+  }));
+  const logits = tf.tidy(() => {
+    const [channels, height, width] = model.inputShape;
+    const pixels = tf.tensor(Float32Array.from(images), [5, channels, height, width]).div(255);
+    const output = network.predict(pixels.transpose([0, 2, 3, 1])) as tf.Tensor;
+    return output.dataSync<"float32">();
+  });
+  network.dispose();
+  return logits;
+}

@@ -1,0 +1,282 @@
+import type { BackendName, OptimizerSpec, TrainResult } from "../../src/backends/backend.ts";
+import { loadBackend } from "../../src/backends/registry.ts";
+import type { Dataset } from "../../src/data/dataset.ts";
+import { initialParameters } from "../../src/nn/init.ts";
+import { conv2d, flatten, linear, tanh } from "../../src/nn/layers.ts";
+import { type Model, sequential } from "../../src/nn/sequential.ts";
+import { epochOrder, learningRates, type TrainPlan } from "../../src/train/plan.ts";
+import {
+  type Checkpoint,
+  DivergedError,
+  type EpochMetrics,
+  NOT_STARTED,
+  train,
+  type TrainHooks,
+} from "../../src/train/trainer.ts";
+import {
+  assert,
+  assertAlmostEquals,
+  assertEquals,
+  assertNotEquals,
+  assertRejects,
+  assertStringIncludes,
+} from "../assert.ts";
+import { randomImages } from "../parity/cases.ts";
+
+const MODEL = sequential(
+  [conv2d({ outChannels: 2, kernelSize: 2 }), tanh(), flatten(), linear({ outFeatures: 3 })],
+  { inputShape: [1, 4, 4] },
+);
+const SGD: OptimizerSpec = { type: "sgd", momentum: 0 };
+const PLAN: TrainPlan = {
+  epochs: 3,
+  batchSize: 4,
+  learningRate: 0.5,
+  schedule: "constant",
+  seed: 9,
+  shuffle: true,
+};
+const TRAIN_COUNT = 11; // steps of 4, 4 and 3 images
+const STEPS_PER_EPOCH = 3;
+
+function smallDataset(model = MODEL): Dataset {
+  return {
+    name: "random",
+    classNames: ["a", "b", "c"],
+    train: randomImages(model, TRAIN_COUNT, 1),
+    test: randomImages(model, 7, 2),
+    digest: "",
+  };
+}
+
+interface Setup {
+  readonly backend?: BackendName;
+  readonly model?: Model;
+  readonly optimizer?: OptimizerSpec;
+  readonly dataset?: Dataset;
+  readonly plan?: Partial<TrainPlan>;
+  readonly from?: Checkpoint;
+  readonly hooks?: TrainHooks;
+}
+
+/** Trains on a real backend and collects all that the trainer tells. */
+async function run(setup: Setup = {}) {
+  const { backend = "reference", model = MODEL, optimizer = SGD, from, hooks } = setup;
+  const dataset = setup.dataset ?? smallDataset(model);
+  const plan = { ...PLAN, ...setup.plan };
+  const epochs: EpochMetrics[] = [];
+  const saved: Checkpoint[] = [];
+  const steps: { first: number; result: TrainResult }[] = [];
+  await using session = await (await loadBackend(backend)).open(model, {
+    optimizer,
+    batchSize: plan.batchSize,
+  });
+  const fresh = { parameters: initialParameters(model, plan.seed), slots: [], step: 0 };
+  await session.loadState(from?.state ?? fresh);
+  await session.attach(dataset.train);
+  await session.attach(dataset.test);
+  const ended = await train(session, dataset, plan, {
+    start: from?.progress ?? NOT_STARTED,
+    onEpoch: (metrics, checkpoint) => {
+      epochs.push(metrics);
+      saved.push(checkpoint);
+      return Promise.resolve();
+    },
+    onInterrupt: (checkpoint) => {
+      saved.push(checkpoint);
+      return Promise.resolve();
+    },
+    onSteps: (first, result) => {
+      steps.push({ first, result });
+      return Promise.resolve();
+    },
+    ...hooks,
+  });
+  return { ...ended, epochs, saved, steps, state: await session.readState() };
+}
+
+/** Stops a run after a number of steps of its first epoch. */
+function stopAfter(count: number): TrainHooks {
+  const controller = new AbortController();
+  return {
+    signal: controller.signal,
+    onProgress: ({ steps }) => {
+      if (steps === count) controller.abort();
+    },
+  };
+}
+
+Deno.test("an epoch's loss and accuracy weigh a smaller last batch by its images", async () => {
+  const { epochs, steps, outcome } = await run();
+  assertEquals(outcome, "finished");
+  assertEquals(steps.map(({ first }) => first), [1, 4, 7]);
+  assertEquals(epochs.map(({ epoch, step }) => [epoch, step]), [[1, 3], [2, 6], [3, 9]]);
+  for (const [n, { trainLoss, trainAccuracy }] of epochs.entries()) {
+    const { losses: [first, second, third], corrects } = steps[n].result;
+    assertAlmostEquals(trainLoss, (4 * first + 4 * second + 3 * third) / TRAIN_COUNT, 1e-12);
+    const correct = corrects.reduce((sum, count) => sum + count, 0);
+    assertAlmostEquals(trainAccuracy, correct / TRAIN_COUNT, 1e-12);
+  }
+});
+
+Deno.test("training is what the session does over the plan's order and rates", async () => {
+  const dataset = smallDataset();
+  await using session = await (await loadBackend("reference")).open(MODEL, {
+    optimizer: SGD,
+    batchSize: 4,
+  });
+  await session.loadState({ parameters: initialParameters(MODEL, 9), slots: [], step: 0 });
+  await session.attach(dataset.train);
+  await session.attach(dataset.test);
+  for (const epoch of [1, 2, 3]) {
+    await session.train(dataset.train, {
+      order: epochOrder(PLAN, epoch, TRAIN_COUNT),
+      batchSize: 4,
+      learningRates: new Float32Array(STEPS_PER_EPOCH).fill(0.5),
+    });
+  }
+  const { loss, predictions } = await session.evaluate(dataset.test);
+  const { state, epochs } = await run();
+  assertEquals(state, await session.readState());
+  assertEquals(epochs[2].testLoss, loss);
+  const correct = predictions.filter((guess, n) => guess === dataset.test.labels[n]).length;
+  assertEquals(epochs[2].testAccuracy, correct / 7);
+});
+
+Deno.test("every epoch has an order of its own, the same in every run; unshuffled, the file's", () => {
+  const orders = [1, 2, 3].map((epoch) => epochOrder(PLAN, epoch, 50).join());
+  assertEquals(new Set(orders).size, 3);
+  assertEquals(orders[1], epochOrder({ ...PLAN }, 2, 50).join());
+  assertNotEquals(orders[0], epochOrder({ ...PLAN, seed: 10 }, 1, 50).join());
+  assertEquals([...epochOrder({ ...PLAN, shuffle: false }, 2, 3)], [0, 1, 2]);
+});
+
+Deno.test("the cosine schedule falls from the rate through its half towards zero", () => {
+  const cosine: TrainPlan = { ...PLAN, schedule: "cosine", epochs: 4, learningRate: 0.8 };
+  const whole = learningRates(cosine, { first: 0, count: 40, stepsPerEpoch: 10 });
+  for (
+    const [step, rate] of [[0, 0.8], [10, 0.682843], [20, 0.4], [30, 0.117157], [39, 0.001233]]
+  ) {
+    assertAlmostEquals(whole[step], rate, 1e-6, `step ${step}`);
+  }
+  assert(whole.every((rate, step) => step === 0 || rate < whole[step - 1]), "it rises somewhere");
+  const part = learningRates(cosine, { first: 17, count: 5, stepsPerEpoch: 10 });
+  assertEquals(part, whole.slice(17, 22));
+  const constant = learningRates(PLAN, { first: 5, count: 3, stepsPerEpoch: 3 });
+  assertEquals([...constant], [0.5, 0.5, 0.5]);
+});
+
+Deno.test("a run ends after --max-steps, within an epoch or at its end", async () => {
+  for (
+    const [maxSteps, epochs, epochsDone, partialSteps] of [[2, 1, 0, 2], [3, 1, 1, 0], [5, 2, 1, 2]]
+  ) {
+    const ended = await run({ plan: { maxSteps } });
+    assertEquals(ended.outcome, "max steps reached");
+    assertEquals([ended.progress.step, ended.progress.epochsDone], [maxSteps, epochsDone]);
+    assertEquals(ended.progress.partial.steps, partialSteps);
+    assertEquals(ended.epochs.map(({ epoch }) => epoch), [1, 2].slice(0, epochs));
+    assertEquals(ended.saved.at(-1)!.progress, ended.progress);
+  }
+  assertEquals((await run({ plan: { maxSteps: 9 } })).outcome, "finished");
+});
+
+Deno.test("a run ends after the first epoch that reaches the target accuracy", async () => {
+  const { train: images } = smallDataset();
+  const easy: Dataset = { ...smallDataset(), test: images };
+  const long = await run({ dataset: easy, plan: { epochs: 40 } });
+  const target = 0.9;
+  const first = long.epochs.find(({ testAccuracy }) => testAccuracy >= target)!.epoch;
+  assert(first > 1 && first < 40, `reached at epoch ${first}`);
+  const short = await run({ dataset: easy, plan: { epochs: 40, targetAccuracy: target } });
+  assertEquals([short.outcome, short.progress.epochsDone], ["target reached", first]);
+  assertEquals(short.progress.bestAccuracy, short.epochs.at(-1)!.testAccuracy);
+});
+
+Deno.test("a signal stops after the step at hand, and hands out all that is needed to go on", async () => {
+  const stopped = await run({ hooks: stopAfter(2) });
+  assertEquals(stopped.outcome, "interrupted");
+  assertEquals(stopped.epochs, []);
+  assertEquals(stopped.saved.length, 1);
+  const { progress, state } = stopped.saved[0];
+  assertEquals([progress.step, progress.partial.steps, progress.partial.images], [2, 2, 8]);
+  assertEquals(state, stopped.state);
+  const before = await run({ hooks: { signal: AbortSignal.abort() } });
+  assertEquals([before.outcome, before.progress.step], ["interrupted", 0]);
+});
+
+const OPTIMIZERS: Record<string, OptimizerSpec> = {
+  "sgd": SGD,
+  "momentum": { type: "sgd", momentum: 0.9 },
+  "adam": { type: "adam", beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
+};
+
+/** What an epoch's metrics say about training; the rest is time. */
+function resultsOf(epochs: readonly EpochMetrics[]) {
+  return epochs.map(({ epoch, step, trainLoss, trainAccuracy, testLoss, testAccuracy }) => ({
+    epoch,
+    step,
+    trainLoss,
+    trainAccuracy,
+    testLoss,
+    testAccuracy,
+  }));
+}
+
+for (const [name, optimizer] of Object.entries(OPTIMIZERS)) {
+  const plan: Partial<TrainPlan> = { learningRate: 0.05, schedule: "cosine" };
+
+  // A float32 backend, whose whole state fits a checkpoint.
+  Deno.test(`a run that ended early twice comes to the very same bits: ${name}`, async () => {
+    const setup: Setup = { backend: "tfjs-cpu", optimizer, plan };
+    const whole = await run(setup);
+    const first = await run({ ...setup, plan: { ...plan, maxSteps: 2 } });
+    const second = await run({ ...setup, plan: { ...plan, maxSteps: 7 }, from: first.saved[0] });
+    const last = await run({ ...setup, from: second.saved.at(-1) });
+    assertEquals([first.progress.step, second.progress.step], [2, 7]);
+    assertEquals(last.state, whole.state);
+    assertEquals(whole.state.slots.length, { sgd: 0, momentum: 1, adam: 2 }[name]);
+    const ended = [...first.epochs, ...second.epochs, ...last.epochs]
+      .filter(({ step }) => step % STEPS_PER_EPOCH === 0);
+    assertEquals(resultsOf(ended), resultsOf(whole.epochs));
+  });
+
+  // The reference computes in float64, of which a checkpoint keeps the float32 nearest to it.
+  Deno.test(`a run that was interrupted goes on where it stopped: ${name}`, async () => {
+    const whole = await run({ optimizer, plan });
+    const first = await run({ optimizer, plan, hooks: stopAfter(2) });
+    const last = await run({ optimizer, plan, from: first.saved[0] });
+    assertEquals([first.outcome, last.outcome], ["interrupted", "finished"]);
+    last.state.parameters.forEach((value, n) => {
+      assertAlmostEquals(value, whole.state.parameters[n], 1e-6, `parameter ${n}`);
+    });
+    for (const [n, { trainLoss }] of last.epochs.entries()) {
+      assertAlmostEquals(trainLoss, whole.epochs[n].trainLoss, 1e-6);
+    }
+  });
+}
+
+Deno.test("a loss that is not finite ends the run, naming the step and the rate", async () => {
+  const epochs: EpochMetrics[] = [];
+  const error = await assertRejects(
+    () =>
+      run({
+        plan: { learningRate: 1e38 },
+        hooks: {
+          onEpoch: (metrics) => {
+            epochs.push(metrics);
+            return Promise.resolve();
+          },
+        },
+      }),
+    DivergedError,
+    "The loss became ",
+  );
+  assertStringIncludes(error.message, " at step 3: training has diverged; try a --lr below 1e+38");
+  assertEquals(epochs, []);
+});
+
+Deno.test("a batch larger than the data is one step an epoch", async () => {
+  const { progress, epochs } = await run({ plan: { batchSize: 1000, epochs: 2 } });
+  assertEquals([progress.step, progress.epochsDone], [2, 2]);
+  assert(epochs.every(({ trainLoss }) => trainLoss > 0 && trainLoss < 10));
+});
