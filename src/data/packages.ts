@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { DatasetError } from "./errors.ts";
 import { readVerified } from "./files.ts";
 import { FILE_NAMES } from "./registry.ts";
-import type { Source, SourceContext } from "./sources.ts";
+import type { Source, SourceContext } from "./source.ts";
 
 /** Prefix of the temporary folders; whoever holds the dataset's lock may remove old ones. */
 export const TEMPORARY_PREFIX = ".unpack-";

@@ -6,36 +6,7 @@ import { checkContent, maxGzipBytes, readIdxFile, readVerified } from "./files.t
 import { isAcceptedUrl } from "./http.ts";
 import { debianSource, npmSource } from "./packages.ts";
 import type { DatasetEntry, DatasetFile } from "./registry.ts";
-
-/** What a source is given to work with. */
-export interface SourceContext {
-  /** Folder that the dataset is stored in; partial downloads and temporary folders live there. */
-  readonly folder: string;
-  /** Stops what is under way. */
-  readonly signal?: AbortSignal;
-  /** Called as bytes of a file arrive; the total is undefined where nobody knows it. */
-  readonly onProgress: (file: DatasetFile, bytes: number, total: number | undefined) => void;
-}
-
-/** A source that is ready to be read; disposing it removes what it unpacked. */
-export interface OpenSource extends AsyncDisposable {
-  /** Obtains the uncompressed content of a file, its digest checked.
-   *
-   * @throws {DatasetError} If this source cannot give it.
-   */
-  read(file: DatasetFile): Promise<Uint8Array>;
-}
-
-/** A place that a dataset can be obtained from. */
-export interface Source {
-  /** How messages call it. */
-  readonly name: string;
-  /** Makes it ready.
-   *
-   * @throws {DatasetError} If it is not there or may not be used.
-   */
-  open(context: SourceContext): Promise<OpenSource>;
-}
+import type { Source, SourceContext } from "./source.ts";
 
 /** Lists the sources of a dataset, in the order in which they are to be tried.
  *
