@@ -5,6 +5,7 @@ import type { Model } from "../nn/sequential.ts";
 
 /** Name of a backend on the command line. */
 export type BackendName =
+  | "webgpu"
   | "wasm"
   | "tfjs-webgpu"
   | "tfjs-wasm"
@@ -66,6 +67,16 @@ export interface SessionOptions {
   readonly batchSize: number;
   /** Threads to use where the backend has threads; default: all cores. */
   readonly threads?: number;
+  /** Which GPU to use where the backend can choose; default: the fastest. */
+  readonly adapter?: AdapterChoice;
+}
+
+/** What a user may ask for where there are several GPUs. */
+export interface AdapterChoice {
+  /** As WebGPU has it; default "high-performance". */
+  readonly powerPreference?: "high-performance" | "low-power";
+  /** Place in the list that `deno task devices` prints; goes before a power preference. */
+  readonly deviceIndex?: number;
 }
 
 /** What to train: an order of samples, cut into batches. */

@@ -8,9 +8,11 @@ import {
   BackendUnavailableError,
   type SessionOptions,
 } from "./backend.ts";
+import type { AdapterDescription } from "./webgpu/adapters.ts";
 
 /** Imported only when asked for, so that one engine's run does not load another's code. */
 const BACKENDS: Readonly<Record<BackendName, () => Promise<Backend>>> = {
+  "webgpu": async () => (await import("./webgpu/backend.ts")).webgpuBackend,
   "wasm": async () => (await import("./wasm/backend.ts")).wasmBackend,
   "tfjs-webgpu": async () => (await import("./tfjs/backend.ts")).tfjsWebgpuBackend,
   "tfjs-wasm": async () => (await import("./tfjs/backend.ts")).tfjsWasmBackend,
@@ -34,15 +36,30 @@ export interface BackendChoice {
   readonly reason: string;
 }
 
+/** What the engines of this machine can run on. */
+export interface Devices {
+  /** The best build of the `wasm` kernels that this machine runs; undefined if none. */
+  readonly simd: "relaxed" | "plain" | undefined;
+  /** GPU adapters, the fastest first. */
+  readonly adapters: readonly AdapterDescription[];
+}
+
+/** Looks for what the engines can run on. */
+export async function describeDevices(): Promise<Devices> {
+  const { supports } = await import("./wasm/kernels.ts");
+  const { describeAdapters } = await import("./webgpu/adapters.ts");
+  const simd = (["relaxed", "plain"] as const).find(supports);
+  return { simd, adapters: await describeAdapters() };
+}
+
 /** Chooses the fastest backend for this machine: a hardware GPU if there is one, else the CPU. */
 export async function chooseBackend(): Promise<BackendChoice> {
-  const adapter = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
-  if (!adapter) return { name: "wasm", reason: "no WebGPU adapter was found" };
-  const { description, device } = adapter.info;
-  const adapterName = description || device || "an unnamed adapter";
-  return adapter.info.isFallbackAdapter
-    ? { name: "wasm", reason: `WebGPU has only ${adapterName}, which is software` }
-    : { name: "tfjs-webgpu", reason: `WebGPU has ${adapterName}` };
+  const { describeAdapters } = await import("./webgpu/adapters.ts");
+  const [fastest] = await describeAdapters();
+  if (fastest === undefined) return { name: "wasm", reason: "no WebGPU adapter was found" };
+  return fastest.software
+    ? { name: "wasm", reason: `WebGPU has only ${fastest.name}, which is software` }
+    : { name: "webgpu", reason: `WebGPU has ${fastest.name}` };
 }
 
 /** Opens the backends in turn to say which can run here, for the error that names them. */

@@ -8,10 +8,33 @@ import {
 } from "../backends/backend.ts";
 import { BACKEND_NAMES, chooseBackend, listAvailable, loadBackend } from "../backends/registry.ts";
 import type { Model } from "../nn/sequential.ts";
+import type { FlagTable, FlagValues } from "./flag_types.ts";
 import { quietDrivers } from "./quiet_drivers.ts";
 
-/** Values of `--backend`. */
-export const BACKEND_CHOICES: readonly (BackendName | "auto")[] = ["auto", ...BACKEND_NAMES];
+const CHOICES: readonly (BackendName | "auto")[] = ["auto", ...BACKEND_NAMES];
+
+/** The flags of every command that opens a session. */
+export const DEVICE_FLAGS = {
+  backend: { type: "choice", choices: CHOICES, default: "auto", help: "what computes" },
+  threads: { type: "integer", min: 1, max: 256, defaultText: "all cores", help: "CPU threads" },
+  "device-index": {
+    type: "integer",
+    min: 0,
+    help: "which GPU of those that deno task devices lists, for webgpu",
+  },
+  "power-preference": {
+    type: "choice",
+    choices: ["high-performance", "low-power"],
+    help: "which kind of GPU, for webgpu",
+  },
+} as const satisfies FlagTable;
+
+/** The values of {@linkcode DEVICE_FLAGS} that a session is opened with. */
+export function deviceOptions({ threads, deviceIndex, powerPreference }: FlagValues<
+  typeof DEVICE_FLAGS
+>): Pick<SessionOptions, "threads" | "adapter"> {
+  return { threads, adapter: { deviceIndex, powerPreference } };
+}
 
 /** A session and how its backend came to be chosen. */
 export interface OpenedSession {

@@ -1,21 +1,14 @@
 // deno-lint-ignore-file no-console
 /** The eval command: how well saved parameters do on a test set, class by class. */
 
-import { join } from "node:path";
 import { loadDataset } from "../data/load.ts";
-import { decodeSafetensors } from "../formats/safetensors.ts";
-import { fromTensors } from "../formats/parameters.ts";
-import { type Model, sequential } from "../nn/sequential.ts";
-import { MODEL_NAMES, zooModel } from "../nn/zoo.ts";
-import { configuredModel } from "../report/run_config.ts";
-import { readRunConfig, readRunParameters } from "../report/run_folder.ts";
 import { formatCount, formatTable } from "../report/table.ts";
-import { readBounded } from "../train/checkpoint.ts";
 import { type ClassificationReport, classificationReport } from "../train/metrics.ts";
-import { BACKEND_CHOICES, openSession } from "./backend_flags.ts";
-import { EXIT, UsageError } from "./errors.ts";
+import { DEVICE_FLAGS, deviceOptions, openSession } from "./backend_flags.ts";
+import { EXIT } from "./errors.ts";
 import { defineCommand, parseFlags } from "./flags.ts";
 import { helpText } from "./help.ts";
+import { loadSubject, SUBJECT_FLAGS } from "./subject.ts";
 
 const COMMAND = defineCommand({
   usage: "deno task eval",
@@ -26,16 +19,8 @@ const COMMAND = defineCommand({
     ["--weights runs/first/best.safetensors", "a file of parameters"],
   ],
   flags: {
-    run: { type: "string", placeholder: "DIR", defaultText: "newest below runs/", help: "a run" },
-    weights: { type: "string", placeholder: "FILE", help: "parameters (.safetensors)" },
-    model: {
-      type: "choice",
-      choices: MODEL_NAMES,
-      defaultText: "what the file says, else lenet",
-      help: "the model of --weights",
-    },
-    backend: { type: "choice", choices: BACKEND_CHOICES, default: "auto", help: "what computes" },
-    threads: { type: "integer", min: 1, max: 256, defaultText: "all cores", help: "CPU threads" },
+    ...SUBJECT_FLAGS,
+    ...DEVICE_FLAGS,
     dataset: {
       type: "string",
       placeholder: "NAME|DIR",
@@ -46,14 +31,6 @@ const COMMAND = defineCommand({
   },
 });
 
-/** What is evaluated. */
-interface Subject {
-  readonly label: string;
-  readonly model: Model;
-  readonly parameters: Float32Array;
-  readonly datasetName: string;
-}
-
 /** Runs the command with its arguments and returns the exit code. */
 export async function evalCommand(args: string[]): Promise<number> {
   const { flags, help } = parseFlags(COMMAND, args);
@@ -61,15 +38,7 @@ export async function evalCommand(args: string[]): Promise<number> {
     console.log(helpText(COMMAND));
     return EXIT.ok;
   }
-  if (flags.run !== undefined && flags.weights !== undefined) {
-    throw new UsageError("Cannot use --run and --weights together: choose one of them");
-  }
-  if (flags.model !== undefined && flags.weights === undefined) {
-    throw new UsageError("Cannot use --model without --weights: a run knows its model");
-  }
-  const subject = flags.weights === undefined
-    ? await runSubject(flags.run ?? await newestRun())
-    : await weightsSubject(flags.weights, flags.model);
+  const subject = await loadSubject(flags);
   const { model, parameters } = subject;
   const { test, classNames, name: dataset } = await loadDataset(
     flags.dataset ?? subject.datasetName,
@@ -83,7 +52,7 @@ export async function evalCommand(args: string[]): Promise<number> {
   const { backend, session: opened } = await openSession(flags.backend, model, {
     optimizer: { type: "sgd", momentum: 0 },
     batchSize: 1,
-    threads: flags.threads,
+    ...deviceOptions(flags),
   });
   await using session = opened;
   await session.loadState({ parameters, slots: [], step: 0 });
@@ -106,55 +75,6 @@ export async function evalCommand(args: string[]): Promise<number> {
   if (flags.json) console.log(JSON.stringify({ ...facts, ...report }));
   else printReport(facts, report);
   return EXIT.ok;
-}
-
-async function runSubject(path: string): Promise<Subject> {
-  const config = await readRunConfig(path);
-  const model = configuredModel(config);
-  const parameters = await readRunParameters(path, model);
-  return { label: path, model, parameters, datasetName: config.dataset.name };
-}
-
-async function weightsSubject(
-  path: string,
-  name: typeof MODEL_NAMES[number] | undefined,
-): Promise<Subject> {
-  const { tensors, metadata } = decodeSafetensors(await readBounded(path), path);
-  const model = name === undefined ? describedModel(metadata.lenet, path) : zooModel(name);
-  const parameters = fromTensors(model, tensors, path);
-  return { label: path, model, parameters, datasetName: "fashion-mnist" };
-}
-
-/** The model that a file's metadata describes, or LeNet if it comes from elsewhere. */
-function describedModel(description: string | undefined, path: string): Model {
-  if (description === undefined) return zooModel("lenet");
-  try {
-    const { name, inputShape, layers } = JSON.parse(description);
-    return sequential(layers, { name, inputShape });
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new SyntaxError(`Cannot read the model in ${path}: ${reason}; name it with --model`);
-  }
-}
-
-async function newestRun(): Promise<string> {
-  const runs: { path: string; started: string }[] = [];
-  try {
-    for await (const entry of Deno.readDir("runs")) {
-      const path = join("runs", entry.name);
-      const config = entry.isDirectory
-        ? await readRunConfig(path).catch(() => undefined)
-        : undefined;
-      if (config !== undefined) runs.push({ path, started: config.started });
-    }
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
-  const newest = runs.sort((a, b) => a.started < b.started ? 1 : -1).at(0);
-  if (newest === undefined) {
-    throw new TypeError("Cannot find a run below runs/: train one, or name one with --run");
-  }
-  return newest.path;
 }
 
 function printReport(

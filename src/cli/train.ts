@@ -13,16 +13,18 @@ import { type ModelName, ZOO, zooModel } from "../nn/zoo.ts";
 import { describeEnvironment } from "../report/environment.ts";
 import { configuredModel, type RunConfig } from "../report/run_config.ts";
 import { requireVacant, RunFolder } from "../report/run_folder.ts";
+import type { Ending } from "../report/run_report.ts";
 import { readBounded } from "../train/checkpoint.ts";
 import type { TrainPlan } from "../train/plan.ts";
 import { type Checkpoint, DivergedError, NOT_STARTED, train } from "../train/trainer.ts";
-import { type OpenedSession, openSession } from "./backend_flags.ts";
+import { deviceOptions, type OpenedSession, openSession } from "./backend_flags.ts";
 import { loadForDryRun, obtainForTraining } from "./dataset_flag.ts";
 import { EXIT, withInterrupt } from "./errors.ts";
 import { parseFlags } from "./flags.ts";
 import { helpText } from "./help.ts";
 import { requireWritePermission } from "./permissions.ts";
 import { endLines, type TrainDisplay, trainDisplay } from "./train_display.ts";
+import { reportDivergence, reportEnd } from "./train_report.ts";
 import {
   checkCombination,
   optimizerOf,
@@ -61,7 +63,7 @@ async function startRun(flags: TrainFlags, signal: AbortSignal): Promise<number>
     ? initialParameters(model, plan.seed, init)
     : await readParameters(flags.init, model);
   const optimizer = optimizerOf(flags);
-  const options: SessionOptions = { optimizer, batchSize: plan.batchSize, threads: flags.threads };
+  const options: SessionOptions = { optimizer, batchSize: plan.batchSize, ...deviceOptions(flags) };
   const opened = await openSession(flags.backend, model, options);
   await using session = opened.session;
   const state: TrainingState = { parameters, slots: [], step: 0 };
@@ -121,6 +123,7 @@ async function resumeRun(flags: TrainFlags, path: string, signal: AbortSignal): 
   const options: SessionOptions = {
     optimizer: config.optimizer,
     batchSize: plan.batchSize,
+    ...deviceOptions(flags),
     threads: flags.threads ?? config.device.threads,
   };
   const opened = await openSession(backend, model, options);
@@ -171,12 +174,16 @@ async function runTraining(run: Run): Promise<number> {
     });
     const { parameters } = await session.readState();
     await folder.finish(parameters);
+    const ending: Ending = { outcome, step: progress.step };
+    await reportEnd(folder, { session, test: dataset.test, parameters, ending });
     const lines = endLines(outcome, folder, { ...progress, backend });
     display.end(outcome, lines, { out: folder.path, ...progress });
     return outcome === "interrupted" ? EXIT.interrupted : EXIT.ok;
   } catch (error) {
     display.stop();
-    if (error instanceof DivergedError && folder.history.length > 0) {
+    if (!(error instanceof DivergedError)) throw error;
+    await reportDivergence(folder, { session, test: dataset.test, message: error.message });
+    if (folder.history.length > 0) {
       throw new DivergedError(
         `${error.message}; ${folder.path} keeps epoch ${folder.history.length}`,
       );

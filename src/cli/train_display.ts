@@ -2,12 +2,19 @@
 /** What the train command says while it runs: lines for people, or JSON for programs. */
 
 import type { OpenedSession } from "./backend_flags.ts";
+import { liveChart, type Screen } from "../report/live_chart.ts";
 import { type Progress, startProgress } from "../report/progress.ts";
 import { countOf, formatCount } from "../report/table.ts";
 import type { RunConfig } from "../report/run_config.ts";
 import type { Model } from "../nn/sequential.ts";
 import type { RunFolder } from "../report/run_folder.ts";
 import type { Checkpoint, EpochMetrics, Outcome } from "../train/trainer.ts";
+
+const TERMINAL: Screen = {
+  size: () => Deno.consoleSize(),
+  write: (text) => Deno.stdout.writeSync(new TextEncoder().encode(text)),
+  color: !Deno.noColor,
+};
 
 /** Listens to a run and shows it. */
 export interface TrainDisplay {
@@ -23,13 +30,18 @@ export interface TrainDisplay {
   stop(): void;
 }
 
-/** Shows a run as flags `--quiet` and `--json` ask. */
-export function trainDisplay({ quiet, json }: {
+/** Shows a run as flags `--quiet`, `--json` and `--live` ask. */
+export function trainDisplay({ quiet, json, live }: {
   readonly quiet: boolean;
   readonly json: boolean;
+  readonly live: boolean;
 }): TrainDisplay {
+  const isLive = live && !quiet && !json && Deno.stdout.isTerminal();
+  const chart = isLive ? liveChart(TERMINAL) : undefined;
   const say = (line: string) => {
-    if (!quiet && !json) console.log(line);
+    if (quiet || json) return;
+    if (chart) chart.print(line);
+    else console.log(line);
   };
   const emit = (event: Record<string, unknown>) => {
     if (json) console.log(JSON.stringify(event));
@@ -58,6 +70,7 @@ export function trainDisplay({ quiet, json }: {
     },
     epoch(metrics) {
       stop();
+      chart?.add(metrics);
       say(epochLine(metrics, run!.plan.epochs));
       emit({ type: "epoch", ...metrics });
     },
@@ -68,7 +81,9 @@ export function trainDisplay({ quiet, json }: {
     },
     note(line) {
       stop();
-      if (!quiet) console.error(line);
+      if (quiet) return;
+      if (chart) chart.print(line);
+      else console.error(line);
     },
     stop,
   };
@@ -94,7 +109,8 @@ export function endLines(
   { step, bestAccuracy, backend }: Checkpoint["progress"] & { readonly backend: string },
 ): string[] {
   const saved =
-    `Saved ${path}: model.safetensors, best.safetensors, model/, metrics.jsonl, curves.svg`;
+    `Saved ${path}: report.html, model.safetensors, best.safetensors, model/, metrics.jsonl, ` +
+    `curves.svg`;
   switch (outcome) {
     case "interrupted":
       return [

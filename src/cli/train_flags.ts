@@ -3,7 +3,7 @@
 import type { OptimizerSpec } from "../backends/backend.ts";
 import { MODEL_NAMES, ZOO } from "../nn/zoo.ts";
 import type { TrainPlan } from "../train/plan.ts";
-import { BACKEND_CHOICES } from "./backend_flags.ts";
+import { DEVICE_FLAGS } from "./backend_flags.ts";
 import { UsageError } from "./errors.ts";
 import { defineCommand, type parseFlags } from "./flags.ts";
 
@@ -26,8 +26,7 @@ export const TRAIN_COMMAND = defineCommand({
       defaultText: "fashion-mnist, or the sample if it cannot be had",
       help: "fashion-mnist, mnist, sample, or a folder of IDX files",
     },
-    backend: { type: "choice", choices: BACKEND_CHOICES, default: "auto", help: "what computes" },
-    threads: { type: "integer", min: 1, max: 256, defaultText: "all cores", help: "CPU threads" },
+    ...DEVICE_FLAGS,
     epochs: {
       type: "integer",
       min: 1,
@@ -102,6 +101,7 @@ export const TRAIN_COMMAND = defineCommand({
     },
     "log-steps": { type: "boolean", help: "write every step's loss to steps.jsonl" },
     "dry-run": { type: "boolean", help: "train one step, fetch and write nothing" },
+    live: { type: "boolean", help: "draw loss and accuracy as the run goes on, on a terminal" },
     quiet: { type: "boolean", help: "print nothing but errors" },
     json: { type: "boolean", help: "print one JSON object a line on standard output" },
   },
@@ -116,10 +116,13 @@ const RESUME_FLAGS = [
   "epochs",
   "backend",
   "threads",
+  "device-index",
+  "power-preference",
   "dataset",
   "max-steps",
   "target-accuracy",
   "log-steps",
+  "live",
   "quiet",
   "json",
   "debug",

@@ -12,6 +12,31 @@ export async function curvesSvg(
   title: string,
   history: readonly EpochMetrics[],
 ): Promise<string> {
+  return await draw({
+    ...commonSpec(history),
+    title: { text: title, anchor: "start", fontSize: 15 },
+    background: "white",
+    padding: 12,
+    spacing: 36,
+    hconcat: [PANELS.loss, PANELS.accuracy],
+  });
+}
+
+/** Draws one of the two charts alone, without a background, for a page that sets its colours. */
+export async function curveSvg(
+  field: "loss" | "accuracy",
+  history: readonly EpochMetrics[],
+): Promise<string> {
+  return await draw({
+    ...commonSpec(history),
+    ...PANELS[field],
+    background: "transparent",
+    padding: 4,
+  });
+}
+
+/** What the charts have in common. */
+function commonSpec(history: readonly EpochMetrics[]) {
   const values = history.flatMap((metrics) => {
     const { epoch, trainLoss, trainAccuracy, testLoss, testAccuracy } = metrics;
     return [
@@ -19,14 +44,9 @@ export async function curvesSvg(
       { epoch, set: "test", loss: testLoss, accuracy: testAccuracy },
     ];
   });
-  const spec: TopLevelSpec = {
+  return {
     $schema: "https://vega.github.io/schema/vega-lite/v6.json",
-    title: { text: title, anchor: "start", fontSize: 15 },
-    background: "white",
-    padding: 12,
     data: { values },
-    spacing: 36,
-    hconcat: [panel("loss", "Loss (cross-entropy)", "f"), panel("accuracy", "Accuracy", "%")],
     config: {
       font: "Helvetica, Arial, sans-serif",
       axis: { gridColor: "#e4e4e4", labelFontSize: 11, titleFontSize: 12 },
@@ -34,6 +54,9 @@ export async function curvesSvg(
       view: { stroke: "#bbbbbb" },
     },
   };
+}
+
+async function draw(spec: TopLevelSpec): Promise<string> {
   const view = new View(parse(compile(spec).spec), { renderer: "none" });
   try {
     return await view.toSVG();
@@ -72,3 +95,8 @@ function panel(field: "loss" | "accuracy", title: string, format: "f" | "%") {
     },
   };
 }
+
+const PANELS = {
+  loss: panel("loss", "Loss (cross-entropy)", "f"),
+  accuracy: panel("accuracy", "Accuracy", "%"),
+};

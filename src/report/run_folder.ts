@@ -1,14 +1,16 @@
 /** The folder of a run: configuration, metrics, parameters and pictures, each written whole. */
 
-import { join } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { decodeSafetensors } from "../formats/safetensors.ts";
 import { fromTensors } from "../formats/parameters.ts";
 import type { TrainingState, TrainResult } from "../backends/backend.ts";
+import { loadBackend } from "../backends/registry.ts";
 import type { Model } from "../nn/sequential.ts";
 import { readBounded, readCheckpoint, writeCheckpoint, writeModel } from "../train/checkpoint.ts";
 import { writeAtomic } from "../write_atomic.ts";
 import { type Checkpoint, type EpochMetrics, NOT_STARTED } from "../train/trainer.ts";
 import { configuredModel, parseRunConfig, type Resumption, type RunConfig } from "./run_config.ts";
+import type { RunReportInput } from "./run_report.ts";
 
 const CONFIG = "config.json";
 const METRICS = "metrics.jsonl";
@@ -16,6 +18,7 @@ const STEPS = "steps.jsonl";
 const CHECKPOINT = "checkpoint.safetensors";
 const MODEL = "model.safetensors";
 const BEST = "best.safetensors";
+const REPORT = "report.html";
 
 /** A run's folder, while the run goes on. */
 export class RunFolder {
@@ -129,6 +132,22 @@ export class RunFolder {
     const { model, dataset } = this.config;
     const svg = await curvesSvg(`${model.name} on ${dataset.name}`, this.history);
     await writeAtomic(join(this.path, "curves.svg"), svg);
+  }
+
+  /** Writes the report of the run as an HTML page. */
+  async writeReport(
+    run: Pick<RunReportInput, "ending" | "test" | "trained">,
+  ): Promise<void> {
+    const { runReport } = await import("./run_report.ts");
+    const page = await runReport({
+      ...run,
+      name: basename(resolve(this.path)),
+      config: this.config,
+      model: this.model,
+      history: this.history,
+      mapBackend: await loadBackend("reference"),
+    });
+    await writeAtomic(join(this.path, REPORT), page);
   }
 
   async #writeModel(name: string, { state }: Checkpoint): Promise<void> {

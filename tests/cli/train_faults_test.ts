@@ -20,6 +20,7 @@ const RUN_FILES = [
   "metrics.jsonl",
   "model",
   "model.safetensors",
+  "report.html",
 ];
 
 /** Runs a program for which the tests themselves have no permission; says whether it succeeded. */

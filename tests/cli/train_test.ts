@@ -19,6 +19,7 @@ const RUN_FILES = [
   "metrics.jsonl",
   "model",
   "model.safetensors",
+  "report.html",
 ];
 
 async function readLines(path: string) {
@@ -34,6 +35,7 @@ Deno.test({
       const { code, stdout, stderr } = await runTask("train", [
         ...SAMPLE,
         ...["--epochs", "2", "--batch-size", "300", "--log-steps", "--seed", "7", "--out", out],
+        "--live", // nothing of it in a pipe
       ]);
       assertEquals([code, stderr], [0, ""]);
       const lines = linesOf(stdout);
@@ -58,6 +60,8 @@ Deno.test({
       assert(!stdout.includes("\u001b"), "escape codes in a pipe");
 
       assertEquals(await namesIn(out), [...RUN_FILES, "steps.jsonl"]);
+      const report = await Deno.readTextFile(`${out}/report.html`);
+      assertMatch(report, /^<!DOCTYPE html>.*lenet on sample.*Most often/s);
       assertEquals(await namesIn(`${out}/model`), ["model.json", "weights.bin"]);
       assertEquals((await Deno.stat(`${out}/model/weights.bin`)).size, 4 * 61_706);
 
@@ -110,7 +114,10 @@ Deno.test({
   fn: () =>
     withTempDir(async (folder) => {
       const [json, quiet] = await Promise.all([
-        runTask("train", [...SOFTMAX, "--json", "--target-accuracy=0.3", `--out=${folder}/json`]),
+        runTask("train", [
+          ...SOFTMAX,
+          ...["--json", "--live", "--target-accuracy=0.3", `--out=${folder}/json`],
+        ]),
         runTask("train", [...SOFTMAX, "--quiet", "--max-steps=3", `--out=${folder}/quiet`]),
       ]);
       assertEquals([json.code, json.stderr], [0, ""]);
@@ -179,6 +186,8 @@ Deno.test({
       const { progress } = await readCheckpoint(`${stopped}/checkpoint.safetensors`, model);
       assertEquals(Number(step.replace(",", "")), progress.step);
       assert(progress.epochsDone >= 1);
+      const report = (await Deno.readTextFile(`${stopped}/report.html`)).replace(/\s+/g, " ");
+      assertStringIncludes(report, "The run was interrupted after step");
 
       const epochs = String(progress.epochsDone + 2);
       const resumed = await runTask("train", [

@@ -34,6 +34,7 @@ const TOLERANCES: Record<BackendName, Tolerance> = {
   "tfjs-wasm": float32,
   "tfjs-webgpu": { ...float32, losses: 1e-4 },
   "wasm": float32,
+  "webgpu": { ...float32, losses: 1e-4 },
 };
 
 const OPTIMIZERS: readonly OptimizerSpec[] = [

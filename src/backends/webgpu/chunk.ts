@@ -1,0 +1,97 @@
+/** Chunks: as much of a batch as the tensors hold, and what kernels know of it. */
+
+import type { OptimizerSpec } from "../backend.ts";
+
+/** Bytes of a chunk's record, as `Chunk` in WGSL. */
+export const CHUNK_BYTES = 32;
+
+/** One record of the uniform buffer that kernels know as `chunk`. */
+export interface Chunk {
+  /** Place of the chunk's first image in the order. */
+  readonly first: number;
+  readonly count: number;
+  /** Groups of images, each a workgroup wide; the last may be part empty. */
+  readonly groups: number;
+  /** One over the number of images of the whole batch. */
+  readonly gradientScale: number;
+  /** Of SGD; of Adam divided by 1 - beta1^step. */
+  readonly learningRate: number;
+  /** Of Adam: 1 / (1 - beta2^step). */
+  readonly varianceScale: number;
+  /** Whether gradients of the batch's earlier chunks are to be added. */
+  readonly accumulate: boolean;
+  /** Whether this is the batch's last chunk, and parameters are to be updated. */
+  readonly update: boolean;
+}
+
+/** A chunk in WGSL. */
+export const CHUNK_WGSL = `
+struct Chunk {
+  first: u32,
+  count: u32,
+  groups: u32,
+  gradient_scale: f32,
+  learning_rate: f32,
+  variance_scale: f32,
+  accumulate: u32,
+  update: u32,
+}
+@group(0) @binding(0) var<uniform> chunk: Chunk;
+`;
+
+/** Writes a chunk's record. */
+export function writeChunk(view: DataView, byteOffset: number, chunk: Chunk): void {
+  view.setUint32(byteOffset, chunk.first, true);
+  view.setUint32(byteOffset + 4, chunk.count, true);
+  view.setUint32(byteOffset + 8, chunk.groups, true);
+  view.setFloat32(byteOffset + 12, chunk.gradientScale, true);
+  view.setFloat32(byteOffset + 16, chunk.learningRate, true);
+  view.setFloat32(byteOffset + 20, chunk.varianceScale, true);
+  view.setUint32(byteOffset + 24, Number(chunk.accumulate), true);
+  view.setUint32(byteOffset + 28, Number(chunk.update), true);
+}
+
+/** A batch's part of {@linkcode Chunk}. */
+export type StepNumbers = Pick<Chunk, "learningRate" | "varianceScale">;
+
+/** What the update of step number `step`, from 1, needs to know. */
+export function stepNumbers(
+  optimizer: OptimizerSpec,
+  { learningRate, step }: { readonly learningRate: number; readonly step: number },
+): StepNumbers {
+  if (optimizer.type === "sgd") return { learningRate, varianceScale: 0 };
+  return {
+    learningRate: learningRate / (1 - optimizer.beta1 ** step),
+    varianceScale: 1 / (1 - optimizer.beta2 ** step),
+  };
+}
+
+/** A range of the order that is one batch. */
+export interface Batch extends Partial<StepNumbers> {
+  readonly first: number;
+  readonly count: number;
+  /** Whether parameters are to be updated. */
+  readonly update: boolean;
+}
+
+/** Cuts a batch into chunks that the tensors can hold. */
+export function cutBatch(
+  { first, count, update, learningRate = 0, varianceScale = 1 }: Batch,
+  { capacity, group }: { readonly capacity: number; readonly group: number },
+): Chunk[] {
+  const chunks: Chunk[] = [];
+  for (let done = 0; done < count; done += capacity) {
+    const length = Math.min(capacity, count - done);
+    chunks.push({
+      first: first + done,
+      count: length,
+      groups: Math.ceil(length / group),
+      gradientScale: 1 / count,
+      learningRate,
+      varianceScale,
+      accumulate: done > 0,
+      update: update && done + length === count,
+    });
+  }
+  return chunks;
+}

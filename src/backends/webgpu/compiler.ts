@@ -1,0 +1,108 @@
+/** From kernels to pipelines and bind groups. */
+
+import { type Gpu, oneLine } from "./gpu.ts";
+import { CHUNK_BYTES } from "./chunk.ts";
+import { type Binding, type Kernel, shaderOf } from "./kernel.ts";
+
+/** A kernel that is ready to be dispatched. */
+export interface CompiledKernel {
+  readonly label: string;
+  readonly pipeline: GPUComputePipeline;
+  readonly bindGroup: GPUBindGroup;
+  readonly workgroups: Kernel["workgroups"];
+}
+
+interface Program {
+  readonly pipeline: GPUComputePipeline;
+  readonly layout: GPUBindGroupLayout;
+}
+
+const BUFFER_TYPES: Record<Binding["access"], GPUBufferBindingType> = {
+  read: "read-only-storage",
+  write: "storage",
+  uniform: "uniform",
+};
+
+/** Compiles kernels of one device, each once; equal code is compiled once too. */
+export class Compiler {
+  readonly #gpu: Gpu;
+  readonly #chunks: GPUBuffer;
+  readonly #compiled = new WeakMap<Kernel, Promise<CompiledKernel>>();
+  readonly #programs = new Map<string, Promise<Program>>();
+
+  /** Every kernel finds its chunk's record in `chunks`, at the offset it is dispatched with. */
+  constructor(gpu: Gpu, chunks: GPUBuffer) {
+    this.#gpu = gpu;
+    this.#chunks = chunks;
+  }
+
+  /** Compiles kernels side by side.
+   *
+   * @throws {Error} If the device refuses one.
+   */
+  compile(kernels: readonly Kernel[]): Promise<CompiledKernel[]> {
+    return Promise.all(kernels.map((kernel) => {
+      let compiled = this.#compiled.get(kernel);
+      if (compiled === undefined) {
+        compiled = this.#compile(kernel);
+        this.#compiled.set(kernel, compiled);
+      }
+      return compiled;
+    }));
+  }
+
+  async #compile(kernel: Kernel): Promise<CompiledKernel> {
+    const { label, workgroups } = kernel;
+    const code = shaderOf(kernel);
+    let program = this.#programs.get(code);
+    if (program === undefined) {
+      program = this.#createProgram(kernel, code);
+      this.#programs.set(code, program);
+    }
+    const { pipeline, layout } = await program;
+    const bindGroup = await this.#gpu.guard(
+      `bind the buffers of ${label}`,
+      () => this.#createBindGroup(kernel, layout),
+    );
+    return { label, pipeline, bindGroup, workgroups };
+  }
+
+  async #createProgram({ label, bindings }: Kernel, code: string): Promise<Program> {
+    const { device, name } = this.#gpu;
+    const { pending, layout } = await this.#gpu.guard(`compile ${label}`, () => {
+      const chunk: GPUBufferBindingLayout = { type: "uniform", hasDynamicOffset: true };
+      const layout = device.createBindGroupLayout({
+        label,
+        entries: [chunk, ...bindings.map(({ access }) => ({ type: BUFFER_TYPES[access] }))].map(
+          (buffer, binding) => ({ binding, visibility: GPUShaderStage.COMPUTE, buffer }),
+        ),
+      });
+      const pending = device.createComputePipelineAsync({
+        label,
+        layout: device.createPipelineLayout({ label, bindGroupLayouts: [layout] }),
+        compute: { module: device.createShaderModule({ label, code }), entryPoint: "main" },
+      });
+      pending.catch(() => {}); // awaited below, unless the module was refused first
+      return { pending, layout };
+    });
+    try {
+      return { pipeline: await pending, layout };
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      throw new Error(`Cannot compile ${label}: ${name} reports ${oneLine(message)}`);
+    }
+  }
+
+  #createBindGroup({ label, bindings }: Kernel, layout: GPUBindGroupLayout): GPUBindGroup {
+    const chunk = { buffer: this.#chunks, offset: 0, size: CHUNK_BYTES };
+    return this.#gpu.device.createBindGroup({
+      label,
+      layout,
+      entries: [
+        chunk,
+        ...bindings.map(({ buffer, offset = 0, size }) => ({ buffer, offset, size })),
+      ]
+        .map((resource, binding) => ({ binding, resource })),
+    });
+  }
+}

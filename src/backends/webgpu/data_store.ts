@@ -1,0 +1,92 @@
+/** Data sets on the device, as packed bytes. */
+
+import type { LabeledImages } from "../../data/dataset.ts";
+import { requireAttached } from "../check_data.ts";
+import type { Gpu } from "./gpu.ts";
+import { roundUp } from "./tensors.ts";
+
+/** A data set's buffers. */
+export interface DeviceImages {
+  /** One buffer, or several where one would exceed what can be bound. */
+  readonly images: readonly GPUBuffer[];
+  /** Images in each buffer but the last. */
+  readonly imagesPerBuffer: number;
+  /** A byte a label. */
+  readonly labels: GPUBuffer;
+}
+
+/** The data sets that were attached to a session. */
+export class DataStore {
+  readonly #gpu: Gpu;
+  readonly #bytesPerBuffer: number;
+  readonly #attached = new Map<LabeledImages, DeviceImages>();
+
+  /** Starts without data.
+   *
+   * @param bytesPerBuffer Most bytes of a buffer; default: all that can be bound.
+   */
+  constructor(gpu: Gpu, bytesPerBuffer: number = Infinity) {
+    const { maxStorageBufferBindingSize, maxBufferSize } = gpu.device.limits;
+    this.#gpu = gpu;
+    this.#bytesPerBuffer = Math.min(bytesPerBuffer, maxStorageBufferBindingSize, maxBufferSize);
+  }
+
+  /** Copies a data set to the device, unless it is there. */
+  async attach(data: LabeledImages): Promise<void> {
+    if (this.#attached.has(data)) return;
+    const copy = await this.#gpu.guard(
+      `copy ${data.count} images to the GPU`,
+      () => this.#upload(data),
+    );
+    this.#attached.set(data, copy);
+  }
+
+  /** An attached data set's buffers.
+   *
+   * @throws {TypeError} If it was not attached.
+   */
+  find(data: LabeledImages): DeviceImages {
+    const found = this.#attached.get(data);
+    requireAttached(found !== undefined);
+    return found!;
+  }
+
+  #upload({ images, labels, count, shape }: LabeledImages): DeviceImages {
+    const pixels = shape[0] * shape[1] * shape[2];
+    const pitch = roundUp(pixels, 4);
+    const fitting = Math.floor(this.#bytesPerBuffer / pitch);
+    const imagesPerBuffer = Math.max(1, Math.min(count, fitting));
+    const buffers: GPUBuffer[] = [];
+    for (let first = 0; first < Math.max(count, 1); first += imagesPerBuffer) {
+      const part = images.subarray(first * pixels, (first + imagesPerBuffer) * pixels);
+      buffers.push(this.#uploadBytes("images", padRows(part, pixels, pitch)));
+    }
+    return { images: buffers, imagesPerBuffer, labels: this.#uploadBytes("labels", labels) };
+  }
+
+  #uploadBytes(label: string, bytes: Uint8Array): GPUBuffer {
+    const size = Math.max(4, roundUp(bytes.length, 4));
+    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST;
+    const buffer = this.#gpu.createBuffer(label, size, usage);
+    const whole = bytes.length - bytes.length % 4;
+    const { queue } = this.#gpu.device;
+    queue.writeBuffer(buffer, 0, bytes as BufferSource, 0, whole);
+    if (whole < bytes.length) {
+      const rest = new Uint8Array(4);
+      rest.set(bytes.subarray(whole));
+      queue.writeBuffer(buffer, whole, rest);
+    }
+    return buffer;
+  }
+}
+
+/** Copies rows so that each starts at a multiple of `pitch`. */
+function padRows(bytes: Uint8Array, length: number, pitch: number): Uint8Array {
+  if (length === pitch) return bytes;
+  const rows = bytes.length / length;
+  const padded = new Uint8Array(rows * pitch);
+  for (let row = 0; row < rows; row++) {
+    padded.set(bytes.subarray(row * length, (row + 1) * length), row * pitch);
+  }
+  return padded;
+}

@@ -1,0 +1,96 @@
+/** What a kernel is before it is compiled: WGSL, the buffers it names, and its workgroups. */
+
+import { type Chunk, CHUNK_WGSL } from "./chunk.ts";
+import type { Tensor } from "./tensors.ts";
+import type { Tuning } from "./tuning.ts";
+
+/** A buffer that a kernel names. */
+export interface Binding {
+  readonly name: string;
+  /** WGSL type, such as `array<vec4f>`. */
+  readonly type: string;
+  readonly access: "read" | "write" | "uniform";
+  readonly buffer: GPUBuffer;
+  /** In bytes; default: the whole buffer. */
+  readonly offset?: number;
+  readonly size?: number;
+}
+
+/** A compute kernel with everything it works on. */
+export interface Kernel {
+  /** Name of the kernel, and of the layer it belongs to. */
+  readonly label: string;
+  /** WGSL with the entry point `main`, without the declarations of bindings. */
+  readonly code: string;
+  readonly bindings: readonly Binding[];
+  /** Workgroups in x: a number, or some for each group of images of the chunk. */
+  readonly workgroups: Workgroups;
+}
+
+/** See {@linkcode Kernel}. */
+export type Workgroups = readonly [
+  x: number | { readonly perGroup: number },
+  y: number,
+  z: number,
+];
+
+/** Workgroups in x for a chunk. */
+export function workgroupsOf([x]: Workgroups, { groups }: Chunk): number {
+  return typeof x === "number" ? x : x.perGroup * groups;
+}
+
+/** One workgroup for each group of images. */
+export const A_GROUP = { perGroup: 1 } as const;
+
+/** Most rounds of an invocation's loops together: llvmpipe leaves a loop, without a word, after 65,535.
+ *
+ * Kernels whose rounds grow with a model are cut, or refused, well before.
+ */
+export const MOST_ROUNDS = 30_000;
+
+/** A kernel's whole WGSL: the chunk, its bindings from 1, and its code. */
+export function shaderOf({ code, bindings }: Kernel): string {
+  const declarations = bindings.map(({ name, type, access }, index) => {
+    const space = { read: "storage, read", write: "storage, read_write", uniform: "uniform" };
+    return `@group(0) @binding(${index + 1}) var<${space[access]}> ${name}: ${type};\n`;
+  });
+  return CHUNK_WGSL + declarations.join("") + code;
+}
+
+/** WGSL for `Images`, the values of the images that one invocation carries side by side. */
+export function imagesWgsl({ imagesPerInvocation }: Tuning): string {
+  return imagesPerInvocation === 1
+    ? "alias Images = f32;\nfn total(x: Images) -> f32 { return x; }\n"
+    : "alias Images = vec4f;\nfn total(x: Images) -> f32 { return (x.x + x.y) + (x.z + x.w); }\n";
+}
+
+/** WGSL for image number `index` of an expression of type `Images`. */
+export function imageOf({ imagesPerInvocation }: Tuning, expression: string, index: number) {
+  return imagesPerInvocation === 1 ? expression : `${expression}[${index}]`;
+}
+
+/** Head of an entry point: `n` is the invocation's place among the chunk's images. */
+export function entryPoint({ invocations }: Tuning): string {
+  return `@compute @workgroup_size(${invocations})
+fn main(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) group: vec3u) {
+  let n = group.x * ${invocations}u + local.x;
+`;
+}
+
+/** Binds a tensor as an array of `Images`. */
+export function bindTensor(name: string, tensor: Tensor, access: "read" | "write"): Binding {
+  return { name, type: "array<Images>", access, buffer: tensor.buffer };
+}
+
+/** Lines for each number below `count`. */
+export function repeat(count: number, line: (index: number) => string): string {
+  return Array.from({ length: count }, (_, index) => line(index)).join("\n");
+}
+
+/** The largest divisor of `value` that is not above `limit`. */
+export function divisorUpTo(value: number, limit: number): number {
+  for (let divisor = Math.min(value, Math.floor(limit)); divisor > 1; divisor--) {
+    if (value % divisor === 0) return divisor;
+  }
+  return 1;
+}

@@ -1,0 +1,141 @@
+/** Convolution, activation and pooling, forward; a linear layer is a 1x1 convolution of one pixel. */
+
+import {
+  A_GROUP,
+  type Binding,
+  bindTensor,
+  divisorUpTo,
+  entryPoint,
+  imagesWgsl,
+  type Kernel,
+  repeat,
+} from "../kernel.ts";
+import type { ConvolveOperation } from "../operations.ts";
+import { indexOf, roundUp, type Tensor } from "../tensors.ts";
+import type { Tuning } from "../tuning.ts";
+import { activate } from "./activation.ts";
+
+/** The buffers of {@linkcode conv2dPoolForward}. */
+export interface ForwardBuffers {
+  readonly input: Tensor;
+  /** The activation's output before pooling; the output itself where there is no pooling. */
+  readonly activated: Tensor;
+  readonly output: Tensor;
+  /** `weights` and `biases`, four output channels in a vec4f. */
+  readonly parameters: readonly Binding[];
+}
+
+/** Equals the reference's `conv2dForward` or `linearForward`, `activationForward`, `pool2dForward`.
+ *
+ * A workgroup takes a group of images; its y is a pooling window, its z a block of output channels. An
+ * invocation keeps the sums of a block for every element of the window, and walks input channels and
+ * kernel rows; it holds the rows that the window's elements share, so that each input is read once.
+ */
+export function conv2dPoolForward(
+  operation: ConvolveOperation,
+  { input, activated, output, parameters }: ForwardBuffers,
+  tuning: Tuning,
+): Kernel {
+  const { kernelSize: [kernelHeight, kernelWidth], stride: [strideY, strideX], pool } = operation;
+  const { layer, padding, maps: [outChannels], activation } = operation;
+  const [poolHeight, poolWidth] = pool.size;
+  const area = poolHeight * poolWidth;
+  const columns = roundUp(outChannels, 4) / 4;
+  const vectors = divisorUpTo(columns, Math.max(1, tuning.forwardSums / (4 * area)));
+  const blocks = columns / vectors;
+  const channels = blocks === 1 ? outChannels : 4 * vectors; // computes no rounded-up channel if alone
+  const heldRows = (poolHeight - 1) * strideY + 1;
+  const patchWidth = (poolWidth - 1) * strideX + kernelWidth;
+  const sum = (o: number, tap: number) => `s${o}_${tap}`;
+  const each = (line: (o: number, tap: number) => string) =>
+    repeat(channels, (o) => repeat(area, (tap) => line(o, tap)));
+  const loadRow = (row: number, rowOffset: string) =>
+    repeat(
+      patchWidth,
+      (x) => `r${row}_${x} = input[base + ${rowOffset} + ${x * input.columnStride}u];`,
+    );
+  const code = `${imagesWgsl(tuning)}
+${entryPoint(tuning)}
+  let out_y = group.y / ${output.width}u;
+  let out_x = group.y % ${output.width}u;
+  let block = group.z * ${vectors}u;
+  ${repeat(Math.ceil(channels / 4), (v) => `let b${v} = biases[block + ${v}u];`)}
+  ${each((o, tap) => `var ${sum(o, tap)} = Images(b${o >> 2}[${o & 3}]);`)}
+  ${repeat(heldRows, (row) => repeat(patchWidth, (x) => `var r${row}_${x}: Images;`))}
+  var base = ${
+    indexOf(input, [
+      "0u",
+      `out_y * ${pool.stride[0] * strideY}u - ${padding[0]}u`, // wraps around, and back at the border
+      `out_x * ${pool.stride[1] * strideX}u - ${padding[1]}u`,
+    ])
+  };
+  var weight = block;
+  for (var c = 0u; c < ${input.channels}u; c++) {
+    ${repeat(heldRows - 1, (row) => loadRow(row, `${row * input.rowStride}u`))}
+    for (var i = 0u; i < ${kernelHeight}u; i++) {
+      ${loadRow(heldRows - 1, `(i + ${heldRows - 1}u) * ${input.rowStride}u`)}
+      ${
+    repeat(kernelWidth, (j) =>
+      repeat(Math.ceil(channels / 4), (v) =>
+        `{
+        let w = weights[weight + ${j * columns + v}u];
+        ${
+          repeat(Math.min(4, channels - 4 * v), (o) =>
+            repeat(area, (tap) => {
+              const row = Math.floor(tap / poolWidth) * strideY;
+              const x = (tap % poolWidth) * strideX + j;
+              return `${sum(4 * v + o, tap)} += w[${o}] * r${row}_${x};`;
+            }))
+        }
+      }`))
+  }
+      weight += ${kernelWidth * columns}u;
+      ${
+    repeat(
+      heldRows - 1,
+      (row) => repeat(patchWidth, (x) => `r${row}_${x} = r${row + 1}_${x};`),
+    )
+  }
+    }
+    base += ${input.channelStride}u;
+  }
+  ${each((o, tap) => `let y${o}_${tap} = ${activate(activation, sum(o, tap))};`)}
+  let channel = block * 4u;
+  ${
+    pool.type === "none" ? "" : each((o, tap) => {
+      const y = `out_y * ${pool.stride[0]}u + ${Math.floor(tap / poolWidth)}u`;
+      const x = `out_x * ${pool.stride[1]}u + ${tap % poolWidth}u`;
+      return `activated[${indexOf(activated, [`channel + ${o}u`, y, x])}] = y${o}_${tap};`;
+    })
+  }
+  ${
+    repeat(channels, (o) => {
+      const values = Array.from({ length: area }, (_, tap) => `y${o}_${tap}`);
+      return `output[${indexOf(output, [`channel + ${o}u`, "out_y", "out_x"])}] = ${
+        pooled(pool.type, values)
+      };`;
+    })
+  }
+}
+`;
+  return {
+    label: `conv2d_pool_forward ${layer.name}`,
+    code,
+    bindings: [
+      bindTensor("input", input, "read"),
+      ...parameters,
+      ...(pool.type === "none" ? [] : [bindTensor("activated", activated, "write")]),
+      bindTensor("output", output, "write"),
+    ],
+    workgroups: [A_GROUP, output.height * output.width, blocks],
+  };
+}
+
+/** WGSL for a window's mean or maximum. */
+export function pooled(
+  type: ConvolveOperation["pool"]["type"],
+  values: readonly string[],
+): string {
+  if (type === "avgPool2d") return `(${values.join(" + ")}) * ${1 / values.length}`;
+  return values.reduce((largest, value) => `max(${largest}, ${value})`);
+}

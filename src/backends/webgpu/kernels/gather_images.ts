@@ -1,0 +1,111 @@
+/** A batch's pixels, from the packed bytes of the data set to the network's input. */
+
+import {
+  A_GROUP,
+  bindTensor,
+  entryPoint,
+  imageOf,
+  imagesWgsl,
+  type Kernel,
+  repeat,
+} from "../kernel.ts";
+import { indexOf, type Tensor } from "../tensors.ts";
+import type { Tuning } from "../tuning.ts";
+
+/** Where a data set lies: packed bytes, four to a word, an image starting a new word. */
+export interface ImageBuffers {
+  /** One buffer, or several where one would exceed what can be bound. */
+  readonly images: readonly GPUBuffer[];
+  /** Images in each buffer but the last. */
+  readonly imagesPerBuffer: number;
+  /** Indices of images. */
+  readonly order: GPUBuffer;
+}
+
+/** Writes pixel / 255 of a chunk's images into the network's input; equals the reference's `gather`.
+ *
+ * An invocation takes four neighbouring pixels of its images. What is left of the last group is filled
+ * with zeros, so that kernels after this one need no test of the chunk's length.
+ */
+export function gatherImages(
+  { images, imagesPerBuffer, order }: ImageBuffers,
+  input: Tensor,
+  tuning: Tuning,
+): Kernel {
+  const pixels = input.channels * input.height * input.width;
+  const words = Math.ceil(pixels / 4);
+  const side = tuning.imagesPerInvocation;
+  const area = input.height * input.width;
+  const code = `${imagesWgsl(tuning)}
+fn pixels(position: u32, word: u32) -> vec4f {
+  if (position >= chunk.count) { return vec4f(); }
+  let image = order[chunk.first + position];
+  let place = image % ${imagesPerBuffer}u * ${words}u + word;
+  var bytes = 0u;
+  switch image / ${imagesPerBuffer}u {
+    ${
+    repeat(images.length - 1, (part) => `case ${part + 1}u: { bytes = images${part + 1}[place]; }`)
+  }
+    default: { bytes = images0[place]; }
+  }
+  return unpack4x8unorm(bytes);
+}
+${entryPoint(tuning)}
+  let word = group.y;
+  ${repeat(side, (image) => `let p${image} = pixels(n * ${side}u + ${image}u, word);`)}
+  ${
+    repeat(Math.min(4, pixels), (k) => {
+      const values = Array.from({ length: side }, (_, image) => `p${image}[${k}]`).join(", ");
+      const place = indexOf(input, [
+        `pixel / ${area}u`,
+        `pixel % ${area}u / ${input.width}u`,
+        `pixel % ${input.width}u`,
+      ]);
+      const isWhole = pixels % 4 === 0 || k < pixels % 4;
+      return `{
+    let pixel = word * 4u + ${k}u;
+    ${isWhole ? "" : `if (pixel < ${pixels}u)`} { input[${place}] = Images(${values}); }
+  }`;
+    })
+  }
+}
+`;
+  return {
+    label: "gather_images",
+    code,
+    bindings: [
+      { name: "order", type: "array<u32>", access: "read", buffer: order },
+      ...images.map((buffer, part) => (
+        { name: `images${part}`, type: "array<u32>", access: "read", buffer } as const
+      )),
+      bindTensor("input", input, "write"),
+    ],
+    workgroups: [A_GROUP, words, 1],
+  };
+}
+
+/** The buffers of {@linkcode softmaxCrossEntropy} that belong to a data set or a call. */
+export interface ResultBuffers {
+  /** Packed bytes. */
+  readonly labels: GPUBuffer;
+  readonly order: GPUBuffer;
+  /** An f32 for each place in the order. */
+  readonly losses: GPUBuffer;
+  /** A u32 for each place in the order. */
+  readonly predictions: GPUBuffer;
+}
+
+/** WGSL that writes a value for each image of the invocation that is one of the chunk's. */
+export function storeResults(
+  tuning: Tuning,
+  store: (place: string, image: (expression: string) => string) => string,
+): string {
+  const side = tuning.imagesPerInvocation;
+  return repeat(side, (index) =>
+    `if (n * ${side}u + ${index}u < chunk.count) { ${
+      store(
+        `chunk.first + n * ${side}u + ${index}u`,
+        (expression) => imageOf(tuning, expression, index),
+      )
+    } }`);
+}

@@ -1,0 +1,220 @@
+/** All linear layers at a network's end in one kernel: forward, loss and input gradients. */
+
+import {
+  type Binding,
+  bindTensor,
+  divisorUpTo,
+  imagesWgsl,
+  type Kernel,
+  MOST_ROUNDS,
+  repeat,
+} from "../kernel.ts";
+import type { ConvolveOperation, Operation } from "../operations.ts";
+import type { LayerPlace } from "../parameter_layout.ts";
+import { indexOf, roundUp, type Tensor } from "../tensors.ts";
+import type { Tuning } from "../tuning.ts";
+import { activate } from "./activation.ts";
+import type { ResultBuffers } from "./gather_images.ts";
+import { softmaxWgsl } from "./softmax_cross_entropy.ts";
+import { callStoreGradient, type GradientTarget, storeGradient } from "./store_gradient.ts";
+
+/** A linear layer and its tensors; outputs share a buffer, and gradients another. */
+export interface LinearStage {
+  readonly operation: ConvolveOperation;
+  readonly input: Tensor;
+  readonly target: GradientTarget;
+  readonly place: LayerPlace;
+}
+
+/** The buffers of {@linkcode linearLayers} beside the stages'. */
+export interface LinearLayersBuffers {
+  readonly parameters: GPUBuffer;
+  readonly results: ResultBuffers;
+  /** Undefined for evaluation. */
+  readonly backward?: {
+    /** The operation before the first layer, which gets its input's gradient, if it has parameters. */
+    readonly target?: GradientTarget;
+  };
+}
+
+/** Storage buffers that {@linkcode linearLayers} names at most. */
+export const LINEAR_LAYERS_BUFFERS = 10;
+
+/** Input features that an invocation takes at once on the way forward, to have loads under way. */
+const FORWARD_INPUTS = 4;
+
+/** Number of operations at a network's end that {@linkcode linearLayers} carries out: linear layers,
+ * each with at most one activation, or none where they would take too long for one kernel. */
+export function countJoinedLayers(operations: readonly Operation[], tuning: Tuning): number {
+  const last = operations.findLastIndex(({ layer }) => layer.type !== "linear");
+  const joined = operations.slice(last + 1).filter((operation) => operation.type === "convolve");
+  let rounds = 0;
+  for (const operation of joined) {
+    const [inFeatures] = operation.input;
+    const columns = roundUp(operation.maps[0], 4);
+    const { vectors, forwardInputs, backwardInputs } = tiles(operation, columns, tuning);
+    const forward = columns / 4 / vectors * (1 + inFeatures / forwardInputs);
+    const backward = inFeatures / backwardInputs * (1 + columns / 4);
+    rounds += (forward + backward) / tuning.linearRows + 3 * columns;
+  }
+  return rounds < MOST_ROUNDS ? joined.length : 0;
+}
+
+/** Equals the separate kernels of the same layers, one after another.
+ *
+ * A workgroup takes some images, and has rows of invocations that share a layer's outputs among them;
+ * between layers they wait for each other. Outputs and gradients go through device memory, which the
+ * weight gradients need anyhow; what a workgroup reads, it has just written.
+ */
+export function linearLayers(
+  stages: readonly LinearStage[],
+  { parameters, results, backward }: LinearLayersBuffers,
+  tuning: Tuning,
+): Kernel {
+  const [first] = stages;
+  const last = stages[stages.length - 1];
+  const { linearRows: rows, linearLanes: lanes } = tuning;
+  const nameOf = (index: number) => `store_gradient_${index}`;
+  const stores = backward
+    ? stages.map(({ target }, index) =>
+      storeGradient(target, { name: nameOf(index), gradients: "gradients", values: "outputs" }).code
+    )
+    : [];
+  const target = backward?.target;
+  const before = target && storeGradient(target);
+  const wait = rows > 1 ? "storageBarrier();" : "";
+  const logitAt = (k: string) => `outputs[${indexOf(last.target.activated, [k, "0u", "0u"])}]`;
+  const softmax = softmaxWgsl(logitAt, results, {
+    classCount: last.operation.maps[0],
+    tuning,
+    store: backward &&
+      ((k, g) => `${nameOf(stages.length - 1)}(${k}, 0u, 0u, n, ${g});`),
+  });
+  const backwardParts = backward
+    ? stages.map((stage, index) => {
+      if (index === 0) return target && backwardWgsl(stage, { target, tuning });
+      const { target: previous } = stages[index - 1];
+      return backwardWgsl(stage, { target: previous, name: nameOf(index - 1), tuning });
+    })
+    : [];
+  const code = `${imagesWgsl(tuning)}
+${stores.join("")}
+${before?.code ?? ""}
+${softmax.code}
+@compute @workgroup_size(${lanes}, ${rows})
+fn main(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) group: vec3u) {
+  let n = group.x * ${lanes}u + local.x;
+  ${stages.map((stage, index) => forwardWgsl(stage, index, tuning)).join(`\n  ${wait}\n`)}
+  ${wait}
+  ${rows > 1 ? "if (local.y == 0u) { softmax_cross_entropy(n); }" : "softmax_cross_entropy(n);"}
+  ${
+    backwardParts.toReversed().map((part) => part === undefined ? "" : `${wait}\n${part}`).join(
+      "\n",
+    )
+  }
+}
+`;
+  const bindings: Binding[] = [
+    bindTensor("features", first.input, "read"),
+    { name: "parameters", type: "array<vec4f>", access: "read", buffer: parameters },
+    bindTensor("outputs", first.target.activated, "write"),
+    ...(backward ? [bindTensor("gradients", first.target.gradient, "write")] : []),
+    ...softmax.bindings,
+    ...(before?.bindings ?? []),
+  ];
+  return {
+    label: `linear_layers${backward ? "" : " forward"}`,
+    code,
+    bindings,
+    workgroups: [{ perGroup: tuning.invocations / lanes }, 1, 1],
+  };
+}
+
+/** How many outputs and inputs an invocation takes at once. */
+function tiles(operation: ConvolveOperation, columns: number, tuning: Tuning) {
+  const [inFeatures] = operation.input;
+  return {
+    vectors: divisorUpTo(columns / 4, Math.max(1, tuning.linearSums / 4)),
+    forwardInputs: divisorUpTo(inFeatures, FORWARD_INPUTS),
+    backwardInputs: divisorUpTo(inFeatures, tuning.linearSums),
+  };
+}
+
+function forwardWgsl(
+  { operation, input, target: { activated }, place }: LinearStage,
+  index: number,
+  tuning: Tuning,
+): string {
+  const columns = place.columns / 4;
+  const { vectors, forwardInputs } = tiles(operation, place.columns, tuning);
+  const source = index === 0 ? "features" : "outputs";
+  const outputs = Math.min(4 * vectors, operation.maps[0]);
+  return `for (var block = local.y * ${vectors}u; block < ${columns}u; block += ${
+    tuning.linearRows * vectors
+  }u) {
+    ${repeat(vectors, (v) => `let b${v} = parameters[${place.biasOffset / 4 + v}u + block];`)}
+    ${repeat(outputs, (o) => `var s${o} = Images(b${o >> 2}[${o & 3}]);`)}
+    for (var c = 0u; c < ${input.channels}u; c += ${forwardInputs}u) {
+      ${
+    repeat(forwardInputs, (k) =>
+      `let x${k} = ${source}[${indexOf(input, [`c + ${k}u`, "0u", "0u"])}];
+      ${
+        repeat(
+          vectors,
+          (v) =>
+            `let w${k}_${v} = parameters[${
+              place.weightOffset / 4 + v
+            }u + (c + ${k}u) * ${columns}u + block];`,
+        )
+      }`)
+  }
+      ${
+    repeat(forwardInputs, (k) =>
+      repeat(outputs, (o) =>
+        `s${o} += w${k}_${o >> 2}[${o & 3}] * x${k};`))
+  }
+    }
+    ${
+    repeat(outputs, (o) =>
+      `outputs[${indexOf(activated, [`block * 4u + ${o}u`, "0u", "0u"])}] = ${
+        activate(operation.activation, `s${o}`)
+      };`)
+  }
+  }`;
+}
+
+function backwardWgsl(
+  { operation, target: { gradient }, place }: LinearStage,
+  { target, name, tuning }: {
+    readonly target: GradientTarget;
+    readonly name?: string;
+    readonly tuning: Tuning;
+  },
+): string {
+  const columns = place.columns / 4;
+  const [inFeatures] = operation.input;
+  const { backwardInputs } = tiles(operation, place.columns, tuning);
+  return `for (var first = local.y * ${backwardInputs}u; first < ${inFeatures}u; first += ${
+    tuning.linearRows * backwardInputs
+  }u) {
+    ${repeat(backwardInputs, (c) => `var g${c} = Images(0.0);`)}
+    for (var o = 0u; o < ${columns}u; o++) {
+      ${
+    repeat(4, (k) => `let d${k} = gradients[${indexOf(gradient, [`o * 4u + ${k}u`, "0u", "0u"])}];`)
+  }
+      ${
+    repeat(backwardInputs, (c) =>
+      `{
+        let w = parameters[${place.weightOffset / 4}u + (first + ${c}u) * ${columns}u + o];
+        g${c} += (w.x * d0 + w.y * d1) + (w.z * d2 + w.w * d3);
+      }`)
+  }
+    }
+    ${
+    repeat(backwardInputs, (c) => {
+      const element = { channel: `(first + ${c}u)`, y: "0u", x: "0u", gradient: `g${c}` };
+      return callStoreGradient(target, element, true, name);
+    })
+  }
+  }`;
+}

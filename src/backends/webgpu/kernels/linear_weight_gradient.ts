@@ -1,0 +1,122 @@
+/** Weight and bias gradients of linear layers: partial sums of some images. */
+
+import { type Binding, type Kernel, repeat } from "../kernel.ts";
+import type { ConvolveOperation } from "../operations.ts";
+import { roundUp, type Tensor } from "../tensors.ts";
+import type { Tuning } from "../tuning.ts";
+import type { PartialsPlace } from "./conv2d_weight_gradient.ts";
+
+/** A linear layer's tensors. */
+export interface LinearGradientStage {
+  readonly operation: ConvolveOperation;
+  readonly input: Tensor;
+  /** Gradient of the layer's outputs, before the activation. */
+  readonly gradMaps: Tensor;
+  readonly place: PartialsPlace;
+}
+
+/** What {@linkcode linearWeightGradient} also needs. */
+export interface LinearGradientOptions {
+  readonly partials: GPUBuffer;
+  readonly tuning: Tuning;
+  /** Images of the largest chunk. */
+  readonly capacity: number;
+}
+
+const INVOCATIONS = 64;
+
+/** Images that share a copy of the gradients. */
+export function linearGradientImages(capacity: number, tuning: Tuning): number {
+  return Math.min(capacity, tuning.linearGradientImages);
+}
+
+/** Equals the reference's `linearBackward`, the sums it adds to `gradients`, once added up.
+ *
+ * Each layer has a range of workgroups. An invocation takes four outputs and a few inputs, and adds up
+ * over a range of images, four at a time: neighbours have the same inputs. A workgroup's y is the range
+ * of images.
+ */
+export function linearWeightGradient(
+  stages: readonly LinearGradientStage[],
+  { partials, tuning, capacity }: LinearGradientOptions,
+): Kernel {
+  const images = linearGradientImages(capacity, tuning);
+  const sources = new Map<GPUBuffer, string>();
+  for (const { input, gradMaps } of stages) {
+    for (const { buffer } of [input, gradMaps]) {
+      if (!sources.has(buffer)) sources.set(buffer, `source${sources.size}`);
+    }
+  }
+  let firstGroup = 0;
+  const parts = stages.map((stage) => {
+    const columns = roundUp(stage.operation.maps[0], 4) / 4;
+    const inputs = Math.min(tuning.linearGradientInputs, stage.operation.input[0]);
+    const blocks = Math.ceil(stage.operation.input[0] / inputs);
+    const start = firstGroup;
+    firstGroup += Math.ceil(columns * blocks / INVOCATIONS);
+    return `if (group.x < ${firstGroup}u) {
+    let item = (group.x - ${start}u) * ${INVOCATIONS}u + local.x;
+    if (item >= ${columns * blocks}u) { return; }
+    ${stageWgsl(stage, { columns, inputs, sources, capacity })}
+  }`;
+  });
+  const bindings = [...sources].map(([buffer, name]): Binding => (
+    { name, type: "array<vec4f>", access: "read", buffer }
+  ));
+  return {
+    label: `linear_weight_gradient ${stages.map(({ operation }) => operation.layer.name)}`,
+    code: `
+@compute @workgroup_size(${INVOCATIONS})
+fn main(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) group: vec3u) {
+  let start = group.y * ${images / 4}u;
+  let end = min(start + ${images / 4}u, chunk.groups * ${
+      tuning.invocations * tuning.imagesPerInvocation / 4
+    }u);
+  ${parts.join(" else ")}
+}
+`,
+    bindings: [
+      ...bindings,
+      { name: "partials", type: "array<vec4f>", access: "write", buffer: partials },
+    ],
+    workgroups: [firstGroup, Math.ceil(capacity / images), 1],
+  };
+}
+
+function stageWgsl(
+  { operation, input, gradMaps, place }: LinearGradientStage,
+  { columns, inputs, sources, capacity }: {
+    readonly columns: number;
+    readonly inputs: number;
+    readonly sources: ReadonlyMap<GPUBuffer, string>;
+    readonly capacity: number;
+  },
+): string {
+  const pitch = capacity / 4;
+  const load = ({ buffer, offset, columnStride }: Tensor, channel: string) =>
+    `${sources.get(buffer)}[${offset / columnStride * pitch}u + (${channel}) * ${pitch}u + n]`;
+  return `let o = item % ${columns}u;
+    let block = item / ${columns}u;
+    ${
+    repeat(inputs, (i) =>
+      `let i${i} = min(block * ${inputs}u + ${i}u, ${operation.input[0] - 1}u);
+    var s${i} = vec4f();`)
+  }
+    var bias = vec4f();
+    for (var n = start; n < end; n++) {
+      ${repeat(4, (k) => `let d${k} = ${load(gradMaps, `o * 4u + ${k}u`)};`)}
+      bias += vec4f(${
+    [0, 1, 2, 3].map((k) => `(d${k}.x + d${k}.y) + (d${k}.z + d${k}.w)`).join(", ")
+  });
+      ${
+    repeat(inputs, (i) =>
+      `{
+        let x = ${load(input, `i${i}`)};
+        s${i} += vec4f(dot(d0, x), dot(d1, x), dot(d2, x), dot(d3, x));
+      }`)
+  }
+    }
+    let copy = ${place.start / 4}u + group.y * ${place.stride / 4}u + o;
+    ${repeat(inputs, (i) => `partials[copy + i${i} * ${columns}u] = s${i};`)}
+    if (block == 0u) { partials[copy + ${place.bias / 4}u] = bias; }`;
+}

@@ -1,0 +1,153 @@
+/** Loss, prediction and gradient of the logits; and the logits themselves. */
+
+import {
+  A_GROUP,
+  type Binding,
+  bindTensor,
+  entryPoint,
+  imagesWgsl,
+  type Kernel,
+} from "../kernel.ts";
+import { indexOf, type Tensor } from "../tensors.ts";
+import type { Tuning } from "../tuning.ts";
+import { type ResultBuffers, storeResults } from "./gather_images.ts";
+import { callStoreGradient, type GradientTarget, storeGradient } from "./store_gradient.ts";
+
+/** How {@linkcode softmaxWgsl} is written. */
+export interface LossOptions {
+  /** WGSL that stores the gradient of a class's logit; none for evaluation. */
+  readonly store?: (k: string, gradient: string) => string;
+  readonly classCount: number;
+  readonly tuning: Tuning;
+}
+
+/** WGSL of `softmax_cross_entropy(n)`, and the buffers it names beside the logits'.
+ *
+ * Equals the reference's `softmaxCrossEntropy`; losses and predictions go to each image's place. An
+ * invocation takes all logits of its images. Places beyond the chunk get a gradient of zero, so that
+ * they add nothing anywhere.
+ *
+ * @param logitAt WGSL for a logit from WGSL for its class.
+ */
+export function softmaxWgsl(
+  logitAt: (k: string) => string,
+  { labels, order, losses, predictions }: ResultBuffers,
+  { store, classCount, tuning }: LossOptions,
+): { readonly code: string; readonly bindings: readonly Binding[] } {
+  const side = tuning.imagesPerInvocation;
+  const perImage = (f: (place: string) => string) =>
+    Array.from({ length: side }, (_, image) => f(`n * ${side}u + ${image}u`)).join(", ");
+  const code = `
+fn label_of(position: u32) -> f32 {
+  if (position >= chunk.count) { return -1.0; }
+  let image = order[chunk.first + position];
+  return f32((labels[image / 4u] >> (8u * (image % 4u))) & 255u);
+}
+fn weight_of(position: u32) -> f32 {
+  return select(0.0, chunk.gradient_scale, position < chunk.count);
+}
+fn softmax_cross_entropy(n: u32) {
+  let label = Images(${perImage((place) => `label_of(${place})`)});
+  var largest = ${logitAt("0u")};
+  var prediction = Images(0.0);
+  for (var k = 1u; k < ${classCount}u; k++) {
+    let z = ${logitAt("k")};
+    prediction = select(prediction, Images(f32(k)), z > largest);
+    largest = select(largest, z, z > largest);
+  }
+  var sum = Images(0.0);
+  var wanted = Images(0.0);
+  for (var k = 0u; k < ${classCount}u; k++) {
+    let z = ${logitAt("k")} - largest;
+    sum += exp(z);
+    wanted = select(wanted, z, label == Images(f32(k)));
+  }
+  let loss = log(sum) - wanted;
+  ${
+    store
+      ? `let weight = Images(${perImage((place) => `weight_of(${place})`)});
+  let scale = weight / sum;
+  for (var k = 0u; k < ${classCount}u; k++) {
+    let wish = select(Images(0.0), weight, label == Images(f32(k)));
+    let g = exp(${logitAt("k")} - largest) * scale - wish;
+    ${store("k", "g")}
+  }`
+      : ""
+  }
+  ${
+    storeResults(tuning, (place, image) =>
+      `losses[${place}] = ${image("loss")}; predictions[${place}] = u32(${image("prediction")});`)
+  }
+}
+`;
+  const bindings: Binding[] = [
+    { name: "labels", type: "array<u32>", access: "read", buffer: labels },
+    { name: "order", type: "array<u32>", access: "read", buffer: order },
+    { name: "losses", type: "array<f32>", access: "write", buffer: losses },
+    { name: "predictions", type: "array<u32>", access: "write", buffer: predictions },
+  ];
+  return { code, bindings };
+}
+
+/** The loss as a kernel of its own; without a target, for evaluation. */
+export function softmaxCrossEntropy(
+  logits: Tensor,
+  results: ResultBuffers,
+  { target, classCount, tuning }: {
+    /** The last operation, which gets the logits' gradient. */
+    readonly target?: GradientTarget;
+    readonly classCount: number;
+    readonly tuning: Tuning;
+  },
+): Kernel {
+  const stored = target && storeGradient(target);
+  const store = target &&
+    ((channel: string, gradient: string) =>
+      callStoreGradient(target, { channel, y: "0u", x: "0u", gradient }, true));
+  const logitAt = (k: string) => `logits[${indexOf(logits, [k, "0u", "0u"])}]`;
+  const softmax = softmaxWgsl(logitAt, results, { store, classCount, tuning });
+  return {
+    label: `softmax_cross_entropy${target ? "" : " forward"}`,
+    code: `${imagesWgsl(tuning)}
+${stored?.code ?? ""}
+${softmax.code}
+${entryPoint(tuning)}
+  softmax_cross_entropy(n);
+}
+`,
+    bindings: [
+      bindTensor("logits", logits, "read"),
+      ...softmax.bindings,
+      ...(stored?.bindings ?? []),
+    ],
+    workgroups: [A_GROUP, 1, 1],
+  };
+}
+
+/** Copies a chunk's logits, row by row, to the places of its images. */
+export function storeLogits(
+  logits: Tensor,
+  { results, classCount }: { readonly results: GPUBuffer; readonly classCount: number },
+  tuning: Tuning,
+): Kernel {
+  const code = `${imagesWgsl(tuning)}
+${entryPoint(tuning)}
+  for (var k = 0u; k < ${classCount}u; k++) {
+    let z = logits[${indexOf(logits, ["k", "0u", "0u"])}];
+    ${
+    storeResults(tuning, (place, image) =>
+      `results[(${place}) * ${classCount}u + k] = ${image("z")};`)
+  }
+  }
+}
+`;
+  return {
+    label: "store_logits",
+    code,
+    bindings: [
+      bindTensor("logits", logits, "read"),
+      { name: "results", type: "array<f32>", access: "write", buffer: results },
+    ],
+    workgroups: [A_GROUP, 1, 1],
+  };
+}

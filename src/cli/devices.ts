@@ -1,0 +1,68 @@
+// deno-lint-ignore-file no-console
+/** The devices command: what the backends of this machine can run on. */
+
+import { chooseBackend, describeDevices, type Devices } from "../backends/registry.ts";
+import { describeEnvironment } from "../report/environment.ts";
+import { formatCount } from "../report/table.ts";
+import { EXIT } from "./errors.ts";
+import { defineCommand, parseFlags } from "./flags.ts";
+import { helpText } from "./help.ts";
+import { quietDrivers } from "./quiet_drivers.ts";
+
+const COMMAND = defineCommand({
+  usage: "deno task devices",
+  summary: "List what backends can run on: processor, SIMD, threads, and GPU adapters.",
+  examples: [["", "all devices"], ["--json", "with every limit and feature, as JSON"]],
+  flags: { json: { type: "boolean", help: "print one JSON object" } },
+});
+
+const SIMD_TEXT = {
+  relaxed: "WebAssembly SIMD with fused multiply-add",
+  plain: "WebAssembly SIMD without fused multiply-add",
+  none: "no WebAssembly SIMD: the wasm backend cannot run",
+};
+
+/** Runs the command with its arguments and returns the exit code. */
+export async function devicesCommand(args: string[]): Promise<number> {
+  const { flags, help } = parseFlags(COMMAND, args);
+  if (help) {
+    console.log(helpText(COMMAND));
+    return EXIT.ok;
+  }
+  quietDrivers();
+  const { cpu, cores, os, arch, deno } = describeEnvironment();
+  const { simd, adapters } = await describeDevices();
+  const auto = await chooseBackend();
+  if (flags.json) {
+    console.log(
+      JSON.stringify({ cpu: { name: cpu, cores, simd }, os, arch, deno, adapters, auto }),
+    );
+    return EXIT.ok;
+  }
+  console.log(`CPU      ${cpu}, ${os} ${arch}, Deno ${deno}`);
+  console.log(`         ${SIMD_TEXT[simd ?? "none"]}, threads: ${cores}`);
+  for (const [index, adapter] of adapters.entries()) {
+    for (const line of adapterLines(adapter, index)) console.log(line);
+  }
+  if (adapters.length === 0) {
+    console.log("GPU      none: install a Vulkan driver (on Debian: mesa-vulkan-drivers)");
+  }
+  console.log(`\n--backend auto takes ${auto.name}: ${auto.reason}`);
+  return EXIT.ok;
+}
+
+function adapterLines(adapter: Devices["adapters"][number], index: number): string[] {
+  const { name, software, limits, features } = adapter;
+  const mebibytes = (bytes: number) => `${formatCount(bytes / 2 ** 20)} MiB`;
+  const kind = software ? "software: emulated by the CPU" : "hardware";
+  return [
+    `GPU ${index}    ${name}, ${kind}`,
+    `         buffers to ${mebibytes(limits.maxBufferSize)}, ` +
+    `bindings to ${mebibytes(limits.maxStorageBufferBindingSize)}, ` +
+    `workgroups of ${formatCount(limits.maxComputeInvocationsPerWorkgroup)} with ` +
+    `${formatCount(limits.maxComputeWorkgroupStorageSize / 1024)} KiB`,
+    `         timestamp-query ${features.includes("timestamp-query") ? "yes" : "no"}, ` +
+    `shader-f16 ${features.includes("shader-f16") ? "yes" : "no"}, ` +
+    `subgroups ${features.includes("subgroups") ? "yes" : "no"}`,
+  ];
+}

@@ -1,0 +1,131 @@
+// deno-lint-ignore-file no-console
+/** The predict command: what a trained model sees in pictures. */
+
+import type { LabeledImages } from "../data/dataset.ts";
+import { quote } from "../quote.ts";
+import { DEVICE_FLAGS, deviceOptions, openSession } from "./backend_flags.ts";
+import { EXIT } from "./errors.ts";
+import { defineCommand, parseFlags } from "./flags.ts";
+import { helpText } from "./help.ts";
+import { type ClassProbability, pictureLines, plainLine, topClasses } from "./predict_display.ts";
+import { type Doubt, type PictureInput, pictureNames, readPicture } from "./predict_inputs.ts";
+import { loadSubject, type Subject, SUBJECT_FLAGS } from "./subject.ts";
+
+const COMMAND = defineCommand({
+  usage: "deno task predict",
+  summary: "Say what is in pictures: PNG or JPEG of any size, made into what the model was " +
+    "trained on, grey and light on dark.",
+  examples: [
+    ["shoe.png", "with the newest run below runs/"],
+    ["--run runs/first photos/", "all pictures in a folder, with a run"],
+    ["--invert drawing.jpg", "dark on light, such as a photo of paper"],
+    ["--json - < shoe.png", "from standard input, for a program"],
+  ],
+  positionals: { placeholder: "IMAGE", help: "PNG or JPEG files, folders of them, or -", min: 1 },
+  flags: {
+    ...SUBJECT_FLAGS,
+    ...DEVICE_FLAGS,
+    invert: { type: "boolean", help: "turn dark on light into light on dark" },
+    json: { type: "boolean", help: "print one JSON object a picture on standard output" },
+  },
+});
+
+/** Pictures that are computed together: answers come soon, and memory stays bounded. */
+const CHUNK_SIZE = 256;
+
+/** Runs the command with its arguments and returns the exit code.
+ *
+ * A picture that cannot be read is one line on standard error and makes the code 1; the others are
+ * predicted nevertheless.
+ */
+export async function predictCommand(args: string[]): Promise<number> {
+  const { flags, positionals, help } = parseFlags(COMMAND, args);
+  if (help) {
+    console.log(helpText(COMMAND));
+    return EXIT.ok;
+  }
+  const subject = await loadSubject(flags);
+  const [channels, height, width] = subject.model.inputShape;
+  if (channels !== 1) {
+    throw new TypeError(
+      `Cannot predict pictures with ${subject.label}: its model takes ${channels} channels, ` +
+        `pictures are made grey`,
+    );
+  }
+  const { session: opened } = await openSession(flags.backend, subject.model, {
+    optimizer: { type: "sgd", momentum: 0 },
+    batchSize: 1,
+    ...deviceOptions(flags),
+  });
+  await using session = opened;
+  await session.loadState({ parameters: subject.parameters, slots: [], step: 0 });
+  const show = shower(subject, flags);
+  let failed = false;
+  let chunk: PictureInput[] = [];
+  const flush = async () => {
+    if (chunk.length === 0) return;
+    const data = toImages(chunk, { width, height });
+    await session.attach(data);
+    const logits = await session.predict(data);
+    chunk.forEach((input, n) => {
+      show(
+        input,
+        logits.subarray(n * subject.model.classCount, (n + 1) * subject.model.classCount),
+      );
+    });
+    chunk = [];
+  };
+  for await (const name of pictureNames(positionals)) {
+    const input = typeof name === "string"
+      ? await readPicture(name, { width, height }, flags)
+      : name;
+    if ("message" in input) {
+      console.error(`error: ${input.message}`);
+      failed = true;
+      continue;
+    }
+    chunk.push(input);
+    if (chunk.length === CHUNK_SIZE) await flush();
+  }
+  await flush();
+  return failed ? EXIT.failure : EXIT.ok;
+}
+
+function shower(
+  { classNames }: Subject,
+  { json, invert }: { readonly json: boolean; readonly invert: boolean },
+): (input: PictureInput, logits: Float32Array) => void {
+  const drawn = Deno.stdout.isTerminal() && !Deno.noColor;
+  return (input, logits) => {
+    const top = topClasses(logits, classNames);
+    if (json) return console.log(JSON.stringify(jsonOf(input, top)));
+    if (input.doubt) console.error(doubtLine(input.name, input.doubt, invert));
+    if (!drawn) return console.log(plainLine(input.name, top));
+    console.log(pictureLines(input, top).join("\n"));
+  };
+}
+
+function jsonOf({ name, doubt }: PictureInput, top: readonly ClassProbability[]) {
+  const [{ className, label, probability }] = top;
+  return { file: name, className, label, probability, top, ...(doubt && { doubt }) };
+}
+
+function doubtLine(name: string, doubt: Doubt, invert: boolean): string {
+  const advice = invert ? "try it without --invert" : "try --invert";
+  return doubt === "blank"
+    ? `note: ${quote(name)} is blank: all its pixels are the same; ${advice} if it has ` +
+      `transparent parts`
+    : `note: ${
+      quote(name)
+    } looks dark on light, but the model was trained on light on dark: ${advice}`;
+}
+
+function toImages(
+  inputs: readonly PictureInput[],
+  { width, height }: { readonly width: number; readonly height: number },
+): LabeledImages {
+  const images = new Uint8Array(inputs.length * width * height);
+  inputs.forEach(({ picture }, n) => images.set(picture.pixels, n * width * height));
+  const labels = new Uint8Array(inputs.length);
+  return { images, labels, count: inputs.length, shape: [1, height, width] };
+}

@@ -1,0 +1,89 @@
+/** Predictions as text: a line a picture, or the picture itself with its classes beside it. */
+
+import { fitPicture, type GreyPicture } from "../data/picture.ts";
+import type { PictureInput } from "./predict_inputs.ts";
+
+/** A class and its probability. */
+export interface ClassProbability {
+  readonly className: string;
+  readonly label: number;
+  /** 0 .. 1. */
+  readonly probability: number;
+}
+
+/** Widest picture on a terminal, in columns. */
+const MAX_COLUMNS = 48;
+
+/** The most probable classes of one image, the most probable first.
+ *
+ * @param logits One number a class.
+ */
+export function topClasses(
+  logits: Float32Array,
+  classNames: readonly string[],
+  count = 3,
+): ClassProbability[] {
+  const largest = logits.reduce((a, b) => Math.max(a, b), -Infinity);
+  const weights = Array.from(logits, (logit) => Math.exp(logit - largest));
+  const sum = weights.reduce((a, b) => a + b, 0);
+  return weights
+    .map((weight, label) => ({ className: classNames[label], label, probability: weight / sum }))
+    .sort((a, b) => b.probability - a.probability)
+    .slice(0, count);
+}
+
+/** `shoe.png  Sneaker 97.3%  Sandal 2.1%  Ankle boot 0.4%`. */
+export function plainLine(name: string, top: readonly ClassProbability[]): string {
+  const classes = top.map(({ className, probability }) =>
+    `${printable(className)} ${percent(probability)}`
+  );
+  return [printable(name), ...classes].join("  ");
+}
+
+/** The picture in half-blocks with name and classes beside it, for a terminal with 24-bit colour. */
+export function pictureLines(
+  { name, picture }: PictureInput,
+  top: readonly ClassProbability[],
+): string[] {
+  const width = Math.max(...top.map(({ className }) => printable(className).length));
+  const beside = [
+    `\x1b[1m${printable(name)}\x1b[0m`,
+    "",
+    ...top.map(({ className, probability }) =>
+      `${printable(className).padEnd(width)}  ${percent(probability).padStart(6)}  ` +
+      `\x1b[36m${"\u2588".repeat(Math.round(20 * probability))}\x1b[0m`
+    ),
+  ];
+  const blocks = halfBlocks(picture);
+  const rows = Math.max(blocks.length, beside.length);
+  const columns = Math.min(picture.width, MAX_COLUMNS);
+  return Array.from(
+    { length: rows },
+    (_, row) => `${blocks[row] ?? " ".repeat(columns)}  ${beside[row] ?? ""}`.trimEnd(),
+  );
+}
+
+/** Draws a picture two rows a line: the upper half of each character and its background. */
+export function halfBlocks(picture: GreyPicture): string[] {
+  const scale = Math.min(1, MAX_COLUMNS / picture.width);
+  const { width, height, pixels } = scale === 1
+    ? picture
+    : fitPicture(picture, { width: MAX_COLUMNS, height: Math.ceil(picture.height * scale) });
+  return Array.from({ length: Math.ceil(height / 2) }, (_, line) => {
+    const cells = Array.from({ length: width }, (_, x) => {
+      const upper = pixels[2 * line * width + x];
+      const lower = 2 * line + 1 < height ? pixels[(2 * line + 1) * width + x] : 0;
+      return `\x1b[38;2;${upper};${upper};${upper}m\x1b[48;2;${lower};${lower};${lower}m\u2580`;
+    });
+    return `${cells.join("")}\x1b[0m`;
+  });
+}
+
+/** Names come from files: nothing in them may steer a terminal or start a line. */
+export function printable(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "\ufffd");
+}
+
+function percent(probability: number): string {
+  return `${(100 * probability).toFixed(1)}%`;
+}

@@ -1,0 +1,123 @@
+/** The trained model that a command is to use: a run's, or a file's. */
+
+import { join } from "node:path";
+import { decodeSafetensors } from "../formats/safetensors.ts";
+import { fromTensors } from "../formats/parameters.ts";
+import { type Model, sequential } from "../nn/sequential.ts";
+import { MODEL_NAMES, type ModelName, zooModel } from "../nn/zoo.ts";
+import { configuredModel } from "../report/run_config.ts";
+import { readRunConfig, readRunParameters } from "../report/run_folder.ts";
+import { readBounded } from "../train/checkpoint.ts";
+import { UsageError } from "./errors.ts";
+import type { FlagTable } from "./flag_types.ts";
+
+/** The flags that name a trained model. */
+export const SUBJECT_FLAGS = {
+  run: { type: "string", placeholder: "DIR", defaultText: "newest below runs/", help: "a run" },
+  weights: { type: "string", placeholder: "FILE", help: "parameters (.safetensors)" },
+  model: {
+    type: "choice",
+    choices: MODEL_NAMES,
+    defaultText: "what the file says, else lenet",
+    help: "the model of --weights",
+  },
+} as const satisfies FlagTable;
+
+/** A trained model. */
+export interface Subject {
+  /** Path of the run or the file. */
+  readonly label: string;
+  readonly model: Model;
+  readonly parameters: Float32Array;
+  /** The dataset it was trained on, or Fashion-MNIST where nobody knows. */
+  readonly datasetName: string;
+  /** One name per class; numbers where nobody knows. */
+  readonly classNames: readonly string[];
+}
+
+/** Loads the model that `--run`, `--weights` and `--model` name; without them the newest run's.
+ *
+ * @throws {UsageError} If the flags contradict one another.
+ * @throws {SyntaxError} If a file is damaged.
+ * @throws {TypeError} If there is no run, or the parameters are of another model.
+ */
+export async function loadSubject(
+  { run, weights, model }: {
+    readonly run?: string;
+    readonly weights?: string;
+    readonly model?: ModelName;
+  },
+): Promise<Subject> {
+  if (run !== undefined && weights !== undefined) {
+    throw new UsageError("Cannot use --run and --weights together: choose one of them");
+  }
+  if (model !== undefined && weights === undefined) {
+    throw new UsageError("Cannot use --model without --weights: a run knows its model");
+  }
+  return weights === undefined
+    ? await runSubject(run ?? await newestRun())
+    : await weightsSubject(weights, model);
+}
+
+async function runSubject(path: string): Promise<Subject> {
+  const config = await readRunConfig(path);
+  const model = configuredModel(config);
+  const parameters = await readRunParameters(path, model);
+  const { name: datasetName, classNames } = config.dataset;
+  return { label: path, model, parameters, datasetName, classNames: namesFor(model, classNames) };
+}
+
+async function weightsSubject(
+  path: string,
+  name: ModelName | undefined,
+): Promise<Subject> {
+  const { tensors, metadata } = decodeSafetensors(await readBounded(path), path);
+  const { model, classNames } = name === undefined
+    ? describedModel(metadata.lenet, path)
+    : { model: zooModel(name) };
+  const parameters = fromTensors(model, tensors, path);
+  const names = namesFor(model, classNames);
+  return { label: path, model, parameters, datasetName: "fashion-mnist", classNames: names };
+}
+
+/** The model that a file's metadata describes, or LeNet if it comes from elsewhere. */
+function describedModel(
+  description: string | undefined,
+  path: string,
+): { readonly model: Model; readonly classNames?: unknown } {
+  if (description === undefined) return { model: zooModel("lenet") };
+  try {
+    const { name, inputShape, layers, classNames } = JSON.parse(description);
+    return { model: sequential(layers, { name, inputShape }), classNames };
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new SyntaxError(`Cannot read the model in ${path}: ${reason}; name it with --model`);
+  }
+}
+
+/** Names of the model's classes; numbers where the file has none that fit. */
+function namesFor({ classCount }: Model, names: unknown): readonly string[] {
+  const fit = Array.isArray(names) && names.length === classCount &&
+    names.every((name) => typeof name === "string");
+  return fit ? names : Array.from({ length: classCount }, (_, label) => String(label));
+}
+
+async function newestRun(): Promise<string> {
+  const runs: { path: string; started: string }[] = [];
+  try {
+    for await (const entry of Deno.readDir("runs")) {
+      const path = join("runs", entry.name);
+      const config = entry.isDirectory
+        ? await readRunConfig(path).catch(() => undefined)
+        : undefined;
+      if (config !== undefined) runs.push({ path, started: config.started });
+    }
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  const newest = runs.sort((a, b) => a.started < b.started ? 1 : -1).at(0);
+  if (newest === undefined) {
+    throw new TypeError("Cannot find a run below runs/: train one, or name one with --run");
+  }
+  return newest.path;
+}

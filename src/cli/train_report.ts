@@ -1,0 +1,71 @@
+/** The report at the end of a run, with the answers that its session gives. */
+
+import type { Session } from "../backends/backend.ts";
+import type { LabeledImages } from "../data/dataset.ts";
+import { readRunParameters, type RunFolder } from "../report/run_folder.ts";
+import type { Ending } from "../report/run_report.ts";
+
+const PROBE_COUNT = 32;
+const MAX_PREDICT_MS = 1_000;
+
+/** Writes the report of a run that ended as it should, or was stopped. */
+export async function reportEnd(
+  folder: RunFolder,
+  { session, test, parameters, ending }: {
+    readonly session: Session;
+    /** Attached to the session. */
+    readonly test: LabeledImages;
+    /** What the session holds. */
+    readonly parameters: Float32Array;
+    readonly ending: Ending;
+  },
+): Promise<void> {
+  const shown = ending.outcome === "interrupted" ? await affordable(session, test) : test;
+  const logits = await session.predict(shown);
+  await folder.writeReport({ ending, test: shown, trained: { parameters, logits } });
+}
+
+/** As many test images as take about a second: who interrupts a run does not want to wait.
+ *
+ * That is all of them, but on the slowest backends.
+ */
+async function affordable(session: Session, test: LabeledImages): Promise<LabeledImages> {
+  if (test.count <= PROBE_COUNT) return test;
+  const probe = firstImages(test, PROBE_COUNT);
+  await session.attach(probe);
+  await session.predict(probe); // the first call may compile or allocate
+  const started = performance.now();
+  await session.predict(probe);
+  const imageMs = (performance.now() - started) / PROBE_COUNT;
+  const count = Math.max(PROBE_COUNT, Math.floor(MAX_PREDICT_MS / imageMs));
+  if (count >= test.count) return test;
+  const part = firstImages(test, count);
+  await session.attach(part);
+  return part;
+}
+
+function firstImages({ images, labels, shape, count: all }: LabeledImages, count: number) {
+  const size = images.length / all;
+  return {
+    images: images.subarray(0, count * size),
+    labels: labels.subarray(0, count),
+    count,
+    shape,
+  };
+}
+
+/** Writes the report of a run whose loss is not finite any more: it shows the model saved last. */
+export async function reportDivergence(
+  folder: RunFolder,
+  { session, test, message }: {
+    readonly session: Session;
+    readonly test: LabeledImages;
+    readonly message: string;
+  },
+): Promise<void> {
+  const ending: Ending = { outcome: "diverged", message };
+  if (folder.history.length === 0) return await folder.writeReport({ ending, test });
+  const parameters = await readRunParameters(folder.path, folder.model);
+  await session.loadState({ parameters, slots: [], step: 0 });
+  await reportEnd(folder, { session, test, parameters, ending });
+}

@@ -1,0 +1,194 @@
+/** The report of a run: one HTML page that needs nothing but itself. */
+
+import type { Backend } from "../backends/backend.ts";
+import type { LabeledImages } from "../data/dataset.ts";
+import type { Model } from "../nn/sequential.ts";
+import { type ClassificationReport, classificationReport } from "../train/metrics.ts";
+import type { EpochMetrics } from "../train/trainer.ts";
+import { curveSvg } from "./curves.ts";
+import { Html, html, htmlPage } from "./html.ts";
+import type { RunConfig } from "./run_config.ts";
+import { factsSection } from "./run_report_facts.ts";
+import { featureMaps } from "./run_report_features.ts";
+import { featureSection, filterSection, summarySection } from "./run_report_model.ts";
+import {
+  answersFrom,
+  classSection,
+  confusionSection,
+  mistakeSection,
+} from "./run_report_results.ts";
+import { countOf, formatCount } from "./table.ts";
+
+/** How a run came to its end. */
+export interface Ending {
+  readonly outcome:
+    | "finished"
+    | "target reached"
+    | "max steps reached"
+    | "interrupted"
+    | "diverged";
+  /** Steps since the start of the run; undefined where nobody counted. */
+  readonly step?: number;
+  /** What went wrong, where something did. */
+  readonly message?: string;
+}
+
+/** What is reported. */
+export interface RunReportInput {
+  /** Name of the run's folder. */
+  readonly name: string;
+  readonly config: RunConfig;
+  readonly model: Model;
+  readonly history: readonly EpochMetrics[];
+  readonly ending: Ending;
+  /** Images that the answers belong to: the test set, or the first ones of it. */
+  readonly test: LabeledImages;
+  /** The trained model; left out where none is worth showing. */
+  readonly trained?: {
+    readonly parameters: Float32Array;
+    /** Logits [test.count, classCount] of the test images. */
+    readonly logits: Float32Array;
+  };
+  /** Computes feature maps; the plain `reference` serves any model. */
+  readonly mapBackend: Backend;
+}
+
+/** Writes the report of a run as an HTML page. */
+export async function runReport(input: RunReportInput): Promise<string> {
+  const { config: { model, dataset } } = input;
+  const title = `${model.name} on ${dataset.name}`;
+  const answers = input.trained && answersFrom(
+    input.trained.logits,
+    input.test.labels,
+    input.model.classCount,
+  );
+  const report = answers &&
+    classificationReport(answers.predictions, input.test.labels, dataset.classNames);
+  return htmlPage(
+    `${title}: ${input.name}`,
+    html`<header><p class="soft">Run ${input.name}, ${input.config.started}</p><h1>${title}</h1>
+${notices(input)}</header>
+<main>${tiles(input, report)}
+${await curves(input.history)}
+${report && confusionSection(report)}
+${report && classSection(report)}
+${answers && mistakeSection(answers, input.test, dataset.classNames)}
+${input.trained && filterSection(input.model, input.trained.parameters)}
+${await features(input)}
+${summarySection(input.model)}
+${factsSection(input.config)}</main>`,
+  );
+}
+
+/** What a reader must know before believing the rest. */
+function notices(
+  { ending, history, trained, test, config: { plan, dataset } }: RunReportInput,
+): Html[] {
+  const { outcome, step = 0, message } = ending;
+  const stepsInAll = plan.epochs * Math.ceil(dataset.trainCount / plan.batchSize);
+  const reached = `after step ${formatCount(step)} of ${formatCount(stepsInAll)}`;
+  const saved = trained === undefined
+    ? "No epoch was finished before, so that there is no model to show."
+    : `What follows shows the model as it was after epoch ${history.length}.`;
+  const lines: Readonly<Record<Ending["outcome"], string | undefined>> = {
+    "finished": undefined,
+    "target reached": `The run ended early: it reached its target, a test accuracy of ` +
+      `${plan.targetAccuracy}.`,
+    "max steps reached": `The run ended ${reached}, as it was told to.`,
+    "interrupted":
+      `The run was interrupted ${reached}. What follows shows the model as it was then. ` +
+      `Go on with: deno task train --resume and the folder of this report.`,
+    "diverged": `${message ?? "The loss is not finite: training has diverged"}. ${saved}`,
+  };
+  const notice = lines[outcome];
+  const short = history.length === 0
+    ? "No epoch was finished: there are no curves."
+    : history.length === 1
+    ? "One epoch was finished: each curve is a single point."
+    : undefined;
+  const part = trained !== undefined && test.count < dataset.testCount
+    ? `Confusion, classes and mistakes are those of the first ${formatCount(test.count)} of ` +
+      `${formatCount(dataset.testCount)} test images: all would have taken too long.`
+    : undefined;
+  return [notice, short, part].filter((line) => line !== undefined)
+    .map((line) => html`<p class="notice" role="note">${line}</p>`);
+}
+
+function tiles(
+  { history, test, config }: RunReportInput,
+  report: ClassificationReport | undefined,
+): Html {
+  const best = history.reduce<EpochMetrics | undefined>(
+    (found, epoch) => found && found.testAccuracy >= epoch.testAccuracy ? found : epoch,
+    undefined,
+  );
+  const totalMs = history.reduce((sum, { trainMs, evalMs }) => sum + trainMs + evalMs, 0);
+  const rates = history.map(({ imagesPerSecond }) => imagesPerSecond).sort((a, b) => a - b);
+  const facts: (readonly [string, string])[] = [
+    ...(report
+      ? [
+        [
+          test.count < config.dataset.testCount
+            ? `accuracy, first ${formatCount(test.count)} test images`
+            : "test accuracy",
+          percent(report.accuracy),
+        ] as const,
+      ]
+      : []),
+    ...(best
+      ? [
+        [`best, after epoch ${best.epoch}`, percent(best.testAccuracy)] as const,
+        ["training and evaluation", `${(totalMs / 1000).toFixed(1)} s`] as const,
+        ["training images/s, median", formatCount(rates[rates.length >> 1])] as const,
+      ]
+      : []),
+  ];
+  return html`<div class="tiles">${
+    facts.map(([label, value]) => html`<div class="tile"><b>${value}</b>${label}</div>`)
+  }</div>`;
+}
+
+async function curves(history: readonly EpochMetrics[]): Promise<Html | undefined> {
+  if (history.length === 0) return undefined;
+  const [last] = history.slice(-1);
+  const number = (value: number) => Number.isFinite(value) ? value.toFixed(3) : "not a number";
+  const chart = async (field: "loss" | "accuracy", label: string) =>
+    html`<div class="chart" role="img" aria-label="${label}">${new Html(
+      await curveSvg(field, history),
+    )}</div>`;
+  return html`
+    <section>
+      <h2>Learning curves</h2>
+      <div class="charts">
+    ${await chart("loss", `Loss over epochs; at the end ${number(last.testLoss)} on the test set`)}
+    ${await chart(
+      "accuracy",
+      `Accuracy over epochs; at the end ${number(last.testAccuracy)}`,
+    )}</div>
+      <p class="soft">After ${countOf(history.length, "epoch")}: train loss ${number(
+        last.trainLoss,
+      )}, test
+    loss ${number(last.testLoss)}, train accuracy ${number(last.trainAccuracy)}, test accuracy
+    ${number(
+      last.testAccuracy,
+    )}. Training values are taken on the batches as they are trained, test values
+    after the epoch.</p>
+    </section>
+  `;
+}
+
+/** Feature maps of the first test image. */
+async function features(
+  { trained, model, test, config, mapBackend }: RunReportInput,
+): Promise<Html | undefined> {
+  if (trained === undefined || test.count === 0) return undefined;
+  const images = test.images.subarray(0, test.images.length / test.count);
+  const one: LabeledImages = { images, labels: new Uint8Array(1), count: 1, shape: test.shape };
+  const maps = await featureMaps(mapBackend, model, { parameters: trained.parameters, one });
+  const title = `Test image 0, ${config.dataset.classNames[test.labels[0]]}`;
+  return featureSection(maps, { one, title });
+}
+
+function percent(share: number): string {
+  return `${(100 * share).toFixed(2)}%`;
+}

@@ -1,0 +1,75 @@
+/** What a report says about how to repeat the run. */
+
+import type { Device } from "../backends/backend.ts";
+import { type Html, html } from "./html.ts";
+import type { RunConfig } from "./run_config.ts";
+import { countOf, formatCount } from "./table.ts";
+
+/** Configuration, device and versions.
+ *
+ * A configuration that was read from a file was checked only where training relies on it: what is
+ * missing elsewhere must not spoil the end of a run.
+ */
+export function factsSection(config: RunConfig): Html {
+  const { dataset, plan, optimizer, init, environment } = config;
+  const facts: (readonly [name: string, value: string])[] = [
+    [
+      "Dataset",
+      `${dataset.name}: ${formatCount(dataset.trainCount)} training and ` +
+      `${formatCount(dataset.testCount)} test images, ${dataset.classNames.length} classes`,
+    ],
+    ["Content", `SHA-256 ${dataset.digest}`],
+    [
+      "Epochs",
+      countOf(plan.epochs, "epoch") +
+      (plan.maxSteps === undefined ? "" : `, at most ${countOf(plan.maxSteps, "step")}`) +
+      (plan.targetAccuracy === undefined ? "" : `, until accuracy ${plan.targetAccuracy}`),
+    ],
+    ["Batch size", String(plan.batchSize)],
+    ["Learning rate", `${plan.learningRate}, ${plan.schedule}`],
+    [
+      "Optimiser",
+      optimizer.type === "sgd"
+        ? `SGD, momentum ${optimizer.momentum}`
+        : `Adam, beta1 ${optimizer.beta1}, beta2 ${optimizer.beta2}, epsilon ${optimizer.epsilon}`,
+    ],
+    ["Seed", `${plan.seed}${plan.shuffle ? "" : ", not shuffled"}`],
+    [
+      "Initial weights",
+      init.type === "file"
+        ? `from ${init.path}`
+        : init.type === "normal"
+        ? `normal, standard deviation ${init.standardDeviation}`
+        : init.type,
+    ],
+    ["Backend", `${config.backend}: ${deviceText(config.device)}`],
+    ...(config.resumed ?? []).map(({ step, backend, device, started }) =>
+      ["Gone on", `after step ${step} on ${backend}: ${deviceText(device)}, ${started}`] as const
+    ),
+    [
+      "Machine",
+      `${environment?.cpu}, ${countOf(environment?.cores, "core")}, ` +
+      `${environment?.os} ${environment?.arch}`,
+    ],
+    ["Versions", `lenet ${environment?.lenet}, Deno ${environment?.deno}, V8 ${environment?.v8}`],
+  ];
+  const items = facts.map(([name, value]) =>
+    html`
+      <dt>${name}</dt>
+      <dd>${value}</dd>
+    `
+  );
+  return html`
+    <section>
+      <h2>Configuration</h2>
+      <dl class="facts">${items}</dl>
+    </section>
+  `;
+}
+
+function deviceText(device: Device | undefined): string {
+  if (device === undefined) return "unknown";
+  const { kind, description, threads, software } = device;
+  if (kind === "cpu") return `${description}, ${countOf(threads, "thread")}`;
+  return software ? `${description} (software)` : description;
+}

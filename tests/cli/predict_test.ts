@@ -1,0 +1,185 @@
+/** `predict` as a user runs it: on pictures made from the sample's test images. */
+import { encode } from "fast-png";
+import jpeg from "jpeg-js";
+import { loadDataset } from "../../src/data/load.ts";
+import { assert, assertAlmostEquals, assertEquals, assertMatch } from "../assert.ts";
+import { withTempDir } from "../temp.ts";
+import { canRunCommands, linesOf, ROOT, runDeno, runTask } from "./command.ts";
+
+const ignore = !canRunCommands();
+const PREDICT = [
+  ...["run", "--no-prompt", "--allow-read", "--allow-env=XDG_RUNTIME_DIR"],
+  `${ROOT}scripts/predict.ts`,
+];
+const SIZE = { width: 28, height: 28, channels: 1 };
+
+/** Trains a model well enough to tell trousers from shoes. */
+async function withRun(body: (run: string, folder: string) => Promise<void>): Promise<void> {
+  await withTempDir(async (folder) => {
+    const run = `${folder}/run`;
+    const { code, stderr } = await runTask("train", [
+      ...["--dataset", "sample", "--model", "softmax", "--backend", "wasm", "--quiet"],
+      ...["--epochs", "3", "--out", run],
+    ]);
+    assertEquals([code, stderr], [0, ""]);
+    await body(run, folder);
+  });
+}
+
+function predict(run: string, args: readonly string[]) {
+  return runDeno([...PREDICT, "--run", run, "--backend", "wasm", ...args]);
+}
+
+async function testImages(): Promise<{ pixels: Uint8Array; label: number }[]> {
+  const { test } = await loadDataset("sample");
+  return Array.from(test.labels, (label, n) => ({
+    pixels: test.images.slice(784 * n, 784 * (n + 1)),
+    label,
+  }));
+}
+
+Deno.test({
+  name: "predict: a folder of all test images, as PNG, gives the confusion that eval gives",
+  ignore,
+  fn: () =>
+    withRun(async (run, folder) => {
+      await Deno.mkdir(`${folder}/pictures`);
+      const images = await testImages();
+      await Promise.all(images.map(({ pixels, label }, n) =>
+        Deno.writeFile(`${folder}/pictures/${n}-${label}.png`, encode({ ...SIZE, data: pixels }))
+      ));
+      const [predicted, evaluated] = await Promise.all([
+        predict(run, ["--json", `${folder}/pictures`]),
+        runTask("eval", ["--run", run, "--backend", "wasm", "--json"]),
+      ]);
+      assertEquals([predicted.code, predicted.stderr.split("\n").length], [0, 1]);
+      const confusion = Array.from({ length: 10 }, () =>
+        Array<number>(10).fill(0));
+      for (const line of linesOf(predicted.stdout)) {
+        const { file, label, className, probability, top } = JSON.parse(line);
+        confusion[Number(/-(\d)\.png$/.exec(file)![1])][label]++;
+        assertEquals(top[0], { className, label, probability });
+        assert(top.length === 3 && top[0].probability >= top[1].probability);
+      }
+      assertEquals(confusion, JSON.parse(evaluated.stdout).confusion);
+    }),
+});
+
+Deno.test({
+  name: "predict: size, colour, format, inversion and the way in do not change what is seen",
+  ignore,
+  fn: () =>
+    withRun(async (run, folder) => {
+      const images = await testImages();
+      const { pixels } = images.find(({ label }) => label === 1)!;
+      const [width, height] = [280, 280];
+      const large = Uint8Array.from(
+        { length: width * height },
+        (_, n) => pixels[28 * Math.floor(n / width / 10) + Math.floor(n % width / 10)],
+      );
+      const dark = large.map((value) => 255 - value);
+      const rgba = Uint8Array.from({ length: 4 * large.length }, (_, n) =>
+        n % 4 === 3 ? 255 : large[n >> 2]);
+      const write = (name: string, bytes: Uint8Array) =>
+        Deno.writeFile(`${folder}/${name}`, bytes);
+      await write("same.png", encode({ ...SIZE, data: pixels }));
+      await write("large.png", encode({ width, height, data: large, channels: 1 }));
+      await write("color.png", encode({ width, height, data: rgba, channels: 4 }));
+      await write("photo.jpg", new Uint8Array(jpeg.encode({ width, height, data: rgba }, 95).data));
+      await write("dark.png", encode({ width, height, data: dark, channels: 1 }));
+      const files = ["same.png", "large.png", "color.png", "photo.jpg"];
+      const [all, inverted, asIs, piped, weights] = await Promise.all([
+        predict(run, ["--json", ...files.map((name) => `${folder}/${name}`)]),
+        predict(run, ["--invert", `${folder}/dark.png`]),
+        predict(run, ["--json", `${folder}/dark.png`, "--backend", "reference"]),
+        runShell(`deno ${PREDICT.join(" ")} --run ${run} --json - < ${folder}/same.png`),
+        runDeno([
+          ...[...PREDICT, "--weights", `${run}/model.safetensors`, "--backend=wasm"],
+          `${folder}/same.png`,
+        ]),
+      ]);
+      assertEquals([all.code, all.stderr], [0, ""]);
+      const answers = linesOf(all.stdout).map((line) => JSON.parse(line));
+      assertEquals(answers.map(({ file }) => file.split("/").at(-1)), files);
+      for (const { className, probability, doubt } of answers) {
+        assertEquals([className, doubt], ["Trouser", undefined]);
+        assertAlmostEquals(probability, answers[0].probability, 0.05);
+      }
+      assertEquals(answers[1].probability, answers[0].probability);
+      assertEquals([inverted.code, inverted.stderr], [0, ""]);
+      assertMatch(
+        inverted.stdout,
+        /^.*dark\.png {2}Trouser \d+\.\d%( {2}[A-Z][^\n]+ \d+\.\d%){2}\n$/,
+      );
+      assertEquals([asIs.code, JSON.parse(asIs.stdout).doubt], [0, "inverted"]);
+      assertEquals([piped.code, JSON.parse(piped.stdout)], [0, { ...answers[0], file: "-" }]);
+      assertMatch(weights.stdout, /same\.png {2}Trouser /);
+    }),
+});
+
+/** Runs a line of a shell, for which the tests themselves have no permission. */
+function runShell(line: string) {
+  const code = `const command = new Deno.Command("sh", { args: ["-c", ${JSON.stringify(line)}],
+    stdout: "inherit", stderr: "inherit" });
+    Deno.exit((await command.output()).code);`;
+  return runDeno(["eval", code]);
+}
+
+Deno.test({
+  name: "predict: what cannot be read is one line each and ends with 1, the rest is predicted",
+  ignore,
+  fn: () =>
+    withRun(async (run, folder) => {
+      const [{ pixels }] = await testImages();
+      const good = encode({ ...SIZE, data: pixels });
+      await Deno.writeFile(`${folder}/good.png`, good);
+      await Deno.writeFile(`${folder}/cut.png`, good.subarray(0, 100));
+      await Deno.writeTextFile(`${folder}/text.jpg`, "no picture");
+      await Deno.writeFile(`${folder}/blank.png`, encode({ ...SIZE, data: new Uint8Array(784) }));
+      await Deno.writeFile(
+        `${folder}/white.png`,
+        encode({ ...SIZE, data: pixels.map((p) => 255 - p) }),
+      );
+      await Deno.mkdir(`${folder}/empty`);
+      const names = [
+        "cut.png",
+        "good.png",
+        "text.jpg",
+        "none.png",
+        "empty",
+        "blank.png",
+        "white.png",
+      ];
+      const { code, stdout, stderr } = await predict(run, names.map((name) => `${folder}/${name}`));
+      assertEquals(code, 1);
+      assertEquals(linesOf(stdout).map((line) => /\/(\w+)\.png {2}/.exec(line)?.[1]), [
+        "good",
+        "blank",
+        "white",
+      ]);
+      const expected = [
+        /^error: Cannot read ".*cut\.png" as a picture: ./,
+        /^error: Cannot read ".*text\.jpg" as a picture: expected PNG or JPEG$/,
+        /^error: No such file or folder \(".*none\.png"\); check the path$/,
+        /^error: Cannot find a picture in ".*empty": expected \.png or \.jpg files$/,
+        /^note: ".*blank\.png" is blank: all its pixels are the same/,
+        /^note: ".*white\.png" looks dark on light, .* light on dark: try --invert$/,
+      ];
+      const lines = linesOf(stderr);
+      assertEquals(lines.length, expected.length, stderr);
+      lines.forEach((line, n) => assertMatch(line, expected[n]));
+
+      const [none, twice, wrong] = await Promise.all([
+        predict(run, []),
+        predict(run, ["-", "-"]),
+        runDeno([...PREDICT, "--run", `${folder}/empty`, `${folder}/good.png`]),
+      ]);
+      assertEquals(none, {
+        code: 2,
+        stdout: "",
+        stderr: "error: Missing IMAGE: expected 1 or more, found 0\n",
+      });
+      assertEquals([twice.code, twice.stdout], [2, ""]);
+      assertMatch(wrong.stderr, /^error: Cannot find a run in .*empty: it has no config.json\n$/);
+    }),
+});

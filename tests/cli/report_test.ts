@@ -1,0 +1,98 @@
+/** `report.html` as a run leaves it, opened in a real browser where there is one. */
+import { pathToFileURL } from "node:url";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";
+import { withTempDir } from "../temp.ts";
+import { canRunCommands, runDeno, runTask } from "./command.ts";
+
+const ignore = !canRunCommands();
+const CHROMIUM = ignore ? undefined : await findBrowser();
+const QUICK = ["--model", "softmax", "--backend", "wasm", "--quiet"];
+
+/** A folder that is also markup; the run records its path. */
+const HOSTILE_NAME = `"><img src=x onerror=alert(1)>`;
+
+/** Runs a program for which the tests themselves have no permission. */
+function runProgram(program: string, args: readonly string[]) {
+  const code = `const command = new Deno.Command(${JSON.stringify(program)}, {
+    args: ${JSON.stringify(args)}, stdout: "inherit", stderr: "inherit" });
+    Deno.exit((await command.output()).code);`;
+  return runDeno(["eval", code]);
+}
+
+async function findBrowser(): Promise<string | undefined> {
+  for (const name of ["chromium", "chromium-browser", "google-chrome"]) {
+    if ((await runProgram(name, ["--version"])).code === 0) return name;
+  }
+  return undefined;
+}
+
+/** Opens a page and returns its document after loading, and what the browser's console got. */
+async function open(path: string, profile: string) {
+  const { stdout, stderr } = await runProgram(CHROMIUM!, [
+    ...["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+    ...["--enable-logging=stderr", `--user-data-dir=${profile}`, "--dump-dom"],
+    pathToFileURL(path).href,
+  ]);
+  return { dom: stdout, console: stderr.split("\n").filter((line) => line.includes("CONSOLE")) };
+}
+
+/** Copies the sample to a folder of IDX files. */
+async function copySample(folder: string): Promise<void> {
+  await Deno.mkdir(folder);
+  const sample = new URL("../../data/sample/", import.meta.url);
+  for await (const { name } of Deno.readDir(sample)) {
+    if (name.endsWith(".gz")) {
+      await Deno.writeFile(`${folder}/${name}`, await Deno.readFile(new URL(name, sample)));
+    }
+  }
+}
+
+Deno.test({
+  name: "report: opens in a browser without a complaint, however the run's files are called",
+  ignore: ignore || CHROMIUM === undefined,
+  fn: () =>
+    withTempDir(async (folder) => {
+      const dataset = `${folder}/${HOSTILE_NAME}`;
+      await copySample(dataset);
+      const out = `${folder}/run`;
+      const { code, stderr } = await runTask("train", [
+        ...["--model", "lenet-relu", "--backend", "wasm", "--quiet", "--max-steps", "5"],
+        ...["--dataset", dataset, "--out", out],
+      ]);
+      assertEquals([code, stderr], [0, ""]);
+      await Deno.writeTextFile(
+        `${folder}/control.html`,
+        `<meta http-equiv="Content-Security-Policy" content="img-src data:"><img src="x.png">`,
+      );
+      const [page, control] = await Promise.all([
+        open(`${out}/report.html`, `${folder}/profile1`),
+        open(`${folder}/control.html`, `${folder}/profile2`),
+      ]);
+      assert(control.console.length > 0, "this browser tells of no complaint at all");
+      assertEquals(page.console, []);
+      assertStringIncludes(page.dom, "<h2>Feature maps</h2>");
+      assert(page.dom.includes("&lt;img src=x onerror=alert(1)&gt;"), "the name is missing");
+      assert(!page.dom.includes("<img src=x") && !page.dom.includes('<img src="x"'));
+    }),
+});
+
+Deno.test({
+  name: "report: a run that diverged leaves one, which says so",
+  ignore,
+  fn: () =>
+    withTempDir(async (folder) => {
+      const out = `${folder}/run`;
+      const { code, stderr } = await runTask("train", [
+        ...["--dataset", "sample", ...QUICK, "--model", "lenet-relu", "--lr", "1000"],
+        ...["--max-steps", "30", "--out", out],
+      ]);
+      assertEquals(code, 1);
+      assertMatch(
+        stderr,
+        /^error: The loss became .* training has diverged; try a --lr below 1000/,
+      );
+      const page = (await Deno.readTextFile(`${out}/report.html`)).replace(/\s+/g, " ");
+      assertMatch(page, /The loss became (NaN|Infinity) at step \d+/);
+      assertStringIncludes(page, "No epoch was finished");
+    }),
+});

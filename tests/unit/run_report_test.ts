@@ -1,0 +1,250 @@
+import { loadBackend } from "../../src/backends/registry.ts";
+import type { LabeledImages } from "../../src/data/dataset.ts";
+import { corr2d } from "../../src/nn/corr2d.ts";
+import { initialParameters } from "../../src/nn/init.ts";
+import { conv2d, flatten, linear, maxPool2d, relu } from "../../src/nn/layers.ts";
+import { type Model, sequential } from "../../src/nn/sequential.ts";
+import { describeEnvironment } from "../../src/report/environment.ts";
+import { html, htmlPage } from "../../src/report/html.ts";
+import { type Ending, runReport, type RunReportInput } from "../../src/report/run_report.ts";
+import { chartLines, liveChart } from "../../src/report/live_chart.ts";
+import { featureMaps } from "../../src/report/run_report_features.ts";
+import { answersFrom } from "../../src/report/run_report_results.ts";
+import type { EpochMetrics } from "../../src/train/trainer.ts";
+import { assert, assertAlmostEquals, assertEquals, assertStringIncludes } from "../assert.ts";
+
+const HOSTILE = `"><script>alert(1)</script><img src=x onerror='alert(2)'>&`;
+
+const MODEL = sequential([
+  conv2d({ name: "conv1", outChannels: 2, kernelSize: 3, padding: 1 }),
+  relu(),
+  maxPool2d({ poolSize: 2 }),
+  flatten(),
+  linear({ name: "fc", outFeatures: 3 }),
+], { inputShape: [1, 20, 20] });
+
+function imagesFor({ inputShape, classCount }: Model, count: number): LabeledImages {
+  const size = inputShape[0] * inputShape[1] * inputShape[2];
+  return {
+    images: Uint8Array.from({ length: count * size }, (_, n) => (n * n) % 253),
+    labels: Uint8Array.from({ length: count }, (_, n) => n % classCount),
+    count,
+    shape: inputShape,
+  };
+}
+
+function epochOf(epoch: number, change: Partial<EpochMetrics> = {}): EpochMetrics {
+  return {
+    epoch,
+    step: 4 * epoch,
+    trainLoss: 2 / epoch,
+    trainAccuracy: 0.5,
+    testLoss: 1.5,
+    testAccuracy: 0.4,
+    trainMs: 100,
+    evalMs: 10,
+    imagesPerSecond: 1000,
+    ...change,
+  };
+}
+
+async function reportOf(
+  { ending = { outcome: "finished" }, name = "run", ...rest }: {
+    ending?: Ending;
+    name?: string;
+    model?: Model;
+    text?: string;
+    history?: EpochMetrics[];
+    trained?: false;
+    testCount?: number;
+  } = {},
+): Promise<string> {
+  const { model = MODEL, text = "plain", history = [epochOf(1), epochOf(2)] } = rest;
+  const test = imagesFor(model, 30);
+  const logits = Float32Array.from({ length: 30 * model.classCount }, (_, n) => (n * 7919) % 13);
+  const input: RunReportInput = {
+    name,
+    ending,
+    model,
+    history,
+    test,
+    mapBackend: await loadBackend("reference"),
+    config: {
+      started: "2026-01-01T00:00:00.000Z",
+      model: { name: text, inputShape: model.inputShape, layers: model.specs },
+      dataset: {
+        name: text,
+        digest: text,
+        trainCount: 16,
+        testCount: rest.testCount ?? 30,
+        classNames: Array.from({ length: model.classCount }, (_, k) => `${text}${k}`),
+      },
+      plan: {
+        epochs: 5,
+        batchSize: 4,
+        learningRate: 0.2,
+        schedule: "constant",
+        seed: 0,
+        shuffle: true,
+      },
+      optimizer: { type: "sgd", momentum: 0 },
+      init: { type: "file", path: text },
+      backend: "wasm",
+      device: { kind: "cpu", description: text, threads: 2, software: false },
+      environment: { ...describeEnvironment(), cpu: text },
+    },
+    ...(rest.trained !== false && {
+      trained: { parameters: initialParameters(model, 1), logits },
+    }),
+  };
+  return (await runReport(input)).replace(/\s+/g, " ");
+}
+
+Deno.test("values in a template are escaped, markup and lists of it are kept", () => {
+  const list = ["<", html`<b>${"&"}</b>`];
+  assertEquals(
+    html`<p title="${"\"'"}">${list}${undefined}${1}</p>`.markup,
+    '<p title="&quot;&#39;">&lt;<b>&amp;</b>1</p>',
+  );
+  assertStringIncludes(htmlPage(HOSTILE, html``), "<title>&quot;&gt;&lt;script&gt;alert(1)");
+});
+
+Deno.test("no name of a class, file, dataset or device can bring markup into a report", async () => {
+  const page = await reportOf({
+    name: HOSTILE,
+    text: HOSTILE,
+    ending: { outcome: "diverged", message: HOSTILE },
+  });
+  assert(page.split("&lt;script&gt;").length > 20, "the names are missing");
+  assert(!/<script|<img src=x|onerror='/i.test(page), "markup got in");
+});
+
+Deno.test("a report has every part, runs nothing and loads nothing", async () => {
+  const page = await reportOf();
+  const parts = ["Learning curves", "Confusion", "Classes", "most wrong test image"];
+  parts.push("First-layer filters", "Feature maps", "Model", "Configuration");
+  for (const part of parts) assertStringIncludes(page, part);
+  const urls = [...page.matchAll(/\b(?:src|href|url)\s*[=(]\s*["']?([^"')\s>]*)/gi)];
+  assert(urls.length > 20);
+  assertEquals(urls.filter(([, url]) => !url.startsWith("data:image/png;base64,")), []);
+  assert(!/<script|<link|<iframe|@import/i.test(page));
+});
+
+Deno.test("a report says how the run ended, and with how little it has to do", async () => {
+  const one = [epochOf(1)];
+  const interrupted = await reportOf({
+    ending: { outcome: "interrupted", step: 6 },
+    history: one,
+  });
+  assertStringIncludes(interrupted, "was interrupted after step 6 of 20");
+  assertStringIncludes(interrupted, "One epoch was finished: each curve is a single point");
+  const ending: Ending = { outcome: "diverged", message: "The loss became NaN at step 3" };
+  const none = await reportOf({ ending, history: [], trained: false });
+  assertStringIncludes(none, "The loss became NaN at step 3. No epoch was");
+  assert(!none.includes("Confusion") && none.includes("Configuration"));
+  const some = await reportOf({ ending, history: one });
+  assertStringIncludes(some, "shows the model as it was after epoch 1");
+  const limited = await reportOf({ ending: { outcome: "max steps reached", step: 9 } });
+  assertStringIncludes(limited, "The run ended after step 9 of 20, as it was told to");
+  assertStringIncludes(
+    await reportOf({ testCount: 5_000 }),
+    "of the first 30 of 5,000 test images",
+  );
+  assert(!(await reportOf()).includes('role="note"'));
+});
+
+Deno.test("numbers that are none do not get into a report", async () => {
+  // JSON has no NaN: read back from metrics.jsonl it is null.
+  const nothing = { testLoss: NaN, testAccuracy: null as unknown as number };
+  const page = await reportOf({ history: [epochOf(1), epochOf(2, nothing)] });
+  assertStringIncludes(page, "test loss not a number");
+  assert(!page.includes("NaN") && !page.includes("undefined"));
+});
+
+Deno.test("models without a convolution, or with many classes, have a report of their own", async () => {
+  const shape = { inputShape: [1, 4, 4] as const };
+  const dense = await reportOf({
+    model: sequential([flatten(), linear({ outFeatures: 3 })], shape),
+  });
+  assertStringIncludes(dense, "First-layer weights");
+  assert(!dense.includes("Feature maps"));
+  const many = await reportOf({
+    model: sequential([flatten(), linear({ outFeatures: 200 })], shape),
+  });
+  assert(!many.includes('class="matrix"') && many.includes("Most often"));
+});
+
+Deno.test("feature maps are what each layer puts out, also where it is more than 256 numbers", async () => {
+  const parameters = initialParameters(MODEL, 3);
+  const one = imagesFor(MODEL, 1);
+  const maps = await featureMaps(await loadBackend("reference"), MODEL, { parameters, one });
+  assertEquals(maps?.map(({ label, shape }) => [label, ...shape]), [
+    ["conv1, relu", 2, 20, 20],
+    ["maxPool2d 2", 2, 10, 10],
+  ]);
+  const [weight, bias] = MODEL.parameters;
+  const padded = Array.from(
+    { length: 22 },
+    (_, y) =>
+      Array.from(
+        { length: 22 },
+        (_, x) => y % 21 === 0 || x % 21 === 0 ? 0 : one.images[(y - 1) * 20 + x - 1] / 255,
+      ),
+  );
+  for (const channel of [0, 1]) {
+    const kernel = [0, 1, 2].map((
+      row,
+    ) => [...parameters.subarray(weight.offset + 9 * channel + 3 * row).subarray(0, 3)]);
+    const expected = corr2d(padded, kernel).flat()
+      .map((value) => Math.max(0, value + parameters[bias.offset + channel]));
+    maps![0].values.subarray(400 * channel, 400 * (channel + 1))
+      .forEach((value, n) => assertAlmostEquals(value, expected[n], 1e-5));
+  }
+});
+
+Deno.test("mistakes come with their loss, the highest first, and no exponential overflows", () => {
+  const logits = Float32Array.of(1000, 0, 0, 5, 2, 2);
+  const { predictions, mistakes } = answersFrom(logits, Uint8Array.of(1, 0, 1), 2);
+  assertEquals([...predictions], [0, 1, 0]);
+  assertEquals(mistakes.map(({ index, label, guess }) => [index, label, guess]), [
+    [0, 1, 0],
+    [1, 0, 1],
+    [2, 1, 0],
+  ]);
+  assertEquals([mistakes[0].loss, mistakes[0].probability], [1000, 1]);
+  assertAlmostEquals(mistakes[2].loss, Math.LN2, 1e-6);
+});
+
+Deno.test("a live chart fits its screen, and is left out where it cannot", () => {
+  const history = Array.from({ length: 9 }, (_, n) => epochOf(n + 1));
+  for (const [columns, rows] of [[40, 12], [80, 24], [300, 100]]) {
+    const lines = chartLines(history, { columns, rows, color: false });
+    assert(lines.length > 4 && lines.length <= rows - 2, `${lines.length} lines of ${rows}`);
+    assert(lines.every((line) => line.length < columns), `${columns} columns`);
+    assert(!lines.join("").includes("\x1b"));
+  }
+  const size = { columns: 80, rows: 24, color: true };
+  assertEquals(chartLines(history, { ...size, rows: 8 }), []);
+  assertEquals(chartLines(history, { ...size, columns: 20 }), []);
+  assertEquals(chartLines(history.slice(0, 1), size), []);
+  assert(chartLines([...history, epochOf(10, { testLoss: NaN })], size).length > 0);
+  assert(chartLines([epochOf(2), epochOf(2)], size).length > 0, "a flat line");
+});
+
+Deno.test("a live chart is erased by as many lines as it took, and lines stay above it", () => {
+  let written = "";
+  const chart = liveChart({
+    size: () => ({ columns: 80, rows: 24 }),
+    write: (text) => written += text,
+    color: false,
+  });
+  chart.print("start");
+  assertEquals(written, "start\n");
+  chart.add(epochOf(1));
+  chart.add(epochOf(2));
+  chart.print("epoch 2");
+  const rows = written.split("\n").length - 3;
+  written = "";
+  chart.print("end");
+  assert(written.startsWith(`\x1b[${rows}A\r\x1b[0Jend\nloss`), JSON.stringify(written));
+});

@@ -1,0 +1,308 @@
+/** What is particular to the `webgpu` engine; the parity table tests what it shares with the others. */
+
+import { BackendUnavailableError, type Session } from "../../src/backends/backend.ts";
+import { referenceBackend } from "../../src/backends/reference/backend.ts";
+import { chooseAdapter, describeAdapters } from "../../src/backends/webgpu/adapters.ts";
+import { createWebgpuBackend, webgpuBackend } from "../../src/backends/webgpu/backend.ts";
+import { Compiler } from "../../src/backends/webgpu/compiler.ts";
+import { Gpu } from "../../src/backends/webgpu/gpu.ts";
+import { HARDWARE_TUNING, SOFTWARE_TUNING } from "../../src/backends/webgpu/tuning.ts";
+import type { LabeledImages } from "../../src/data/dataset.ts";
+import { initialParameters } from "../../src/nn/init.ts";
+import {
+  type ActivationSpec,
+  avgPool2d,
+  conv2d,
+  flatten,
+  type LayerSpec,
+  linear,
+  maxPool2d,
+  relu,
+  sigmoid,
+  tanh,
+} from "../../src/nn/layers.ts";
+import { type ImageShape, type Model, sequential } from "../../src/nn/sequential.ts";
+import { lenet } from "../../src/nn/zoo.ts";
+import { createRandom, type Random } from "../../src/random.ts";
+import { assert, assertEquals, assertMatch, assertRejects } from "../assert.ts";
+import { largestRelativeDifference, randomImages } from "../parity/cases.ts";
+
+const SGD = { type: "sgd", momentum: 0 } as const;
+const TUNINGS = { software: SOFTWARE_TUNING, hardware: HARDWARE_TUNING };
+const ignore = (await describeAdapters()).length === 0;
+
+for (const [tuningName, tuning] of Object.entries(TUNINGS)) {
+  for (const seed of [1, 2, 3, 4]) {
+    Deno.test({
+      name: `webgpu equals the reference on random model ${seed}, tuned for ${tuningName}`,
+      ignore,
+      async fn() {
+        const model = randomModel(createRandom(seed, "webgpu models"));
+        const data = randomImages(model, 9, seed);
+        const indices = Uint32Array.of(8, 0, 3, 3, 5);
+        const [actual, expected] = [
+          await gradientsOf(createWebgpuBackend({ tuning }), model, { data, indices }),
+          await gradientsOf(referenceBackend, model, { data, indices }),
+        ];
+        const difference = largestRelativeDifference(model, actual.gradients, expected.gradients);
+        assert(difference <= 1e-4, `${JSON.stringify(model.specs)}: differs by ${difference}`);
+        assert(Math.abs(actual.loss - expected.loss) <= 1e-5);
+      },
+    });
+  }
+}
+
+Deno.test({
+  name: "webgpu cuts a batch that is larger than its buffers, and images that fill several buffers",
+  ignore,
+  async fn() {
+    const specs = [flatten(), linear({ outFeatures: 5 }), tanh(), linear({ outFeatures: 3 })];
+    const model = sequential(specs, { inputShape: [1, 3, 2] });
+    const data = randomImages(model, 2500, 3);
+    const indices = Uint32Array.from(data.labels, (_, index) => 2499 - index);
+    const backend = createWebgpuBackend({ bytesPerBuffer: 8 * 900 });
+    const [actual, expected] = [
+      await gradientsOf(backend, model, { data, indices }),
+      await gradientsOf(referenceBackend, model, { data, indices }),
+    ];
+    const difference = largestRelativeDifference(model, actual.gradients, expected.gradients);
+    assert(difference <= 1e-4, `differs by ${difference}`);
+  },
+});
+
+Deno.test({
+  name: "webgpu repeats a run bit for bit",
+  ignore,
+  async fn() {
+    const model = lenet();
+    const data = randomImages(model, 70, 1);
+    const runs = [];
+    for (let run = 0; run < 2; run++) {
+      await using session = await open(model, { batchSize: 32 });
+      await session.attach(data);
+      const { losses } = await session.train(data, request(data, 32, 0.1));
+      runs.push({ losses, ...await session.readState() });
+    }
+    assertEquals(runs[0], runs[1]);
+  },
+});
+
+Deno.test({
+  name: "webgpu reports progress, and a stop leaves as many steps as it says",
+  ignore,
+  async fn() {
+    const model = tinyModel();
+    const data = randomImages(model, 3000, 1);
+    await using session = await open(model, { batchSize: 1 });
+    await session.attach(data);
+    const stop = new AbortController();
+    const progress: number[] = [];
+    const result = await session.train(data, {
+      ...request(data, 1, 0.01),
+      signal: stop.signal,
+      onProgress(steps) {
+        progress.push(steps);
+        stop.abort();
+      },
+    });
+    assert(result.steps > 0 && result.steps < 3000, `found ${result.steps} steps`);
+    assertEquals(progress.at(-1), result.steps);
+    assertEquals(result.losses.length, result.steps);
+    assertEquals((await session.readState()).step, result.steps);
+  },
+});
+
+Deno.test({
+  name: "webgpu frees every buffer and its device, session after session",
+  ignore,
+  async fn() {
+    const model = sequential([flatten(), linear({ outFeatures: 2 })], { inputShape: [1, 2, 2] });
+    const data = randomImages(model, 4, 1);
+    using counts = countBuffers();
+    for (let round = 0; round < 50; round++) {
+      const session = await open(model, { batchSize: 4 });
+      await session.attach(data);
+      await session.train(data, request(data, 4, 0.1));
+      await session.predict(data);
+      await session[Symbol.asyncDispose]();
+      await assertRejects(() => session.evaluate(data), TypeError, "disposed");
+    }
+    assert(counts.created > 500);
+    assertEquals(counts.alive, 0);
+  },
+});
+
+Deno.test({
+  name: "webgpu makes no buffer in a step",
+  ignore,
+  async fn() {
+    const model = tinyModel();
+    const data = randomImages(model, 40, 1);
+    await using session = await open(model, { batchSize: 4 });
+    await session.attach(data);
+    await session.train(data, request(data, 4, 0.1));
+    using counts = countBuffers();
+    await session.train(data, request(data, 4, 0.1));
+    await session.evaluate(data);
+    assertEquals(counts.created, 0);
+  },
+});
+
+Deno.test({
+  name: "webgpu describes its adapters",
+  ignore,
+  async fn() {
+    const [adapter] = await describeAdapters();
+    assert(adapter.name !== "");
+    assert(adapter.limits.maxStorageBufferBindingSize >= 2 ** 27);
+    await using session = await open(tinyModel(), { batchSize: 1 });
+    assertEquals(session.device.kind, "gpu");
+    assertEquals(session.device.software, adapter.software);
+    assertMatch(session.device.description, /^WebGPU on ./);
+  },
+});
+
+Deno.test({
+  name: "webgpu refuses an adapter that is not there",
+  ignore,
+  async fn() {
+    const options = { optimizer: SGD, batchSize: 1, adapter: { deviceIndex: 99 } };
+    await assertRejects(
+      () => webgpuBackend.open(tinyModel(), options),
+      BackendUnavailableError,
+      "no WebGPU adapter has index 99: there",
+    );
+  },
+});
+
+Deno.test({
+  name: "webgpu turns a device's errors into one line",
+  ignore,
+  async fn() {
+    const gpu = await Gpu.open(await chooseAdapter());
+    try {
+      const chunks = gpu.createBuffer("chunks", 256, GPUBufferUsage.UNIFORM);
+      const kernel = { label: "broken", bindings: [], workgroups: [1, 1, 1] } as const;
+      const refused = await assertRejects(
+        () => new Compiler(gpu, chunks).compile([{ ...kernel, code: "fn main( {" }]),
+        Error,
+        "Cannot compile broken: ",
+      );
+      assert(!refused.message.includes("\n"));
+      gpu.check();
+      gpu.device.createBuffer({ size: 16, usage: 0 });
+      gpu.device.queue.writeBuffer(chunks, 0, new Uint8Array(4)); // it was not made to be written
+      const late = await assertRejects(() => gpu.finish(), Error, " reports ");
+      assert(!late.message.includes("\n"));
+    } finally {
+      gpu.destroy();
+    }
+  },
+});
+
+Deno.test({
+  name: "webgpu times every kernel of a step",
+  ignore: ignore || !(await chooseAdapter()).features.has("timestamp-query"),
+  async fn() {
+    const data = randomImages(lenet(), 8, 1);
+    await using session = await webgpuBackend.open(lenet(), { optimizer: SGD, batchSize: 8 });
+    await session.loadState({ parameters: initialParameters(lenet(), 1), slots: [], step: 0 });
+    await session.attach(data);
+    const times = await session.timeKernels(data, Uint32Array.of(0, 1, 2));
+    assert(times.length <= 12, `found ${times.length} dispatches a step`);
+    assert(times.every(({ microseconds }) => microseconds >= 0 && microseconds < 1e7));
+    assert(times.some(({ microseconds }) => microseconds > 0));
+    assert(times.some(({ name }) => name === "conv2d_pool_forward conv2"));
+  },
+});
+
+function tinyModel(): Model {
+  return sequential([
+    conv2d({ outChannels: 2, kernelSize: 3 }),
+    relu(),
+    flatten(),
+    linear({ outFeatures: 2 }),
+  ], { inputShape: [1, 5, 5] });
+}
+
+/** Convolutions, pools and activations as they come, on a small image. */
+function randomModel(random: Random): Model {
+  const activations: (() => ActivationSpec)[] = [sigmoid, tanh, relu];
+  const inputShape: ImageShape = [1 + random.below(3), 8 + random.below(6), 8 + random.below(6)];
+  const specs: LayerSpec[] = [];
+  let smallest = Math.min(inputShape[1], inputShape[2]);
+  while (smallest > 3 && specs.length < 7) {
+    const kind = random.below(5);
+    if (kind < 2) {
+      const [kernelSize, stride, padding] = [2 + random.below(2), 1 + random.below(2), kind];
+      specs.push(conv2d({ outChannels: 1 + random.below(9), kernelSize, stride, padding }));
+      smallest = Math.floor((smallest + 2 * padding - kernelSize) / stride) + 1;
+    } else if (kind < 4) {
+      specs.push(activations[random.below(3)]());
+    } else {
+      const [poolSize, stride] = [2, 1 + random.below(3)];
+      specs.push((random.below(2) === 0 ? avgPool2d : maxPool2d)({ poolSize, stride }));
+      smallest = Math.floor((smallest - poolSize) / stride) + 1;
+    }
+  }
+  specs.push(
+    flatten(),
+    linear({ outFeatures: 2 + random.below(9) }),
+    activations[random.below(2)](),
+  );
+  specs.push(linear({ outFeatures: 2 + random.below(9) }));
+  return sequential(specs, { inputShape });
+}
+
+async function open(model: Model, { batchSize }: { batchSize: number }): Promise<Session> {
+  const session = await webgpuBackend.open(model, { optimizer: SGD, batchSize });
+  await session.loadState({ parameters: initialParameters(model, 1), slots: [], step: 0 });
+  return session;
+}
+
+async function gradientsOf(
+  backend: Pick<typeof referenceBackend, "open">,
+  model: Model,
+  { data, indices }: { data: LabeledImages; indices: Uint32Array },
+) {
+  await using session = await backend.open(model, { optimizer: SGD, batchSize: indices.length });
+  await session.loadState({ parameters: initialParameters(model, 7), slots: [], step: 0 });
+  await session.attach(data);
+  return await session.gradients(data, indices);
+}
+
+function request(data: LabeledImages, batchSize: number, learningRate: number) {
+  return {
+    order: Uint32Array.from(data.labels, (_, index) => index),
+    batchSize,
+    learningRates: new Float32Array(Math.ceil(data.count / batchSize)).fill(learningRate),
+  };
+}
+
+/** Counts buffers that are made and destroyed until it is disposed. */
+function countBuffers() {
+  const alive = new Set<GPUBuffer>();
+  const { createBuffer } = GPUDevice.prototype;
+  const { destroy } = GPUBuffer.prototype;
+  const counts = {
+    created: 0,
+    get alive() {
+      return alive.size;
+    },
+    [Symbol.dispose]() {
+      GPUDevice.prototype.createBuffer = createBuffer;
+      GPUBuffer.prototype.destroy = destroy;
+    },
+  };
+  GPUDevice.prototype.createBuffer = function (descriptor) {
+    const buffer = createBuffer.call(this, descriptor);
+    counts.created++;
+    alive.add(buffer);
+    return buffer;
+  };
+  GPUBuffer.prototype.destroy = function () {
+    alive.delete(this);
+    return destroy.call(this);
+  };
+  return counts;
+}
