@@ -19,7 +19,7 @@ import { checkEngine } from "./check_engine.ts";
 import { FmaPeak } from "./fma_peak.ts";
 import { timeKernels } from "./kernel_times.ts";
 import { benchModels, flopOf } from "./models.ts";
-import { listPeers, PeerProcess } from "./peers.ts";
+import { BenchPeer, listPeers } from "./peers.ts";
 import { type Contender, sampleInTurns, type Spread } from "./sampling.ts";
 
 /** Images of a sample: long enough for threads to settle on their cores. */
@@ -82,22 +82,24 @@ async function measureEngines() {
     contenders.push({ name: `${name}: evaluation`, measure: () => evaluationRate(session) });
   }
   const missing: string[] = [];
-  for (const peer of listPeers(allThreads, BATCH_SIZE)) {
-    const process = await PeerProcess.start(peer);
-    if (process === undefined) {
-      missing.push(`${peer.name}: missing; ${peer.install}`);
+  const parameters = initialParameters(lenet, 1);
+  for (const turn of listPeers(allThreads, BATCH_SIZE)) {
+    const peer = await BenchPeer.start(turn, { data, parameters, batchSize: BATCH_SIZE });
+    if (typeof peer === "string") {
+      missing.push(`${turn.name}: ${peer}`);
       continue;
     }
-    stack.use(process);
+    stack.use(peer);
     let evaluate = 0;
+    const name = `${turn.name} (${peer.description})`;
     contenders.push({
-      name: `${peer.name} (${process.version})`,
+      name,
       async measure() {
-        const sample = await process.sample();
+        const sample = await peer.sample();
         evaluate = sample.evaluate;
         return sample.train;
       },
-    }, { name: `${peer.name} (${process.version}): evaluation`, measure: () => evaluate });
+    }, { name: `${name}: evaluation`, measure: () => evaluate });
   }
   const rates = await sampleInTurns(contenders, rounds);
   for (const [name, spread] of await measureTfjs(missing)) rates.set(name, spread);

@@ -1,16 +1,7 @@
-/** Other programs that train the same LeNet: child processes that give a sample for each line sent.
- */
+/** The peers as the benchmark sees them: a rate of training and one of evaluation for each turn. */
 
-import { LineReader } from "./line_reader.ts";
-
-/** How to start a peer, and what to do if it is not there. */
-interface Peer {
-  readonly name: string;
-  /** Programs to try in turn. */
-  readonly commands: readonly string[];
-  readonly args: readonly string[];
-  readonly install: string;
-}
+import { PeerMissingError, type PeerName, PeerProcess } from "../src/report/peers.ts";
+import type { LabeledImages } from "../src/data/dataset.ts";
 
 /** A peer's rates, in images a second. */
 export interface PeerSample {
@@ -18,91 +9,81 @@ export interface PeerSample {
   readonly evaluate: number;
 }
 
+/** A peer with its threads and the images of a sample; jax-js takes seconds for a thousand. */
+export interface PeerTurn {
+  readonly name: string;
+  readonly peer: PeerName;
+  readonly threads: number;
+  readonly images: number;
+}
+
 /** Peers that the benchmark looks for. */
-export function listPeers(threads: number, batchSize: number): Peer[] {
-  const script = (name: string) => new URL(`./peers/${name}`, import.meta.url).pathname;
-  const pytorch = (count: number): Peer => ({
+export function listPeers(threads: number, batchSize: number): PeerTurn[] {
+  const pytorch = (count: number): PeerTurn => ({
     name: `PyTorch, ${count} thread${count > 1 ? "s" : ""}`,
-    commands: ["python3", "/usr/bin/python3"], // Debian's package serves Debian's own Python
-    args: [script("pytorch_lenet.py"), `${count}`, `${batchSize}`],
-    install: "apt-get install python3-torch",
+    peer: "pytorch",
+    threads: count,
+    images: 8 * batchSize,
   });
   return [
     pytorch(1),
     ...(threads > 1 ? [pytorch(threads)] : []),
-    {
-      name: "jax-js wasm, as its documentation writes it",
-      commands: ["deno"],
-      args: [
-        "run",
-        "--allow-read",
-        "--allow-env",
-        "--allow-sys",
-        script("jax_lenet.ts"),
-        `${batchSize}`,
-      ],
-      install: "deno cache npm:@jax-js/jax@0.1.25",
-    },
+    { name: "jax-js wasm", peer: "jax-js", threads: 1, images: batchSize },
   ];
 }
 
-/** A running peer. */
-export class PeerProcess implements AsyncDisposable {
-  readonly name: string;
-  readonly version: string;
-  readonly #child: Deno.ChildProcess;
-  readonly #lines: LineReader;
-  readonly #input: WritableStreamDefaultWriter<Uint8Array>;
+/** A peer that has its data and has warmed up. */
+export class BenchPeer implements AsyncDisposable {
+  readonly #process: PeerProcess;
+  readonly #order: Uint32Array;
+  readonly #batchSize: number;
 
-  /** Starts a peer and waits until it has warmed up; undefined if it is not installed. */
-  static async start(peer: Peer): Promise<PeerProcess | undefined> {
-    for (const command of peer.commands) {
-      const child = spawn(command, peer.args);
-      if (child === undefined) continue;
-      const lines = new LineReader(child.stdout);
-      const value = await lines.read();
-      if (value !== undefined) {
-        return new PeerProcess(peer.name, child, { lines, version: JSON.parse(value).version });
-      }
-      await child.stdin.close().catch(() => {});
-      await child.status;
+  private constructor(process: PeerProcess, order: Uint32Array, batchSize: number) {
+    this.#process = process;
+    this.#order = order;
+    this.#batchSize = batchSize;
+  }
+
+  /** Starts a peer; the text that says how to install it if it is missing. */
+  static async start(
+    { peer, threads, images }: PeerTurn,
+    { data, parameters, batchSize }: {
+      readonly data: LabeledImages;
+      readonly parameters: Float32Array;
+      readonly batchSize: number;
+    },
+  ): Promise<BenchPeer | string> {
+    try {
+      const process = await PeerProcess.start(peer, threads);
+      await process.attach("train", data);
+      await process.attach("test", data);
+      await process.load(parameters);
+      const order = Uint32Array.from({ length: images }, (_, index) => index % data.count);
+      const started = new BenchPeer(process, order, batchSize);
+      await started.sample();
+      return started;
+    } catch (error) {
+      if (error instanceof PeerMissingError) return error.message;
+      throw error;
     }
-    return undefined;
   }
 
-  private constructor(
-    name: string,
-    child: Deno.ChildProcess,
-    { lines, version }: { lines: LineReader; version: string },
-  ) {
-    this.name = name;
-    this.version = version;
-    this.#child = child;
-    this.#lines = lines;
-    this.#input = child.stdin.getWriter();
+  /** For example "PyTorch 2.5.1". */
+  get description(): string {
+    return this.#process.description;
   }
 
-  /** Asks for one sample. */
+  /** Trains on the sample's images and evaluates as many. */
   async sample(): Promise<PeerSample> {
-    await this.#input.write(new TextEncoder().encode("\n"));
-    const value = await this.#lines.read();
-    if (value === undefined) throw new Error(`Cannot measure ${this.name}: it has ended`);
-    return JSON.parse(value);
+    const { length } = this.#order;
+    const options = { batchSize: this.#batchSize, learningRate: 0.01 };
+    const { losses, elapsedMs } = await this.#process.train(this.#order, options);
+    if (!losses.every(Number.isFinite)) throw new Error(`${this.description} diverged`);
+    const evaluation = await this.#process.evaluate(length);
+    return { train: 1000 * length / elapsedMs, evaluate: 1000 * length / evaluation.elapsedMs };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#input.close().catch(() => {}); // it ends with its input, or has ended already
-    await this.#lines.cancel();
-    await this.#child.status;
-  }
-}
-
-function spawn(command: string, args: readonly string[]): Deno.ChildProcess | undefined {
-  try {
-    const options = { stdin: "piped", stdout: "piped", stderr: "null" } as const;
-    return new Deno.Command(command, { args: [...args], ...options }).spawn();
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
+    await this.#process[Symbol.asyncDispose]();
   }
 }

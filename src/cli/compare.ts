@@ -1,17 +1,31 @@
 // deno-lint-ignore-file no-console
-/** The compare command: the same training on several backends, as a table and JSON. */
+/** The compare command: the same training on several backends, as tables, JSON and a page. */
 
 import { BACKEND_NAMES } from "../backends/registry.ts";
-import type { Dataset, LabeledImages } from "../data/dataset.ts";
+import type { Dataset } from "../data/dataset.ts";
 import { initialParameters } from "../nn/init.ts";
 import { MODEL_NAMES, ZOO, zooModel } from "../nn/zoo.ts";
-import { describeEnvironment, type Environment } from "../report/environment.ts";
-import { spread } from "../report/statistics.ts";
-import { countOf, formatCount, formatTable } from "../report/table.ts";
+import { compareContenders, isMeasured } from "../report/comparison.ts";
+import { allAgree, type ComparisonFacts, judgeRows } from "../report/comparison_facts.ts";
+import type { ComparisonPlan } from "../report/comparison_plan.ts";
+import { measureScaling } from "../report/comparison_scaling.ts";
+import { describeComparison } from "../report/comparison_table.ts";
+import { timeToAccuracy } from "../report/comparison_until.ts";
+import {
+  backendContender,
+  type Contender,
+  firstImages,
+  peerContender,
+  SLOW_BACKENDS,
+  startPeer,
+} from "../report/contender.ts";
+import { describeEnvironment } from "../report/environment.ts";
+import { PEER_NAMES, PeerProcess } from "../report/peers.ts";
+import { median } from "../report/statistics.ts";
 import { writeAtomic } from "../write_atomic.ts";
-import { compareBackends, type Measured, type Unavailable } from "../report/comparison.ts";
 import { obtainForTraining } from "./dataset_flag.ts";
 import { EXIT, UsageError, withInterrupt } from "./errors.ts";
+import type { FlagValues } from "./flag_types.ts";
 import { defineCommand, parseFlags } from "./flags.ts";
 import { helpText } from "./help.ts";
 import { requireWritableFile } from "./permissions.ts";
@@ -19,34 +33,51 @@ import { quietDrivers } from "./quiet_drivers.ts";
 
 /** Test images that are evaluated unless whole epochs are compared. */
 const SHORT_TEST_COUNT = 1000;
-
-/** Left out unless asked for: a step of 256 images takes them seconds. */
-const SLOW_BACKENDS: readonly string[] = ["tfjs-cpu", "reference"];
+/** Milliseconds of training in a repeat: with seven repeats of all backends, about a minute. */
+const BUDGET_MS = 600;
+/** Nobody waits hours for an accuracy: slower backends are left out, and named. */
+const MAX_EPOCH_MS = 60_000;
+/** Nor for one that does not get there. */
+const MAX_UNTIL_MS = 600_000;
 
 const COMMAND = defineCommand({
   usage: "deno task compare",
   summary: "Train the same batches from the same parameters on several backends, and compare them.",
   examples: [
-    ["", "ten steps, three times, on every backend but the slow ones"],
-    ["--backends tfjs-wasm,reference --max-steps 2", "two backends of your choice"],
+    ["", "every backend, in turns, a minute or two"],
+    ["--backends wasm,tfjs-wasm --peers pytorch", "two backends, and PyTorch beside them"],
+    ["--until 0.80", "time to an accuracy"],
+    ["--scaling --html runs/compare.html", "threads and batches, as a page with charts"],
     ["--epochs 1 --repeats 1", "a whole epoch each"],
-    ["--json compare.json --markdown compare.md", "keep the figures"],
   ],
   flags: {
     backends: {
       type: "list",
       choices: BACKEND_NAMES,
-      default: BACKEND_NAMES.filter((name) => !SLOW_BACKENDS.includes(name)),
-      help: "what to compare; the first is what the others' parameters are compared with",
+      defaultText: "all; with --max-steps or --epochs not the slow ones",
+      help: "what to compare; the first is what ratios are taken to",
     },
-    "max-steps": { type: "integer", min: 1, defaultText: "10", help: "steps of a repeat" },
+    peers: { type: "list", choices: PEER_NAMES, help: "other programs beside them" },
+    "max-steps": {
+      type: "integer",
+      min: 1,
+      defaultText: "by each backend's speed",
+      help: "steps of a repeat",
+    },
     epochs: {
       type: "integer",
       min: 1,
       max: 1000,
       help: "whole epochs a repeat, in place of steps",
     },
-    repeats: { type: "integer", min: 1, max: 1000, default: 3, help: "measured repeats" },
+    repeats: { type: "integer", min: 1, max: 1000, default: 7, help: "measured repeats" },
+    until: {
+      type: "number",
+      exclusiveMin: 0,
+      max: 1,
+      help: "also train each until this test accuracy, and take the time",
+    },
+    scaling: { type: "boolean", help: "also measure threads 1..N and batches of 32, 256, 1024" },
     model: { type: "choice", choices: MODEL_NAMES, default: "lenet", help: "what to train" },
     dataset: {
       type: "string",
@@ -71,12 +102,15 @@ const COMMAND = defineCommand({
     },
     threads: { type: "integer", min: 1, max: 256, defaultText: "all cores", help: "CPU threads" },
     json: { type: "string", placeholder: "FILE", help: "write all figures as JSON" },
-    markdown: { type: "string", placeholder: "FILE", help: "write the table as Markdown" },
-    quiet: { type: "boolean", help: "print the table only" },
+    markdown: { type: "string", placeholder: "FILE", help: "write the tables as Markdown" },
+    html: { type: "string", placeholder: "FILE", help: "write a page with charts" },
+    quiet: { type: "boolean", help: "print the tables only" },
   },
 });
 
-/** Runs the command with its arguments and returns the exit code. */
+type Flags = FlagValues<typeof COMMAND.flags>;
+
+/** Runs the command with its arguments; the exit code is 1 if a backend differs from the reference. */
 export async function compareCommand(args: string[]): Promise<number> {
   const { flags, help } = parseFlags(COMMAND, args);
   if (help) {
@@ -86,133 +120,112 @@ export async function compareCommand(args: string[]): Promise<number> {
   if (flags.epochs !== undefined && flags.maxSteps !== undefined) {
     throw new UsageError("Cannot use --epochs and --max-steps together: choose one of them");
   }
-  const { json, markdown } = flags;
-  for (const path of [json, markdown]) {
+  for (const path of [flags.json, flags.markdown, flags.html]) {
     if (path !== undefined) await requireWritableFile(path);
   }
   return await withInterrupt(async (signal) => {
+    await using stack = new AsyncDisposableStack();
+    // Peers start first: getting the dataset gives back the permission to start programs.
+    const peers = await startPeers(flags, stack);
     const whole = await obtainForTraining({ ...flags, json: false }, signal);
-    const dataset = flags.epochs === undefined ? withShortTest(whole) : whole;
-    const model = zooModel(flags.model, {
-      inputShape: dataset.train.shape,
-      classCount: dataset.classNames.length,
-    });
-    const { recipe } = ZOO[flags.model];
-    const stepsPerEpoch = Math.ceil(dataset.train.count / flags.batchSize);
-    const plan = {
-      model,
-      dataset,
-      parameters: initialParameters(model, flags.seed, recipe.init),
-      batchSize: flags.batchSize,
-      learningRate: flags.lr ?? recipe.learningRate,
-      seed: flags.seed,
-      steps: flags.epochs === undefined ? flags.maxSteps ?? 10 : flags.epochs * stepsPerEpoch,
-      repeats: flags.repeats,
-      threads: flags.threads,
-    };
-    const say = (activity: string) => {
-      if (!flags.quiet) console.error(activity);
-    };
     quietDrivers();
-    const rows = await compareBackends([...new Set(flags.backends)], plan, { signal, say });
-    const facts = {
-      model: model.name,
-      dataset: dataset.name,
-      batchSize: plan.batchSize,
-      steps: plan.steps,
-      repeats: plan.repeats,
-      testCount: dataset.test.count,
-      date: new Date().toISOString().slice(0, 10),
-      environment: describeEnvironment(),
-    };
-    const text = describeRows(facts, rows);
-    console.log(text);
-    if (markdown !== undefined) await writeAtomic(markdown, `${text}\n`);
-    if (json !== undefined) {
-      await writeAtomic(json, JSON.stringify({ ...facts, rows }, undefined, 2) + "\n");
-    }
-    return EXIT.ok;
+    const contenders = [...backendsOf(flags).map(backendContender), ...peers];
+    const facts = await compare(contenders, makePlan(flags, whole), { flags, whole, signal });
+    await report(facts, flags);
+    return allAgree(facts.rows) ? EXIT.ok : EXIT.failure;
   });
 }
 
-function withShortTest(dataset: Dataset): Dataset {
-  const { test } = dataset;
-  const count = Math.min(SHORT_TEST_COUNT, test.count);
-  const short: LabeledImages = {
-    ...test,
-    count,
-    images: test.images.subarray(0, count * (test.images.length / test.count)),
-    labels: test.labels.subarray(0, count),
+function backendsOf({ backends, maxSteps, epochs }: Flags) {
+  if (backends !== undefined) return [...new Set(backends)];
+  const isFixed = maxSteps !== undefined || epochs !== undefined;
+  return BACKEND_NAMES.filter((name) => !isFixed || !SLOW_BACKENDS.includes(name));
+}
+
+async function startPeers({ peers, threads }: Flags, stack: AsyncDisposableStack) {
+  const contenders: Contender[] = [];
+  for (const name of new Set(peers)) {
+    const peer = await startPeer(name, threads ?? navigator.hardwareConcurrency);
+    if (peer instanceof PeerProcess) stack.use(peer);
+    contenders.push(peerContender(name, peer));
+  }
+  return contenders;
+}
+
+function makePlan(flags: Flags, whole: Dataset): ComparisonPlan {
+  const { epochs, maxSteps, batchSize, seed, repeats, threads } = flags;
+  const model = zooModel(flags.model, {
+    inputShape: whole.train.shape,
+    classCount: whole.classNames.length,
+  });
+  const { recipe } = ZOO[flags.model];
+  const testCount = Math.min(SHORT_TEST_COUNT, whole.test.count);
+  const stepsPerEpoch = Math.ceil(whole.train.count / batchSize);
+  return {
+    model,
+    dataset: epochs === undefined ? { ...whole, test: firstImages(whole.test, testCount) } : whole,
+    parameters: initialParameters(model, seed, recipe.init),
+    learningRate: flags.lr ?? recipe.learningRate,
+    steps: epochs === undefined ? maxSteps : epochs * stepsPerEpoch,
+    budgetMs: BUDGET_MS,
+    ...{ batchSize, seed, repeats, threads },
   };
-  return { ...dataset, test: short };
 }
 
-interface Facts {
-  readonly model: string;
-  readonly dataset: string;
-  readonly batchSize: number;
-  readonly steps: number;
-  readonly repeats: number;
-  readonly testCount: number;
-  readonly date: string;
-  readonly environment: Environment;
-}
-
-function describeRows(facts: Facts, rows: readonly (Measured | Unavailable)[]): string {
-  const { environment } = facts;
-  const measured = rows.filter((row) => "device" in row);
-  const table = formatTable(
-    [
-      "backend",
-      "start",
-      "first step",
-      "step (min..max)",
-      "train images/s",
-      "eval images/s",
-      "loss",
-      "train acc",
-      "test acc",
-      "difference",
-      "memory",
-    ],
-    rows.map((row) => "device" in row ? measuredCells(row) : [row.backend, "unavailable"]),
-    "l" + "r".repeat(10),
+async function compare(
+  contenders: readonly Contender[],
+  plan: ComparisonPlan,
+  { flags, whole, signal }: { flags: Flags; whole: Dataset; signal: AbortSignal },
+): Promise<ComparisonFacts> {
+  const say = (activity: string) => {
+    if (!flags.quiet) console.error(activity);
+  };
+  const rows = await compareContenders(contenders, plan, { signal, say });
+  const rates = new Map(
+    rows.filter(isMeasured).map((row) => [row.backend, median(row.trainImagesPerSecond)]),
   );
-  return [
-    `${facts.model} on ${facts.dataset}, batch ${facts.batchSize}: ` +
-    `${countOf(facts.repeats, "repeat")} of ${countOf(facts.steps, "step")}, ` +
-    `evaluation on ${countOf(facts.testCount, "image")}`,
-    `${environment.cpu}, ${environment.cores} cores, ${environment.os} ${environment.arch}, ` +
-    `Deno ${environment.deno}, ${facts.date}`,
-    "",
-    table,
-    "",
-    ...measured.map(({ backend, device }) =>
-      `- ${backend}: ${device.description}, ` +
-      (device.kind === "cpu" ? countOf(device.threads, "thread") : "GPU") +
-      (device.software ? " emulated by the CPU" : "")
-    ),
-    ...rows.flatMap((row) => "device" in row ? [] : [`- ${row.backend}: ${row.reason}`]),
-    "",
-    "Rates are medians of the repeats, which took turns; start and first step are not part of " +
-    "them. difference: largest difference of a parameter from the first backend's, relative to " +
-    "the largest parameter. memory: growth of resident memory.",
-  ].join("\n");
+  const maxThreads = flags.threads ?? navigator.hardwareConcurrency;
+  const scaling = flags.scaling
+    ? await measureScaling(contenders, plan, { rates, maxThreads, signal, say })
+    : undefined;
+  const target = {
+    accuracy: flags.until ?? 1,
+    maxEpochs: ZOO[flags.model].recipe.epochs,
+    maxEpochMs: MAX_EPOCH_MS,
+    maxMs: MAX_UNTIL_MS,
+    rates,
+  };
+  const untilPlan = { ...plan, dataset: whole };
+  const until = flags.until === undefined ? undefined : {
+    accuracy: flags.until,
+    times: await timeToAccuracy(contenders, untilPlan, { ...target, signal, say }),
+  };
+  return {
+    model: plan.model.name,
+    dataset: plan.dataset.name,
+    batchSize: plan.batchSize,
+    learningRate: plan.learningRate,
+    seed: plan.seed,
+    steps: plan.steps,
+    repeats: plan.repeats,
+    testCount: plan.dataset.test.count,
+    date: new Date().toISOString().slice(0, 10),
+    environment: describeEnvironment(),
+    rows,
+    ...judgeRows(rows, plan.seed),
+    until,
+    scaling,
+  };
 }
 
-function measuredCells(row: Measured): string[] {
-  const step = spread(row.stepMs);
-  return [
-    row.backend,
-    `${formatCount(row.startMs)} ms`,
-    `${formatCount(row.firstStepMs)} ms`,
-    `${step.median.toFixed(1)} ms (${step.min.toFixed(1)}..${step.max.toFixed(1)})`,
-    formatCount(spread(row.trainImagesPerSecond).median),
-    formatCount(spread(row.evalImagesPerSecond).median),
-    row.trainLoss.toFixed(4),
-    row.trainAccuracy.toFixed(3),
-    row.testAccuracy.toFixed(3),
-    row.parameterDifference === 0 ? "0" : row.parameterDifference.toExponential(1),
-    `${formatCount(row.memoryBytes / 2 ** 20)} MiB`,
-  ];
+async function report(facts: ComparisonFacts, { markdown, json, html }: Flags): Promise<void> {
+  const text = describeComparison(facts);
+  console.log(text);
+  if (markdown !== undefined) await writeAtomic(markdown, `${text}\n`);
+  if (json !== undefined) await writeAtomic(json, JSON.stringify(facts, undefined, 2) + "\n");
+  if (html !== undefined) {
+    // Charts are a large library, which a run without them need not load.
+    const { comparisonPage } = await import("../report/comparison_page.ts");
+    await writeAtomic(html, await comparisonPage(facts));
+  }
 }

@@ -1,247 +1,247 @@
-/** The same training on several backends, in turns, measured: what compare_backends reports. */
+/** The same training by several contenders, in turns, measured: what the compare command reports. */
 
-import { loadBackend } from "../backends/registry.ts";
+import { BackendUnavailableError, type Device } from "../backends/backend.ts";
+import { type Agreement, Oracle } from "./agreement.ts";
 import {
-  type BackendName,
-  BackendUnavailableError,
-  type Device,
-  type OptimizerSpec,
-  type Session,
-  type SessionOptions,
-} from "../backends/backend.ts";
-import type { Dataset, LabeledImages } from "../data/dataset.ts";
-import type { Model } from "../nn/sequential.ts";
-import { countCorrect } from "../train/metrics.ts";
-import { epochOrder } from "../train/plan.ts";
+  chooseEvaluation,
+  chooseSteps,
+  type ComparisonPlan,
+  SampleOrder,
+  type Work,
+} from "./comparison_plan.ts";
+import type { Contender, Runner } from "./contender.ts";
+import { PeerMissingError } from "./peers.ts";
 
-/** What every backend is asked to do. */
-export interface ComparisonPlan {
-  readonly model: Model;
-  readonly dataset: Dataset;
-  /** Initial parameters, the same for all. */
-  readonly parameters: Float32Array;
-  readonly batchSize: number;
-  readonly learningRate: number;
-  readonly seed: number;
-  /** Steps of each repeat. */
-  readonly steps: number;
-  /** Measured repeats of training and of evaluation. */
-  readonly repeats: number;
-  readonly threads?: number;
-}
-
-/** What one backend did. */
+/** What one contender did. */
 export interface Measured {
-  readonly backend: BackendName;
+  /** Name of the backend or the peer. */
+  readonly backend: string;
+  /** Whether it is a program of its own. */
+  readonly outside: boolean;
   readonly device: Device;
   /** Loading the code, opening the session, attaching the data. */
   readonly startMs: number;
   /** The first step, with all that is compiled or allocated on the way. */
   readonly firstStepMs: number;
-  /** Milliseconds of a step, one number a repeat. */
+  readonly firstBatchSize: number;
+  /** What came before the repeats and is not part of them, the first step included. */
+  readonly warmUpMs: number;
+  readonly warmUpSteps: number;
+  /** What it did in each repeat. */
+  readonly work: Work;
+  /** Milliseconds of a step, one number a repeat; so are the rates. */
   readonly stepMs: readonly number[];
   readonly trainImagesPerSecond: readonly number[];
   readonly evalImagesPerSecond: readonly number[];
-  /** Mean loss and accuracy over the last repeat's batches, before each update. */
+  /** Mean loss over the last repeat's batches, before each update. */
   readonly trainLoss: number;
-  readonly trainAccuracy: number;
+  /** Over the last repeat's batches; undefined if it does not count. */
+  readonly trainAccuracy?: number;
+  /** After the last repeat, over its images of the test set. */
   readonly testAccuracy: number;
-  /** Largest difference of a parameter from the first backend's, relative to the largest parameter. */
-  readonly parameterDifference: number;
-  /** Growth of the process's resident memory from before opening to after the first evaluation. */
-  readonly memoryBytes: number;
+  /** Growth of the process's resident memory while it opened and warmed up; not known of others. */
+  readonly memoryBytes?: number;
+  readonly agreement: Agreement;
 }
 
-/** A backend that cannot run here, and why. */
+/** A contender that cannot run here, and why. */
 export interface Unavailable {
-  readonly backend: BackendName;
+  readonly backend: string;
   readonly reason: string;
 }
 
-const PLAIN_SGD: OptimizerSpec = { type: "sgd", momentum: 0 };
+/** One row of a comparison. */
+export type Row = Measured | Unavailable;
 
-/** A backend under way. */
+/** Tells the two kinds of rows apart. */
+export function isMeasured(row: Row): row is Measured {
+  return "device" in row;
+}
+
+/** How a comparison is watched and stopped. */
+export interface ComparisonHooks {
+  readonly signal?: AbortSignal;
+  /** Called with what is being done. */
+  readonly say?: (activity: string) => void;
+}
+
+/** Fewest images of the evaluation that tells how fast one is. */
+const MIN_EVALUATION = 32;
+/** Images of the first step by a contender that is known to be slow. */
+const SLOW_BATCH_SIZE = 8;
+
+/** A contender under way. */
 interface Entry {
-  readonly backend: BackendName;
-  readonly session: Session;
-  readonly startMs: number;
-  readonly firstStepMs: number;
-  readonly memoryBytes: number;
+  readonly contender: Contender;
+  readonly runner: Runner;
+  readonly opened: Omit<Measured, keyof Repeats>;
+  readonly repeats: Repeats;
+  /** Samples trained on so far. */
+  position: number;
+}
+
+/** What grows with every repeat. */
+interface Repeats {
   readonly stepMs: number[];
-  readonly trainRates: number[];
-  readonly evalRates: number[];
-  last: { loss: number; accuracy: number };
+  readonly trainImagesPerSecond: number[];
+  readonly evalImagesPerSecond: number[];
+  trainLoss: number;
+  trainAccuracy?: number;
   testAccuracy: number;
 }
 
-/** Runs the plan on each backend, repeats in turns (A B C A B C), so that drift hits all alike.
+/** Runs the plan with each contender, repeats in turns (A B C A B C), so that drift hits all alike.
  *
- * All train the same batches from the same bits. The first step and a first evaluation warm each
- * up and are not part of the repeats.
+ * All start from the same bits and take samples in the same order. Before the repeats each one's
+ * first steps are compared with the reference's, and it warms up.
  *
- * @param say Called with what is being done.
  * @throws {Error} The signal's reason, once it aborts.
  */
-export async function compareBackends(
-  names: readonly BackendName[],
+export async function compareContenders(
+  contenders: readonly Contender[],
   plan: ComparisonPlan,
-  { signal, say = () => {} }: {
-    readonly signal?: AbortSignal;
-    readonly say?: (activity: string) => void;
+  { signal, say = () => {}, oracle = new Oracle(plan) }: ComparisonHooks & {
+    readonly oracle?: Oracle;
   } = {},
-): Promise<(Measured | Unavailable)[]> {
-  const batches = comparisonOrder(plan);
-  const entries = new Map<BackendName, Entry>();
-  const unavailable = new Map<BackendName, Unavailable>();
+): Promise<Row[]> {
+  const order = new SampleOrder(plan);
+  const entries: (Entry | Unavailable)[] = [];
+  const running = () => entries.filter((entry) => "runner" in entry);
   try {
-    for (const name of names) {
+    for (const contender of contenders) {
       signal?.throwIfAborted();
-      say(`${name}: start and first step`);
-      try {
-        entries.set(name, await openEntry(name, plan, batches));
-      } catch (error) {
-        if (!(error instanceof BackendUnavailableError)) throw error;
-        unavailable.set(name, { backend: name, reason: error.message });
-      }
+      say(`${contender.name}: start, first steps against the reference, warm-up`);
+      entries.push(await openEntry(contender, plan, { order, oracle, signal }));
     }
     for (let repeat = 0; repeat < plan.repeats; repeat++) {
-      for (const entry of entries.values()) {
+      for (const entry of running()) {
         signal?.throwIfAborted();
-        say(`${entry.backend}: repeat ${repeat + 1} of ${plan.repeats}`);
-        await measureRepeat(entry, plan, { batches, repeat, signal });
+        say(`${entry.contender.name}: repeat ${repeat + 1} of ${plan.repeats}`);
+        await measureRepeat(entry, plan, { order, signal });
       }
     }
-    return await summarizeEntries(names, entries, unavailable);
+    return entries.map((entry): Row =>
+      "runner" in entry ? { ...entry.opened, ...entry.repeats } : entry
+    );
   } finally {
-    for (const { session } of entries.values()) await session[Symbol.asyncDispose]();
+    for (const { runner } of running()) await runner[Symbol.asyncDispose]();
   }
 }
 
-/** Samples of all steps: the warm-up step first, then the repeats; epochs follow one another. */
-function comparisonOrder(
-  { dataset, batchSize, seed, steps, repeats }: ComparisonPlan,
-): Uint32Array {
-  const { count } = dataset.train;
-  const order = new Uint32Array((1 + steps * repeats) * batchSize);
-  for (let start = 0, epoch = 1; start < order.length; start += count, epoch++) {
-    order.set(
-      epochOrder({ seed, shuffle: true }, epoch, count).subarray(0, order.length - start),
-      start,
-    );
+/** The reason why a contender is not there; other errors are thrown again. */
+export function unavailable(name: string, error: unknown): Unavailable {
+  if (error instanceof BackendUnavailableError || error instanceof PeerMissingError) {
+    return { backend: name, reason: error.message };
   }
-  return order;
+  throw error;
+}
+
+interface Means {
+  readonly order: SampleOrder;
+  readonly oracle: Oracle;
+  readonly signal?: AbortSignal;
 }
 
 async function openEntry(
-  name: BackendName,
+  contender: Contender,
   plan: ComparisonPlan,
-  batches: Uint32Array,
-): Promise<Entry> {
-  const { model, dataset, batchSize, learningRate, threads } = plan;
-  const options: SessionOptions = { optimizer: PLAIN_SGD, batchSize, threads };
+  means: Means,
+): Promise<Entry | Unavailable> {
   const memoryBefore = Deno.memoryUsage().rss;
   const started = performance.now();
-  const session = await (await loadBackend(name)).open(model, options);
+  let runner: Runner;
   try {
-    await session.loadState({ parameters: plan.parameters, slots: [], step: 0 });
-    await session.attach(dataset.train);
-    await session.attach(dataset.test);
-    const ready = performance.now();
-    const order = batches.subarray(0, batchSize);
-    const learningRates = Float32Array.of(learningRate);
-    await session.train(dataset.train, { order, batchSize, learningRates });
-    const firstStepMs = performance.now() - ready;
-    await session.evaluate(dataset.test);
-    return {
-      backend: name,
-      session,
-      startMs: ready - started,
-      firstStepMs,
-      memoryBytes: Math.max(0, Deno.memoryUsage().rss - memoryBefore),
+    runner = await contender.open(plan);
+  } catch (error) {
+    return unavailable(contender.name, error);
+  }
+  try {
+    const startMs = performance.now() - started;
+    const warm = await warmUp(contender, runner, plan, means);
+    const memoryBytes = Math.max(0, Deno.memoryUsage().rss - memoryBefore);
+    const opened = {
+      backend: contender.name,
+      outside: contender.outside,
+      device: runner.device,
+      startMs,
+      ...warm,
+      memoryBytes: contender.outside ? undefined : memoryBytes,
+    };
+    const repeats = {
       stepMs: [],
-      trainRates: [],
-      evalRates: [],
-      last: { loss: NaN, accuracy: NaN },
+      trainImagesPerSecond: [],
+      evalImagesPerSecond: [],
+      trainLoss: NaN,
       testAccuracy: NaN,
     };
+    return { contender, runner, opened, repeats, position: 0 };
   } catch (error) {
-    await session[Symbol.asyncDispose]();
+    await runner[Symbol.asyncDispose]();
     throw error;
   }
 }
 
+/** First step, agreement, and as much more as it takes to know how fast it is; ends where it began. */
+async function warmUp(
+  contender: Contender,
+  runner: Runner,
+  plan: ComparisonPlan,
+  { order, oracle, signal }: Means,
+) {
+  let [warmUpSteps, warmUpMs] = [0, 0];
+  const { learningRate, parameters } = plan;
+  const step = async (batchSize: number) => {
+    const batch = order.slice(0, batchSize);
+    const { elapsedMs } = await runner.train(batch, { batchSize, learningRate, signal });
+    warmUpSteps++;
+    warmUpMs += elapsedMs;
+    return elapsedMs;
+  };
+  const isShort = contender.slow && plan.steps === undefined;
+  const firstBatchSize = isShort ? Math.min(SLOW_BATCH_SIZE, plan.batchSize) : plan.batchSize;
+  const firstStepMs = await step(firstBatchSize);
+  const agreement = await oracle.judge(contender, runner, signal);
+  await runner.load(parameters);
+  const stepMs = await step(firstBatchSize);
+  const steps = chooseSteps(plan, stepMs / firstBatchSize);
+  if (steps.batchSize !== firstBatchSize) await step(steps.batchSize);
+  const evaluate = async (count: number) => {
+    const { elapsedMs } = await runner.evaluate(count);
+    warmUpMs += elapsedMs;
+    return elapsedMs / count;
+  };
+  // Evaluation does less than training: what training could do in its time, it can.
+  const { evalImages } = chooseEvaluation(plan, stepMs / firstBatchSize);
+  const firstCount = Math.min(plan.dataset.test.count, Math.max(evalImages, MIN_EVALUATION));
+  const coldMs = await evaluate(firstCount);
+  // Where the length is fixed, a second evaluation would tell nothing, and may take minutes.
+  const evalMs = plan.steps === undefined ? await evaluate(firstCount) : coldMs;
+  const evaluation = chooseEvaluation(plan, evalMs);
+  await runner.load(parameters);
+  const work: Work = { ...steps, ...evaluation };
+  return { firstStepMs, firstBatchSize, warmUpMs, warmUpSteps, agreement, work };
+}
+
 async function measureRepeat(
   entry: Entry,
-  { dataset, batchSize, learningRate, steps }: ComparisonPlan,
-  { batches, repeat, signal }: { batches: Uint32Array; repeat: number; signal?: AbortSignal },
+  { learningRate }: ComparisonPlan,
+  { order, signal }: Pick<Means, "order" | "signal">,
 ): Promise<void> {
-  const first = (1 + repeat * steps) * batchSize;
-  const order = batches.subarray(first, first + steps * batchSize);
-  const learningRates = new Float32Array(steps).fill(learningRate);
-  const started = performance.now();
-  const result = await entry.session.train(dataset.train, {
-    order,
-    batchSize,
-    learningRates,
-    signal,
-  });
-  const trainMs = performance.now() - started;
-  signal?.throwIfAborted();
-  entry.stepMs.push(trainMs / steps);
-  entry.trainRates.push(order.length / trainMs * 1000);
-  const correct = result.corrects.reduce((sum, count) => sum + count, 0);
-  const loss = result.losses.reduce((sum, value) => sum + value, 0) / steps;
-  entry.last = { loss, accuracy: correct / order.length };
-  const { evalMs, accuracy } = await measureEvaluation(entry.session, dataset.test);
-  entry.evalRates.push(dataset.test.count / evalMs * 1000);
-  entry.testAccuracy = accuracy;
-}
-
-async function measureEvaluation(session: Session, test: LabeledImages) {
-  const started = performance.now();
-  const { predictions } = await session.evaluate(test);
-  const evalMs = performance.now() - started;
-  return { evalMs, accuracy: countCorrect(predictions, test.labels) / test.count };
-}
-
-async function summarizeEntries(
-  names: readonly BackendName[],
-  entries: ReadonlyMap<BackendName, Entry>,
-  unavailable: ReadonlyMap<BackendName, Unavailable>,
-): Promise<(Measured | Unavailable)[]> {
-  const rows: (Measured | Unavailable)[] = [];
-  let expected: Float32Array | undefined;
-  for (const name of names) {
-    const entry = entries.get(name);
-    if (entry === undefined) {
-      rows.push(unavailable.get(name)!);
-      continue;
-    }
-    const { parameters } = await entry.session.readState();
-    expected ??= parameters;
-    rows.push({
-      backend: name,
-      device: entry.session.device,
-      startMs: entry.startMs,
-      firstStepMs: entry.firstStepMs,
-      stepMs: entry.stepMs,
-      trainImagesPerSecond: entry.trainRates,
-      evalImagesPerSecond: entry.evalRates,
-      trainLoss: entry.last.loss,
-      trainAccuracy: entry.last.accuracy,
-      testAccuracy: entry.testAccuracy,
-      parameterDifference: relativeDifference(parameters, expected),
-      memoryBytes: entry.memoryBytes,
-    });
+  const { runner, repeats, opened: { work } } = entry;
+  const { steps, batchSize, evalImages, evalPasses } = work;
+  const images = steps * batchSize;
+  const samples = order.slice(entry.position, images);
+  entry.position += images;
+  const trained = await runner.train(samples, { batchSize, learningRate, signal });
+  repeats.stepMs.push(trained.elapsedMs / steps);
+  repeats.trainImagesPerSecond.push(1000 * images / trained.elapsedMs);
+  repeats.trainLoss = trained.losses.reduce((sum, loss) => sum + loss, 0) / steps;
+  repeats.trainAccuracy = trained.correct === undefined ? undefined : trained.correct / images;
+  let evalMs = 0;
+  for (let pass = 0; pass < evalPasses; pass++) {
+    const { elapsedMs, accuracy } = await runner.evaluate(evalImages);
+    evalMs += elapsedMs;
+    repeats.testAccuracy = accuracy;
   }
-  return rows;
-}
-
-function relativeDifference(actual: Float32Array, expected: Float32Array): number {
-  let [difference, largest] = [0, 0];
-  for (let index = 0; index < expected.length; index++) {
-    difference = Math.max(difference, Math.abs(actual[index] - expected[index]));
-    largest = Math.max(largest, Math.abs(expected[index]));
-  }
-  return difference / largest;
+  repeats.evalImagesPerSecond.push(1000 * evalPasses * evalImages / evalMs);
 }

@@ -1,18 +1,16 @@
 /** The training curves of a run as a chart. */
 
-import { parse, View } from "vega";
-import { compile, type TopLevelSpec } from "vega-lite";
 import type { EpochMetrics } from "../train/trainer.ts";
+import { drawChart, PALETTE } from "./chart.ts";
 
-/** Colours that people with colour-blindness can tell apart (Okabe and Ito 2008). */
-const [TRAIN_COLOR, TEST_COLOR] = ["#0072B2", "#D55E00"];
+const [TRAIN_COLOR, TEST_COLOR] = PALETTE;
 
 /** Draws loss and accuracy over epochs, training against test, as SVG. */
 export async function curvesSvg(
   title: string,
   history: readonly EpochMetrics[],
 ): Promise<string> {
-  return await draw({
+  return await drawChart({
     ...commonSpec(history),
     title: { text: title, anchor: "start", fontSize: 15 },
     background: "white",
@@ -27,7 +25,7 @@ export async function curveSvg(
   field: "loss" | "accuracy",
   history: readonly EpochMetrics[],
 ): Promise<string> {
-  return await draw({
+  return await drawChart({
     ...commonSpec(history),
     ...PANELS[field],
     background: "transparent",
@@ -54,15 +52,6 @@ function commonSpec(history: readonly EpochMetrics[]) {
       view: { stroke: "#bbbbbb" },
     },
   };
-}
-
-async function draw(spec: TopLevelSpec): Promise<string> {
-  const view = new View(parse(compile(spec).spec), { renderer: "none" });
-  try {
-    return await view.toSVG();
-  } finally {
-    view.finalize();
-  }
 }
 
 /** One chart; a format without a precision takes the one that tells neighbouring ticks apart. */

@@ -15,48 +15,151 @@ const SHORT = [
   "2",
 ];
 
+/** The Markdown tables of a text, as rows of cells. */
+function tablesIn(text: string): string[][][] {
+  return text.split("\n\n").filter((part) => part.startsWith("|")).map((part) =>
+    linesOf(part).map((line) => line.split("|").slice(1, -1).map((cell) => cell.trim()))
+  );
+}
+
 Deno.test({
-  name: "compare: measures each backend, and says why one is not there",
+  name: "compare: measures each backend in turns, judges it, and says why one is not there",
   ignore,
   fn: () =>
     withTempDir(async (folder) => {
-      const [json, markdown] = [`${folder}/figures.json`, `${folder}/table.md`];
+      const [json, markdown, html] = ["json", "md", "html"].map((end) =>
+        `${folder}/figures.${end}`
+      );
       const { code, stdout, stderr } = await runTask("compare", [
         ...SHORT,
         "--backends=wasm,reference,tfjs-wasm,tfjs-webgpu,wasm",
-        "--repeats=2",
+        "--repeats=3",
         `--json=${json}`,
         `--markdown=${markdown}`,
+        `--html=${html}`,
       ], { env: NO_GPU });
       assertEquals(code, 0);
-      assertStringIncludes(stderr, "wasm: start and first step\n");
-      assertStringIncludes(stderr, "reference: repeat 2 of 2\n");
-      assertEquals(await Deno.readTextFile(markdown), stdout);
-      assertStringIncludes(stdout, "softmax on sample, batch 32: 2 repeats of 2 steps");
-      const table = linesOf(stdout).filter((line) => line.startsWith("|"));
       assertEquals(
-        table.slice(2).map((line) => line.split("|")[1].trim()),
+        linesOf(stderr).filter((line) => line.includes("repeat ")),
+        [1, 2, 3].flatMap((n) =>
+          ["wasm", "reference", "tfjs-wasm"].map((name) => `${name}: repeat ${n} of 3`)
+        ),
+      );
+      assertEquals(await Deno.readTextFile(markdown), stdout);
+      assertStringIncludes(stdout, "softmax on sample, batch 32: 3 repeats of 2 steps");
+      const [speed, start] = tablesIn(stdout);
+      assertEquals(
+        speed.slice(2).map(([name]) => name),
         ["wasm", "reference", "tfjs-wasm", "tfjs-webgpu"],
       );
-      assertMatch(table[5], /\| +unavailable \|/);
+      assertEquals(speed[2][1], "2 x 32");
+      assertEquals(speed[5][1], "unavailable");
+      assertEquals(start.slice(2).map((row) => row.at(-1)), ["agrees", "agrees", "agrees"]);
       assertMatch(stdout, /\n- tfjs-webgpu: .*adapter.*\n/);
 
-      const { rows, ...facts } = JSON.parse(await Deno.readTextFile(json));
-      assertEquals([facts.steps, facts.repeats, facts.testCount], [2, 2, 1000]);
+      const { rows, rates, ...facts } = JSON.parse(await Deno.readTextFile(json));
+      assertEquals([facts.steps, facts.repeats, facts.testCount], [2, 3, 1000]);
       assertEquals(Object.keys(rows[3]), ["backend", "reason"]);
-      const [first, ...others] = rows.slice(0, 3);
-      assertEquals(first.parameterDifference, 0);
-      for (const row of others) {
-        assert(row.parameterDifference < 1e-5, `${row.backend}: ${row.parameterDifference}`);
+      assert(rates.every(({ ratio }: { ratio: { low: number } }) => ratio.low > 0));
+      assertEquals(rates.length, 3);
+      const [first] = rows;
+      for (const row of rows.slice(0, 3)) {
+        assert(row.agreement.parameterDifference < 1e-5, `${row.backend}'s parameters`);
         assert(Math.abs(row.trainLoss - first.trainLoss) < 1e-4, `${row.backend}'s loss`);
         assertEquals(row.testAccuracy, first.testAccuracy);
-      }
-      for (const row of rows.slice(0, 3)) {
         const measured = [row.stepMs, row.trainImagesPerSecond, row.evalImagesPerSecond];
-        assertEquals(measured.map((repeats) => repeats.length), [2, 2, 2]);
+        assertEquals(measured.map((repeats) => repeats.length), [3, 3, 3]);
         assert(measured.flat().every((value) => value > 0));
         assert(row.startMs > 0 && row.firstStepMs > 0 && row.memoryBytes >= 0);
-        assertEquals(typeof row.device.description, "string");
+        assertEquals([typeof row.device.description, row.warmUpSteps], ["string", 2]);
+      }
+      const page = await Deno.readTextFile(html);
+      assertStringIncludes(page, "3 of 3");
+      assertStringIncludes(page, "<svg");
+    }),
+});
+
+Deno.test({
+  name: "compare: without --max-steps a slow backend does less, and all are there",
+  ignore,
+  fn: () =>
+    withTempDir(async (folder) => {
+      const json = `${folder}/figures.json`;
+      const { code, stderr } = await runTask("compare", [
+        ...["--dataset=sample", "--repeats=1", "--backends=reference,tfjs-cpu", `--json=${json}`],
+      ], { env: NO_GPU });
+      assertEquals([code, /error/.test(stderr)], [0, false]);
+      const { rows, steps } = JSON.parse(await Deno.readTextFile(json));
+      assertEquals(steps, undefined);
+      for (const { work, firstBatchSize, agreement } of rows) {
+        assert(work.batchSize <= 256 && firstBatchSize === 8);
+        assertEquals([agreement.batchSize, agreement.verdict], [8, "agrees"]);
+      }
+    }),
+});
+
+Deno.test({
+  name: "compare: takes the time to an accuracy, and the rate over threads and batches",
+  ignore,
+  fn: () =>
+    withTempDir(async (folder) => {
+      const json = `${folder}/figures.json`;
+      const args = ["--backends=wasm", "--repeats=1", "--until=0.5", "--scaling", "--threads=2"];
+      const { code } = await runTask("compare", [...SHORT, ...args, `--json=${json}`, "--quiet"]);
+      assertEquals(code, 0);
+      const { until, scaling } = JSON.parse(await Deno.readTextFile(json));
+      const [{ reached, epochs, testAccuracy, trainMs, wallMs }] = until.times;
+      assert(reached && epochs >= 1 && testAccuracy >= 0.5);
+      assert(trainMs > 0 && wallMs >= trainMs);
+      assertEquals(
+        scaling.map(({ threads, batchSize }: { threads: number; batchSize: number }) =>
+          `${threads} x ${batchSize}`
+        ),
+        ["1 x 32", "2 x 32", "2 x 32", "2 x 256", "2 x 1024"],
+      );
+    }),
+});
+
+Deno.test({
+  name: "compare: a backend that does not compute what the reference does ends with 1",
+  ignore,
+  fn: () =>
+    withTempDir(async (folder) => {
+      const json = `${folder}/figures.json`;
+      // A rate at which training is chaos: rounding grows into another result.
+      const args = [
+        "--lr=100",
+        "--repeats=1",
+        "--backends=wasm",
+        `--json=${json}`,
+        "--max-steps=1",
+      ];
+      const { code, stdout } = await runTask("compare", [
+        ...["--dataset=sample", "--model=lenet-relu", "--batch-size=8", ...args],
+      ]);
+      const { rows } = JSON.parse(await Deno.readTextFile(json));
+      assertEquals([code, rows[0].agreement.verdict], [1, "differs"]);
+      assertMatch(stdout, /\| differs +\|/);
+    }),
+});
+
+Deno.test({
+  name: "compare: a peer is measured beside the backends, or its row says what is missing",
+  ignore,
+  fn: () =>
+    withTempDir(async (folder) => {
+      const json = `${folder}/figures.json`;
+      const { code, stdout } = await runTask("compare", [
+        ...["--dataset=sample", "--batch-size=16", "--max-steps=1", "--repeats=1"],
+        ...["--backends=wasm", "--peers=pytorch", `--json=${json}`],
+      ]);
+      assertEquals(code, 0);
+      const [, peer] = JSON.parse(await Deno.readTextFile(json)).rows;
+      if (peer.reason === undefined) {
+        assertEquals([peer.outside, peer.agreement.verdict], [true, "agrees"]);
+      } else {
+        assertMatch(peer.reason, /^not installed; pip install|^needs the permission --allow-run=/);
+        assertStringIncludes(stdout, `- pytorch: ${peer.reason}`);
       }
     }),
 });

@@ -9,16 +9,22 @@ export class LineReader {
 
   /** The next line; undefined at the end. */
   async read(): Promise<string | undefined> {
-    for (;;) {
-      const end = this.#text.indexOf("\n");
+    // Only what is new is searched, so that a line of many chunks costs no more than its length.
+    const parts: string[] = [];
+    for (let text = this.#text;;) {
+      const end = text.indexOf("\n");
       if (end >= 0) {
-        const line = this.#text.slice(0, end);
-        this.#text = this.#text.slice(end + 1);
-        return line;
+        parts.push(text.slice(0, end));
+        this.#text = text.slice(end + 1);
+        return parts.join("");
       }
+      parts.push(text);
       const { value } = await this.#chunks.read();
-      if (value === undefined) return undefined;
-      this.#text += value;
+      if (value === undefined) {
+        this.#text = "";
+        return undefined;
+      }
+      text = value;
     }
   }
 

@@ -1,0 +1,201 @@
+/** The parts of a comparison that need no measuring: work, verdicts, warnings, the page. */
+
+import { initialParameters } from "../../src/nn/init.ts";
+import { flatten, linear } from "../../src/nn/layers.ts";
+import { sequential } from "../../src/nn/sequential.ts";
+import { compareOutcomes, Oracle } from "../../src/report/agreement.ts";
+import { compareContenders, isMeasured, type Measured } from "../../src/report/comparison.ts";
+import { allAgree, type ComparisonFacts, judgeRows } from "../../src/report/comparison_facts.ts";
+import { comparisonPage } from "../../src/report/comparison_page.ts";
+import {
+  chooseEvaluation,
+  chooseSteps,
+  type ComparisonPlan,
+  SampleOrder,
+} from "../../src/report/comparison_plan.ts";
+import { describeComparison } from "../../src/report/comparison_table.ts";
+import { backendContender, type Contender } from "../../src/report/contender.ts";
+import { describeEnvironment } from "../../src/report/environment.ts";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";
+import { randomImages } from "../parity/cases.ts";
+
+const model = sequential([flatten(), linear({ outFeatures: 3 })], { inputShape: [1, 2, 2] });
+const plan: ComparisonPlan = {
+  model,
+  dataset: {
+    name: "tiny",
+    classNames: ["a", "b", "c"],
+    train: randomImages(model, 40, 1),
+    test: randomImages(model, 20, 2),
+    digest: "",
+  },
+  parameters: initialParameters(model, 1),
+  batchSize: 4,
+  learningRate: 0.1,
+  seed: 1,
+  steps: 2,
+  repeats: 3,
+  budgetMs: 100,
+};
+
+/** The reference under another name, whose parameters come back changed. */
+function cheat(name: string, change: (parameters: Float32Array) => Float32Array): Contender {
+  const reference = backendContender("reference");
+  return {
+    ...reference,
+    name,
+    async open(plan) {
+      const runner = await reference.open(plan);
+      return {
+        device: runner.device,
+        load: (parameters) => runner.load(parameters),
+        train: (order, options) => runner.train(order, options),
+        evaluate: (count) => runner.evaluate(count),
+        readParameters: async () => change(await runner.readParameters()),
+        [Symbol.asyncDispose]: () => runner[Symbol.asyncDispose](),
+      };
+    },
+  };
+}
+
+Deno.test("chooseSteps: several steps, one, or one of a smaller batch, and never other than asked", () => {
+  const open = { batchSize: 256, budgetMs: 600 };
+  assertEquals(chooseSteps(open, 0.1), { steps: 23, batchSize: 256 });
+  assertEquals(chooseSteps(open, 5), { steps: 1, batchSize: 256 });
+  assertEquals(chooseSteps(open, 60), { steps: 1, batchSize: 16 });
+  assertEquals(chooseSteps(open, 1e6), { steps: 1, batchSize: 1 });
+  assertEquals(chooseSteps({ ...open, steps: 3 }, 60), { steps: 3, batchSize: 256 });
+});
+
+Deno.test("chooseEvaluation: several passes, one, or one over fewer images", () => {
+  const { dataset } = plan;
+  const open = { dataset, budgetMs: 400 };
+  assertEquals(chooseEvaluation(open, 1), { evalImages: 20, evalPasses: 5 });
+  assertEquals(chooseEvaluation(open, 10), { evalImages: 20, evalPasses: 1 });
+  assertEquals(chooseEvaluation(open, 50), { evalImages: 2, evalPasses: 1 });
+  assertEquals(chooseEvaluation({ ...open, steps: 1 }, 50), { evalImages: 20, evalPasses: 1 });
+});
+
+Deno.test("SampleOrder: every epoch has each image once, wherever slices begin", () => {
+  const order = new SampleOrder(plan);
+  const all = order.slice(0, 120);
+  for (const epoch of [0, 1, 2]) {
+    const sorted = all.slice(40 * epoch, 40 * epoch + 40).sort();
+    assertEquals([...sorted], Array.from({ length: 40 }, (_, n) => n));
+  }
+  assertEquals(order.slice(33, 57), all.slice(33, 90));
+});
+
+Deno.test("compareOutcomes: rounding agrees, more does not, and a NaN never does", () => {
+  const expected = { losses: Float32Array.of(2, 0.5), parameters: plan.parameters };
+  const judge = (losses: number[], factor: number) => {
+    const parameters = expected.parameters.map((value) => value * factor);
+    return compareOutcomes(model, { losses: Float32Array.from(losses), parameters }, expected);
+  };
+  assertEquals(judge([2, 0.5], 1).verdict, "agrees");
+  assertEquals(judge([2, 0.5], 1 + 1e-5).verdict, "agrees");
+  assertEquals(judge([2, 0.5], 1 + 1e-3).verdict, "differs");
+  assertEquals(judge([2, 0.501], 1).verdict, "differs");
+  assertEquals(judge([2, NaN], 1).verdict, "differs");
+  assertEquals(judge([2, 0.5], NaN).parameterDifference, Infinity);
+});
+
+Deno.test("compareContenders: one that computes something else is found, and its peers are not blamed", async () => {
+  const contenders = [
+    cheat("honest", (parameters) => parameters),
+    cheat("wrong", (parameters) => parameters.map((value) => value * 1.01)),
+  ];
+  const said: string[] = [];
+  const rows = await compareContenders(contenders, plan, {
+    say: (activity) => said.push(activity),
+    oracle: new Oracle(plan),
+  });
+  assertEquals(
+    rows.filter(isMeasured).map(({ agreement }) => agreement.verdict),
+    ["agrees", "differs"],
+  );
+  assert(!allAgree(rows) && allAgree(rows.slice(0, 1)));
+  assertEquals(
+    said.slice(2).map((text) => text.split(":")[0]),
+    ["honest", "wrong", "honest", "wrong", "honest", "wrong"],
+  );
+  const [first, second] = rows.filter(isMeasured);
+  assertEquals(first.trainLoss, second.trainLoss);
+});
+
+Deno.test("judgeRows: names those it cannot tell apart, and a noisy machine", () => {
+  const near = judgeRows([row("a", [10, 11, 12]), row("b", [11, 10, 12])], 0);
+  assertEquals(near.warnings.length, 1);
+  assertMatch(near.warnings[0], /^Cannot tell b from a: .* which holds 1/);
+  assertEquals(judgeRows([row("a", [10, 11, 12]), row("b", [21, 22, 23])], 0).warnings, []);
+  const noisy = judgeRows([row("a", [10, 11, 30]), row("b", [1, 1, 1])], 0).warnings;
+  assertMatch(noisy.join(), /noisy: repeats of a differ/);
+});
+
+const HOSTILE = `<img src=x onerror=alert(1)>"'&</style><script>`;
+
+Deno.test("comparisonPage: no name, reason or device becomes markup, and nothing is loaded", async () => {
+  const rows = [row(HOSTILE, [10, 11, 12]), row("b", [20, 21, 22]), {
+    backend: HOSTILE,
+    reason: HOSTILE,
+  }];
+  const page = await comparisonPage(factsOf(rows));
+  for (const markup of ["<img", "<script", "</style><", 'onerror=alert(1)>"']) {
+    assert(!page.includes(markup), `the page holds ${markup}`);
+  }
+  assertEquals(page.match(/(?:src|href)="(?!#)[^"]*"/g), null);
+  assertEquals(page.match(/<svg/g)!.length, 6);
+  assertStringIncludes(page, "prefers-color-scheme: dark");
+});
+
+Deno.test("comparisonPage and describeComparison: nothing measured is still a report", async () => {
+  const facts = factsOf([{ backend: "tfjs-webgpu", reason: "no adapter" }]);
+  assertStringIncludes(await comparisonPage(facts), "Nothing could be measured");
+  assertStringIncludes(describeComparison(facts), "- tfjs-webgpu: no adapter");
+});
+
+function row(backend: string, rates: number[]): Measured {
+  return {
+    backend,
+    outside: false,
+    device: { kind: "cpu", description: HOSTILE, threads: 1, software: false },
+    startMs: 1,
+    firstStepMs: 1,
+    firstBatchSize: 4,
+    warmUpMs: 2,
+    warmUpSteps: 2,
+    work: { steps: 2, batchSize: 4, evalImages: 20, evalPasses: 1 },
+    stepMs: rates.map((rate) => 4000 / rate),
+    trainImagesPerSecond: rates,
+    evalImagesPerSecond: rates,
+    trainLoss: 1,
+    testAccuracy: 0.5,
+    agreement: {
+      ...{ steps: 5, batchSize: 4, lossDifference: 0, parameterDifference: Infinity },
+      ...{ tolerance: { losses: 1e-4, parameters: 1e-4 }, verdict: "differs" },
+    },
+  };
+}
+
+function factsOf(rows: ComparisonFacts["rows"]): ComparisonFacts {
+  const names = rows.filter(isMeasured).map(({ backend }) => backend);
+  const estimate = { value: 10, low: 9, high: 11 };
+  return {
+    ...{ model: HOSTILE, dataset: HOSTILE, batchSize: 4, learningRate: 0.1, seed: 1, repeats: 3 },
+    ...{ testCount: 20, date: "2026-01-01", environment: describeEnvironment(), rows },
+    ...judgeRows(rows, 0),
+    until: {
+      accuracy: 0.5,
+      times: names.map((backend) => ({
+        ...{ backend, reached: true, epochs: 2, testAccuracy: 0.6 },
+        ...{ trainMs: 20, wallMs: 30, epochMs: 10 },
+      })),
+    },
+    scaling: names.flatMap((backend) =>
+      (["threads", "batch"] as const).map((along) => ({
+        ...{ backend, along, threads: 1, batchSize: 32, trainImagesPerSecond: [9, 10, 11] },
+        estimate,
+      }))
+    ),
+  };
+}
