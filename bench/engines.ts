@@ -15,6 +15,7 @@ import type { LabeledImages } from "../src/data/dataset.ts";
 import { initialParameters } from "../src/nn/init.ts";
 import type { Model } from "../src/nn/sequential.ts";
 import { createRandom } from "../src/random.ts";
+import { describeEnvironment } from "../src/report/environment.ts";
 import { checkEngine } from "./check_engine.ts";
 import { FmaPeak } from "./fma_peak.ts";
 import { timeKernels } from "./kernel_times.ts";
@@ -211,14 +212,8 @@ function randomImages(): LabeledImages {
 }
 
 function describeMachine(): string {
-  const { os, arch } = Deno.build;
-  let cpu = "unknown processor";
-  try {
-    cpu = /^model name\s*: (.*)$/m.exec(Deno.readTextFileSync("/proc/cpuinfo"))?.[1] ?? cpu;
-  } catch {
-    // Only Linux has this file, and reading it needs a permission; the name is a courtesy.
-  }
-  return `${cpu}, ${allThreads} threads, ${os} ${arch}, Deno ${Deno.version.deno}`;
+  const { cpu, os, arch, deno } = describeEnvironment();
+  return `${cpu}, ${allThreads} threads, ${os} ${arch}, Deno ${deno}`;
 }
 
 function peakName(threads: number): string {
