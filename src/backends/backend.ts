@@ -69,6 +69,39 @@ export interface SessionOptions {
   readonly threads?: number;
   /** Which GPU to use where the backend can choose; default: the fastest. */
   readonly adapter?: AdapterChoice;
+  /** Makes the session one of several that train the same model together. */
+  readonly shard?: Shard;
+}
+
+/** One session's part of a training that several sessions, each in a process of its own, share.
+ *
+ * All are given the same requests. Each takes the images that are its part of every batch, and its
+ * losses and correct counts are its part of the batch's: their sums over the sessions are what a
+ * session without shards returns.
+ */
+export interface Shard {
+  /** This session's place, from 0. */
+  readonly index: number;
+  /** Sessions in all. */
+  readonly count: number;
+  /** Replaces a step's gradients by their sum over all sessions; every session calls it once a step,
+   * between its gradients and its update.
+   */
+  sumGradients(gradients: Float32Array): void;
+}
+
+/** Part `index` of `count` of `length` images in a row: as even as whole images allow.
+ *
+ * Shared by all backends, so that parts fit together.
+ */
+export function shardRange(
+  length: number,
+  { index, count }: Pick<Shard, "index" | "count">,
+): { readonly start: number; readonly end: number } {
+  return {
+    start: Math.floor(index * length / count),
+    end: Math.floor((index + 1) * length / count),
+  };
 }
 
 /** What a user may ask for where there are several GPUs. */
