@@ -1,15 +1,14 @@
 /** The trained model that a command is to use: a run's, or a file's. */
 
 import { join } from "node:path";
-import { decodeSafetensors } from "../formats/safetensors.ts";
-import { fromTensors } from "../formats/parameters.ts";
-import { type Model, sequential } from "../nn/sequential.ts";
+import { areNamesOf } from "../formats/trained_model.ts";
+import type { Model } from "../nn/sequential.ts";
 import { MODEL_NAMES, type ModelName, zooModel } from "../nn/zoo.ts";
 import { configuredModel } from "../report/run_config.ts";
 import { readRunConfig, readRunParameters } from "../report/run_folder.ts";
-import { readBounded } from "../train/checkpoint.ts";
 import { UsageError } from "./errors.ts";
 import type { FlagTable } from "./flag_types.ts";
+import { readModelFile } from "./model_files.ts";
 
 /** The flags that name a trained model. */
 export const SUBJECT_FLAGS = {
@@ -71,35 +70,19 @@ async function weightsSubject(
   path: string,
   name: ModelName | undefined,
 ): Promise<Subject> {
-  const { tensors, metadata } = decodeSafetensors(await readBounded(path), path);
-  const { model, classNames } = name === undefined
-    ? describedModel(metadata.lenet, path)
-    : { model: zooModel(name) };
-  const parameters = fromTensors(model, tensors, path);
+  const { model, parameters, classNames } = await readModelFile(path, {
+    model: name && zooModel(name),
+    fallback: zooModel("lenet"),
+  });
   const names = namesFor(model, classNames);
   return { label: path, model, parameters, datasetName: "fashion-mnist", classNames: names };
 }
 
-/** The model that a file's metadata describes, or LeNet if it comes from elsewhere. */
-function describedModel(
-  description: string | undefined,
-  path: string,
-): { readonly model: Model; readonly classNames?: unknown } {
-  if (description === undefined) return { model: zooModel("lenet") };
-  try {
-    const { name, inputShape, layers, classNames } = JSON.parse(description);
-    return { model: sequential(layers, { name, inputShape }), classNames };
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new SyntaxError(`Cannot read the model in ${path}: ${reason}; name it with --model`);
-  }
-}
-
 /** Names of the model's classes; numbers where the file has none that fit. */
-function namesFor({ classCount }: Model, names: unknown): readonly string[] {
-  const fit = Array.isArray(names) && names.length === classCount &&
-    names.every((name) => typeof name === "string");
-  return fit ? names : Array.from({ length: classCount }, (_, label) => String(label));
+function namesFor(model: Model, names: unknown): readonly string[] {
+  return areNamesOf(model, names)
+    ? names
+    : Array.from({ length: model.classCount }, (_, label) => String(label));
 }
 
 async function newestRun(): Promise<string> {

@@ -5,8 +5,6 @@ import { isAbsolute, join, relative } from "node:path";
 import type { SessionOptions, TrainingState } from "../backends/backend.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { findDataset } from "../data/registry.ts";
-import { decodeSafetensors } from "../formats/safetensors.ts";
-import { fromTensors } from "../formats/parameters.ts";
 import { initialParameters } from "../nn/init.ts";
 import type { Model } from "../nn/sequential.ts";
 import { type ModelName, ZOO, zooModel } from "../nn/zoo.ts";
@@ -14,7 +12,6 @@ import { describeEnvironment } from "../report/environment.ts";
 import { configuredModel, type RunConfig } from "../report/run_config.ts";
 import { requireVacant, RunFolder } from "../report/run_folder.ts";
 import type { Ending } from "../report/run_report.ts";
-import { readBounded } from "../train/checkpoint.ts";
 import type { TrainPlan } from "../train/plan.ts";
 import { type Checkpoint, DivergedError, NOT_STARTED, train } from "../train/trainer.ts";
 import { deviceOptions, type OpenedSession, openSession } from "./backend_flags.ts";
@@ -22,6 +19,7 @@ import { loadForDryRun, obtainForTraining } from "./dataset_flag.ts";
 import { EXIT, withInterrupt } from "./errors.ts";
 import { parseFlags } from "./flags.ts";
 import { helpText } from "./help.ts";
+import { readModelFile } from "./model_files.ts";
 import { requireWritePermission } from "./permissions.ts";
 import { endLines, type TrainDisplay, trainDisplay } from "./train_display.ts";
 import { reportDivergence, reportEnd } from "./train_report.ts";
@@ -61,7 +59,7 @@ async function startRun(flags: TrainFlags, signal: AbortSignal): Promise<number>
   const { init } = ZOO[flags.model].recipe;
   const parameters = flags.init === undefined
     ? initialParameters(model, plan.seed, init)
-    : await readParameters(flags.init, model);
+    : (await readModelFile(flags.init, { model })).parameters;
   const optimizer = optimizerOf(flags);
   const options: SessionOptions = { optimizer, batchSize: plan.batchSize, ...deviceOptions(flags) };
   const opened = await openSession(flags.backend, model, options);
@@ -221,10 +219,6 @@ async function dryRun(
 
 function modelFor(name: ModelName, { train: { shape }, classNames }: Dataset): Model {
   return zooModel(name, { inputShape: shape, classCount: classNames.length });
-}
-
-async function readParameters(path: string, model: Model): Promise<Float32Array> {
-  return fromTensors(model, decodeSafetensors(await readBounded(path), path).tensors, path);
 }
 
 /** Paths are recorded relative to where the run was started: no absolute one enters a file. */

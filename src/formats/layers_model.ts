@@ -2,6 +2,7 @@
 
 import * as tf from "@tensorflow/tfjs";
 import type { Conv2dLayer, Layer, Model, Parameter } from "../nn/sequential.ts";
+import { describeModel, DESCRIPTION_KEY, type TrainedModel } from "./trained_model.ts";
 
 type TfLayer = tf.layers.Layer;
 
@@ -67,20 +68,24 @@ export interface LayersModelFiles {
   readonly weights: Uint8Array<ArrayBuffer>;
 }
 
-/** Encodes a model and its parameters as TensorFlow.js files; input [batch, height, width, channels]. */
-export async function encodeLayersModel(
-  model: Model,
-  values: Float32Array,
-): Promise<LayersModelFiles> {
+/** Encodes a model as TensorFlow.js files; input [batch, height, width, channels], pixel / 255.
+ *
+ * `getUserDefinedMetadata()` of the loaded model gives the class names, and the description of the
+ * layers under `lenet`.
+ */
+export async function encodeLayersModel(trained: TrainedModel): Promise<LayersModelFiles> {
   await useCpu();
+  const { model, parameters, classNames } = trained;
   const network = buildLayersModel(model);
-  setParameters(network, model, values);
+  setParameters(network, model, parameters);
+  const userDefinedMetadata = { classNames, [DESCRIPTION_KEY]: describeModel(trained) };
   let files: LayersModelFiles | undefined;
   await network.save(tf.io.withSaveHandler((artifacts) => {
     const { modelTopology, weightSpecs, weightData, format, generatedBy } = artifacts;
     const weightsManifest = [{ paths: ["weights.bin"], weights: weightSpecs }];
+    const content = { modelTopology, format, generatedBy, weightsManifest, userDefinedMetadata };
     files = {
-      modelJson: JSON.stringify({ modelTopology, format, generatedBy, weightsManifest }),
+      modelJson: JSON.stringify(content),
       weights: new Uint8Array(tf.io.CompositeArrayBuffer.join(weightData)),
     };
     const modelArtifactsInfo = { dateSaved: new Date(), modelTopologyType: "JSON" as const };

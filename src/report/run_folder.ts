@@ -123,14 +123,14 @@ export class RunFolder {
   async finish(parameters: Float32Array): Promise<void> {
     // Imported only now, so that a run starts without loading TensorFlow.js and the chart library.
     const { encodeLayersModel } = await import("../formats/layers_model.ts");
-    const { modelJson, weights } = await encodeLayersModel(this.model, parameters);
+    const { model, config: { dataset: { classNames } } } = this;
+    const { modelJson, weights } = await encodeLayersModel({ model, parameters, classNames });
     await Deno.mkdir(join(this.path, "model"), { recursive: true });
     await writeAtomic(join(this.path, "model", "weights.bin"), weights);
     await writeAtomic(join(this.path, "model", "model.json"), modelJson);
     if (this.history.length === 0) return;
     const { curvesSvg } = await import("./curves.ts");
-    const { model, dataset } = this.config;
-    const svg = await curvesSvg(`${model.name} on ${dataset.name}`, this.history);
+    const svg = await curvesSvg(`${model.name} on ${this.config.dataset.name}`, this.history);
     await writeAtomic(join(this.path, "curves.svg"), svg);
   }
 

@@ -3,6 +3,7 @@
 import type { TrainingState } from "../backends/backend.ts";
 import { fromTensors, toTensors } from "../formats/parameters.ts";
 import { decodeSafetensors, encodeSafetensors, type Tensor } from "../formats/safetensors.ts";
+import { encodeSafetensorsModel } from "../formats/safetensors_model.ts";
 import type { Model } from "../nn/sequential.ts";
 import { writeAtomic } from "../write_atomic.ts";
 import type { Checkpoint, Progress } from "./trainer.ts";
@@ -21,13 +22,7 @@ export async function writeModel(
     readonly classNames: readonly string[];
   },
 ): Promise<void> {
-  const { name, inputShape, specs } = model;
-  const metadata = {
-    format: "pt",
-    lenet: JSON.stringify({ name, inputShape, layers: specs, classNames }),
-  };
-  const tensors = toTensors(model, parameters);
-  await writeAtomic(path, encodeSafetensors({ tensors, metadata }));
+  await writeAtomic(path, encodeSafetensorsModel({ model, parameters, classNames }));
 }
 
 /** Writes a checkpoint: parameters under their names, optimiser memory under `slot0.`, `slot1.`. */

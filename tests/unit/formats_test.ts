@@ -229,7 +229,7 @@ for (const model of [lenet(), MIXED, zooModel("lenet-relu"), zooModel("mlp")]) {
 
 /** Loads the two files as a stranger would, from JSON and bytes, and predicts images in [0, 255]. */
 async function predictWithStock(model: Model, parameters: Float32Array, images: Uint8Array) {
-  const { modelJson, weights } = await encodeLayersModel(model, parameters);
+  const { modelJson, weights } = await encodeLayersModel({ model, parameters });
   const { modelTopology, weightsManifest } = JSON.parse(modelJson);
   assertEquals(weightsManifest[0].paths, ["weights.bin"]);
   await useCpu();

@@ -1,0 +1,81 @@
+// deno-lint-ignore-file no-console
+/** The export command: a trained model as a file that other programs read. */
+
+import { dirname, join, resolve, sep } from "node:path";
+import { formatBytes } from "../report/std.ts";
+import { formatCount } from "../report/table.ts";
+import { writeAtomic } from "../write_atomic.ts";
+import { EXIT, UsageError } from "./errors.ts";
+import { EXPORT_FORMAT_NAMES, EXPORT_FORMATS, type ExportFormat } from "./export_formats.ts";
+import { defineCommand, parseFlags } from "./flags.ts";
+import { helpText } from "./help.ts";
+import { requireWritePermission } from "./permissions.ts";
+import { loadSubject, SUBJECT_FLAGS } from "./subject.ts";
+
+const COMMAND = defineCommand({
+  usage: "deno task export",
+  summary: "Write a trained model in a format that other programs read.",
+  examples: [
+    ["--format tfjs", "the newest run below runs/, for TensorFlow.js"],
+    ["--format safetensors --run runs/first", "a run, for PyTorch"],
+    ["--format safetensors --weights FILE --out FILE", "one file to another"],
+  ],
+  flags: {
+    format: { type: "choice", choices: EXPORT_FORMAT_NAMES, help: "what to write" },
+    ...SUBJECT_FLAGS,
+    out: {
+      type: "string",
+      placeholder: "PATH",
+      defaultText: "exports/NAME, named as the run or the file",
+      help: "the file, or the folder for tfjs; what is there is replaced",
+    },
+    json: { type: "boolean", help: "print one JSON object on standard output" },
+  },
+});
+
+/** Runs the command with its arguments and returns the exit code. */
+export async function exportCommand(args: string[]): Promise<number> {
+  const { flags, help } = parseFlags(COMMAND, args);
+  if (help) {
+    console.log(helpText(COMMAND));
+    return EXIT.ok;
+  }
+  if (flags.format === undefined) {
+    throw new UsageError(
+      `Missing --format: expected one of ${EXPORT_FORMAT_NAMES.join(", ")}`,
+    );
+  }
+  const format: ExportFormat = EXPORT_FORMATS[flags.format];
+  const subject = await loadSubject(flags);
+  const out = flags.out ?? join("exports", nameOf(subject.label) + format.suffix);
+  await requireWritePermission(out);
+  const files = await format.encode(subject);
+  await Deno.mkdir(format.isFolder ? out : dirname(out), { recursive: true });
+  let bytes = 0;
+  for (const { name, content } of files) {
+    await writeAtomic(format.isFolder ? join(out, name) : out, content);
+    bytes += typeof content === "string"
+      ? new TextEncoder().encode(content).length
+      : content.length;
+  }
+  const { model, classNames, label } = subject;
+  if (flags.json) {
+    const { name, inputShape } = model;
+    console.log(
+      JSON.stringify({ out, format: flags.format, bytes, model: name, inputShape, classNames }),
+    );
+    return EXIT.ok;
+  }
+  console.log(
+    `${out}: ${label} (${model.name}, ${formatCount(model.parameterCount)} parameters) as ` +
+      `${format.description}; ${formatBytes(bytes)}`,
+  );
+  return EXIT.ok;
+}
+
+/** What an export is called: the last part of the model's path that says something. */
+function nameOf(label: string): string {
+  const parts = resolve(label).split(sep)
+    .map((part) => part.replace(/\.(safetensors|onnx|json)$/, ""));
+  return parts.findLast((part) => part !== "model" && part !== "") ?? "model";
+}

@@ -1,0 +1,64 @@
+/** Models as safetensors files: PyTorch's names and layout, the layers described in the metadata. */
+
+import type { Model } from "../nn/sequential.ts";
+import { fromTensors, toTensors } from "./parameters.ts";
+import { decodeSafetensors, encodeSafetensors } from "./safetensors.ts";
+import {
+  describeModel,
+  DESCRIPTION_KEY,
+  type ModelDescription,
+  parseDescription,
+  type TrainedModel,
+} from "./trained_model.ts";
+
+/** Encodes a model: `safetensors.torch.load_file` gives the `state_dict` of its `nn.Sequential`.
+ *
+ * The metadata describes the layers and names the classes. Input is [batch, channels, height, width],
+ * pixel / 255.
+ */
+export function encodeSafetensorsModel(trained: TrainedModel): Uint8Array<ArrayBuffer> {
+  const metadata = { format: "pt", [DESCRIPTION_KEY]: describeModel(trained) };
+  return encodeSafetensors({ tensors: toTensors(trained.model, trained.parameters), metadata });
+}
+
+/** Decodes a model.
+ *
+ * @param label Names the file in errors.
+ * @throws {SyntaxError} If the file is damaged, or its description is.
+ * @throws {TypeError} If it describes no model and none is given, or the parameters are of another.
+ */
+export function decodeSafetensorsModel(
+  bytes: Uint8Array,
+  label: string,
+  { model, fallback }: {
+    /** Whose parameters they are, whatever the metadata describes. */
+    readonly model?: Model;
+    /** Whose parameters they are if the metadata describes no model, as in PyTorch's files. */
+    readonly fallback?: Model;
+  } = {},
+): TrainedModel {
+  const { tensors, metadata } = decodeSafetensors(bytes, label);
+  const described = model === undefined
+    ? readDescription(metadata[DESCRIPTION_KEY], label, fallback)
+    : { model };
+  return { ...described, parameters: fromTensors(described.model, tensors, label) };
+}
+
+function readDescription(
+  description: string | undefined,
+  label: string,
+  fallback: Model | undefined,
+): ModelDescription {
+  if (description === undefined) {
+    if (fallback !== undefined) return { model: fallback };
+    throw new TypeError(
+      `Cannot read the model in ${label}: its metadata describes none; say which it is`,
+    );
+  }
+  try {
+    return parseDescription(description);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new SyntaxError(`Cannot read the model in ${label}: ${reason}; name it with --model`);
+  }
+}
