@@ -15,6 +15,12 @@ export { DatasetError } from "./src/data/errors.ts";
 
 export * from "./src/nn/layers.ts";
 export * from "./src/nn/sequential.ts";
+export {
+  byteTransform,
+  NORMALIZED,
+  type Standardization,
+  standardizationOf,
+} from "./src/nn/standardization.ts";
 export * from "./src/nn/init.ts";
 export * from "./src/nn/corr2d.ts";
 export { lenet, MODEL_NAMES, type ModelName, type Recipe, zooModel } from "./src/nn/zoo.ts";

@@ -5,6 +5,7 @@ import { BACKEND_NAMES } from "../backends/registry.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { initialParameters } from "../nn/init.ts";
 import { MODEL_NAMES, ZOO, zooModel } from "../nn/zoo.ts";
+import { standardizationOf } from "../nn/standardization.ts";
 import { compareContenders, isMeasured } from "../report/comparison.ts";
 import { allAgree, type ComparisonFacts, judgeRows } from "../report/comparison_facts.ts";
 import type { ComparisonPlan } from "../report/comparison_plan.ts";
@@ -85,6 +86,7 @@ const COMMAND = defineCommand({
       defaultText: "fashion-mnist, or the sample if it cannot be had",
       help: "fashion-mnist, mnist, sample, or a folder of IDX files",
     },
+    standardize: { type: "boolean", help: "(pixel / 255 - mean) / std, not pixel / 255" },
     "batch-size": { type: "integer", min: 1, max: 65_536, default: 256, help: "images per step" },
     lr: {
       type: "number",
@@ -157,6 +159,7 @@ function makePlan(flags: Flags, whole: Dataset): ComparisonPlan {
   const model = zooModel(flags.model, {
     inputShape: whole.train.shape,
     classCount: whole.classNames.length,
+    ...(flags.standardize && { standardization: standardizationOf(whole.train.images) }),
   });
   const { recipe } = ZOO[flags.model];
   const testCount = Math.min(SHORT_TEST_COUNT, whole.test.count);

@@ -5,9 +5,11 @@ import { isAbsolute, join, relative } from "node:path";
 import type { SessionOptions, TrainingState } from "../backends/backend.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { findDataset } from "../data/registry.ts";
+import { specOf } from "../nn/model_spec.ts";
 import { initialParameters } from "../nn/init.ts";
 import type { Model } from "../nn/sequential.ts";
-import { type ModelName, ZOO, zooModel } from "../nn/zoo.ts";
+import { standardizationOf } from "../nn/standardization.ts";
+import { ZOO, zooModel } from "../nn/zoo.ts";
 import { describeEnvironment } from "../report/environment.ts";
 import { configuredModel, type RunConfig } from "../report/run_config.ts";
 import { requireVacant, RunFolder } from "../report/run_folder.ts";
@@ -55,7 +57,7 @@ async function startRun(flags: TrainFlags, signal: AbortSignal): Promise<number>
   const dataset = flags.dryRun
     ? await loadForDryRun(flags.dataset)
     : await obtainForTraining(flags, signal);
-  const model = modelFor(flags.model, dataset);
+  const model = modelFor(flags, dataset);
   const { init } = ZOO[flags.model].recipe;
   const parameters = flags.init === undefined
     ? initialParameters(model, plan.seed, init)
@@ -68,7 +70,7 @@ async function startRun(flags: TrainFlags, signal: AbortSignal): Promise<number>
   await session.loadState(state);
   const config: RunConfig = {
     started: new Date().toISOString(),
-    model: { name: model.name, inputShape: model.inputShape, layers: model.specs },
+    model: specOf(model),
     dataset: {
       name: findDataset(dataset.name) ? dataset.name : recordedPath(dataset.name),
       digest: dataset.digest,
@@ -217,8 +219,15 @@ async function dryRun(
   return losses[0];
 }
 
-function modelFor(name: ModelName, { train: { shape }, classNames }: Dataset): Model {
-  return zooModel(name, { inputShape: shape, classCount: classNames.length });
+function modelFor(
+  { model, standardize }: TrainFlags,
+  { train: { shape, images }, classNames }: Dataset,
+): Model {
+  return zooModel(model, {
+    inputShape: shape,
+    classCount: classNames.length,
+    ...(standardize && { standardization: standardizationOf(images) }),
+  });
 }
 
 /** Paths are recorded relative to where the run was started: no absolute one enters a file. */

@@ -7,6 +7,7 @@ import { type Progress, startProgress } from "../report/progress.ts";
 import { countOf, formatCount } from "../report/table.ts";
 import type { RunConfig } from "../report/run_config.ts";
 import type { Model } from "../nn/sequential.ts";
+import { isNormalized } from "../nn/standardization.ts";
 import type { RunFolder } from "../report/run_folder.ts";
 import type { Checkpoint, EpochMetrics, Outcome } from "../train/trainer.ts";
 
@@ -151,6 +152,7 @@ function startLines(
       : optimizer.type,
     `${plan.schedule} learning rate ${plan.learningRate}`,
     `seed ${plan.seed}`,
+    ...(isNormalized(model.standardization) ? [] : ["standardized pixels"]),
     ...(plan.shuffle ? [] : ["not shuffled"]),
   ];
   return [

@@ -80,6 +80,11 @@ export const TRAIN_COMMAND = defineCommand({
       default: true,
       help: "a new order every epoch, or the file's",
     },
+    normalize: { type: "boolean", help: "pixel / 255, which is also the default" },
+    standardize: {
+      type: "boolean",
+      help: "(pixel / 255 - mean) / std, with mean and std of the training set",
+    },
     init: {
       type: "string",
       placeholder: "FILE",
@@ -135,6 +140,9 @@ const RESUME_FLAGS = [
 export function checkCombination(args: readonly string[], flags: TrainFlags): void {
   if (flags.optimizer === "adam" && flags.momentum !== undefined) {
     throw new UsageError("Cannot use --momentum with --optimizer adam: choose one of them");
+  }
+  if (flags.normalize && flags.standardize) {
+    throw new UsageError("Cannot use --normalize and --standardize together: choose one of them");
   }
   if (flags.resume === undefined) return;
   const given = args.filter((arg) => arg.startsWith("--"))

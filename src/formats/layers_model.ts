@@ -2,20 +2,28 @@
 
 import * as tf from "@tensorflow/tfjs";
 import type { Conv2dLayer, Layer, Model, Parameter } from "../nn/sequential.ts";
+import { isNormalized } from "../nn/standardization.ts";
 import { describeModel, DESCRIPTION_KEY, type TrainedModel } from "./trained_model.ts";
 
 type TfLayer = tf.layers.Layer;
 
 /** Builds the LayersModel that computes what `model` computes, with zero parameters.
  *
- * Its input is channels last, [batchSize, height, width, channels]; flattening permutes back to
- * channels first, so that linear weights need no more than a transpose. Belongs to the active
- * TensorFlow.js backend; the caller disposes it.
+ * Its input is pixels in [0, 1], channels last, [batchSize, height, width, channels]; a rescaling
+ * layer standardizes them where the model says so. Flattening permutes back to channels
+ * first, so that linear weights need no more than a transpose. Belongs to the active TensorFlow.js
+ * backend; the caller disposes it.
  */
 export function buildLayersModel(model: Model): tf.Sequential {
   const [channels, height, width] = model.inputShape;
   const network = tf.sequential({ name: model.name });
   network.add(tf.layers.inputLayer({ inputShape: [height, width, channels] }));
+  if (!isNormalized(model.standardization)) {
+    const { mean, std } = model.standardization;
+    network.add(
+      tf.layers.rescaling({ name: "standardization", scale: 1 / std, offset: -mean / std }),
+    );
+  }
   for (const layer of model.layers) {
     for (const tfLayer of toLayers(layer)) network.add(tfLayer);
   }

@@ -13,8 +13,8 @@ import {
 
 /** Encodes a model: `safetensors.torch.load_file` gives the `state_dict` of its `nn.Sequential`.
  *
- * The metadata describes the layers and names the classes. Input is [batch, channels, height, width],
- * pixel / 255.
+ * The metadata describes the layers, names the classes and says what pixels become: input is
+ * [batch, channels, height, width], (pixel / 255 - mean) / std of its `standardization`.
  */
 export function encodeSafetensorsModel(trained: TrainedModel): Uint8Array<ArrayBuffer> {
   const metadata = { format: "pt", [DESCRIPTION_KEY]: describeModel(trained) };

@@ -1,7 +1,7 @@
 /** A trained model as files carry it, and the description of it that travels in their metadata. */
 
 import type { Layer, Model } from "../nn/sequential.ts";
-import { sequential } from "../nn/sequential.ts";
+import { modelOf, specOf } from "../nn/model_spec.ts";
 
 /** A model, its parameters and what its classes are called. */
 export interface TrainedModel {
@@ -26,8 +26,7 @@ export const DESCRIPTION_KEY = "lenet";
 
 /** Describes a model as JSON: enough to build it again, without its parameters. */
 export function describeModel({ model, classNames }: ModelDescription): string {
-  const { name, inputShape, specs } = model;
-  return JSON.stringify({ name, inputShape, layers: specs, classNames });
+  return JSON.stringify({ ...specOf(model), classNames });
 }
 
 /** Builds the model that a description describes.
@@ -35,8 +34,8 @@ export function describeModel({ model, classNames }: ModelDescription): string {
  * @throws {Error} If it is not JSON, or describes no model; the message says what is wrong.
  */
 export function parseDescription(description: string): ModelDescription {
-  const { name, inputShape, layers, classNames } = Object(JSON.parse(description));
-  const model = sequential(layers, { name, inputShape });
+  const { classNames, ...spec } = Object(JSON.parse(description));
+  const model = modelOf(spec);
   return { model, ...(areNamesOf(model, classNames) && { classNames }) };
 }
 
@@ -70,9 +69,10 @@ export function withDescription(
   };
 }
 
-/** Whether two models have the same layers, whatever they are called. */
+/** Whether two models do the same to pixels and have the same layers, whatever they are called. */
 export function computesTheSame(one: Model, other: Model): boolean {
-  const plain = ({ layers }: Model) => JSON.stringify(layers.map(geometry));
+  const plain = ({ standardization: { mean, std }, layers }: Model) =>
+    JSON.stringify([mean, std, layers.map(geometry)]);
   return plain(one) === plain(other);
 }
 

@@ -2,6 +2,7 @@
 
 import type { ActivationSpec, FlattenSpec, LayerSpec, Pair } from "./layers.ts";
 import { checkElements, checkModel, checkSpec } from "./check_spec.ts";
+import { checkStandardization, NORMALIZED, type Standardization } from "./standardization.ts";
 
 /** Shape of one sample: [channels, height, width], or [features] after flatten. */
 export type Shape = readonly number[];
@@ -94,6 +95,8 @@ export interface Model {
   readonly name: string;
   /** Shape of one image. */
   readonly inputShape: ImageShape;
+  /** What pixels become before the first layer; engines apply it as they read an image. */
+  readonly standardization: Standardization;
   /** The specs it was made from: plain data, enough to make it again. */
   readonly specs: readonly LayerSpec[];
   /** In the order of computation. */
@@ -112,6 +115,8 @@ export interface SequentialOptions {
   readonly name?: string;
   /** Shape of one image; default [1, 28, 28]. */
   readonly inputShape?: ImageShape;
+  /** What pixels become before the first layer; default pixel / 255. */
+  readonly standardization?: Standardization;
 }
 
 /** Labels and predictions are bytes. */
@@ -136,8 +141,9 @@ const MAX_CLASSES = 256;
  * ```
  */
 export function sequential(specs: readonly LayerSpec[], options: SequentialOptions = {}): Model {
-  const { name = "sequential", inputShape = [1, 28, 28] } = options;
+  const { name = "sequential", inputShape = [1, 28, 28], standardization = NORMALIZED } = options;
   checkModel(specs, name, inputShape);
+  checkStandardization(standardization);
   const layers: Layer[] = [];
   const parameters: Parameter[] = [];
   let shape: Shape = inputShape;
@@ -172,7 +178,9 @@ export function sequential(specs: readonly LayerSpec[], options: SequentialOptio
   }
   const parameterCount = last.offset + last.size;
   checkElements([parameterCount], `the parameters of model "${name}"`);
-  return { name, inputShape, specs, layers, parameters, parameterCount, classCount: shape[0] };
+  const [classCount] = shape;
+  const input = { inputShape, standardization };
+  return { name, ...input, specs, layers, parameters, parameterCount, classCount };
 }
 
 /** Number of windows along one direction: floor((size + 2 padding - kernel) / stride) + 1. */

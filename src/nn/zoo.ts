@@ -4,6 +4,7 @@ import type { WeightInit } from "./init.ts";
 import type { ActivationSpec, LayerSpec, Pool2dOptions, Pool2dSpec } from "./layers.ts";
 import { avgPool2d, conv2d, flatten, linear, maxPool2d, relu, sigmoid } from "./layers.ts";
 import { type Model, sequential } from "./sequential.ts";
+import type { Standardization } from "./standardization.ts";
 
 /** Name of a model of the zoo. */
 export type ModelName = "lenet" | "lenet-d2l" | "lenet-relu" | "mlp" | "softmax";
@@ -72,12 +73,13 @@ export const MODEL_NAMES = Object.keys(ZOO) as ModelName[];
  */
 export function zooModel(
   name: ModelName,
-  { inputShape = [1, 28, 28], classCount = 10 }: {
+  { inputShape = [1, 28, 28], classCount = 10, standardization }: {
     readonly inputShape?: Model["inputShape"];
     readonly classCount?: number;
+    readonly standardization?: Standardization;
   } = {},
 ): Model {
-  return sequential(ZOO[name].specs(classCount), { name, inputShape });
+  return sequential(ZOO[name].specs(classCount), { name, inputShape, standardization });
 }
 
 /** LeNet of the seed lesson for 28x28 images of 10 classes: 61,706 parameters. */

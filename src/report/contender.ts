@@ -88,8 +88,8 @@ export function peerContender(name: PeerName, peer: PeerProcess | PeerMissingErr
       if (model.name !== "lenet" || dataset.classNames.length !== 10) {
         throw new PeerMissingError("trains the model lenet with 10 classes only");
       }
-      await peer.attach("train", dataset.train);
-      await peer.attach("test", dataset.test);
+      await peer.attach("train", dataset.train, model.standardization);
+      await peer.attach("test", dataset.test, model.standardization);
       await peer.load(parameters);
       return new PeerRunner(peer);
     },

@@ -2,6 +2,7 @@
 
 import { fileURLToPath } from "node:url";
 import type { LabeledImages } from "../data/dataset.ts";
+import { NORMALIZED, type Standardization } from "../nn/standardization.ts";
 import { LineReader } from "./line_reader.ts";
 
 /** Name of a peer on the command line. */
@@ -110,13 +111,18 @@ export class PeerProcess implements AsyncDisposable {
   }
 
   /** Gives it images to train on, or to evaluate, in place of those it had; they stay in memory. */
-  async attach(set: "train" | "test", { images, labels, count }: LabeledImages): Promise<void> {
+  async attach(
+    set: "train" | "test",
+    { images, labels, count }: LabeledImages,
+    standardization: Standardization = NORMALIZED,
+  ): Promise<void> {
     const imageSize = images.length / count;
     const chunk = Math.floor(CHUNK_BYTES / imageSize);
     for (let start = 0; start < count; start += chunk) {
       await this.#ask({
         set,
         restart: start === 0,
+        ...standardization,
         images: images.subarray(start * imageSize, (start + chunk) * imageSize).toBase64(),
         labels: labels.subarray(start, start + chunk).toBase64(),
       });

@@ -3,8 +3,8 @@
 import type { BackendName, Device, OptimizerSpec } from "../backends/backend.ts";
 import { BACKEND_NAMES } from "../backends/registry.ts";
 import type { WeightInit } from "../nn/init.ts";
-import type { LayerSpec } from "../nn/layers.ts";
-import { type ImageShape, type Model, sequential } from "../nn/sequential.ts";
+import { modelOf, type ModelSpec } from "../nn/model_spec.ts";
+import type { Model } from "../nn/sequential.ts";
 import type { TrainPlan } from "../train/plan.ts";
 import type { Environment } from "./environment.ts";
 
@@ -12,11 +12,7 @@ import type { Environment } from "./environment.ts";
 export interface RunConfig {
   /** When the run began, ISO 8601. */
   readonly started: string;
-  readonly model: {
-    readonly name: string;
-    readonly inputShape: ImageShape;
-    readonly layers: readonly LayerSpec[];
-  };
+  readonly model: ModelSpec;
   readonly dataset: {
     /** Registry name, or the folder relative to where the run was started. */
     readonly name: string;
@@ -115,5 +111,5 @@ function valueAt(fields: unknown, path: string): unknown {
 
 /** Builds the model of a configuration. */
 export function configuredModel({ model }: Pick<RunConfig, "model">): Model {
-  return sequential(model.layers, { name: model.name, inputShape: model.inputShape });
+  return modelOf(model);
 }

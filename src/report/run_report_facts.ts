@@ -1,6 +1,7 @@
 /** What a report says about how to repeat the run. */
 
 import type { Device } from "../backends/backend.ts";
+import { isNormalized, NORMALIZED, type Standardization } from "../nn/standardization.ts";
 import { type Html, html } from "./html.ts";
 import type { RunConfig } from "./run_config.ts";
 import { countOf, formatCount } from "./table.ts";
@@ -25,6 +26,7 @@ export function factsSection(config: RunConfig): Html {
       (plan.maxSteps === undefined ? "" : `, at most ${countOf(plan.maxSteps, "step")}`) +
       (plan.targetAccuracy === undefined ? "" : `, until accuracy ${plan.targetAccuracy}`),
     ],
+    ["Pixels", pixelText(config.model?.standardization)],
     ["Batch size", String(plan.batchSize)],
     ["Learning rate", `${plan.learningRate}, ${plan.schedule}`],
     [
@@ -65,6 +67,12 @@ export function factsSection(config: RunConfig): Html {
       <dl class="facts">${items}</dl>
     </section>
   `;
+}
+
+function pixelText(standardization: Standardization = NORMALIZED): string {
+  if (isNormalized(standardization)) return "pixel / 255";
+  const { mean, std } = standardization;
+  return `(pixel / 255 - ${mean.toFixed(4)}) / ${std.toFixed(4)}`;
 }
 
 function deviceText(device: Device | undefined): string {

@@ -151,7 +151,7 @@ Deno.test({
       const json = `${folder}/figures.json`;
       const { code, stdout } = await runTask("compare", [
         ...["--dataset=sample", "--batch-size=16", "--max-steps=1", "--repeats=1"],
-        ...["--backends=wasm", "--peers=pytorch", `--json=${json}`],
+        ...["--backends=wasm", "--peers=pytorch", "--standardize", `--json=${json}`],
       ]);
       assertEquals(code, 0);
       const [, peer] = JSON.parse(await Deno.readTextFile(json)).rows;

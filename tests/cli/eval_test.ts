@@ -10,7 +10,7 @@ async function withRun(body: (run: string) => Promise<void>): Promise<void> {
     const run = `${folder}/runs/first`;
     const { code, stderr } = await runTask("train", [
       ...["--dataset", "sample", "--model", "softmax", "--backend", "wasm", "--quiet"],
-      ...["--max-steps", "25", "--out", run],
+      ...["--standardize", "--max-steps", "25", "--out", run],
     ]);
     assertEquals([code, stderr], [0, ""]);
     await body(run);
@@ -18,7 +18,8 @@ async function withRun(body: (run: string) => Promise<void>): Promise<void> {
 }
 
 Deno.test({
-  name: "eval: a run, its weights and the newest run give the accuracy of the run's own metrics",
+  name: "eval: a run, its weights and the newest run give the accuracy of the run's own metrics, " +
+    "and prepare pixels as it did",
   ignore,
   fn: () =>
     withRun(async (run) => {
@@ -41,6 +42,9 @@ Deno.test({
       assertEquals([report.accuracy, report.count, report.dataset], [testAccuracy, 1000, "sample"]);
       assertAlmostEquals(report.loss, testLoss, 1e-5);
       assertEquals([report.model, report.weights], ["softmax", run]);
+      const { model } = JSON.parse(await Deno.readTextFile(`${run}/config.json`));
+      const { mean, std } = model.standardization; // of the whole training set: 0.2860 and 0.3530
+      assert(Math.abs(mean - 0.286) < 0.005 && Math.abs(std - 0.353) < 0.005, `${mean}, ${std}`);
       const rowSums = report.confusion.map((row: number[]) => row.reduce((sum, n) => sum + n));
       assertEquals(rowSums, Array(10).fill(100));
       report.perClass.forEach((row: { recall: number; support: number }, k: number) => {

@@ -67,6 +67,10 @@ Deno.test({
       [["--epoch", "3"], "Unknown flag --epoch: did you mean --epochs? --help lists all flags"],
       [["runs/x"], 'Unexpected argument "runs/x": --help shows what is accepted'],
       [
+        ["--normalize", "--standardize"],
+        "Cannot use --normalize and --standardize together: choose one of them",
+      ],
+      [
         ["--optimizer", "adam", "--momentum", "0.9"],
         "Cannot use --momentum with --optimizer adam: choose one of them",
       ],

@@ -164,7 +164,7 @@ Deno.test({
       const recipe = [
         ...SAMPLE,
         ...["--model", "mlp", "--backend", "wasm", "--batch-size", "32", "--log-steps"],
-        ...["--optimizer", "momentum", "--threads", "2"],
+        ...["--optimizer", "momentum", "--threads", "2", "--standardize"],
       ];
       const child = startDeno([
         ...["task", "--quiet", "train", ...recipe, "--epochs", "1000", "--out", stopped],

@@ -13,12 +13,14 @@ import {
   tanh,
 } from "../../src/nn/layers.ts";
 import { type ImageShape, type Model, sequential } from "../../src/nn/sequential.ts";
+import type { Standardization } from "../../src/nn/standardization.ts";
 import { createRandom } from "../../src/random.ts";
 
 /** One row of the table. */
 export interface ParityCase {
   readonly name: string;
   readonly inputShape: ImageShape;
+  readonly standardization?: Standardization;
   readonly specs: readonly LayerSpec[];
 }
 
@@ -171,6 +173,17 @@ export const PARITY_CASES: readonly ParityCase[] = [
     ],
   },
   {
+    name: "standardized pixels beside padding of zeros, average pooling over both",
+    inputShape: [2, 6, 7],
+    standardization: { mean: 0.75, std: 0.125 },
+    specs: [
+      conv2d({ outChannels: 4, kernelSize: 3, padding: 2 }),
+      tanh(),
+      avgPool2d({ poolSize: 2 }),
+      ...head(),
+    ],
+  },
+  {
     name: "LeNet's layers on a small image, max pooling",
     inputShape: [1, 16, 16],
     specs: [
@@ -189,8 +202,8 @@ export const PARITY_CASES: readonly ParityCase[] = [
 ];
 
 /** The model of a row. */
-export function caseModel({ name, inputShape, specs }: ParityCase): Model {
-  return sequential(specs, { name, inputShape });
+export function caseModel({ specs, ...options }: ParityCase): Model {
+  return sequential(specs, options);
 }
 
 /** Random images and labels that fit a model; equal seeds give equal data. */

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { encodeSafetensors } from "../../src/formats/safetensors.ts";
 import { decodeSafetensors } from "../../src/formats/safetensors.ts";
 import { initialParameters } from "../../src/nn/init.ts";
-import { sequential } from "../../src/nn/sequential.ts";
+import { modelOf, specOf } from "../../src/nn/model_spec.ts";
 import { zooModel } from "../../src/nn/zoo.ts";
 import { parseRunConfig, type RunConfig } from "../../src/report/run_config.ts";
 import { readMetrics, RunFolder } from "../../src/report/run_folder.ts";
@@ -36,7 +36,7 @@ const CHECKPOINT: Checkpoint = {
 
 const CONFIG: RunConfig = {
   started: "2026-01-02T03:04:05.000Z",
-  model: { name: MODEL.name, inputShape: MODEL.inputShape, layers: MODEL.specs },
+  model: specOf(MODEL),
   dataset: {
     name: "sample",
     digest: "00",
@@ -170,8 +170,8 @@ Deno.test({
       const { parameters } = CHECKPOINT.state;
       await writeModel(path, MODEL, { parameters, classNames: ["a", "b", "c"] });
       const { metadata } = decodeSafetensors(await Deno.readFile(path), path);
-      const { name, inputShape, layers, classNames } = JSON.parse(metadata.lenet);
-      assertEquals(sequential(layers, { name, inputShape }), MODEL);
+      const { classNames, ...description } = JSON.parse(metadata.lenet);
+      assertEquals(modelOf(description), MODEL);
       assertEquals([metadata.format, classNames.length], ["pt", 3]);
     }),
 });

@@ -10,6 +10,7 @@ import {
   type Kernels,
   supports,
 } from "../../src/backends/wasm/kernels.ts";
+import { byteTransform } from "../../src/nn/standardization.ts";
 import { assert, assertAlmostEquals, assertEquals } from "../assert.ts";
 
 const BLOCK = 8;
@@ -61,7 +62,8 @@ for (const build of ["relaxed", "plain"] as const) {
     assertEquals([...floats(INPUT, 8)], [0, 0, 5, 5, 0, 5, 0, 5]);
   });
 
-  test("images of any width arrive as pixel / 255, the last repeated", ({ kernels, memory, floats }) => {
+  test("images of any width arrive scaled and shifted, the last repeated", ({ kernels, memory, floats }) => {
+    const { scale, offset } = byteTransform({ mean: 0.25, std: 0.5 });
     for (let width = 1; width <= 9; width++) {
       const [channels, height, images] = [2, 3, 5];
       const size = channels * height * width;
@@ -77,6 +79,8 @@ for (const build of ["relaxed", "plain"] as const) {
         channels,
         height,
         width,
+        scale,
+        offset,
         OUTPUT,
         4 * rowFloats,
       );
@@ -89,8 +93,8 @@ for (const build of ["relaxed", "plain"] as const) {
             n % width,
           ];
           const at = y * rowFloats + (x * channels + channel) * BLOCK + lane;
-          const exact = bytes[image * size + n] / 255;
-          assertAlmostEquals(floats(OUTPUT, 4096)[at], exact, 1.2e-7, `width ${width}, pixel ${n}`);
+          const exact = (bytes[image * size + n] / 255 - 0.25) / 0.5;
+          assertAlmostEquals(floats(OUTPUT, 4096)[at], exact, 2.4e-7, `width ${width}, pixel ${n}`);
         }
       }
     }

@@ -93,7 +93,11 @@ class ReferenceSession implements Session {
     const corrects = new Uint32Array(steps);
     let done = 0;
     while (done < steps && !signal?.aborted) {
-      const batch = gather(data, order.subarray(done * batchSize, (done + 1) * batchSize));
+      const batch = gather(
+        this.#model,
+        data,
+        order.subarray(done * batchSize, (done + 1) * batchSize),
+      );
       const result = lossAndGradients(this.#model, this.#parameters, batch);
       const { gradients } = result;
       updateParameters(
@@ -122,7 +126,8 @@ class ReferenceSession implements Session {
     const logits = new Float32Array(data.count * classCount);
     for (let start = 0; start < data.count; start += CHUNK_SIZE) {
       const length = Math.min(CHUNK_SIZE, data.count - start);
-      const { images } = gather(data, Uint32Array.from({ length }, (_, n) => start + n));
+      const indices = Uint32Array.from({ length }, (_, n) => start + n);
+      const { images } = gather(this.#model, data, indices);
       logits.set(forward(this.#model, this.#parameters, images).at(-1)!, start * classCount);
       await nextTask();
     }
@@ -132,7 +137,11 @@ class ReferenceSession implements Session {
   gradients(data: LabeledImages, indices: Uint32Array) {
     requireAttached(this.#attached.has(data));
     checkIndices(indices, data.count);
-    const result = lossAndGradients(this.#model, this.#parameters, gather(data, indices));
+    const result = lossAndGradients(
+      this.#model,
+      this.#parameters,
+      gather(this.#model, data, indices),
+    );
     return Promise.resolve({
       loss: result.lossSum / indices.length,
       gradients: Float32Array.from(result.gradients),
@@ -147,13 +156,15 @@ class ReferenceSession implements Session {
   }
 }
 
-/** Copies the chosen images as pixel values in [0, 1], and their labels. */
-function gather(data: LabeledImages, indices: Uint32Array) {
+/** Copies the chosen images as the model's input, and their labels. */
+function gather({ standardization }: Model, data: LabeledImages, indices: Uint32Array) {
+  const { mean, std } = standardization;
   const pixels = data.images.length / data.count;
   const images = new Float64Array(indices.length * pixels);
   for (const [position, index] of indices.entries()) {
     for (let pixel = 0; pixel < pixels; pixel++) {
-      images[position * pixels + pixel] = data.images[index * pixels + pixel] / 255;
+      const value = data.images[index * pixels + pixel] / 255;
+      images[position * pixels + pixel] = (value - mean) / std;
     }
   }
   return { images, labels: Uint8Array.from(indices, (index) => data.labels[index]) };

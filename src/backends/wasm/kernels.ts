@@ -114,6 +114,8 @@ export interface Kernels {
     channels: number,
     height: number,
     width: number,
+    scale: number,
+    offset: number,
     output: Address,
     outputRowBytes: number,
   ): void;

@@ -1,6 +1,7 @@
 /** What each thread does with a job: its share of the blocks, then its share of the rows. */
 
 import type { Model } from "../../nn/sequential.ts";
+import { byteTransform } from "../../nn/standardization.ts";
 import { BLOCK } from "./arena.ts";
 import type { Job } from "./job.ts";
 import type { Kernels } from "./kernels.ts";
@@ -137,11 +138,14 @@ export class Runner {
 
   #load(job: Job, { position, count, block }: { position: number; count: number; block: number }) {
     const { kernels, layout, model } = this.#options;
+    const { scale, offset } = byteTransform(model.standardization);
     kernels.loadImages(
       job.images,
       job.indices + 4 * position,
       count,
       ...model.inputShape,
+      scale,
+      offset,
       locate(layout.images, this.#own, block),
       layout.images.rowBytes,
     );

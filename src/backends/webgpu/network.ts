@@ -3,6 +3,7 @@
 import type { OptimizerSpec } from "../backend.ts";
 import { slotCount } from "../check_data.ts";
 import type { Model } from "../../nn/sequential.ts";
+import type { Standardization } from "../../nn/standardization.ts";
 import { checkRounds, chooseCapacity, layPartials } from "./capacity.ts";
 import type { Gpu } from "./gpu.ts";
 import type { Binding, Kernel } from "./kernel.ts";
@@ -41,8 +42,9 @@ export interface Network {
   readonly parameters: GPUBuffer;
   readonly gradients: GPUBuffer;
   readonly slots: readonly GPUBuffer[];
-  /** What the gathered images are written to. */
+  /** What the gathered images are written to, and as what. */
   readonly input: Tensor;
+  readonly standardization: Standardization;
   readonly logits: Tensor;
   /** A step of training, the update last. */
   readonly training: Pass;
@@ -141,6 +143,7 @@ export function buildNetwork(gpu: Gpu, model: Model, options: NetworkOptions): N
     gradients,
     slots,
     input: placed[0].input,
+    standardization: model.standardization,
     logits,
     training: {
       before: head,

@@ -224,7 +224,7 @@ export class WebgpuSession implements Session {
     const { labels } = buffers;
     const { order: places, losses, predictions } = work;
     const kernels = await compiler.compile([
-      gatherImages({ ...buffers, order: places }, network.input, this.#tuning),
+      gatherImages({ ...buffers, order: places }, network, this.#tuning),
       ...before,
       network[pass].loss({ labels, order: places, losses, predictions }),
       ...after,

@@ -87,6 +87,8 @@ interface Request {
   readonly set?: string;
   readonly restart?: boolean;
   readonly images?: string;
+  readonly mean?: number;
+  readonly std?: number;
   readonly labels?: string;
   readonly parameters?: number[];
   readonly train?: number[];
@@ -95,12 +97,12 @@ interface Request {
   readonly evaluate?: number;
 }
 
-function add({ set, restart, images, labels }: Request) {
+function add({ set, restart, mean = 0, std = 1, images, labels }: Request) {
   if (restart) sets[set!] = { images: [], labels: [] };
   const pixels = Uint8Array.fromBase64(images!);
   for (let start = 0; start < pixels.length; start += PIXELS) {
     const image = pixels.subarray(start, start + PIXELS);
-    sets[set!].images.push(Float32Array.from(image, (value) => value / 255));
+    sets[set!].images.push(Float32Array.from(image, (value) => (value / 255 - mean) / std));
   }
   sets[set!].labels.push(...Uint8Array.fromBase64(labels!));
   return {};

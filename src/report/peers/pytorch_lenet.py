@@ -34,7 +34,8 @@ def add(request: dict) -> dict:
     images, labels = sets[request["set"]]
     if request["restart"]:
         images.clear(), labels.clear()
-    images.append(decode(request["images"]).view(-1, 1, 28, 28).float() / 255)
+    pixels = decode(request["images"]).view(-1, 1, 28, 28).float() / 255
+    images.append((pixels - request["mean"]) / request["std"])
     labels.append(decode(request["labels"]).long())
     return {}
 

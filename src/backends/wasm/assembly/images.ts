@@ -2,13 +2,11 @@
 
 import { BLOCK, ELEMENT_BYTES } from "./simd";
 
-const SCALE: f32 = 1.0 / 255.0;
-
-/** Gathers eight images of bytes [channel][y][x] into output [y][x][channel][8 images], scaled to
- * 0..1.
+/** Gathers eight images of bytes [channel][y][x] into output [y][x][channel][8 images], each
+ * as byte * scale + offset.
  *
  * `indices` names `count` images, 1 to 8; the last is repeated up to eight, so that idle lanes hold
- * real numbers. Equals the reference's pixel / 255 to 1.2e-7.
+ * real numbers. Equals the reference's (pixel / 255 - mean) / std to 2.4e-7 of the larger of its terms.
  */
 export function loadImages(
   images: usize,
@@ -17,6 +15,8 @@ export function loadImages(
   channels: i32,
   height: i32,
   width: i32,
+  scale: f32,
+  offset: f32,
   output: usize,
   outputRowBytes: usize,
 ): void {
@@ -36,19 +36,19 @@ export function loadImages(
       let to = output + y * outputRowBytes + channel * ELEMENT_BYTES;
       const rowEnd = pixel + width;
       for (; pixel + 4 <= rowEnd; pixel += 4) {
-        storeFour(to, pixelStep, i0 + pixel, i1 + pixel, i2 + pixel, i3 + pixel);
-        storeFour(to + 16, pixelStep, i4 + pixel, i5 + pixel, i6 + pixel, i7 + pixel);
+        storeFour(to, pixelStep, scale, offset, i0 + pixel, i1 + pixel, i2 + pixel, i3 + pixel);
+        storeFour(to + 16, pixelStep, scale, offset, i4 + pixel, i5 + pixel, i6 + pixel, i7 + pixel);
         to += 4 * pixelStep;
       }
       for (; pixel < rowEnd; pixel++) {
-        store<f32>(to, <f32> load<u8>(i0 + pixel) * SCALE);
-        store<f32>(to, <f32> load<u8>(i1 + pixel) * SCALE, 4);
-        store<f32>(to, <f32> load<u8>(i2 + pixel) * SCALE, 8);
-        store<f32>(to, <f32> load<u8>(i3 + pixel) * SCALE, 12);
-        store<f32>(to, <f32> load<u8>(i4 + pixel) * SCALE, 16);
-        store<f32>(to, <f32> load<u8>(i5 + pixel) * SCALE, 20);
-        store<f32>(to, <f32> load<u8>(i6 + pixel) * SCALE, 24);
-        store<f32>(to, <f32> load<u8>(i7 + pixel) * SCALE, 28);
+        store<f32>(to, <f32> load<u8>(i0 + pixel) * scale + offset);
+        store<f32>(to, <f32> load<u8>(i1 + pixel) * scale + offset, 4);
+        store<f32>(to, <f32> load<u8>(i2 + pixel) * scale + offset, 8);
+        store<f32>(to, <f32> load<u8>(i3 + pixel) * scale + offset, 12);
+        store<f32>(to, <f32> load<u8>(i4 + pixel) * scale + offset, 16);
+        store<f32>(to, <f32> load<u8>(i5 + pixel) * scale + offset, 20);
+        store<f32>(to, <f32> load<u8>(i6 + pixel) * scale + offset, 24);
+        store<f32>(to, <f32> load<u8>(i7 + pixel) * scale + offset, 28);
         to += pixelStep;
       }
     }
@@ -64,7 +64,16 @@ function imageOf(images: usize, indices: usize, lane: i32, count: i32, imageByte
 /** Four neighbouring pixels of four images: a 4x4 transposition of bytes, widened to floats. */
 // @ts-ignore: decorator
 @inline
-function storeFour(to: usize, step: usize, a: usize, b: usize, c: usize, d: usize): void {
+function storeFour(
+  to: usize,
+  step: usize,
+  scale: f32,
+  offset: f32,
+  a: usize,
+  b: usize,
+  c: usize,
+  d: usize,
+): void {
   const ab = v128.shuffle<i8>(
     v128.load32_zero(a),
     v128.load32_zero(b),
@@ -126,14 +135,19 @@ function storeFour(to: usize, step: usize, a: usize, b: usize, c: usize, d: usiz
     23,
   );
   const low = i16x8.extend_low_i8x16_u(bytes), high = i16x8.extend_high_i8x16_u(bytes);
-  const scale = f32x4.splat(SCALE);
-  v128.store(to, f32x4.mul(f32x4.convert_i32x4_u(i32x4.extend_low_i16x8_u(low)), scale));
-  to += step;
-  v128.store(to, f32x4.mul(f32x4.convert_i32x4_u(i32x4.extend_high_i16x8_u(low)), scale));
-  to += step;
-  v128.store(to, f32x4.mul(f32x4.convert_i32x4_u(i32x4.extend_low_i16x8_u(high)), scale));
-  to += step;
-  v128.store(to, f32x4.mul(f32x4.convert_i32x4_u(i32x4.extend_high_i16x8_u(high)), scale));
+  const scales = f32x4.splat(scale), offsets = f32x4.splat(offset);
+  store4(to, i32x4.extend_low_i16x8_u(low), scales, offsets);
+  store4(to + step, i32x4.extend_high_i16x8_u(low), scales, offsets);
+  to += 2 * step;
+  store4(to, i32x4.extend_low_i16x8_u(high), scales, offsets);
+  store4(to + step, i32x4.extend_high_i16x8_u(high), scales, offsets);
+}
+
+/** Multiplies and adds in two roundings, as pixels beyond the last four are, on either build. */
+// @ts-ignore: decorator
+@inline
+function store4(to: usize, bytes: v128, scales: v128, offsets: v128): void {
+  v128.store(to, f32x4.add(f32x4.mul(f32x4.convert_i32x4_u(bytes), scales), offsets));
 }
 
 /** [y][x][channel] with rows of inputRowBytes -> [channel][y][x]; eight images an element. */

@@ -1,5 +1,6 @@
 /** A batch's pixels, from the packed bytes of the data set to the network's input. */
 
+import { isNormalized, type Standardization } from "../../../nn/standardization.ts";
 import {
   A_GROUP,
   bindTensor,
@@ -22,14 +23,21 @@ export interface ImageBuffers {
   readonly order: GPUBuffer;
 }
 
-/** Writes pixel / 255 of a chunk's images into the network's input; equals the reference's `gather`.
+/** What images become, and where. */
+export interface NetworkInput {
+  readonly input: Tensor;
+  readonly standardization: Standardization;
+}
+
+/** Writes (pixel / 255 - mean) / std of a chunk's images into the network's input; equals the
+ * reference's `gather`.
  *
  * An invocation takes four neighbouring pixels of its images. What is left of the last group is filled
  * with zeros, so that kernels after this one need no test of the chunk's length.
  */
 export function gatherImages(
   { images, imagesPerBuffer, order }: ImageBuffers,
-  input: Tensor,
+  { input, standardization }: NetworkInput,
   tuning: Tuning,
 ): Kernel {
   const pixels = input.channels * input.height * input.width;
@@ -48,7 +56,7 @@ fn pixels(position: u32, word: u32) -> vec4f {
   }
     default: { bytes = images0[place]; }
   }
-  return unpack4x8unorm(bytes);
+  return ${standardize("unpack4x8unorm(bytes)", standardization)};
 }
 ${entryPoint(tuning)}
   let word = group.y;
@@ -82,6 +90,17 @@ ${entryPoint(tuning)}
     ],
     workgroups: [A_GROUP, words, 1],
   };
+}
+
+function standardize(pixels: string, standardization: Standardization): string {
+  if (isNormalized(standardization)) return pixels;
+  const { mean, std } = standardization;
+  return `(${pixels} - ${wgslFloat(mean)}) / ${wgslFloat(std)}`;
+}
+
+/** A float32 that WGSL reads as one, whole numbers too. */
+function wgslFloat(value: number): string {
+  return `f32(${Math.fround(value)})`;
 }
 
 /** The buffers of {@linkcode softmaxCrossEntropy} that belong to a data set or a call. */
