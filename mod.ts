@@ -37,6 +37,7 @@ export { registerWasmTrainingKernels } from "./src/backends/tfjs/wasm_kernels/re
 
 export {
   type Checkpoint,
+  type CheckpointInterval,
   DivergedError,
   type EpochMetrics,
   NOT_STARTED,

@@ -1,19 +1,31 @@
 /** Files that are written whole or not at all. */
 
+import { dirname } from "node:path";
+
+/** What the name of a file ends with while it is written; a crash can leave such a file behind. */
+export const TEMPORARY = /\.tmp-\d+$/;
+
 /** Writes a file so that its name only ever shows the whole content: temporary file, sync, rename.
  *
+ * @param previous Where to keep what the file held before: it gives way only after the new content
+ * has been read back. A crash between the two renamings leaves `previous` alone.
  * @throws {Error} What the file system says; the temporary file is then removed.
  */
-export async function writeAtomic(path: string, content: Uint8Array | string): Promise<void> {
+export async function writeAtomic(
+  path: string,
+  content: Uint8Array | string,
+  { previous }: { readonly previous?: string } = {},
+): Promise<void> {
   const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
   const temporary = `${path}.tmp-${Deno.pid}`;
   try {
     {
       using file = await Deno.open(temporary, { write: true, create: true, truncate: true });
-      for (let offset = 0; offset < bytes.length;) {
-        offset += await file.write(bytes.subarray(offset));
-      }
-      await file.sync();
+      await writeAll(file, bytes);
+    }
+    if (previous !== undefined) {
+      await requireContent(temporary, bytes);
+      await renameIfThere(path, previous);
     }
     await Deno.rename(temporary, path);
   } catch (error) {
@@ -21,6 +33,46 @@ export async function writeAtomic(path: string, content: Uint8Array | string): P
     // The user knows the file by its own name.
     if (error instanceof Error) error.message = error.message.replaceAll(temporary, path);
     throw error;
+  }
+  await syncFolder(dirname(path));
+}
+
+/** Appends to a file, and returns when the disk has it. */
+export async function appendSynced(path: string, text: string): Promise<void> {
+  using file = await Deno.open(path, { append: true, create: true });
+  await writeAll(file, new TextEncoder().encode(text));
+}
+
+async function writeAll(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {
+  for (let offset = 0; offset < bytes.length;) {
+    offset += await file.write(bytes.subarray(offset));
+  }
+  await file.sync();
+}
+
+async function requireContent(path: string, expected: Uint8Array): Promise<void> {
+  const found = await Deno.readFile(path);
+  if (found.length !== expected.length || found.some((byte, n) => byte !== expected[n])) {
+    throw new Error(`Cannot save ${path}: the disk gives back something else; use another disk`);
+  }
+}
+
+/** Makes the names in a folder last through a power failure, where the system can do that. */
+async function syncFolder(path: string): Promise<void> {
+  try {
+    using folder = await Deno.open(path);
+    await folder.sync();
+  } catch {
+    // Windows does not open folders, some file systems do not sync them, and a program that may
+    // only write has no permission to: the content itself is safe.
+  }
+}
+
+async function renameIfThere(from: string, to: string): Promise<void> {
+  try {
+    await Deno.rename(from, to);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
 }
 

@@ -12,10 +12,17 @@ import { standardizationOf } from "../nn/standardization.ts";
 import { ZOO, zooModel } from "../nn/zoo.ts";
 import { describeEnvironment } from "../report/environment.ts";
 import { configuredModel, type RunConfig } from "../report/run_config.ts";
-import { requireVacant, RunFolder } from "../report/run_folder.ts";
+import { claimFolder } from "../report/run_claim.ts";
+import { readRunConfig, requireVacant, RunFolder } from "../report/run_folder.ts";
 import type { Ending } from "../report/run_report.ts";
 import type { TrainPlan } from "../train/plan.ts";
-import { type Checkpoint, DivergedError, NOT_STARTED, train } from "../train/trainer.ts";
+import {
+  type Checkpoint,
+  type CheckpointInterval,
+  DivergedError,
+  NOT_STARTED,
+  train,
+} from "../train/trainer.ts";
 import { deviceOptions, type OpenedSession, openSession } from "./backend_flags.ts";
 import { loadForDryRun, obtainForTraining } from "./dataset_flag.ts";
 import { EXIT, withInterrupt } from "./errors.ts";
@@ -27,11 +34,18 @@ import { endLines, type TrainDisplay, trainDisplay } from "./train_display.ts";
 import { reportDivergence, reportEnd } from "./train_report.ts";
 import {
   checkCombination,
+  checkpointIntervalOf,
   optimizerOf,
   planOf,
   TRAIN_COMMAND,
   type TrainFlags,
 } from "./train_flags.ts";
+
+/** Where runs go that are not given a folder. */
+const RUNS = "runs";
+
+/** What is trained between two checkpoints can be lost: little, and yet saving costs next to nothing. */
+const DEFAULT_INTERVAL: CheckpointInterval = { seconds: 30 };
 
 /** Runs the command with its arguments and returns the exit code. */
 export async function trainCommand(args: string[]): Promise<number> {
@@ -47,12 +61,11 @@ export async function trainCommand(args: string[]): Promise<number> {
 }
 
 async function startRun(flags: TrainFlags, signal: AbortSignal): Promise<number> {
-  const out = flags.out ?? await defaultFolder(flags.model);
   const plan = planOf(flags);
   const display = trainDisplay(flags);
   if (!flags.dryRun) {
-    await requireWritePermission(out);
-    await requireVacant(out);
+    await requireWritePermission(flags.out ?? RUNS);
+    if (flags.out !== undefined) await requireVacant(flags.out);
   }
   const dataset = flags.dryRun
     ? await loadForDryRun(flags.dataset)
@@ -84,6 +97,8 @@ async function startRun(flags: TrainFlags, signal: AbortSignal): Promise<number>
     backend: opened.backend,
     device: session.device,
     environment: describeEnvironment(),
+    ...(flags.logSteps && { logSteps: true }),
+    checkpointEvery: checkpointIntervalOf(flags) ?? DEFAULT_INTERVAL,
   };
   if (flags.dryRun) {
     display.start(config, model, opened);
@@ -93,14 +108,19 @@ async function startRun(flags: TrainFlags, signal: AbortSignal): Promise<number>
     });
     return EXIT.ok;
   }
+  const out = flags.out ?? await makeFolder(flags.model);
+  await Deno.mkdir(out, { recursive: true });
+  using _claim = await claimFolder(out);
   const folder = await RunFolder.create(out, config, state);
   display.start(config, model, opened, out);
-  return await runTraining({ flags, folder, dataset, opened, display, signal });
+  return await runTraining({ folder, dataset, opened, display, signal });
 }
 
 async function resumeRun(flags: TrainFlags, path: string, signal: AbortSignal): Promise<number> {
   await requireWritePermission(path);
-  const { config: before, checkpoint } = await RunFolder.open(path);
+  await readRunConfig(path); // says it best if there is no run
+  using _claim = await claimFolder(path);
+  const { config: before, ...saved } = await RunFolder.open(path);
   const { maxSteps: _, ...planBefore } = before.plan;
   const plan: TrainPlan = {
     ...planBefore,
@@ -108,7 +128,14 @@ async function resumeRun(flags: TrainFlags, path: string, signal: AbortSignal): 
     ...(flags.maxSteps !== undefined && { maxSteps: flags.maxSteps }),
     ...(flags.targetAccuracy !== undefined && { targetAccuracy: flags.targetAccuracy }),
   };
-  const config: RunConfig = { ...before, plan };
+  const checkpointEvery = checkpointIntervalOf(flags) ?? before.checkpointEvery;
+  const logSteps = flags.logSteps || before.logSteps;
+  const config: RunConfig = {
+    ...before,
+    plan,
+    ...(logSteps && { logSteps }),
+    checkpointEvery: checkpointEvery ?? DEFAULT_INTERVAL,
+  };
   const display = trainDisplay(flags);
   const name = flags.dataset ?? config.dataset.name;
   const dataset = await obtainForTraining({ ...flags, dataset: name }, signal);
@@ -128,23 +155,24 @@ async function resumeRun(flags: TrainFlags, path: string, signal: AbortSignal): 
   };
   const opened = await openSession(backend, model, options);
   await using session = opened.session;
+  const { checkpoint, damage } = saved;
   await session.loadState(checkpoint.state);
   const { epochsDone, step } = checkpoint.progress;
   const { device } = session;
   const resumption = { started: new Date().toISOString(), step, backend, device };
-  const folder = await RunFolder.resume(path, { config, checkpoint, resumption });
+  const folder = await RunFolder.resume(path, { config, checkpoint, damage, resumption });
   display.start(config, model, opened, path);
+  if (damage !== undefined) display.note(`${damage}: going on from the one before it`);
   display.note(
     epochsDone < plan.epochs
       ? `Going on after epoch ${epochsDone}, step ${step}`
       : `Nothing left to train: all ${epochsDone} epochs are done; ` +
         `go further with --epochs ${epochsDone + 1} or more`,
   );
-  return await runTraining({ flags, folder, dataset, opened, display, signal, checkpoint });
+  return await runTraining({ folder, dataset, opened, display, signal, checkpoint });
 }
 
 interface Run {
-  readonly flags: TrainFlags;
   readonly folder: RunFolder;
   readonly dataset: Dataset;
   readonly opened: OpenedSession;
@@ -154,23 +182,24 @@ interface Run {
 }
 
 async function runTraining(run: Run): Promise<number> {
-  const { flags, folder, dataset, opened: { session, backend }, display, signal } = run;
+  const { folder, dataset, opened: { session, backend }, display, signal } = run;
+  const { plan, logSteps, checkpointEvery } = folder.config;
   await session.attach(dataset.train);
   await session.attach(dataset.test);
   const onAbort = () => display.note("Stopping after this step; Ctrl-C again ends at once");
   signal.addEventListener("abort", onAbort, { once: true });
   try {
-    const { outcome, progress } = await train(session, dataset, folder.config.plan, {
+    const { outcome, progress } = await train(session, dataset, plan, {
       start: run.checkpoint?.progress ?? NOT_STARTED,
       signal,
+      checkpointEvery,
       onProgress: display.progress,
-      onSteps: (first, result) =>
-        flags.logSteps ? folder.logSteps(first, result) : Promise.resolve(),
+      onSteps: (first, result) => logSteps ? folder.logSteps(first, result) : Promise.resolve(),
       onEpoch: async (metrics, checkpoint) => {
         await folder.saveEpoch(metrics, checkpoint);
         display.epoch(metrics);
       },
-      onInterrupt: (checkpoint) => folder.saveCheckpoint(checkpoint),
+      onCheckpoint: (checkpoint) => folder.saveCheckpoint(checkpoint),
     });
     const { parameters } = await session.readState();
     await folder.finish(parameters);
@@ -235,22 +264,18 @@ function recordedPath(path: string): string {
   return isAbsolute(path) ? relative(Deno.cwd(), path) : path;
 }
 
-/** `runs/lenet-20261123-141502`, or with `-2` behind it if that is taken. */
-async function defaultFolder(model: string): Promise<string> {
+/** Makes `runs/lenet-20261123-141502`, or with `-2` behind it if that is taken. */
+async function makeFolder(model: string): Promise<string> {
+  await Deno.mkdir(RUNS, { recursive: true });
   const now = new Date().toISOString().replace(/[-:]/g, "");
-  const path = join("runs", `${model}-${now.slice(0, 8)}-${now.slice(9, 15)}`);
+  const path = join(RUNS, `${model}-${now.slice(0, 8)}-${now.slice(9, 15)}`);
   for (let number = 1;; number++) {
     const candidate = number === 1 ? path : `${path}-${number}`;
-    if (!await exists(candidate)) return candidate;
-  }
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await Deno.lstat(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
+    try {
+      await Deno.mkdir(candidate);
+      return candidate;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+    }
   }
 }

@@ -3,6 +3,7 @@
 import type { OptimizerSpec } from "../backends/backend.ts";
 import { MODEL_NAMES, ZOO } from "../nn/zoo.ts";
 import type { TrainPlan } from "../train/plan.ts";
+import type { CheckpointInterval } from "../train/trainer.ts";
 import { DEVICE_FLAGS } from "./backend_flags.ts";
 import { UsageError } from "./errors.ts";
 import { defineCommand, type parseFlags } from "./flags.ts";
@@ -104,6 +105,12 @@ export const TRAIN_COMMAND = defineCommand({
       max: 1,
       help: "end after the epoch that reaches this test accuracy",
     },
+    "checkpoint-every": {
+      type: "string",
+      placeholder: "N|Ns",
+      defaultText: "30s",
+      help: "save within epochs too: every N steps, or every N seconds",
+    },
     "log-steps": { type: "boolean", help: "write every step's loss to steps.jsonl" },
     "dry-run": { type: "boolean", help: "train one step, fetch and write nothing" },
     live: { type: "boolean", help: "draw loss and accuracy as the run goes on, on a terminal" },
@@ -126,6 +133,7 @@ const RESUME_FLAGS = [
   "dataset",
   "max-steps",
   "target-accuracy",
+  "checkpoint-every",
   "log-steps",
   "live",
   "quiet",
@@ -144,6 +152,7 @@ export function checkCombination(args: readonly string[], flags: TrainFlags): vo
   if (flags.normalize && flags.standardize) {
     throw new UsageError("Cannot use --normalize and --standardize together: choose one of them");
   }
+  checkpointIntervalOf(flags);
   if (flags.resume === undefined) return;
   const given = args.filter((arg) => arg.startsWith("--"))
     .map((arg) => arg.slice(2).split("=")[0]);
@@ -178,4 +187,20 @@ export function planOf(flags: TrainFlags): TrainPlan {
 export function optimizerOf({ optimizer, momentum }: TrainFlags): OptimizerSpec {
   if (optimizer === "adam") return { type: "adam", beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
   return { type: "sgd", momentum: momentum ?? (optimizer === "momentum" ? 0.9 : 0) };
+}
+
+/** The interval that `--checkpoint-every` asks for: `100` is steps, `30s` seconds.
+ *
+ * @throws {UsageError} If it is neither.
+ */
+export function checkpointIntervalOf(
+  { checkpointEvery: text }: Pick<TrainFlags, "checkpointEvery">,
+): CheckpointInterval | undefined {
+  if (text === undefined) return undefined;
+  const [, digits, unit] = /^(\d{1,9})(s?)$/.exec(text) ?? [];
+  const count = Number(digits);
+  if (count > 0) return unit === "s" ? { seconds: count } : { steps: count };
+  throw new UsageError(
+    `Invalid --checkpoint-every "${text}": expected steps, as in 100, or seconds, as in 30s`,
+  );
 }

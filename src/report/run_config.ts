@@ -6,6 +6,7 @@ import type { WeightInit } from "../nn/init.ts";
 import { modelOf, type ModelSpec } from "../nn/model_spec.ts";
 import type { Model } from "../nn/sequential.ts";
 import type { TrainPlan } from "../train/plan.ts";
+import type { CheckpointInterval } from "../train/trainer.ts";
 import type { Environment } from "./environment.ts";
 
 /** Content of `config.json`. */
@@ -28,6 +29,10 @@ export interface RunConfig {
   readonly backend: BackendName;
   readonly device: Device;
   readonly environment: Environment;
+  /** Whether every step is written to `steps.jsonl`. */
+  readonly logSteps?: boolean;
+  /** How often a checkpoint is written within an epoch. */
+  readonly checkpointEvery?: CheckpointInterval;
   /** Where the run was gone on with, in order; left out if it never stopped. */
   readonly resumed?: readonly Resumption[];
 }
@@ -92,6 +97,9 @@ const FIELDS: Readonly<Record<string, Check>> = {
   "optimizer": isOptimizer,
   "backend": isOneOf(...BACKEND_NAMES),
   "device.threads": (value) => isCount(value) && Number(value) >= 1 && Number(value) <= 256,
+  "logSteps": isOptional((value) => typeof value === "boolean"),
+  "checkpointEvery.steps": isOptional((value) => isCount(value) && isPositive(value)),
+  "checkpointEvery.seconds": isOptional(isPositive),
   "resumed": isOptional(isList(() => true)),
 };
 
@@ -112,4 +120,43 @@ function valueAt(fields: unknown, path: string): unknown {
 /** Builds the model of a configuration. */
 export function configuredModel({ model }: Pick<RunConfig, "model">): Model {
   return modelOf(model);
+}
+
+/** What a checkpoint must have in common with the run that goes on from it. */
+const FIXED = [
+  "model",
+  "dataset.digest",
+  "dataset.trainCount",
+  "plan.batchSize",
+  "plan.learningRate",
+  "plan.schedule",
+  "plan.seed",
+  "plan.shuffle",
+  "optimizer",
+] as const;
+
+/** The part of a configuration that decides what every step computes, by field. */
+export function fixedConfiguration(config: RunConfig): Record<string, unknown> {
+  return Object.fromEntries(FIXED.map((path) => [path, valueAt(config, path)]));
+}
+
+/** Checks that a run can go on from a checkpoint.
+ *
+ * @param saved What {@linkcode fixedConfiguration} gave when the checkpoint was written.
+ * @throws {TypeError} If a field differs.
+ */
+export function requireSameConfiguration(config: RunConfig, saved: unknown, path: string): void {
+  for (const [field, value] of Object.entries(fixedConfiguration(config))) {
+    const before = Object.hasOwn(Object(saved), field) ? Object(saved)[field] : undefined;
+    const [expected, found] = [before, value].map((part) => JSON.stringify(part) ?? "nothing");
+    if (expected === found) continue;
+    throw new TypeError(
+      `Cannot resume ${path}: its checkpoint was made with ${field} ${shorten(expected)}, ` +
+        `config.json says ${shorten(found)}; put config.json back, or start a new run with --init`,
+    );
+  }
+}
+
+function shorten(text: string): string {
+  return text.length > 60 ? `${text.slice(0, 60)}...` : text;
 }

@@ -7,18 +7,35 @@ import type { TrainingState, TrainResult } from "../backends/backend.ts";
 import { loadBackend } from "../backends/registry.ts";
 import type { Model } from "../nn/sequential.ts";
 import { readBounded, readCheckpoint, writeCheckpoint, writeModel } from "../train/checkpoint.ts";
-import { writeAtomic } from "../write_atomic.ts";
+import { appendSynced, removeIfThere, TEMPORARY, writeAtomic } from "../write_atomic.ts";
 import { type Checkpoint, type EpochMetrics, NOT_STARTED } from "../train/trainer.ts";
-import { configuredModel, parseRunConfig, type Resumption, type RunConfig } from "./run_config.ts";
+import {
+  configuredModel,
+  fixedConfiguration,
+  parseRunConfig,
+  requireSameConfiguration,
+  type Resumption,
+  type RunConfig,
+} from "./run_config.ts";
 import type { RunReportInput } from "./run_report.ts";
 
 const CONFIG = "config.json";
 const METRICS = "metrics.jsonl";
 const STEPS = "steps.jsonl";
 const CHECKPOINT = "checkpoint.safetensors";
+const PREVIOUS = "checkpoint.previous.safetensors";
 const MODEL = "model.safetensors";
 const BEST = "best.safetensors";
 const REPORT = "report.html";
+const LAYERS_MODEL = "model";
+
+/** A run as it was left. */
+export interface OpenedRun {
+  readonly config: RunConfig;
+  readonly checkpoint: Checkpoint;
+  /** What is wrong with the newest checkpoint, if this is the one before it. */
+  readonly damage?: string;
+}
 
 /** A run's folder, while the run goes on. */
 export class RunFolder {
@@ -44,36 +61,49 @@ export class RunFolder {
     await requireVacant(path);
     await Deno.mkdir(path, { recursive: true });
     const folder = new RunFolder(path, config, []);
-    await writeCheckpoint(join(path, CHECKPOINT), folder.model, { state, progress: NOT_STARTED });
+    await folder.#writeCheckpoint({ state, progress: NOT_STARTED });
     await writeConfig(path, config);
     return folder;
   }
 
   /** Reads the configuration and the last checkpoint of a run; nothing is written yet.
    *
-   * @throws {SyntaxError} If a file is damaged.
-   * @throws {TypeError} If the folder holds no run.
+   * If the newest checkpoint cannot be read, the one before it takes its place.
+   *
+   * @throws {SyntaxError} If the configuration or both checkpoints are damaged.
+   * @throws {TypeError} If the folder holds no run, or its checkpoint is of another one.
    */
-  static async open(path: string): Promise<{ config: RunConfig; checkpoint: Checkpoint }> {
+  static async open(path: string): Promise<OpenedRun> {
     const config = await readRunConfig(path);
-    const checkpoint = await readCheckpoint(join(path, CHECKPOINT), configuredModel(config));
-    return { config, checkpoint };
+    const model = configuredModel(config);
+    let damage: string | undefined;
+    const newest = readCheckpoint(join(path, CHECKPOINT), model);
+    const saved = await newest.catch(async (error: Error) => {
+      const previous = await readCheckpoint(join(path, PREVIOUS), model).catch(() => undefined);
+      if (previous === undefined) throw error;
+      damage = error instanceof Deno.errors.NotFound
+        ? `There is no ${CHECKPOINT}`
+        : `${CHECKPOINT} is damaged`;
+      return previous;
+    });
+    const { configuration, ...checkpoint } = saved;
+    requireSameConfiguration(config, configuration, path);
+    return { config, checkpoint, damage };
   }
 
   /** Prepares the folder of a run for going on: records it, and drops what comes after the checkpoint.
    *
    * Metrics and steps after the checkpoint will be made again.
    *
-   * @param config As {@linkcode RunFolder.open} gave it, or with another plan.
+   * @param run As {@linkcode RunFolder.open} gave it, or with another plan.
    */
   static async resume(
     path: string,
-    { config, checkpoint, resumption }: {
-      readonly config: RunConfig;
-      readonly checkpoint: Checkpoint;
-      readonly resumption: Resumption;
-    },
+    { config, checkpoint, damage, resumption }: OpenedRun & { readonly resumption: Resumption },
   ): Promise<RunFolder> {
+    await removeTemporaries(path);
+    // Else the next checkpoint would put the damaged one in the place of the good one.
+    if (damage !== undefined) await Deno.rename(join(path, PREVIOUS), join(path, CHECKPOINT));
     const { epochsDone, step } = checkpoint.progress;
     const history = (await readMetrics(path)).filter(({ epoch }) => epoch <= epochsDone);
     const steps = await readLines<{ step: number }>(join(path, STEPS));
@@ -97,16 +127,17 @@ export class RunFolder {
       const size = step % stepsPerEpoch === 0 ? lastBatch : batchSize;
       return toLine({ step, loss, correct: corrects[index], batchSize: size });
     });
-    await Deno.writeTextFile(join(this.path, STEPS), lines.join(""), { append: true });
+    await appendSynced(join(this.path, STEPS), lines.join(""));
   }
 
   /** Saves an epoch: a line of metrics, the best model, the model, and a checkpoint.
    *
-   * The checkpoint comes last: whatever a crash leaves before it is dropped or made again.
+   * The checkpoint comes last, and the disk has all that it counts on: whatever a crash leaves of
+   * later work is dropped or made again.
    */
   async saveEpoch(metrics: EpochMetrics, checkpoint: Checkpoint): Promise<void> {
     this.history.push(metrics);
-    await Deno.writeTextFile(join(this.path, METRICS), toLine(metrics), { append: true });
+    await appendSynced(join(this.path, METRICS), toLine(metrics));
     if (metrics.testAccuracy >= checkpoint.progress.bestAccuracy) {
       await this.#writeModel(BEST, checkpoint);
     }
@@ -116,7 +147,7 @@ export class RunFolder {
   /** Saves the model as it is, and what is needed to go on. */
   async saveCheckpoint(checkpoint: Checkpoint): Promise<void> {
     await this.#writeModel(MODEL, checkpoint);
-    await writeCheckpoint(join(this.path, CHECKPOINT), this.model, checkpoint);
+    await this.#writeCheckpoint(checkpoint);
   }
 
   /** Writes the TensorFlow.js model and the curves; a run may be finished more than once. */
@@ -125,9 +156,9 @@ export class RunFolder {
     const { encodeLayersModel } = await import("../formats/layers_model.ts");
     const { model, config: { dataset: { classNames } } } = this;
     const { modelJson, weights } = await encodeLayersModel({ model, parameters, classNames });
-    await Deno.mkdir(join(this.path, "model"), { recursive: true });
-    await writeAtomic(join(this.path, "model", "weights.bin"), weights);
-    await writeAtomic(join(this.path, "model", "model.json"), modelJson);
+    await Deno.mkdir(join(this.path, LAYERS_MODEL), { recursive: true });
+    await writeAtomic(join(this.path, LAYERS_MODEL, "weights.bin"), weights);
+    await writeAtomic(join(this.path, LAYERS_MODEL, "model.json"), modelJson);
     if (this.history.length === 0) return;
     const { curvesSvg } = await import("./curves.ts");
     const svg = await curvesSvg(`${model.name} on ${this.config.dataset.name}`, this.history);
@@ -150,6 +181,14 @@ export class RunFolder {
     await writeAtomic(join(this.path, REPORT), page);
   }
 
+  async #writeCheckpoint(checkpoint: Checkpoint): Promise<void> {
+    await writeCheckpoint(join(this.path, CHECKPOINT), this.model, {
+      ...checkpoint,
+      configuration: fixedConfiguration(this.config),
+      previous: join(this.path, PREVIOUS),
+    });
+  }
+
   async #writeModel(name: string, { state }: Checkpoint): Promise<void> {
     const { classNames } = this.config.dataset;
     const { parameters } = state;
@@ -159,11 +198,16 @@ export class RunFolder {
 
 /** Checks that a new run may use a folder: it must be missing or empty.
  *
+ * What {@linkcode RunFolder.create} leaves if it is killed before there is a run does not count.
+ *
  * @throws {TypeError} If it holds something already.
  */
 export async function requireVacant(path: string): Promise<void> {
   try {
-    for await (const entry of Deno.readDir(path)) {
+    const entries = await Array.fromAsync(Deno.readDir(path));
+    const hasBegun = entries.some(({ name }) => name === CONFIG);
+    for (const entry of entries) {
+      if (!hasBegun && (entry.name === CHECKPOINT || TEMPORARY.test(entry.name))) continue;
       throw new TypeError(
         `Cannot start a run in ${path}: it holds ${entry.name} already; ` +
           `choose another --out, or go on with --resume ${path}`,
@@ -198,6 +242,17 @@ export async function readRunParameters(path: string, model: Model): Promise<Flo
 /** Reads the metrics of a run, epoch by epoch. */
 export async function readMetrics(path: string): Promise<EpochMetrics[]> {
   return await readLines<EpochMetrics>(join(path, METRICS));
+}
+
+/** Removes what a killed process was writing when it ended. */
+async function removeTemporaries(path: string): Promise<void> {
+  for (const folder of [path, join(path, LAYERS_MODEL)]) {
+    const names = await Array.fromAsync(Deno.readDir(folder), ({ name }) => name)
+      .catch(() => []);
+    for (const name of names) {
+      if (TEMPORARY.test(name)) await removeIfThere(join(folder, name));
+    }
+  }
 }
 
 async function writeConfig(path: string, config: RunConfig): Promise<void> {

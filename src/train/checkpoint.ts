@@ -1,6 +1,7 @@
 /** Checkpoints as files: written whole or not at all. */
 
 import type { TrainingState } from "../backends/backend.ts";
+import { sha256Hex } from "../data/files.ts";
 import { fromTensors, toTensors } from "../formats/parameters.ts";
 import { decodeSafetensors, encodeSafetensors, type Tensor } from "../formats/safetensors.ts";
 import { encodeSafetensorsModel } from "../formats/safetensors_model.ts";
@@ -25,11 +26,23 @@ export async function writeModel(
   await writeAtomic(path, encodeSafetensorsModel({ model, parameters, classNames }));
 }
 
-/** Writes a checkpoint: parameters under their names, optimiser memory under `slot0.`, `slot1.`. */
+/** A checkpoint as its file holds it. */
+export interface SavedCheckpoint extends Checkpoint {
+  /** What the run must have in common with one that goes on from here; any JSON. */
+  readonly configuration: unknown;
+}
+
+/** Writes a checkpoint: parameters under their names, optimiser memory under `slot0.`, `slot1.`.
+ *
+ * It is sealed with the SHA-256 of all it holds. A generator's state is not among it: every random
+ * number is a function of the configuration's seed and the epoch.
+ *
+ * @param previous Where to keep the checkpoint that is there already.
+ */
 export async function writeCheckpoint(
   path: string,
   model: Model,
-  { state, progress }: Checkpoint,
+  { state, progress, configuration, previous }: SavedCheckpoint & { readonly previous?: string },
 ): Promise<void> {
   const tensors = toTensors(model, state.parameters);
   for (const [slot, values] of state.slots.entries()) {
@@ -37,17 +50,26 @@ export async function writeCheckpoint(
       tensors.set(`slot${slot}.${name}`, tensor);
     }
   }
-  const metadata = { updates: String(state.step), progress: JSON.stringify(progress) };
-  await writeAtomic(path, encodeSafetensors({ tensors, metadata }));
+  const metadata = {
+    updates: String(state.step),
+    progress: JSON.stringify(progress),
+    configuration: JSON.stringify(configuration),
+  };
+  const sha256 = sha256Hex(encodeSafetensors({ tensors, metadata }));
+  const file = encodeSafetensors({ tensors, metadata: { ...metadata, sha256 } });
+  await writeAtomic(path, file, { previous });
 }
 
 /** Reads a checkpoint of a model.
  *
- * @throws {SyntaxError} If the file is not a checkpoint.
+ * @throws {SyntaxError} If the file is not a checkpoint, or not as it was written.
  * @throws {TypeError} If it is of another model.
  */
-export async function readCheckpoint(path: string, model: Model): Promise<Checkpoint> {
-  const { tensors, metadata } = decodeSafetensors(await readBounded(path), path);
+export async function readCheckpoint(path: string, model: Model): Promise<SavedCheckpoint> {
+  const { tensors, metadata: { sha256, ...metadata } } = decodeSafetensors(
+    await readBounded(path),
+    path,
+  );
   const groups: Map<string, Tensor>[] = [];
   for (const [name, tensor] of tensors) {
     const group = Number(SLOT_PREFIX.exec(name)?.[1] ?? -1) + 1;
@@ -64,7 +86,10 @@ export async function readCheckpoint(path: string, model: Model): Promise<Checkp
       `Cannot resume from ${path}: it holds no training progress; use it with --init instead`,
     );
   }
-  return { state, progress };
+  if (sha256 !== sha256Hex(encodeSafetensors({ tensors, metadata }))) {
+    throw new SyntaxError(`Cannot resume from ${path}: it is damaged, its checksum does not match`);
+  }
+  return { state, progress, configuration: parseJson(metadata.configuration) };
 }
 
 /** Reads a file of at most 512 MiB.
@@ -81,9 +106,17 @@ export async function readBounded(path: string): Promise<Uint8Array> {
   return await Deno.readFile(path);
 }
 
+function parseJson(text = ""): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
 function parseProgress(text: string | undefined): Progress | undefined {
   try {
-    const progress = JSON.parse(text ?? "") as Progress;
+    const progress = parseJson(text) as Progress;
     const { epochsDone, step, bestAccuracy, partial } = progress;
     const numbers = [epochsDone, step, bestAccuracy, ...Object.values(partial)];
     const { steps, images, lossSum, correct, trainMs } = partial;

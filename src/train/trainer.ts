@@ -1,7 +1,7 @@
 /** The training loop: epochs over a session, with metrics, stopping and going on. */
 
 import type { Session, TrainingState, TrainResult } from "../backends/backend.ts";
-import type { Dataset } from "../data/dataset.ts";
+import type { Dataset, LabeledImages } from "../data/dataset.ts";
 import { countCorrect } from "./metrics.ts";
 import { epochOrder, learningRates, type TrainPlan } from "./plan.ts";
 
@@ -64,21 +64,31 @@ export interface Checkpoint {
 /** Why a run ended. */
 export type Outcome = "finished" | "target reached" | "max steps reached" | "interrupted";
 
+/** How often a run is handed out within an epoch; after every epoch it is anyway. */
+export interface CheckpointInterval {
+  /** After every so many steps of the run, 1 or more. */
+  readonly steps?: number;
+  /** After the step at hand when so much time has gone by since the last time. */
+  readonly seconds?: number;
+}
+
 /** What the caller wants to hear while a run goes on. */
 export interface TrainHooks {
   /** Stops the run after the step at hand. */
   readonly signal?: AbortSignal;
+  /** Cuts epochs into stretches, each of which ends with a checkpoint; results do not depend on it. */
+  readonly checkpointEvery?: CheckpointInterval;
   /** Now and then within an epoch: steps done and steps in all of it. */
   readonly onProgress?: (progress: { epoch: number; steps: number; totalSteps: number }) => void;
-  /** After training, before evaluation: losses and correct counts, the first step's number. */
+  /** After each stretch of training: losses and correct counts, the first step's number. */
   readonly onSteps?: (firstStep: number, result: TrainResult) => Promise<void>;
   /** After every epoch, and at an early end within one. */
   readonly onEpoch?: (metrics: EpochMetrics, checkpoint: Checkpoint) => Promise<void>;
-  /** At an interruption within an epoch. */
-  readonly onInterrupt?: (checkpoint: Checkpoint) => Promise<void>;
+  /** Within an epoch: at an interruption, and as often as `checkpointEvery` says. */
+  readonly onCheckpoint?: (checkpoint: Checkpoint) => Promise<void>;
 }
 
-/** Thrown when the loss becomes NaN or infinite; what was saved before is kept. */
+/** Thrown when a loss or a parameter becomes NaN or infinite; what was saved before is kept. */
 export class DivergedError extends Error {
   /** Name of the class. */
   override readonly name = "DivergedError";
@@ -97,7 +107,7 @@ export const NOT_STARTED: Progress = {
 /** Trains a session whose state is loaded and whose data is attached.
  *
  * @param start Where to go on; the session must hold the state of that moment.
- * @throws {DivergedError} If the loss of a step is not finite.
+ * @throws {DivergedError} If a loss or a parameter is not finite; no such state is handed out.
  */
 export async function train(
   session: Session,
@@ -109,44 +119,77 @@ export async function train(
   const maxSteps = plan.maxSteps ?? Infinity;
   let progress = start;
   while (progress.epochsDone < plan.epochs) {
-    const epoch = progress.epochsDone + 1;
-    const doneBefore = progress.partial.steps;
-    const stepsNow = Math.min(stepsPerEpoch - doneBefore, maxSteps - progress.step);
-    if (stepsNow <= 0) return { outcome: "max steps reached", progress };
-    const firstImage = doneBefore * plan.batchSize;
-    const order = epochOrder(plan, epoch, trainData.count)
-      .subarray(firstImage, firstImage + stepsNow * plan.batchSize);
-    const started = performance.now();
-    const result = await session.train(trainData, {
-      order,
-      batchSize: plan.batchSize,
-      learningRates: learningRates(plan, { first: progress.step, count: stepsNow, stepsPerEpoch }),
-      signal: hooks.signal,
-      onProgress: (steps) =>
-        hooks.onProgress?.({ epoch, steps: doneBefore + steps, totalSteps: stepsPerEpoch }),
-    });
-    const trainMs = performance.now() - started;
-    await hooks.onSteps?.(progress.step + 1, result);
-    requireFinite(result, progress.step, plan);
-    const images = Math.min(result.steps * plan.batchSize, order.length);
-    const partial = addSteps(progress.partial, result, { images, trainMs, plan });
-    const step = progress.step + result.steps;
-    if (result.steps < stepsNow) {
-      progress = { ...progress, step, partial };
-      await hooks.onInterrupt?.({ state: await session.readState(), progress });
-      return { outcome: "interrupted", progress };
+    if (progress.step >= maxSteps) return { outcome: "max steps reached", progress };
+    progress = await trainStretch(session, trainData, { plan, hooks, progress });
+    const { step, partial } = progress;
+    const state = await session.readState();
+    requireFinite(state.parameters, plan, () => `Parameters overflowed at step ${step}`);
+    if (partial.steps < stepsPerEpoch && step < maxSteps) {
+      await hooks.onCheckpoint?.({ state, progress });
+      if (hooks.signal?.aborted) return { outcome: "interrupted", progress };
+      continue;
     }
+    const epoch = progress.epochsDone + 1;
     const metrics = await evaluateEpoch(session, testData, { epoch, step, partial });
+    requireFinite([metrics.testLoss], plan, () => `The test loss overflowed after step ${step}`);
     const bestAccuracy = Math.max(progress.bestAccuracy, metrics.testAccuracy);
     progress = partial.steps === stepsPerEpoch
       ? { epochsDone: epoch, step, partial: NOTHING_YET, bestAccuracy }
-      : { epochsDone: epoch - 1, step, partial, bestAccuracy };
-    await hooks.onEpoch?.(metrics, { state: await session.readState(), progress });
+      : { ...progress, bestAccuracy };
+    await hooks.onEpoch?.(metrics, { state, progress });
     if (metrics.testAccuracy >= (plan.targetAccuracy ?? Infinity)) {
       return { outcome: "target reached", progress };
     }
   }
   return { outcome: "finished", progress };
+}
+
+/** Trains to the next checkpoint, the end of the epoch or of the run, or until the signal. */
+async function trainStretch(
+  session: Session,
+  data: LabeledImages,
+  { plan, hooks, progress }: {
+    readonly plan: TrainPlan;
+    readonly hooks: TrainHooks;
+    readonly progress: Progress;
+  },
+): Promise<Progress> {
+  const { step, partial, epochsDone } = progress;
+  const { steps: interval = Infinity, seconds = Infinity } = hooks.checkpointEvery ?? {};
+  const epoch = epochsDone + 1;
+  const totalSteps = Math.ceil(data.count / plan.batchSize);
+  const count = Math.min(
+    totalSteps - partial.steps,
+    (plan.maxSteps ?? Infinity) - step,
+    interval === Infinity ? Infinity : interval - step % interval,
+  );
+  const first = partial.steps * plan.batchSize;
+  const order = epochOrder(plan, epoch, data.count).subarray(first, first + count * plan.batchSize);
+  const pause = new AbortController();
+  const started = performance.now();
+  const result = await session.train(data, {
+    order,
+    batchSize: plan.batchSize,
+    learningRates: learningRates(plan, { first: step, count, stepsPerEpoch: totalSteps }),
+    signal: hooks.signal ? AbortSignal.any([hooks.signal, pause.signal]) : pause.signal,
+    onProgress: (steps) => {
+      if (performance.now() - started >= 1000 * seconds) pause.abort();
+      hooks.onProgress?.({ epoch, steps: partial.steps + steps, totalSteps });
+    },
+  });
+  const trainMs = performance.now() - started;
+  await hooks.onSteps?.(step + 1, result);
+  requireFinite(
+    result.losses,
+    plan,
+    (index) => `The loss became ${result.losses[index]} at step ${step + index + 1}`,
+  );
+  const images = Math.min(result.steps * plan.batchSize, order.length);
+  return {
+    ...progress,
+    step: step + result.steps,
+    partial: addSteps(partial, result, { images, trainMs, plan }),
+  };
 }
 
 async function evaluateEpoch(
@@ -189,11 +232,14 @@ function addSteps(
   };
 }
 
-function requireFinite({ losses }: TrainResult, stepsBefore: number, plan: TrainPlan): void {
-  const index = losses.findIndex((loss) => !Number.isFinite(loss));
+function requireFinite(
+  values: ArrayLike<number>,
+  { learningRate }: TrainPlan,
+  describe: (index: number) => string,
+): void {
+  const index = Array.prototype.findIndex.call(values, (value) => !Number.isFinite(value));
   if (index < 0) return;
   throw new DivergedError(
-    `The loss became ${losses[index]} at step ${stepsBefore + index + 1}: training has diverged; ` +
-      `try a --lr below ${plan.learningRate}`,
+    `${describe(index)}: training has diverged; try a --lr below ${learningRate}`,
   );
 }

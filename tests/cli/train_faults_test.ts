@@ -14,6 +14,7 @@ const SOFTMAX = [...SAMPLE, "--model", "softmax", "--backend", "wasm"];
 
 const RUN_FILES = [
   "best.safetensors",
+  "checkpoint.previous.safetensors",
   "checkpoint.safetensors",
   "config.json",
   "curves.svg",

@@ -1,5 +1,6 @@
 import type { BackendName, OptimizerSpec, TrainResult } from "../../src/backends/backend.ts";
-import { loadBackend } from "../../src/backends/registry.ts";
+import { listAvailable, loadBackend } from "../../src/backends/registry.ts";
+import { supports } from "../../src/backends/wasm/kernels.ts";
 import type { Dataset } from "../../src/data/dataset.ts";
 import { initialParameters } from "../../src/nn/init.ts";
 import { conv2d, flatten, linear, tanh } from "../../src/nn/layers.ts";
@@ -7,6 +8,7 @@ import { type Model, sequential } from "../../src/nn/sequential.ts";
 import { epochOrder, learningRates, type TrainPlan } from "../../src/train/plan.ts";
 import {
   type Checkpoint,
+  type CheckpointInterval,
   DivergedError,
   type EpochMetrics,
   NOT_STARTED,
@@ -66,6 +68,7 @@ async function run(setup: Setup = {}) {
   const plan = { ...PLAN, ...setup.plan };
   const epochs: EpochMetrics[] = [];
   const saved: Checkpoint[] = [];
+  const within: Checkpoint[] = [];
   const steps: { first: number; result: TrainResult }[] = [];
   await using session = await (await loadBackend(backend)).open(model, {
     optimizer,
@@ -82,8 +85,9 @@ async function run(setup: Setup = {}) {
       saved.push(checkpoint);
       return Promise.resolve();
     },
-    onInterrupt: (checkpoint) => {
+    onCheckpoint: (checkpoint) => {
       saved.push(checkpoint);
+      within.push(checkpoint);
       return Promise.resolve();
     },
     onSteps: (first, result) => {
@@ -92,7 +96,7 @@ async function run(setup: Setup = {}) {
     },
     ...hooks,
   });
-  return { ...ended, epochs, saved, steps, state: await session.readState() };
+  return { ...ended, epochs, saved, within, steps, state: await session.readState() };
 }
 
 /** Stops a run after a number of steps of its first epoch. */
@@ -254,6 +258,82 @@ for (const [name, optimizer] of Object.entries(OPTIMIZERS)) {
     }
   });
 }
+
+const INTERVALS: readonly CheckpointInterval[] = [{ steps: 1 }, { steps: 2 }, { seconds: 1e-9 }];
+
+Deno.test({
+  name: "wasm: however checkpoints cut a run, and where it goes on, the bits are the same",
+  ignore: !supports("plain"),
+  async fn() {
+    const setup: Setup = {
+      backend: "wasm",
+      optimizer: OPTIMIZERS.adam,
+      plan: { learningRate: 0.05, schedule: "cosine" },
+    };
+    const whole = await run(setup);
+    assertEquals(whole.within, []);
+    const losses = (steps: typeof whole.steps) => steps.flatMap(({ result }) => [...result.losses]);
+    for (const checkpointEvery of INTERVALS) {
+      const cut = await run({ ...setup, hooks: { checkpointEvery } });
+      // Two steps of each epoch's three are within it; every second one is 2, 4 and 8.
+      assertEquals(cut.within.length, checkpointEvery.steps === 2 ? 3 : 6);
+      assertEquals(cut.state, whole.state);
+      assertEquals(resultsOf(cut.epochs), resultsOf(whole.epochs));
+      assertEquals(losses(cut.steps), losses(whole.steps));
+      const from = cut.within[1];
+      const last = await run({ ...setup, from });
+      assertEquals(last.state, whole.state);
+      const left = resultsOf(whole.epochs).slice(from.progress.epochsDone);
+      assertEquals(resultsOf(last.epochs), left);
+      assertEquals(losses(last.steps), losses(whole.steps).slice(from.progress.step));
+    }
+  },
+});
+
+Deno.test({
+  name: "webgpu: a run that goes on from a checkpoint ends within 1e-6 of the uninterrupted one",
+  ignore: !(await listAvailable()).includes("webgpu"),
+  async fn() {
+    const setup: Setup = { backend: "webgpu", optimizer: OPTIMIZERS.momentum };
+    const whole = await run({ ...setup, hooks: { checkpointEvery: { steps: 2 } } });
+    const last = await run({ ...setup, from: whole.within[1] });
+    last.state.parameters.forEach((value, n) => {
+      assertAlmostEquals(value, whole.state.parameters[n], 1e-6, `parameter ${n}`);
+    });
+  },
+});
+
+Deno.test("a clock that jumps changes neither times nor results", async () => {
+  const hooks: TrainHooks = { checkpointEvery: { seconds: 3_600 } };
+  const whole = await run({ hooks });
+  const { now } = Date;
+  const jumps = [0, 4e12, -4e12, 1];
+  let calls = 0;
+  Date.now = () => jumps[calls++ % jumps.length];
+  try {
+    const jumped = await run({ hooks });
+    assertEquals(jumped.state, whole.state);
+    assertEquals(jumped.within, []);
+    for (const { trainMs, evalMs, imagesPerSecond } of jumped.epochs) {
+      assert(trainMs > 0 && trainMs < 1e6 && evalMs > 0 && evalMs < 1e6 && imagesPerSecond > 0);
+    }
+  } finally {
+    Date.now = now;
+  }
+});
+
+Deno.test("parameters that overflow in a last step are not handed out as a checkpoint", async () => {
+  // A step's loss is measured before its update: that of the first step is finite.
+  const saved: Checkpoint[] = [];
+  const onCheckpoint = (checkpoint: Checkpoint) => Promise.resolve(void saved.push(checkpoint));
+  const hooks: TrainHooks = { checkpointEvery: { steps: 1 }, onCheckpoint };
+  await assertRejects(
+    () => run({ plan: { learningRate: 1e39 }, hooks }),
+    DivergedError,
+    "Parameters overflowed at step 1: training has diverged; try a --lr below 1e+39",
+  );
+  assertEquals(saved, []);
+});
 
 Deno.test("a loss that is not finite ends the run, naming the step and the rate", async () => {
   const epochs: EpochMetrics[] = [];
