@@ -42,8 +42,8 @@ export interface Kernels {
   conv2dReduceGradients(
     shape: Address,
     sums: Address,
-    threadBytes: number,
-    threads: number,
+    groupBytes: number,
+    groups: number,
     firstRow: number,
     lastRow: number,
     gradWeight: Address,
@@ -52,8 +52,9 @@ export interface Kernels {
   linearWeightGradient(
     input: Address,
     inFeatures: number,
+    inputBlockBytes: number,
     gradOutput: Address,
-    outFeatures: number,
+    gradOutputBlockBytes: number,
     blocks: number,
     firstRow: number,
     lastRow: number,

@@ -2,6 +2,7 @@
 
 import type { Conv2dLayer, Layer, LinearLayer, Model, Pool2dLayer } from "../../nn/sequential.ts";
 import { isTrainable, planTensors, type Tensor } from "./tensors.ts";
+import { groupStarts } from "./groups.ts";
 import { Arena, BLOCK, ELEMENT_BYTES, VECTOR_BYTES } from "./arena.ts";
 
 /** Most images whose inputs of linear layers are kept at a time, to stay in the caches. */
@@ -29,7 +30,7 @@ export interface Stage {
   /** Weights in the order of the forward pass, and of the input gradient. */
   readonly packedForward: number;
   readonly packedBackward: number;
-  /** Sums of a convolution's weight gradients. */
+  /** Sums of a convolution's weight gradients over the first group of blocks. */
   readonly sums: number;
   readonly sumsBytes: number;
 }
@@ -48,9 +49,12 @@ export interface Layout {
   readonly parameters: number;
   readonly gradients: number;
   readonly slots: readonly number[];
-  /** Twelve vectors; private, as the convolutions' sums and the tensors that are not shared: their
-   * addresses count from the start of a thread's own memory. */
+  /** Twelve vectors; private, as the tensors that are not shared: their addresses count from the
+   * start of a thread's own memory. */
   readonly scratch: number;
+  /** Convolutions' sums of the first group of blocks, and the distance to the next group's. */
+  readonly sums: number;
+  readonly groupBytes: number;
   /** Images that are trained between two meetings of the threads; a multiple of eight. */
   readonly chunkSize: number;
   /** Where thread 0's own memory starts, and the distance to the next thread's. */
@@ -66,6 +70,7 @@ export function layOut(model: Model, options: LayoutOptions): Layout {
   const blocks = Math.ceil(Math.min(batchSize, MAX_CHUNK) / BLOCK);
   const shared = new Arena(VECTOR_BYTES * 256); // constants of the kernels lie below
   const own = new Arena(0);
+  const group = new Arena(0);
   const control = shared.allocate(64);
   const job = shared.allocate(256);
   const ones = shared.allocate(ELEMENT_BYTES);
@@ -93,12 +98,13 @@ export function layOut(model: Model, options: LayoutOptions): Layout {
       sizes,
       packedForward: shared.allocate(weightBytes),
       packedBackward: index > firstTrainable ? shared.allocate(weightBytes) : 0,
-      sums: own.allocate(sumsBytes),
+      sums: group.allocate(sumsBytes),
       sumsBytes,
     };
   });
+  const sums = shared.allocate(group.end * (groupStarts(blocks, threads).length - 1));
   return {
-    stages,
+    stages: stages.map((stage) => ({ ...stage, sums: sums + stage.sums })),
     images: plan.activations[0],
     logits: plan.activations.at(-1)!,
     gradLogits: plan.gradients.at(-1)!,
@@ -109,6 +115,8 @@ export function layOut(model: Model, options: LayoutOptions): Layout {
     gradients,
     slots,
     scratch,
+    sums,
+    groupBytes: group.end,
     chunkSize: blocks * BLOCK,
     ownStart: shared.end,
     threadBytes: own.end,

@@ -1,53 +1,29 @@
-/** A model as a list of kernel calls, for one thread: what it does with a block, and with its rows.
- */
+/** A model as a list of kernel calls, for one thread: what it does with a block of images. */
 
-import type { OptimizerSpec } from "../backend.ts";
 import { ELEMENT_BYTES } from "./arena.ts";
 import type { Kernels } from "./kernels.ts";
 import type { Layout, Stage } from "./layout.ts";
-import { isTrainable, sharesMemory, type Tensor } from "./tensors.ts";
+import { sharesMemory, type Tensor } from "./tensors.ts";
 
 /** A kernel call on one block of images. */
-type BlockCall = (block: number) => void;
+type ForwardCall = (block: number) => void;
 
-/** Work that every thread does for its own rows: output channels or features. */
-export interface RowWork {
-  /** Sums a linear layer's gradients over the blocks of a chunk. */
-  accumulate(blocks: number, isFirstChunk: boolean): void;
-  /** Sums a convolution's gradients over threads. */
-  reduce(): void;
-  update(learningRate: number, step: number): void;
-  /** Copies weights into the orders in which kernels read them. */
-  pack(): void;
-}
+/** The same; weight gradients go to the sums of the block's group. */
+type BackwardCall = (block: number, group: number) => void;
 
-/** One thread's program. */
+/** One thread's program for a block of a chunk. */
 export interface Network {
-  readonly forward: readonly BlockCall[];
-  readonly backward: readonly BlockCall[];
-  readonly rows: readonly RowWork[];
-  /** Forgets the convolutions' gradients of the step before. */
-  readonly clear: () => void;
-}
-
-/** What a program is made for. */
-export interface NetworkOptions {
-  readonly optimizer: OptimizerSpec;
-  readonly thread: number;
-  readonly threads: number;
+  readonly forward: readonly ForwardCall[];
+  readonly backward: readonly BackwardCall[];
 }
 
 /** Walks a layout into one thread's kernel calls. */
-export function buildNetwork(kernels: Kernels, layout: Layout, options: NetworkOptions): Network {
-  const own = layout.ownStart + options.thread * layout.threadBytes;
+export function buildNetwork(kernels: Kernels, layout: Layout, thread: number): Network {
+  const own = layout.ownStart + thread * layout.threadBytes;
   const { stages } = layout;
-  const trainable = stages.filter(({ layer }) => isTrainable(layer));
-  const sums = stages.filter(({ sumsBytes }) => sumsBytes > 0);
   return {
     forward: stages.flatMap((stage) => forwardCall(kernels, layout, stage, own) ?? []),
     backward: stages.flatMap((stage) => backwardCalls(kernels, layout, stage, own)).reverse(),
-    rows: trainable.map((stage) => rowWork(kernels, layout, stage, options)),
-    clear: () => sums.forEach((stage) => kernels.fillZeros(stage.sums + own, stage.sumsBytes)),
   };
 }
 
@@ -65,7 +41,7 @@ function forwardCall(
   { parameters }: Layout,
   stage: Stage,
   own: number,
-): BlockCall | undefined {
+): ForwardCall | undefined {
   const { layer, input, output, shape, packedForward } = stage;
   const from = (block: number) => locate(input, own, block);
   const to = (block: number) => locate(output, own, block);
@@ -99,14 +75,14 @@ function forwardCall(
 /** Kernel calls of a layer's gradients for one block, in reverse. */
 function backwardCalls(
   kernels: Kernels,
-  { ones }: Layout,
+  { ones, groupBytes }: Layout,
   stage: Stage,
   own: number,
-): BlockCall[] {
+): BackwardCall[] {
   const { layer, input, output, gradInput, gradOutput, shape, packedBackward } = stage;
   if (gradOutput === undefined) return [];
   const slope = (block: number) => locate(gradOutput, own, block);
-  const calls: BlockCall[] = [];
+  const calls: BackwardCall[] = [];
   if (gradInput !== undefined) {
     const to = (block: number) => locate(gradInput, own, block);
     const from = (block: number) => locate(input, own, block);
@@ -150,14 +126,13 @@ function backwardCalls(
     }
   }
   if (layer.type === "conv2d") {
-    const sums = stage.sums + own;
-    calls.push((block) =>
+    calls.push((block, group) =>
       kernels.conv2dWeightGradient(
         shape,
         locateCorner(input, own, block),
         slope(block),
         ones,
-        sums,
+        stage.sums + group * groupBytes,
       )
     );
   }
@@ -166,92 +141,4 @@ function backwardCalls(
 
 function denseRowBytes({ width, channels }: Tensor): number {
   return width * channels * ELEMENT_BYTES;
-}
-
-/** A layer's rows are shared out evenly; each thread updates and packs what it has summed. */
-function rowWork(
-  kernels: Kernels,
-  layout: Layout,
-  stage: Stage,
-  { optimizer, thread, threads }: NetworkOptions,
-): RowWork {
-  const { layer, input, gradOutput, shape, packedForward, packedBackward } = stage;
-  if (!isTrainable(layer) || gradOutput === undefined) throw new TypeError("Expected parameters");
-  const rows = layer.bias.size;
-  const first = Math.floor(thread * rows / threads);
-  const last = Math.floor((thread + 1) * rows / threads);
-  const weight = layout.parameters + 4 * layer.weight.offset;
-  const gradWeight = layout.gradients + 4 * layer.weight.offset;
-  const gradBias = layout.gradients + 4 * layer.bias.offset;
-  const scratch = layout.ownStart + thread * layout.threadBytes + layout.scratch;
-  const rowSize = layer.weight.size / rows;
-  const ranges = [
-    { offset: 4 * (layer.weight.offset + first * rowSize), count: (last - first) * rowSize },
-    { offset: 4 * (layer.bias.offset + first), count: last - first },
-  ];
-  return {
-    accumulate(blocks, isFirstChunk) {
-      if (layer.type !== "linear") return;
-      kernels.linearWeightGradient(
-        input.address,
-        input.channels,
-        gradOutput.address,
-        gradOutput.channels,
-        blocks,
-        first,
-        last,
-        gradWeight,
-        gradBias,
-        layout.ones,
-        scratch,
-        !isFirstChunk,
-      );
-    },
-    reduce() {
-      if (layer.type !== "conv2d") return;
-      kernels.conv2dReduceGradients(
-        shape,
-        layout.ownStart + stage.sums,
-        layout.threadBytes,
-        threads,
-        first,
-        last,
-        gradWeight,
-        gradBias,
-      );
-    },
-    update(learningRate, step) {
-      for (const { offset, count } of ranges) {
-        const parameters = layout.parameters + offset;
-        const gradients = layout.gradients + offset;
-        const [slot, slot2] = layout.slots.map((address) => address + offset);
-        if (optimizer.type === "adam") {
-          const { beta1, beta2, epsilon } = optimizer;
-          kernels.adamUpdate(
-            parameters,
-            gradients,
-            slot,
-            slot2,
-            count,
-            learningRate / (1 - beta1 ** step),
-            beta1,
-            1 - beta1,
-            beta2,
-            1 - beta2,
-            1 / Math.sqrt(1 - beta2 ** step),
-            epsilon,
-          );
-        } else if (slot !== undefined) {
-          const { momentum } = optimizer;
-          kernels.momentumUpdate(parameters, gradients, slot, count, learningRate, momentum);
-        } else {
-          kernels.sgdUpdate(parameters, gradients, count, learningRate);
-        }
-      }
-    },
-    pack() {
-      kernels.packForward(shape, weight, first, last, packedForward);
-      if (packedBackward !== 0) kernels.packBackward(shape, weight, first, last, packedBackward);
-    },
-  };
 }

@@ -1,35 +1,56 @@
-/** What each thread does with a job: its share of the blocks, then its share of the rows. */
+/** What each thread does with a job: groups of its images, then its rows of the parameters. */
 
 import type { Model } from "../../nn/sequential.ts";
 import { byteTransform } from "../../nn/standardization.ts";
+import { type OptimizerSpec, type Shard, shardRange } from "../backend.ts";
 import { BLOCK } from "./arena.ts";
+import { groupStarts } from "./groups.ts";
 import type { Job } from "./job.ts";
 import type { Kernels } from "./kernels.ts";
 import type { Layout } from "./layout.ts";
-import { buildNetwork, locate, type Network, type NetworkOptions } from "./network.ts";
+import { buildNetwork, locate, type Network } from "./network.ts";
+import { buildRowWork, type RowWork } from "./row_work.ts";
 import type { Team } from "./team.ts";
 
 /** What a runner is made of. */
-export interface RunnerOptions extends NetworkOptions {
+export interface RunnerOptions {
   readonly model: Model;
   readonly memory: WebAssembly.Memory;
   readonly kernels: Kernels;
   readonly layout: Layout;
   readonly team: Team;
+  readonly optimizer: OptimizerSpec;
+  readonly thread: number;
+  readonly threads: number;
+  /** This session's part of every batch; thread 0 sums its gradients with the others'. */
+  readonly shard?: Place & Partial<Shard>;
 }
 
-/** One thread's hands. All threads run the same job and meet between its phases; sums are made in
- * the order of images and threads, so that equal jobs give equal bits.
+/** Which part of every batch is this session's. */
+export type Place = Pick<Shard, "index" | "count">;
+
+/** A stretch of a job's images; `batch` is the size of the whole batch that it belongs to. */
+interface Stretch {
+  readonly first: number;
+  readonly size: number;
+  readonly batch: number;
+}
+
+/** One thread's hands. All threads run the same job and meet between its phases; each takes
+ * the next group of images when it has done one. Sums are made in the order of images and of groups,
+ * so that equal jobs give equal bits whoever does what.
  */
 export class Runner {
   readonly #options: RunnerOptions;
   readonly #network: Network;
+  readonly #rows: readonly RowWork[];
   readonly #own: number;
 
   constructor(options: RunnerOptions) {
-    const { layout, thread } = options;
+    const { kernels, layout, thread } = options;
     this.#options = options;
-    this.#network = buildNetwork(options.kernels, layout, options);
+    this.#network = buildNetwork(kernels, layout, thread);
+    this.#rows = buildRowWork(kernels, layout, options);
     this.#own = layout.ownStart + thread * layout.threadBytes;
   }
 
@@ -37,12 +58,12 @@ export class Runner {
   run(job: Job): void {
     switch (job.kind) {
       case "pack":
-        for (const rows of this.#network.rows) rows.pack();
+        for (const rows of this.#rows) rows.pack();
         return this.#options.team.meet();
       case "train":
         return this.#train(job);
       case "gradients":
-        this.#batch(job, 0, job.count);
+        this.#gradients(job, { first: 0, size: job.count, batch: job.count });
         return this.#options.team.meet();
       default:
         return this.#infer(job);
@@ -52,12 +73,21 @@ export class Runner {
   #train(job: Job): void {
     const { count, batchSize } = job;
     const steps = Math.ceil(count / batchSize);
-    const { memory, team } = this.#options;
+    const { memory, team, shard } = this.#options;
     const learningRates = new Float32Array(memory.buffer, job.learningRates, steps);
     for (let step = 0; step < steps; step++) {
       const first = step * batchSize;
-      this.#batch(job, first, Math.min(batchSize, count - first));
-      for (const rows of this.#network.rows) {
+      const batch = Math.min(batchSize, count - first);
+      if (shard === undefined) {
+        this.#gradients(job, { first, size: batch, batch });
+      } else {
+        const { start, end } = shardRange(batch, shard);
+        this.#gradients(job, { first: first + start, size: end - start, batch });
+        team.meet();
+        shard.sumGradients?.(this.#gradientVector());
+        team.meet();
+      }
+      for (const rows of this.#rows) {
         rows.update(learningRates[step], job.step + step + 1);
         rows.pack();
       }
@@ -65,52 +95,67 @@ export class Runner {
     }
   }
 
-  /** Gradients of the mean loss of images first..first + batch, chunk by chunk. */
-  #batch(job: Job, first: number, batch: number): void {
-    const { layout, team } = this.#options;
-    const { rows, clear } = this.#network;
-    clear();
-    for (let start = 0; start < batch; start += layout.chunkSize) {
+  /** Gradients of the batch's mean loss, as far as the stretch's images make it, chunk by chunk.
+   *
+   * Blocks are anybody's, rows their thread's own: it may go on with them without meeting.
+   */
+  #gradients(job: Job, { first, size, batch }: Stretch): void {
+    const { team, threads, layout: { chunkSize } } = this.#options;
+    let groups = 0;
+    for (let start = 0; start === 0 || start < size; start += chunkSize) {
       if (start > 0) team.meet(); // until everyone has read the last chunk
-      const size = Math.min(layout.chunkSize, batch - start);
-      this.#chunk(job, { first: first + start, size, batch });
+      const chunk = { first: first + start, size: Math.min(chunkSize, size - start), batch };
+      const blocks = Math.ceil(chunk.size / BLOCK);
+      const starts = groupStarts(blocks, threads);
+      if (start === 0) groups = starts.length - 1;
+      for (let group; (group = team.claim()) < starts.length - 1;) {
+        if (start === 0) this.#clear(group);
+        for (let block = starts[group]; block < starts[group + 1]; block++) {
+          this.#trainBlock(job, chunk, { block, group });
+        }
+      }
       team.meet();
-      const blocks = Math.ceil(size / BLOCK);
-      for (const work of rows) work.accumulate(blocks, start === 0);
+      for (const rows of this.#rows) rows.accumulate(blocks, start === 0);
     }
-    for (const work of rows) work.reduce();
+    for (const rows of this.#rows) rows.reduce(groups);
   }
 
-  /** Forward and backward through this thread's blocks of a chunk. */
-  #chunk(job: Job, { first, size, batch }: { first: number; size: number; batch: number }): void {
+  /** Forward and backward through one block of a chunk. */
+  #trainBlock(
+    job: Job,
+    { first, size, batch }: Stretch,
+    { block, group }: { readonly block: number; readonly group: number },
+  ): void {
     const { kernels, layout, model } = this.#options;
-    const { forward, backward } = this.#network;
-    const [start, end] = this.#share(Math.ceil(size / BLOCK));
-    for (let block = start; block < end; block++) {
-      const count = Math.min(BLOCK, size - block * BLOCK);
-      const position = first + block * BLOCK;
-      this.#load(job, { position, count, block });
-      for (const call of forward) call(block);
-      kernels.softmaxCrossEntropy(
-        locate(layout.logits, this.#own, block),
-        model.classCount,
-        job.labels,
-        job.indices + 4 * position,
-        count,
-        1 / batch,
-        locate(layout.gradLogits, this.#own, block),
-        job.losses + 4 * position,
-        job.predictions + position,
-      );
-      for (const call of backward) call(block);
-    }
+    const count = Math.min(BLOCK, size - block * BLOCK);
+    const position = first + block * BLOCK;
+    this.#load(job, { position, count, block });
+    for (const call of this.#network.forward) call(block);
+    kernels.softmaxCrossEntropy(
+      locate(layout.logits, this.#own, block),
+      model.classCount,
+      job.labels,
+      job.indices + 4 * position,
+      count,
+      1 / batch,
+      locate(layout.gradLogits, this.#own, block),
+      job.losses + 4 * position,
+      job.predictions + position,
+    );
+    for (const call of this.#network.backward) call(block, group);
+  }
+
+  /** Forgets a group's convolution gradients of the step before. */
+  #clear(group: number): void {
+    const { kernels, layout: { sums, groupBytes } } = this.#options;
+    kernels.fillZeros(sums + group * groupBytes, groupBytes);
   }
 
   /** Forward only; tensors that training keeps for each block are kept for each thread. */
   #infer(job: Job): void {
     const { kernels, layout, model, team, thread: slot } = this.#options;
-    const [start, end] = this.#share(Math.ceil(job.count / BLOCK));
-    for (let block = start; block < end; block++) {
+    const blocks = Math.ceil(job.count / BLOCK);
+    for (let block; (block = team.claim()) < blocks;) {
       const position = block * BLOCK;
       const count = Math.min(BLOCK, job.count - position);
       this.#load(job, { position, count, block: slot });
@@ -151,9 +196,8 @@ export class Runner {
     );
   }
 
-  /** This thread's part of `count` pieces of work. */
-  #share(count: number): [start: number, end: number] {
-    const { thread, threads } = this.#options;
-    return [Math.floor(thread * count / threads), Math.floor((thread + 1) * count / threads)];
+  #gradientVector(): Float32Array {
+    const { memory, layout, model } = this.#options;
+    return new Float32Array(memory.buffer, layout.gradients, model.parameterCount);
   }
 }

@@ -11,6 +11,7 @@ import type {
   TrainRequest,
   TrainResult,
 } from "../backend.ts";
+import { shardRange } from "../backend.ts";
 import {
   checkImages,
   checkIndices,
@@ -24,9 +25,12 @@ import { type Job, NO_WORK, writeJob } from "./job.ts";
 import { type Build, compileKernels, createMemory, instantiateKernels } from "./kernels.ts";
 import { type Layout, layOut } from "./layout.ts";
 import { Runner } from "./runner.ts";
-import { countCorrect, mean, nextSlice, nextTask } from "./slices.ts";
+import { countCorrect, mean, nextSlice, nextTask, sum } from "./slices.ts";
 import { Team, TeamFailedError } from "./team.ts";
 import { WorkerPool } from "./worker_pool.ts";
+
+/** The shard of a session that trains alone. */
+const WHOLE = { index: 0, count: 1 };
 
 /** Images of an evaluation's first slice, before its speed is known. */
 const FIRST_SLICE = 512;
@@ -47,7 +51,7 @@ export async function openWasmSession(
   options: SessionOptions,
   wantedBuild?: Build,
 ): Promise<Session> {
-  const { optimizer, batchSize, threads = navigator.hardwareConcurrency } = options;
+  const { optimizer, batchSize, threads = navigator.hardwareConcurrency, shard } = options;
   if (!Number.isInteger(threads) || threads < 1) {
     throw new RangeError(`Cannot use ${threads} threads: expected a whole number, 1 or more`);
   }
@@ -59,7 +63,14 @@ export async function openWasmSession(
   initialize(memory, layout);
   const team = new Team(memory, layout.control, threads);
   const kernels = instantiateKernels(module, memory);
-  const pool = await WorkerPool.start({ ...layoutOptions, module, memory, model, optimizer });
+  const pool = await WorkerPool.start({
+    ...layoutOptions,
+    module,
+    memory,
+    model,
+    optimizer,
+    shard: shard && { index: shard.index, count: shard.count },
+  });
   const runner = new Runner({
     model,
     memory,
@@ -69,6 +80,7 @@ export async function openWasmSession(
     thread: 0,
     threads,
     optimizer,
+    shard,
   });
   const device: Device = {
     kind: "cpu",
@@ -140,7 +152,7 @@ class WasmSession implements Session {
     const { data: store } = this.#open();
     requireAttached(store.has(data));
     const { order, batchSize, learningRates, signal, onProgress } = request;
-    const maxBatchSize = this.#options.batchSize;
+    const { batchSize: maxBatchSize, shard = WHOLE } = this.#options;
     const steps = checkRequest(request, { count: data.count, maxBatchSize });
     const work = store.prepare(order, { learningRates });
     const losses = new Float32Array(steps);
@@ -160,14 +172,14 @@ class WasmSession implements Session {
       });
       slice = nextSlice(count, performance.now() - start);
       for (let step = done; step < done + count; step++) {
-        const result = work.results(
-          step * batchSize,
-          Math.min((step + 1) * batchSize, order.length),
-        );
-        losses[step] = mean(result.losses);
+        const first = step * batchSize;
+        const batch = Math.min(batchSize, order.length - first);
+        const { start, end } = shardRange(batch, shard);
+        const result = work.results(first + start, first + end);
+        losses[step] = sum(result.losses) / batch;
         corrects[step] = countCorrect(
           result.predictions,
-          order.subarray(step * batchSize),
+          order.subarray(first + start),
           data.labels,
         );
       }

@@ -10,11 +10,16 @@ export function nextSlice(count: number, elapsedMs: number): number {
   return Math.max(1, Math.min(2 * count, Math.floor(count * SLICE_MS / Math.max(elapsedMs, 0.01))));
 }
 
+/** Sum, made in order. */
+export function sum(values: Float32Array): number {
+  let total = 0;
+  for (const value of values) total += value;
+  return total;
+}
+
 /** Mean, summed in order. */
 export function mean(values: Float32Array): number {
-  let sum = 0;
-  for (const value of values) sum += value;
-  return sum / values.length;
+  return sum(values) / values.length;
 }
 
 /** Predictions that equal the labels of the images at `indices`. */

@@ -1,6 +1,6 @@
-/** Threads that work in step: a barrier and a doorbell in shared memory. */
+/** Threads that work in step: a barrier, a doorbell and a heap of work in shared memory. */
 
-const ARRIVED = 0, PHASE = 1, JOBS = 2, FAILED = 3, CLOSED = 4;
+const ARRIVED = 0, PHASE = 1, JOBS = 2, FAILED = 3, CLOSED = 4, CLAIMED = 5;
 
 /** Looks at a word before sleeping: waking a thread costs more than most waits last. */
 const SPINS = 20_000;
@@ -18,14 +18,21 @@ export class Team {
   readonly #maySleep = maySleep();
   #jobsSeen = 0;
 
-  /** @param address Five words of zeros in shared memory. */
+  /** @param address Six words of zeros in shared memory. */
   constructor(memory: WebAssembly.Memory, address: number, threads: number) {
-    this.#words = new Int32Array(memory.buffer, address, 5);
+    this.#words = new Int32Array(memory.buffer, address, 6);
     this.#threads = threads;
     this.#spins = threads > navigator.hardwareConcurrency ? 0 : SPINS;
   }
 
-  /** Waits until all threads are here.
+  /** The next piece of work of this phase, from 0: whoever is free takes it, so that a thread that
+   * the machine holds up does less. Pieces start again from 0 when the threads meet.
+   */
+  claim(): number {
+    return Atomics.add(this.#words, CLAIMED, 1);
+  }
+
+  /** Waits until all threads are here, and begins a new phase.
    *
    * @throws {TeamFailedError} If one of them has failed.
    */
@@ -33,6 +40,7 @@ export class Team {
     const phase = Atomics.load(this.#words, PHASE);
     if (Atomics.add(this.#words, ARRIVED, 1) === this.#threads - 1) {
       Atomics.store(this.#words, ARRIVED, 0);
+      Atomics.store(this.#words, CLAIMED, 0);
       this.#ring(PHASE);
     } else {
       this.#await(PHASE, phase);

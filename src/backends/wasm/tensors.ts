@@ -128,7 +128,9 @@ function allocate(shape: Shape, needs: Needs): Tensor {
   const { padding: [paddingHeight, paddingWidth] = [0, 0], keep: shared = false } = needs;
   const columnBytes = channels * ELEMENT_BYTES;
   const rowBytes = (width + 2 * paddingWidth) * columnBytes;
-  const blockBytes = (height + 2 * paddingHeight) * rowBytes;
+  const bytes = (height + 2 * paddingHeight) * rowBytes;
+  // A power of two would put the same feature of all blocks into one set of the first-level cache.
+  const blockBytes = shared && bytes % 1024 === 0 ? bytes + 3 * ELEMENT_BYTES : bytes;
   const corner = shared
     ? needs.shared.allocate(blockBytes * needs.blocks)
     : needs.own.allocate(blockBytes);

@@ -19,8 +19,18 @@ scope.onmessage = ({ data }) => {
     const layout = layOut(model, data);
     team = new Team(memory, layout.control, threads);
     const kernels = instantiateKernels(data.module, memory);
-    const { optimizer } = data;
-    const runner = new Runner({ model, memory, kernels, layout, team, thread, threads, optimizer });
+    const { optimizer, shard } = data;
+    const runner = new Runner({
+      model,
+      memory,
+      kernels,
+      layout,
+      team,
+      thread,
+      threads,
+      optimizer,
+      shard,
+    });
     scope.postMessage({ type: "ready" });
     while (team.awaitJob()) runner.run(readJob(memory, layout.job));
     scope.postMessage({ type: "closed" });

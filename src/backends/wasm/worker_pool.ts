@@ -3,6 +3,7 @@
 import type { Model } from "../../nn/sequential.ts";
 import type { OptimizerSpec } from "../backend.ts";
 import type { LayoutOptions } from "./layout.ts";
+import type { Place } from "./runner.ts";
 
 /** All that a worker needs to build the same layout and program as the main thread. */
 export interface WorkerTask extends LayoutOptions {
@@ -11,6 +12,7 @@ export interface WorkerTask extends LayoutOptions {
   readonly model: Model;
   readonly optimizer: OptimizerSpec;
   readonly thread: number;
+  readonly shard?: Place;
 }
 
 /** What a worker says. */

@@ -167,13 +167,14 @@ export function conv2dWeightGradient(
 }
 
 /** Writes the gradients of output channels firstRow..lastRow (exclusive) in PyTorch's layout: sums
- * of conv2dWeightGradient over the four lanes and over `threads`, in that order.
+ * of conv2dWeightGradient over `groups` of blocks, groupBytes apart, in their order, and over the
+ * four lanes. Without groups, zeros.
  */
 export function conv2dReduceGradients(
   shape: Conv2dShape,
   sums: usize,
-  threadBytes: usize,
-  threads: i32,
+  groupBytes: usize,
+  groups: i32,
   firstRow: i32,
   lastRow: i32,
   gradWeight: usize,
@@ -182,29 +183,37 @@ export function conv2dReduceGradients(
   const inChannels = shape.inChannels, outChannels = shape.outChannels;
   const area = shape.kernelHeight * shape.kernelWidth;
   const tapBytes = outChannels * VECTOR_BYTES;
-  for (let o = firstRow; o < lastRow; o++) {
-    let sum = sums + o * VECTOR_BYTES;
-    for (let tap = 0; tap < area; tap++) {
-      for (let i = 0; i < inChannels; i++) {
-        store<f32>(
-          gradWeight + ((o * inChannels + i) * area + tap) * 4,
-          sumOverThreads(sum, threadBytes, threads),
-        );
-        sum += tapBytes;
-      }
+  const rowBytes = inChannels * area * 4;
+  let sum = sums + firstRow * VECTOR_BYTES;
+  for (let tap = 0; tap < area; tap++) {
+    for (let i = 0; i < inChannels; i++) {
+      const weight = gradWeight + firstRow * rowBytes + (i * area + tap) * 4;
+      sumGroups(sum, groupBytes, groups, lastRow - firstRow, weight, rowBytes);
+      sum += tapBytes;
     }
-    store<f32>(gradBias + o * 4, sumOverThreads(sum, threadBytes, threads));
   }
+  sumGroups(sum, groupBytes, groups, lastRow - firstRow, gradBias + firstRow * 4, 4);
 }
 
-function sumOverThreads(sum: usize, threadBytes: usize, threads: i32): f32 {
-  let total = v128.load(sum);
-  for (let thread = 1; thread < threads; thread++) {
-    sum += threadBytes;
-    total = f32x4.add(total, v128.load(sum));
+/** Writes sums over groups and lanes of `count` neighbouring vectors, outputStep bytes apart. */
+function sumGroups(
+  sum: usize, groupBytes: usize, groups: i32, count: i32, output: usize, outputStep: usize,
+): void {
+  for (; count > 0; count--) {
+    let total = f32x4.splat(0);
+    let term = sum;
+    for (let group = 0; group < groups; group++) {
+      total = f32x4.add(total, v128.load(term));
+      term += groupBytes;
+    }
+    store<f32>(
+      output,
+      f32x4.extract_lane(total, 0) + f32x4.extract_lane(total, 1) +
+        f32x4.extract_lane(total, 2) + f32x4.extract_lane(total, 3),
+    );
+    sum += VECTOR_BYTES;
+    output += outputStep;
   }
-  return f32x4.extract_lane(total, 0) + f32x4.extract_lane(total, 1) +
-    f32x4.extract_lane(total, 2) + f32x4.extract_lane(total, 3);
 }
 
 /** Kernel rows (or columns) that are `phase` modulo the stride. */

@@ -4,17 +4,18 @@ import { outer } from "./outer";
 import { ELEMENT_BYTES, sumLanes, VECTOR_BYTES } from "./simd";
 
 /** Gradients of output features firstRow..lastRow (exclusive); equals the reference's linear
- * gradients to 1e-5 relative. Added to what is there if `accumulate`, else written over it.
+ * gradients to 1e-5 relative; without blocks, zeros. Added to what is there if `accumulate`, else written over it.
  *
  * Layout: input and gradOutput [block][feature][8 images], gradWeight [out][in], gradBias [out];
- * scratch holds 12 vectors. Threads share the work by rows, so that nothing has to be summed
+ * blocks lie inputBlockBytes and gradOutputBlockBytes apart; scratch holds 12 vectors. Threads share the work by rows, so that nothing has to be summed
  * between them.
  */
 export function linearWeightGradient(
   input: usize,
   inFeatures: i32,
+  inputBlockBytes: usize,
   gradOutput: usize,
-  outFeatures: i32,
+  gradOutputBlockBytes: usize,
   blocks: i32,
   firstRow: i32,
   lastRow: i32,
@@ -24,7 +25,13 @@ export function linearWeightGradient(
   scratch: usize,
   accumulate: bool,
 ): void {
-  const inStep = inFeatures * ELEMENT_BYTES, outStep = outFeatures * ELEMENT_BYTES;
+  if (blocks == 0) {
+    if (accumulate) return;
+    const rows = lastRow - firstRow;
+    memory.fill(gradWeight + firstRow * inFeatures * 4, 0, rows * inFeatures * 4);
+    memory.fill(gradBias + firstRow * 4, 0, rows * 4);
+    return;
+  }
   const scratch2 = scratch + 6 * VECTOR_BYTES;
   const zero = f32x4.splat(0);
   for (let i = 0; i < inFeatures; i += 6) {
@@ -48,10 +55,10 @@ export function linearWeightGradient(
         1,
         blocks,
         input + i * ELEMENT_BYTES,
-        inStep,
+        inputBlockBytes,
         0,
         gradOutput + o * ELEMENT_BYTES,
-        outStep,
+        gradOutputBlockBytes,
         0,
         lone ? 0 : ELEMENT_BYTES,
         scratch,
@@ -73,7 +80,7 @@ export function linearWeightGradient(
       1,
       blocks,
       gradOutput + o * ELEMENT_BYTES,
-      outStep,
+      gradOutputBlockBytes,
       0,
       ones,
       0,
