@@ -19,6 +19,7 @@ const COMMAND = defineCommand({
     ["--format tfjs", "the newest run below runs/, for TensorFlow.js"],
     ["--format safetensors --run runs/first", "a run, for PyTorch"],
     ["--format safetensors --weights FILE --out FILE", "one file to another"],
+    ["--format html", "a page to draw on, for any browser"],
   ],
   flags: {
     format: { type: "choice", choices: EXPORT_FORMAT_NAMES, help: "what to write" },

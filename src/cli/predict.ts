@@ -3,11 +3,12 @@
 
 import type { LabeledImages } from "../data/dataset.ts";
 import { quote } from "../quote.ts";
+import { type ClassProbability, topClasses } from "../report/top_classes.ts";
 import { DEVICE_FLAGS, deviceOptions, openSession } from "./backend_flags.ts";
 import { EXIT } from "./errors.ts";
 import { defineCommand, parseFlags } from "./flags.ts";
 import { helpText } from "./help.ts";
-import { type ClassProbability, pictureLines, plainLine, topClasses } from "./predict_display.ts";
+import { pictureLines, plainLine } from "./predict_display.ts";
 import { type Doubt, type PictureInput, pictureNames, readPicture } from "./predict_inputs.ts";
 import { loadSubject, type Subject, SUBJECT_FLAGS } from "./subject.ts";
 

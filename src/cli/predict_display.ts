@@ -1,36 +1,11 @@
 /** Predictions as text: a line a picture, or the picture itself with its classes beside it. */
 
 import { fitPicture, type GreyPicture } from "../data/picture.ts";
+import type { ClassProbability } from "../report/top_classes.ts";
 import type { PictureInput } from "./predict_inputs.ts";
-
-/** A class and its probability. */
-export interface ClassProbability {
-  readonly className: string;
-  readonly label: number;
-  /** 0 .. 1. */
-  readonly probability: number;
-}
 
 /** Widest picture on a terminal, in columns. */
 const MAX_COLUMNS = 48;
-
-/** The most probable classes of one image, the most probable first.
- *
- * @param logits One number a class.
- */
-export function topClasses(
-  logits: Float32Array,
-  classNames: readonly string[],
-  count = 3,
-): ClassProbability[] {
-  const largest = logits.reduce((a, b) => Math.max(a, b), -Infinity);
-  const weights = Array.from(logits, (logit) => Math.exp(logit - largest));
-  const sum = weights.reduce((a, b) => a + b, 0);
-  return weights
-    .map((weight, label) => ({ className: classNames[label], label, probability: weight / sum }))
-    .sort((a, b) => b.probability - a.probability)
-    .slice(0, count);
-}
 
 /** `shoe.png  Sneaker 97.3%  Sandal 2.1%  Ankle boot 0.4%`. */
 export function plainLine(name: string, top: readonly ClassProbability[]): string {

@@ -26,6 +26,8 @@ export const SUBJECT_FLAGS = {
 export interface Subject {
   /** Path of the run or the file. */
   readonly label: string;
+  /** Folder of its run; left out for a file. */
+  readonly run?: string;
   readonly model: Model;
   readonly parameters: Float32Array;
   /** The dataset it was trained on, or Fashion-MNIST where nobody knows. */
@@ -63,7 +65,8 @@ async function runSubject(path: string): Promise<Subject> {
   const model = configuredModel(config);
   const parameters = await readRunParameters(path, model);
   const { name: datasetName, classNames } = config.dataset;
-  return { label: path, model, parameters, datasetName, classNames: namesFor(model, classNames) };
+  const names = namesFor(model, classNames);
+  return { label: path, run: path, model, parameters, datasetName, classNames: names };
 }
 
 async function weightsSubject(

@@ -51,8 +51,21 @@ function render(value: Fragment): string {
   return escapeHtml(String(value));
 }
 
-/** A whole page, light or dark as the reader's system is, that loads nothing and runs nothing. */
-export function htmlPage(title: string, body: Html): string {
+/** What a page may have beyond its content. */
+export interface PageExtras {
+  /** CSS after that of all pages. */
+  readonly style?: string;
+  /** What may run, as a Content Security Policy names it; default: nothing. */
+  readonly scriptPolicy?: string;
+}
+
+/** A whole page, light or dark as the reader's system is, that loads nothing and by default runs nothing.
+ */
+export function htmlPage(
+  title: string,
+  body: Html,
+  { style = "", scriptPolicy = "'none'" }: PageExtras = {},
+): string {
   return html`
     <!DOCTYPE html>
     <html lang="en">
@@ -60,9 +73,9 @@ export function htmlPage(title: string, body: Html): string {
         <meta charset="utf-8">
         <meta name="viewport" content="width=device-width, initial-scale=1">
         <meta name="color-scheme" content="light dark">
-        <meta http-equiv="Content-Security-Policy" content="${POLICY}">
+        <meta http-equiv="Content-Security-Policy" content="${POLICY}; script-src ${scriptPolicy}">
         <title>${title}</title>
-        <style>${new Html(STYLE)}</style>
+        <style>${new Html(STYLE + style)}</style>
       </head>
       <body>
     ${body}
@@ -72,7 +85,8 @@ export function htmlPage(title: string, body: Html): string {
 }
 
 /** A second line of defence: even markup that slipped in could neither run nor reach anything. */
-const POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'";
+const POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; " +
+  "base-uri 'none'; form-action 'none'";
 
 /** The chart library writes colours as attributes, over which these rules take precedence. */
 const STYLE = `

@@ -2,7 +2,8 @@
 import { pathToFileURL } from "node:url";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";
 import { withTempDir } from "../temp.ts";
-import { canRunCommands, runDeno, runTask } from "./command.ts";
+import { BROWSER_ARGS, findBrowser, runProgram } from "./browser.ts";
+import { canRunCommands, runTask } from "./command.ts";
 
 const ignore = !canRunCommands();
 const CHROMIUM = ignore ? undefined : await findBrowser();
@@ -11,26 +12,11 @@ const QUICK = ["--model", "softmax", "--backend", "wasm", "--quiet"];
 /** A folder that is also markup; the run records its path. */
 const HOSTILE_NAME = `"><img src=x onerror=alert(1)>`;
 
-/** Runs a program for which the tests themselves have no permission. */
-function runProgram(program: string, args: readonly string[]) {
-  const code = `const command = new Deno.Command(${JSON.stringify(program)}, {
-    args: ${JSON.stringify(args)}, stdout: "inherit", stderr: "inherit" });
-    Deno.exit((await command.output()).code);`;
-  return runDeno(["eval", code]);
-}
-
-async function findBrowser(): Promise<string | undefined> {
-  for (const name of ["chromium", "chromium-browser", "google-chrome"]) {
-    if ((await runProgram(name, ["--version"])).code === 0) return name;
-  }
-  return undefined;
-}
-
 /** Opens a page and returns its document after loading, and what the browser's console got. */
 async function open(path: string, profile: string) {
   const { stdout, stderr } = await runProgram(CHROMIUM!, [
-    ...["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-    ...["--enable-logging=stderr", `--user-data-dir=${profile}`, "--dump-dom"],
+    ...BROWSER_ARGS,
+    ...["--disable-gpu", "--enable-logging=stderr", `--user-data-dir=${profile}`, "--dump-dom"],
     pathToFileURL(path).href,
   ]);
   return { dom: stdout, console: stderr.split("\n").filter((line) => line.includes("CONSOLE")) };
