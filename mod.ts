@@ -9,7 +9,8 @@
  * @module
  */
 
-export type { Dataset, LabeledImages } from "./src/data/dataset.ts";
+export type { Dataset, LabeledImages, PictureFacts } from "./src/data/dataset.ts";
+export type { PictureHooks, PictureOptions } from "./src/data/image_folder.ts";
 export { loadDataset, type LoadOptions } from "./src/data/load.ts";
 export { DatasetError } from "./src/data/errors.ts";
 

@@ -84,7 +84,7 @@ const COMMAND = defineCommand({
       type: "string",
       placeholder: "NAME|DIR",
       defaultText: "fashion-mnist, or the sample if it cannot be had",
-      help: "fashion-mnist, mnist, sample, or a folder of IDX files",
+      help: "fashion-mnist, mnist, sample, or a folder of pictures or of IDX files",
     },
     standardize: { type: "boolean", help: "(pixel / 255 - mean) / std, not pixel / 255" },
     "batch-size": { type: "integer", min: 1, max: 65_536, default: 256, help: "images per step" },

@@ -3,10 +3,12 @@
 
 import type { Dataset } from "../data/dataset.ts";
 import { DatasetError } from "../data/errors.ts";
+import type { PictureOptions } from "../data/image_folder.ts";
 import { loadDataset, obtainDataset } from "../data/load.ts";
 import { SAMPLE } from "../data/registry.ts";
 import { showFetch } from "./fetch_display.ts";
 import { dropFetchPermissions } from "./permissions.ts";
+import { darkOnLightNote, showPictures } from "./picture_flags.ts";
 
 const DEFAULT_DATASET = "fashion-mnist";
 
@@ -17,18 +19,29 @@ const DEFAULT_DATASET = "fashion-mnist";
  * @throws {DatasetError} If the dataset asked for cannot be had.
  */
 export async function obtainForTraining(
-  { dataset: name, quiet, json = false }: {
+  { dataset: name, quiet, json = false, pictures }: {
     readonly dataset?: string;
     readonly quiet: boolean;
     readonly json?: boolean;
+    readonly pictures?: PictureOptions;
   },
   signal: AbortSignal,
 ): Promise<Dataset> {
   const display = showFetch(name ?? DEFAULT_DATASET, { quiet: quiet || json, json: false });
-  try {
-    const { onEvent } = display;
-    const { dataset, fallbackReason } = await obtainDataset(name, { signal, onEvent });
+  const reading = showPictures(quiet || json);
+  const stop = () => {
     display.stop();
+    reading.stop();
+  };
+  try {
+    const { dataset, fallbackReason } = await obtainDataset(name, {
+      onEvent: display.onEvent,
+      onPicture: reading.onPicture,
+      signal,
+      pictures,
+    });
+    stop();
+    if (dataset.pictures?.darkOnLight && !quiet) console.error(darkOnLightNote(dataset));
     if (fallbackReason !== undefined && !quiet) {
       console.error(
         `${fallbackReason}\n` +
@@ -38,7 +51,7 @@ export async function obtainForTraining(
     }
     return dataset;
   } finally {
-    display.stop();
+    stop();
     await dropFetchPermissions();
   }
 }
@@ -47,10 +60,13 @@ export async function obtainForTraining(
  *
  * @throws {DatasetError} If the dataset asked for is not there.
  */
-export async function loadForDryRun(name: string | undefined): Promise<Dataset> {
+export async function loadForDryRun(
+  name: string | undefined,
+  pictures?: PictureOptions,
+): Promise<Dataset> {
   await dropFetchPermissions();
   try {
-    return await loadDataset(name ?? DEFAULT_DATASET);
+    return await loadDataset(name ?? DEFAULT_DATASET, { pictures });
   } catch (error) {
     if (name !== undefined || !(error instanceof DatasetError)) throw error;
     return await loadDataset(SAMPLE);

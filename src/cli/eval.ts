@@ -1,14 +1,17 @@
 // deno-lint-ignore-file no-console
 /** The eval command: how well saved parameters do on a test set, class by class. */
 
+import type { Dataset } from "../data/dataset.ts";
 import { loadDataset } from "../data/load.ts";
+import { quote, quoteWhole } from "../quote.ts";
 import { formatCount, formatTable } from "../report/table.ts";
 import { type ClassificationReport, classificationReport } from "../train/metrics.ts";
 import { DEVICE_FLAGS, deviceOptions, openSession } from "./backend_flags.ts";
+import { PICTURE_FLAGS, picturesFor, showPictures } from "./picture_flags.ts";
 import { EXIT } from "./errors.ts";
 import { defineCommand, parseFlags } from "./flags.ts";
 import { helpText } from "./help.ts";
-import { loadSubject, SUBJECT_FLAGS } from "./subject.ts";
+import { loadSubject, type Subject, SUBJECT_FLAGS } from "./subject.ts";
 
 const COMMAND = defineCommand({
   usage: "deno task eval",
@@ -25,8 +28,10 @@ const COMMAND = defineCommand({
       type: "string",
       placeholder: "NAME|DIR",
       defaultText: "the run's, else fashion-mnist",
-      help: "whose test set",
+      help: "whose test set; of pictures, the share that the run kept back",
     },
+    "valid-split": { ...PICTURE_FLAGS["valid-split"], defaultText: "the run's, else 0.2" },
+    invert: { type: "boolean", help: "turn dark on light into light on dark, as the run did" },
     json: { type: "boolean", help: "print one JSON object on standard output" },
   },
 });
@@ -40,15 +45,15 @@ export async function evalCommand(args: string[]): Promise<number> {
   }
   const subject = await loadSubject(flags);
   const { model, parameters } = subject;
-  const { test, classNames, name: dataset } = await loadDataset(
-    flags.dataset ?? subject.datasetName,
-  );
+  const whole = await loadForEvaluation(flags.dataset ?? subject.datasetName, subject, flags);
+  const { test, classNames, name: dataset } = whole;
   if (classNames.length !== model.classCount) {
     throw new TypeError(
       `Cannot evaluate ${subject.label} on dataset "${dataset}": the model has ` +
         `${model.classCount} classes, the dataset ${classNames.length}`,
     );
   }
+  checkPictures(whole, subject);
   const { backend, session: opened } = await openSession(flags.backend, model, {
     optimizer: { type: "sgd", momentum: 0 },
     batchSize: 1,
@@ -75,6 +80,47 @@ export async function evalCommand(args: string[]): Promise<number> {
   if (flags.json) console.log(JSON.stringify({ ...facts, ...report }));
   else printReport(facts, report);
   return EXIT.ok;
+}
+
+async function loadForEvaluation(
+  name: string,
+  { model, pictures }: Subject,
+  flags: { readonly json: boolean; readonly validSplit?: number; readonly invert: boolean },
+): Promise<Dataset> {
+  const { onPicture, stop } = showPictures(flags.json);
+  const validSplit = flags.validSplit ?? pictures?.validSplit;
+  const invert = flags.invert || pictures?.invert;
+  try {
+    return await loadDataset(name, {
+      pictures: picturesFor(model, { validSplit, invert }),
+      onPicture,
+    });
+  } finally {
+    stop();
+  }
+}
+
+/** Pictures must be of the classes that the model was trained on, and should be split as then. */
+function checkPictures(
+  dataset: Dataset,
+  { label, classNames, datasetName, digest }: Subject,
+): void {
+  if (dataset.pictures === undefined) return;
+  const name = quoteWhole(dataset.name);
+  const isNamed = classNames.some((className, k) => className !== String(k));
+  const wrong = classNames.findIndex((className, k) => className !== dataset.classNames[k]);
+  if (isNamed && wrong >= 0) {
+    throw new TypeError(
+      `Cannot evaluate ${label} on dataset ${name}: expected the class ` +
+        `${quote(classNames[wrong])}, found ${quote(dataset.classNames[wrong])}`,
+    );
+  }
+  if (dataset.name === datasetName && digest !== undefined && dataset.digest !== digest) {
+    console.error(
+      `note: dataset ${name} is not what it was when ${label} was trained: its test set may hold ` +
+        `pictures that the model was trained on`,
+    );
+  }
 }
 
 function printReport(

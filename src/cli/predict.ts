@@ -26,7 +26,10 @@ const COMMAND = defineCommand({
   flags: {
     ...SUBJECT_FLAGS,
     ...DEVICE_FLAGS,
-    invert: { type: "boolean", help: "turn dark on light into light on dark" },
+    invert: {
+      type: "boolean",
+      help: "turn dark on light into light on dark, or back where training did so",
+    },
     json: { type: "boolean", help: "print one JSON object a picture on standard output" },
   },
 });
@@ -60,6 +63,8 @@ export async function predictCommand(args: string[]): Promise<number> {
   });
   await using session = opened;
   await session.loadState({ parameters: subject.parameters, slots: [], step: 0 });
+  // Pictures are treated as those that the model was trained on; the flag turns that around.
+  const invert = flags.invert !== (subject.pictures?.invert ?? false);
   const show = shower(subject, flags);
   let failed = false;
   let chunk: PictureInput[] = [];
@@ -78,7 +83,7 @@ export async function predictCommand(args: string[]): Promise<number> {
   };
   for await (const name of pictureNames(positionals)) {
     const input = typeof name === "string"
-      ? await readPicture(name, { width, height }, flags)
+      ? await readPicture(name, { width, height }, { invert })
       : name;
     if ("message" in input) {
       console.error(`error: ${input.message}`);
@@ -93,14 +98,17 @@ export async function predictCommand(args: string[]): Promise<number> {
 }
 
 function shower(
-  { classNames }: Subject,
+  { classNames, pictures }: Subject,
   { json, invert }: { readonly json: boolean; readonly invert: boolean },
 ): (input: PictureInput, logits: Float32Array) => void {
   const drawn = Deno.stdout.isTerminal() && !Deno.noColor;
   return (input, logits) => {
     const top = topClasses(logits, classNames);
-    if (json) return console.log(JSON.stringify(jsonOf(input, top)));
-    if (input.doubt) console.error(doubtLine(input.name, input.doubt, invert));
+    // Light borders are what such a model knows.
+    const isUsual = input.doubt === "inverted" && pictures?.darkOnLight === true;
+    const doubt = isUsual ? undefined : input.doubt;
+    if (json) return console.log(JSON.stringify(jsonOf({ ...input, doubt }, top)));
+    if (doubt) console.error(doubtLine(input.name, doubt, invert));
     if (!drawn) return console.log(plainLine(input.name, top));
     console.log(pictureLines(input, top).join("\n"));
   };

@@ -1,13 +1,8 @@
 /** The pictures that a command line names: files, folders and standard input. */
 
 import { join } from "node:path";
-import {
-  decodePicture,
-  fitPicture,
-  type GreyPicture,
-  hasLightBorder,
-  invertPicture,
-} from "../data/picture.ts";
+import { fitPicture, type GreyPicture, hasLightBorder } from "../data/picture.ts";
+import { decodeLightOnDark, MAX_PICTURE_BYTES, PICTURE_FILE } from "../data/picture_file.ts";
 import { quote } from "../quote.ts";
 import { describeError, UsageError } from "./errors.ts";
 
@@ -29,11 +24,6 @@ export interface PictureFailure {
   readonly name: string;
   readonly message: string;
 }
-
-/** Largest file that is read: far above any picture that can be decoded in reasonable time. */
-const MAX_BYTES = 64 * 2 ** 20;
-
-const PICTURE_FILE = /\.(png|jpe?g)$/i;
 
 /** The names of the pictures: a folder stands for those in it, `-` for standard input.
  *
@@ -72,9 +62,7 @@ export async function readPicture(
 ): Promise<PictureInput | PictureFailure> {
   try {
     const label = name === "-" ? "standard input" : quote(name);
-    // What shows through must end up dark, on either kind of picture.
-    const decoded = decodePicture(await readBytes(name, label), label, invert ? 255 : 0);
-    const lightOnDark = invert ? invertPicture(decoded) : decoded;
+    const lightOnDark = decodeLightOnDark(await readBytes(name, label), label, invert);
     const doubt = doubtAbout(lightOnDark);
     return { name, picture: fitPicture(lightOnDark, size), ...(doubt && { doubt }) };
   } catch (error) {
@@ -95,9 +83,9 @@ async function readBytes(name: string, label: string): Promise<Uint8Array> {
   let length = 0;
   for await (const chunk of stream) {
     length += chunk.length;
-    if (length > MAX_BYTES) {
+    if (length > MAX_PICTURE_BYTES) {
       throw new RangeError(
-        `Cannot read ${label} as a picture: it has more than ${MAX_BYTES} bytes`,
+        `Cannot read ${label} as a picture: it has more than ${MAX_PICTURE_BYTES} bytes`,
       );
     }
     chunks.push(chunk);

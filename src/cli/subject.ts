@@ -1,6 +1,7 @@
 /** The trained model that a command is to use: a run's, or a file's. */
 
 import { join } from "node:path";
+import type { PictureFacts } from "../data/dataset.ts";
 import { areNamesOf } from "../formats/trained_model.ts";
 import type { Model } from "../nn/sequential.ts";
 import { MODEL_NAMES, type ModelName, zooModel } from "../nn/zoo.ts";
@@ -32,8 +33,12 @@ export interface Subject {
   readonly parameters: Float32Array;
   /** The dataset it was trained on, or Fashion-MNIST where nobody knows. */
   readonly datasetName: string;
+  /** Digest of that dataset; undefined where nobody knows. */
+  readonly digest?: string;
   /** One name per class; numbers where nobody knows. */
   readonly classNames: readonly string[];
+  /** How pictures were made into what it was trained on; known of runs only. */
+  readonly pictures?: PictureFacts;
 }
 
 /** Loads the model that `--run`, `--weights` and `--model` name; without them the newest run's.
@@ -64,9 +69,10 @@ async function runSubject(path: string): Promise<Subject> {
   const config = await readRunConfig(path);
   const model = configuredModel(config);
   const parameters = await readRunParameters(path, model);
-  const { name: datasetName, classNames } = config.dataset;
-  const names = namesFor(model, classNames);
-  return { label: path, run: path, model, parameters, datasetName, classNames: names };
+  const { name: datasetName, classNames: names, digest, pictures } = config.dataset;
+  const classNames = namesFor(model, names);
+  const trainedOn = { datasetName, digest, classNames, pictures };
+  return { label: path, run: path, model, parameters, ...trainedOn };
 }
 
 async function weightsSubject(

@@ -30,6 +30,7 @@ import { parseFlags } from "./flags.ts";
 import { helpText } from "./help.ts";
 import { readModelFile } from "./model_files.ts";
 import { requireWritePermission } from "./permissions.ts";
+import { pictureOptions, picturesFor, requirePictures } from "./picture_flags.ts";
 import { endLines, type TrainDisplay, trainDisplay } from "./train_display.ts";
 import { reportDivergence, reportEnd } from "./train_report.ts";
 import {
@@ -67,9 +68,11 @@ async function startRun(flags: TrainFlags, signal: AbortSignal): Promise<number>
     await requireWritePermission(flags.out ?? RUNS);
     if (flags.out !== undefined) await requireVacant(flags.out);
   }
+  const pictures = pictureOptions(flags);
   const dataset = flags.dryRun
-    ? await loadForDryRun(flags.dataset)
-    : await obtainForTraining(flags, signal);
+    ? await loadForDryRun(flags.dataset, pictures)
+    : await obtainForTraining({ ...flags, pictures }, signal);
+  requirePictures(dataset, flags);
   const model = modelFor(flags, dataset);
   const { init } = ZOO[flags.model].recipe;
   const parameters = flags.init === undefined
@@ -90,6 +93,7 @@ async function startRun(flags: TrainFlags, signal: AbortSignal): Promise<number>
       trainCount: dataset.train.count,
       testCount: dataset.test.count,
       classNames: dataset.classNames,
+      ...(dataset.pictures && { pictures: dataset.pictures }),
     },
     plan,
     optimizer,
@@ -138,14 +142,15 @@ async function resumeRun(flags: TrainFlags, path: string, signal: AbortSignal): 
   };
   const display = trainDisplay(flags);
   const name = flags.dataset ?? config.dataset.name;
-  const dataset = await obtainForTraining({ ...flags, dataset: name }, signal);
+  const model = configuredModel(config);
+  const pictures = picturesFor(model, config.dataset.pictures);
+  const dataset = await obtainForTraining({ ...flags, dataset: name, pictures }, signal);
   if (dataset.digest !== config.dataset.digest) {
     throw new TypeError(
       `Cannot resume ${path} on dataset "${name}": its content is not what the run was trained on ` +
         `(SHA-256 ${config.dataset.digest.slice(0, 16)}, found ${dataset.digest.slice(0, 16)})`,
     );
   }
-  const model = configuredModel(config);
   const backend = flags.backend === "auto" ? config.backend : flags.backend;
   const options: SessionOptions = {
     optimizer: config.optimizer,

@@ -5,6 +5,7 @@ import { MODEL_NAMES, ZOO } from "../nn/zoo.ts";
 import type { TrainPlan } from "../train/plan.ts";
 import type { CheckpointInterval } from "../train/trainer.ts";
 import { DEVICE_FLAGS } from "./backend_flags.ts";
+import { PICTURE_FLAGS } from "./picture_flags.ts";
 import { UsageError } from "./errors.ts";
 import { defineCommand, type parseFlags } from "./flags.ts";
 
@@ -16,7 +17,7 @@ export const TRAIN_COMMAND = defineCommand({
     ["", "LeNet on Fashion-MNIST, 20 epochs, on the fastest backend"],
     ["--epochs 3 --out runs/first", "a short run, in a folder of your choice"],
     ["--backend tfjs-wasm --model mlp", "another backend, another model"],
-    ["--dataset path/to/idx-files", "your own data: four IDX files, gzipped or not"],
+    ["--dataset photos/", "your own pictures: PNG or JPEG, in a folder for each class"],
     ["--resume runs/first --epochs 5", "go on with a run, up to 5 epochs in all"],
   ],
   flags: {
@@ -25,8 +26,9 @@ export const TRAIN_COMMAND = defineCommand({
       type: "string",
       placeholder: "NAME|DIR",
       defaultText: "fashion-mnist, or the sample if it cannot be had",
-      help: "fashion-mnist, mnist, sample, or a folder of IDX files",
+      help: "fashion-mnist, mnist, sample, or a folder of pictures or of IDX files",
     },
+    ...PICTURE_FLAGS,
     ...DEVICE_FLAGS,
     epochs: {
       type: "integer",

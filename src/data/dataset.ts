@@ -26,6 +26,18 @@ export interface Dataset {
   readonly train: LabeledImages;
   /** What to evaluate on. */
   readonly test: LabeledImages;
-  /** SHA-256 over the uncompressed IDX content of all files, lower-case hexadecimal. */
+  /** SHA-256 over the content of training and test set, lower-case hexadecimal. */
   readonly digest: string;
+  /** What became of the pictures, where it was read from a folder of them. */
+  readonly pictures?: PictureFacts;
+}
+
+/** How pictures were made into a dataset: what is needed to do it again. */
+export interface PictureFacts {
+  /** Share of each class that became the test set; left out where the folder has one of its own. */
+  readonly validSplit?: number;
+  /** Whether dark on light was turned into light on dark. */
+  readonly invert: boolean;
+  /** Whether most of them are dark on light all the same: by their border. */
+  readonly darkOnLight: boolean;
 }

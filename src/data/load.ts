@@ -5,7 +5,9 @@ import { sampleFolder } from "./embedded.ts";
 import { DatasetError } from "./errors.ts";
 import { DEFAULT_DATA_DIR, fetchDataset, type FetchOptions } from "./fetch.ts";
 import { type FileContent, readIdxFile, readVerified, sha256Hex } from "./files.ts";
+import { loadImageFolder, type PictureHooks, type PictureOptions } from "./image_folder.ts";
 import { idxByteLength, parseLabeledImages } from "./idx.ts";
+import { hasFolders } from "./picture_listing.ts";
 import {
   type DatasetEntry,
   DATASETS,
@@ -16,10 +18,12 @@ import {
   SAMPLE,
 } from "./registry.ts";
 
-/** Where the datasets are. */
-export interface LoadOptions {
+/** Where the datasets are, and what becomes of pictures. */
+export interface LoadOptions extends PictureHooks {
   /** Folder of all datasets; default `data`. */
   readonly dataDir?: string;
+  /** What becomes of the pictures of a folder of them; other datasets are as they are. */
+  readonly pictures?: PictureOptions;
 }
 
 /** A dataset, and whether it is what was wanted. */
@@ -32,19 +36,23 @@ export interface ObtainedDataset {
 
 /** Loads a dataset that is already on this machine.
  *
- * A known name is loaded from its folder and every digest checked. Any other name is a folder
- * of four IDX files, gzipped or not, of images of any one size; nothing is known of their digest,
- * all else is checked.
+ * A known name is loaded from its folder and every digest checked. Any other name is a folder:
+ *
+ * - of four IDX files, gzipped or not, of images of any one size; nothing is known of their digest,
+ *   all else is checked;
+ * - or of PNG and JPEG pictures of any size, in a folder for each class, whose name is the class's.
+ *   They are made grey and fitted to `pictures.size`. A share of each class, chosen by content,
+ *   becomes the test set; or the folders `train` and `test` hold the classes.
  *
  * @throws {DatasetError} If it is not there, or a file is not as it must be.
  */
 export async function loadDataset(
   nameOrFolder: string,
-  { dataDir = DEFAULT_DATA_DIR }: LoadOptions = {},
+  { dataDir = DEFAULT_DATA_DIR, ...options }: LoadOptions = {},
 ): Promise<Dataset> {
   const entry = findDataset(nameOrFolder);
   try {
-    return await (entry ? loadKnown(entry, dataDir) : loadFolder(nameOrFolder));
+    return await (entry ? loadKnown(entry, dataDir) : loadFolder(nameOrFolder, options));
   } catch (error) {
     if (error instanceof SyntaxError) throw new DatasetError(error.message, { cause: error });
     throw error;
@@ -61,7 +69,7 @@ export async function loadDataset(
  */
 export async function obtainDataset(
   nameOrFolder: string | undefined,
-  options: FetchOptions = {},
+  options: FetchOptions & LoadOptions = {},
 ): Promise<ObtainedDataset> {
   if (nameOrFolder !== undefined) {
     return { dataset: await loadOrFetch(nameOrFolder, options) };
@@ -76,7 +84,10 @@ export async function obtainDataset(
   }
 }
 
-async function loadOrFetch(nameOrFolder: string, options: FetchOptions): Promise<Dataset> {
+async function loadOrFetch(
+  nameOrFolder: string,
+  options: FetchOptions & LoadOptions,
+): Promise<Dataset> {
   try {
     return await loadDataset(nameOrFolder, options);
   } catch (error) {
@@ -108,8 +119,17 @@ async function readVerifiedOrAdvise(entry: DatasetEntry, part: Part, folder: str
   }
 }
 
-async function loadFolder(folder: string): Promise<Dataset> {
+async function loadFolder(folder: string, options: LoadOptions): Promise<Dataset> {
   await requireFolder(folder);
+  if (!await hasIdxFile(folder)) {
+    if (await hasFolders(folder)) {
+      return await loadImageFolder(folder, { ...options.pictures, ...options });
+    }
+    throw new DatasetError(
+      `Cannot use "${folder}" as a dataset: expected a folder of pictures for each class, or four ` +
+        `IDX files (${FILE_NAMES.trainImages}, ...), found neither`,
+    );
+  }
   const read = (part: Part) => {
     const rank = part.endsWith("Images") ? 3 : 1;
     const name = FILE_NAMES[part];
@@ -117,6 +137,15 @@ async function loadFolder(folder: string): Promise<Dataset> {
     return readIdxFile(folder, name, maxBytes);
   };
   return assemble(folder, await readParts(read));
+}
+
+/** One is enough: the others are then missed by name. */
+async function hasIdxFile(folder: string): Promise<boolean> {
+  const idxNames = Object.values(FILE_NAMES).flatMap((name) => [name, `${name}.gz`]);
+  for await (const { name } of Deno.readDir(folder)) {
+    if (idxNames.includes(name)) return true;
+  }
+  return false;
 }
 
 async function requireFolder(path: string): Promise<void> {
@@ -133,7 +162,7 @@ async function requireFolder(path: string): Promise<void> {
   });
   if (!info?.isDirectory) {
     throw new DatasetError(
-      `Unknown dataset "${path}": expected one of ${names}, or a folder of IDX files`,
+      `Unknown dataset "${path}": expected one of ${names}, or a folder of IDX files or of pictures`,
     );
   }
 }

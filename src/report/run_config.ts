@@ -2,6 +2,7 @@
 
 import type { BackendName, Device, OptimizerSpec } from "../backends/backend.ts";
 import { BACKEND_NAMES } from "../backends/registry.ts";
+import type { PictureFacts } from "../data/dataset.ts";
 import type { WeightInit } from "../nn/init.ts";
 import { modelOf, type ModelSpec } from "../nn/model_spec.ts";
 import type { Model } from "../nn/sequential.ts";
@@ -21,6 +22,8 @@ export interface RunConfig {
     readonly trainCount: number;
     readonly testCount: number;
     readonly classNames: readonly string[];
+    /** How pictures were made into it; left out where it was none. */
+    readonly pictures?: PictureFacts;
   };
   readonly plan: TrainPlan;
   readonly optimizer: OptimizerSpec;
@@ -87,6 +90,7 @@ const FIELDS: Readonly<Record<string, Check>> = {
   "dataset.trainCount": isCount,
   "dataset.testCount": isCount,
   "dataset.classNames": isList(isText),
+  "dataset.pictures": isOptional(isPictureFacts),
   "plan.epochs": isCount,
   "plan.batchSize": (value) => isCount(value) && isPositive(value),
   "plan.learningRate": isPositive,
@@ -107,6 +111,12 @@ function isOptimizer(value: unknown): boolean {
   const { type, momentum, beta1, beta2, epsilon } = Object(value);
   if (type === "sgd") return isShare(momentum);
   return type === "adam" && isShare(beta1) && isShare(beta2) && isPositive(epsilon);
+}
+
+function isPictureFacts(value: unknown): boolean {
+  const { validSplit, invert, darkOnLight } = Object(value);
+  return isOptional(isShare)(validSplit) && typeof invert === "boolean" &&
+    typeof darkOnLight === "boolean";
 }
 
 /** The value at a path of own fields such as `plan.epochs`. */

@@ -25,6 +25,9 @@ export interface Outcome {
   readonly stderr: string;
 }
 
+/** What Deno itself says where several processes start at once on a busy machine. */
+const WAITING = "Blocking waiting for file lock on node_modules directory\n";
+
 interface Options {
   readonly env?: Record<string, string>;
   readonly cwd?: string;
@@ -46,7 +49,8 @@ export function startDeno(args: readonly string[], { env, cwd = ROOT }: Options 
 export async function outcomeOf(child: Deno.ChildProcess): Promise<Outcome> {
   const { code, stdout, stderr } = await child.output();
   const decoder = new TextDecoder();
-  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+  const said = decoder.decode(stderr);
+  return { code, stdout: decoder.decode(stdout), stderr: said.replaceAll(WAITING, "") };
 }
 
 /** Runs deno with some arguments to its end. */

@@ -1,0 +1,92 @@
+/** What the flags say about a folder of pictures, and what the user is told about it. */
+
+import type { Dataset } from "../data/dataset.ts";
+import {
+  DEFAULT_IMAGE_SIZE,
+  DEFAULT_VALID_SPLIT,
+  type PictureHooks,
+  type PictureOptions,
+} from "../data/image_folder.ts";
+import type { Model } from "../nn/sequential.ts";
+import { quoteWhole } from "../quote.ts";
+import { type Progress, startProgress } from "../report/progress.ts";
+import { UsageError } from "./errors.ts";
+import type { FlagTable, FlagValues } from "./flag_types.ts";
+
+/** The flags that say what becomes of a folder of pictures. */
+export const PICTURE_FLAGS = {
+  "valid-split": {
+    type: "number",
+    exclusiveMin: 0,
+    exclusiveMax: 1,
+    defaultText: `${DEFAULT_VALID_SPLIT}, for pictures`,
+    help: "share of each class of pictures to test on",
+  },
+  "image-size": {
+    type: "integer",
+    min: 1,
+    max: 1024,
+    defaultText: `${DEFAULT_IMAGE_SIZE}, for pictures`,
+    help: "side of the square that pictures are fitted to",
+  },
+  invert: { type: "boolean", help: "turn pictures that are dark on light into light on dark" },
+} as const satisfies FlagTable;
+
+type PictureFlags = FlagValues<typeof PICTURE_FLAGS>;
+
+/** What the flags ask for. */
+export function pictureOptions({ validSplit, imageSize, invert }: PictureFlags): PictureOptions {
+  const size = imageSize === undefined ? undefined : { width: imageSize, height: imageSize };
+  return { validSplit, size, invert };
+}
+
+/** What makes pictures again as a model's training had them. */
+export function picturesFor(
+  { inputShape: [, height, width] }: Model,
+  { validSplit, invert }: Pick<PictureOptions, "validSplit" | "invert"> = {},
+): PictureOptions {
+  return { validSplit, invert, size: { width, height } };
+}
+
+/** Checks that flags for pictures had pictures to work on.
+ *
+ * @throws {UsageError} If they had not.
+ */
+export function requirePictures({ name, pictures }: Dataset, flags: PictureFlags): void {
+  const { validSplit, imageSize, invert } = flags;
+  const given = Object.entries({
+    "valid-split": validSplit !== undefined,
+    "image-size": imageSize !== undefined,
+    invert,
+  }).find(([, isGiven]) => isGiven)?.[0];
+  if (given !== undefined && pictures === undefined) {
+    throw new UsageError(
+      `Cannot use --${given} with dataset ${quoteWhole(name)}: it is for folders of pictures`,
+    );
+  }
+  if (validSplit !== undefined && pictures?.validSplit === undefined) {
+    throw new UsageError(
+      `Cannot use --valid-split with dataset ${quoteWhole(name)}: it has a test folder of its own`,
+    );
+  }
+}
+
+/** Shows how far the reading of pictures has come. */
+export function showPictures(quiet: boolean): PictureHooks & { readonly stop: () => void } {
+  let progress: Progress | undefined;
+  return {
+    onPicture: (done, total) => {
+      progress ??= startProgress("reading pictures", { unit: "pictures", total, quiet });
+      progress.update(done);
+    },
+    stop: () => progress?.stop(),
+  };
+}
+
+/** What is said where most pictures are dark on light. */
+export function darkOnLightNote({ name, pictures }: Dataset): string {
+  return `note: most pictures of ${
+    quoteWhole(name)
+  } look dark on light, models learn better from ` +
+    `light on dark: try ${pictures?.invert ? "it without --invert" : "--invert"}`;
+}

@@ -1,0 +1,172 @@
+/** A dataset of pictures in folders, one folder a class. */
+
+import { DatasetError } from "./errors.ts";
+import type { Dataset, LabeledImages } from "./dataset.ts";
+import { sha256Hex } from "./files.ts";
+import { MAX_IDX_BYTES } from "./idx.ts";
+import { quoteWhole } from "../quote.ts";
+import { fitPicture, hasLightBorder } from "./picture.ts";
+import { decodeLightOnDark, MAX_PICTURE_BYTES } from "./picture_file.ts";
+import { type ListedPicture, listPictures, type PictureListing } from "./picture_listing.ts";
+import { orderByContent, type Split, splitByContent } from "./split.ts";
+
+/** What becomes of pictures. */
+export interface PictureOptions {
+  /** What they are fitted to; default 28 x 28. */
+  readonly size?: { readonly width: number; readonly height: number };
+  /** Share of each class that becomes the test set, above 0 and below 1; default 0.2. */
+  readonly validSplit?: number;
+  /** Turns dark on light into light on dark; default false. */
+  readonly invert?: boolean;
+}
+
+/** Share of each class that becomes the test set where nothing else is asked for. */
+export const DEFAULT_VALID_SPLIT = 0.2;
+
+/** Side of the square that pictures are fitted to where nothing else is asked for. */
+export const DEFAULT_IMAGE_SIZE = 28;
+
+/** How loading is watched and stopped. */
+export interface PictureHooks {
+  /** Called after every picture. */
+  readonly onPicture?: (done: number, total: number) => void;
+  /** Stops before the next picture. */
+  readonly signal?: AbortSignal;
+}
+
+/** Loads pictures of any size from a folder for each class, made grey and fitted.
+ *
+ * The test set is the folder's own, or a share of each class; see {@linkcode splitByContent}. Only
+ * one picture is held decoded at a time.
+ *
+ * @throws {DatasetError} If the folder is not as it must be; see {@linkcode listPictures}.
+ * @throws {SyntaxError} If a picture cannot be decoded.
+ */
+export async function loadImageFolder(
+  folder: string,
+  options: PictureOptions & PictureHooks = {},
+): Promise<Dataset> {
+  const {
+    size = { width: DEFAULT_IMAGE_SIZE, height: DEFAULT_IMAGE_SIZE },
+    validSplit = DEFAULT_VALID_SPLIT,
+    invert = false,
+  } = options;
+  if (!(validSplit > 0 && validSplit < 1)) {
+    throw new RangeError(
+      `Cannot split "${folder}": validSplit must be above 0 and below 1: found ${validSplit}`,
+    );
+  }
+  const listing = await listPictures(folder);
+  const { classNames, pictures } = listing;
+  const pixelCount = size.width * size.height;
+  if (pictures.length * pixelCount > MAX_IDX_BYTES) {
+    throw new DatasetError(
+      `Cannot hold the ${pictures.length.toLocaleString("en-US")} pictures of "${folder}" at ` +
+        `${size.width} x ${size.height}: expected at most ${MAX_IDX_BYTES} bytes; use smaller ones`,
+    );
+  }
+  const images = new Uint8Array(pictures.length * pixelCount);
+  const digests: string[] = [];
+  let lightBorders = 0;
+  for (const [n, picture] of pictures.entries()) {
+    options.signal?.throwIfAborted();
+    const label = quoteWhole(picture.path);
+    const bytes = await readPictureFile(picture, label);
+    const decoded = decodeOrAdvise(bytes, label, invert);
+    images.set(fitPicture(decoded, size).pixels, n * pixelCount);
+    digests.push(sha256Hex(bytes));
+    lightBorders += hasLightBorder(decoded) ? 1 : 0;
+    options.onPicture?.(n + 1, pictures.length);
+  }
+  const labels = Uint8Array.from(pictures, ({ label }) => label);
+  const split = divide(listing, { folder, labels, digests, validSplit });
+  const part = (indices: readonly number[]): LabeledImages => ({
+    images: gather(images, indices, pixelCount),
+    labels: gather(labels, indices, 1),
+    count: indices.length,
+    shape: [1, size.height, size.width],
+  });
+  const [train, test] = [part(split.train), part(split.test)];
+  return {
+    name: folder,
+    classNames,
+    train,
+    test,
+    digest: digestOf({ classNames, train, test }),
+    pictures: {
+      ...(!listing.isSplit && { validSplit }),
+      invert,
+      darkOnLight: 2 * lightBorders > pictures.length,
+    },
+  };
+}
+
+async function readPictureFile({ path }: ListedPicture, label: string): Promise<Uint8Array> {
+  try {
+    const { isFile, size } = await Deno.stat(path);
+    if (!isFile || size > MAX_PICTURE_BYTES) {
+      const found = isFile ? `${size} bytes` : "something else";
+      throw new SyntaxError(
+        `Cannot read ${label} as a picture: expected a file of at most ${MAX_PICTURE_BYTES} ` +
+          `bytes, found ${found}`,
+      );
+    }
+    return await Deno.readFile(path);
+  } catch (error) {
+    if (!(error instanceof Error) || error instanceof SyntaxError) throw error;
+    throw new DatasetError(`Cannot read ${label}: ${error.message}`, { cause: error });
+  }
+}
+
+function decodeOrAdvise(bytes: Uint8Array, label: string, invert: boolean) {
+  try {
+    return decodeLightOnDark(bytes, label, invert);
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    throw new SyntaxError(`${error.message}; replace it or remove it`, { cause: error });
+  }
+}
+
+function divide(
+  { isSplit, pictures }: PictureListing,
+  { folder, labels, digests, validSplit }: {
+    readonly folder: string;
+    readonly labels: Uint8Array;
+    readonly digests: readonly string[];
+    readonly validSplit: number;
+  },
+): Split {
+  if (isSplit) {
+    const order = orderByContent(digests);
+    return {
+      train: order.filter((index) => !pictures[index].isTest),
+      test: order.filter((index) => pictures[index].isTest),
+    };
+  }
+  const split = splitByContent(labels, digests, validSplit);
+  if (split.test.length === 0) {
+    throw new DatasetError(
+      `Cannot split "${folder}" into training and test: expected a class of 2 pictures or more, ` +
+        `found 1 in each; add pictures`,
+    );
+  }
+  return split;
+}
+
+/** The rows of an array that the indices name, in their order. */
+function gather(rows: Uint8Array, indices: readonly number[], rowLength: number): Uint8Array {
+  const gathered = new Uint8Array(indices.length * rowLength);
+  for (const [n, index] of indices.entries()) {
+    gathered.set(rows.subarray(index * rowLength, (index + 1) * rowLength), n * rowLength);
+  }
+  return gathered;
+}
+
+/** Over all that training and evaluation see, as for IDX files; and over the names of the classes. */
+function digestOf({ classNames, train, test }: Pick<Dataset, "classNames" | "train" | "test">) {
+  const head = { classNames, shape: train.shape, counts: [train.count, test.count] };
+  return sha256Hex(
+    new TextEncoder().encode(JSON.stringify(head)),
+    ...[train.images, train.labels, test.images, test.labels],
+  );
+}

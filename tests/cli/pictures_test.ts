@@ -1,0 +1,92 @@
+/** Own pictures, from training to prediction, as a user runs them. */
+
+import { loadDataset } from "../../src/data/load.ts";
+import { assert, assertEquals, assertMatch } from "../assert.ts";
+import { writeClasses } from "../picture_folder.ts";
+import { withTempDir } from "../temp.ts";
+import { canRunCommands, linesOf, runTask } from "./command.ts";
+
+const ignore = !canRunCommands();
+
+Deno.test({
+  name: "pictures: train keeps class names and split, eval repeats its test, predict its polarity",
+  ignore,
+  fn: () =>
+    withTempDir(async (folder) => {
+      const [photos, run] = [`${folder}/photos`, `${folder}/run`];
+      const sample = await loadDataset("sample");
+      // On paper: dark on light, so that training and predicting must turn them the same way.
+      await writeClasses(photos, sample, { labels: [1, 8], count: 40, turned: true });
+      const trained = await runTask("train", [
+        ...["--dataset", photos, "--invert", "--valid-split", "0.25", "--image-size", "20"],
+        ...["--model", "mlp", "--epochs", "12", "--batch-size", "16", "--lr", "0.1"],
+        ...["--backend", "wasm", "--quiet", "--out", run],
+      ]);
+      assertEquals([trained.code, trained.stdout, trained.stderr], [0, "", ""]);
+      const { dataset, model } = JSON.parse(await Deno.readTextFile(`${run}/config.json`));
+      assertEquals(dataset.classNames, ["bag", "trouser"]);
+      assertEquals([dataset.trainCount, dataset.testCount], [60, 20]);
+      assertEquals(dataset.pictures, { validSplit: 0.25, invert: true, darkOnLight: false });
+      assertEquals(model.inputShape, [1, 20, 20]);
+      const { testAccuracy } = JSON.parse(
+        linesOf(await Deno.readTextFile(`${run}/metrics.jsonl`)).at(-1)!,
+      );
+      assert(testAccuracy > 0.9, `${testAccuracy}`);
+      const names = ["bag/001.png", "trouser/001.png"].map((name) => `${photos}/${name}`);
+      const [evaluated, weights, predicted, resumed, wrong] = await Promise.all([
+        runTask("eval", ["--run", run, "--json"]),
+        runTask("eval", [
+          ...["--weights", `${run}/model.safetensors`, "--dataset", photos],
+          ...["--valid-split", "0.25", "--invert", "--json"],
+        ]),
+        runTask("predict", ["--run", run, ...names]),
+        runTask("train", ["--resume", run, "--epochs", "13", "--quiet"]),
+        runTask("train", ["--dataset", "sample", "--invert", "--out", `${folder}/none`]),
+      ]);
+      for (const { code, stdout, stderr } of [evaluated, weights]) {
+        assertEquals([code, stderr], [0, ""]);
+        const { accuracy, count, perClass } = JSON.parse(stdout);
+        assertEquals([accuracy, count], [testAccuracy, 20]);
+        assertEquals(perClass.map((row: { className: string }) => row.className), [
+          "bag",
+          "trouser",
+        ]);
+      }
+      assertEquals([predicted.code, predicted.stderr], [0, ""]);
+      assertMatch(
+        predicted.stdout,
+        /bag\/001.png {2}bag \d.*\n.*trouser\/001.png {2}trouser \d.*\n$/,
+      );
+      assertEquals([resumed.code, resumed.stderr], [0, ""]);
+      assertEquals([wrong.code, linesOf(wrong.stderr).length], [2, 1]);
+      assertMatch(wrong.stderr, /^error: Cannot use --invert with dataset "sample": it is for/);
+
+      // A picture more: eval says so, and going on is refused.
+      await writeClasses(photos, sample, { labels: [8], count: 41, turned: true });
+      const [changed, refused] = await Promise.all([
+        runTask("eval", ["--run", run]),
+        runTask("train", ["--resume", run, "--epochs", "14", "--quiet"]),
+      ]);
+      assertEquals(changed.code, 0);
+      assertMatch(
+        changed.stderr,
+        /^note: dataset ".*" is not what it was when .* was trained: .*\n$/,
+      );
+      assertEquals(refused.code, 1);
+      assertMatch(refused.stderr, /^error: Cannot resume .*: its content is not what the run was/);
+    }),
+});
+
+Deno.test({
+  name: "pictures: most of them dark on light is said, and --invert named",
+  ignore,
+  fn: () =>
+    withTempDir(async (folder) => {
+      const sample = await loadDataset("sample");
+      await writeClasses(folder, sample, { labels: [1, 8], count: 2, turned: true });
+      const args = ["--dataset", folder, "--model", "softmax", "--max-steps", "1"];
+      const { code, stderr } = await runTask("train", [...args, "--out", `${folder}/.run`]);
+      assertEquals([code, linesOf(stderr).length], [0, 1]);
+      assertMatch(stderr, /^note: most pictures of ".*" look dark on light, .*: try --invert\n$/);
+    }),
+});

@@ -1,0 +1,231 @@
+/** Datasets of pictures in folders, on real small files. */
+import fc from "fast-check";
+import { readPicture } from "../../src/cli/predict_inputs.ts";
+import { DatasetError } from "../../src/data/errors.ts";
+import { loadDataset } from "../../src/data/load.ts";
+import { splitByContent } from "../../src/data/split.ts";
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "../assert.ts";
+import { canRunCommands, runDeno } from "../cli/command.ts";
+import { jpegOf, pixelsOf, pngOf, writeFiles } from "../picture_folder.ts";
+import { canUseTemp, withTempDir } from "../temp.ts";
+
+const ignore = !canUseTemp();
+
+/** A PNG whose content depends on the seed: dark, with a light pixel or two. */
+function picture(seed: number, size: readonly [number, number] = [4, 4]): Uint8Array {
+  const pixels = new Uint8Array(size[0] * size[1]);
+  pixels[seed % pixels.length] = 255;
+  pixels[(seed * 7 + 3) % pixels.length] = 100 + seed % 100;
+  return pngOf(pixels, size);
+}
+
+/** `count` pictures of a class, by name. */
+function classOf(name: string, count: number, firstSeed = 0): Record<string, Uint8Array> {
+  const entries = Array.from(
+    { length: count },
+    (_, n) => [`${name}/${n}.png`, picture(n + firstSeed)],
+  );
+  return Object.fromEntries(entries);
+}
+
+/** All images of both parts with their class names, in an order of their own. */
+function contentOf({ train, test, classNames }: Awaited<ReturnType<typeof loadDataset>>): string[] {
+  return [train, test].flatMap((part) =>
+    Array.from(part.labels, (label, n) => `${classNames[label]} ${pixelsOf(part, n)}`)
+  ).sort();
+}
+
+Deno.test({
+  name: "a folder a class is loaded: PNG and JPEG of any size, each as predict makes it",
+  ignore,
+  fn: () =>
+    withTempDir(async (folder) => {
+      const files = {
+        "owls/b.PNG": picture(1, [40, 30]),
+        "owls/a.jpeg": jpegOf(new Uint8Array(33 * 9).map((_, n) => n % 256), [33, 9]),
+        "cats/one.png": picture(2, [28, 28]),
+        "cats/two.jpg": jpegOf(new Uint8Array(64 * 64).map((_, n) => n % 97), [64, 64]),
+      };
+      await writeFiles(folder, {
+        ...files,
+        "owls/notes.txt": "no picture",
+        "owls/.hidden.png": "no picture either",
+        ".cache/x.png": "nor this",
+        "loose.png": "of no class",
+      });
+      for (const invert of [false, true]) {
+        const size = { width: 20, height: 16 };
+        const dataset = await loadDataset(folder, { pictures: { size, invert } });
+        assertEquals(dataset.classNames, ["cats", "owls"]);
+        assertEquals([dataset.train.count, dataset.test.count], [2, 2]);
+        assertEquals([...dataset.train.shape], [1, 16, 20]);
+        const expected = await Promise.all(
+          Object.keys(files).map(async (name) => {
+            const input = await readPicture(`${folder}/${name}`, size, { invert });
+            assert("picture" in input);
+            return `${name.split("/")[0]} ${input.picture.pixels}`;
+          }),
+        );
+        assertEquals(contentOf(dataset), expected.sort());
+        assertEquals(dataset.pictures, { validSplit: 0.2, invert, darkOnLight: invert });
+      }
+      const plain = await loadDataset(folder);
+      assertEquals([...plain.train.shape], [1, 28, 28]);
+    }),
+});
+
+Deno.test({
+  name: "the split depends on content alone: names do not matter, and a new picture shows",
+  ignore,
+  fn: () =>
+    withTempDir(async (folder) => {
+      const renamed = Object.entries(classOf("a", 10)).map((
+        [, bytes],
+        n,
+      ) => [`a/${90 - n}.png`, bytes]);
+      await writeFiles(`${folder}/one`, { ...classOf("a", 10), ...classOf("b", 10, 20) });
+      await writeFiles(`${folder}/two`, {
+        ...Object.fromEntries(renamed),
+        ...classOf("b", 10, 20),
+      });
+      await writeFiles(`${folder}/more`, { ...classOf("a", 12), ...classOf("b", 10, 20) });
+      const pictures = { validSplit: 0.3 };
+      const one = await loadDataset(`${folder}/one`, { pictures });
+      const two = await loadDataset(`${folder}/two`, { pictures });
+      assertEquals([one.train.count, one.test.count], [14, 6]);
+      assertEquals({ ...two, name: one.name }, one);
+      const more = await loadDataset(`${folder}/more`, { pictures });
+      assert(more.digest !== one.digest);
+      const other = await loadDataset(`${folder}/one`, { pictures: { validSplit: 0.5 } });
+      assertEquals([other.test.count, contentOf(other)], [10, contentOf(one)]);
+      assert(other.digest !== one.digest);
+    }),
+});
+
+Deno.test("a split keeps every image once, and gives both parts of a class at least one", () => {
+  const images = fc.array(fc.record({ label: fc.nat(5), digest: fc.string({ maxLength: 3 }) }), {
+    minLength: 1,
+  });
+  const share = fc.double({ min: 0.001, max: 0.999, noNaN: true });
+  fc.assert(fc.property(images, share, (images, share) => {
+    const labels = Uint8Array.from(images, ({ label }) => label);
+    const { train, test } = splitByContent(labels, images.map(({ digest }) => digest), share);
+    const all = [...train, ...test].sort((a, b) => a - b);
+    assertEquals(all, [...labels.keys()]);
+    for (const label of new Set(labels)) {
+      const countIn = (part: readonly number[]) => part.filter((n) => labels[n] === label).length;
+      const [kept, tested] = [countIn(train), countIn(test)];
+      assert(kept >= 1);
+      assert(kept + tested < 2 || tested >= 1);
+      const exact = (kept + tested) * share;
+      assert(tested < 2 || kept < 2 || Math.abs(tested - exact) <= 0.5);
+    }
+  }));
+});
+
+Deno.test({
+  name: "train and test folders beside each other are taken as they are",
+  ignore,
+  fn: () =>
+    withTempDir(async (folder) => {
+      for (const testName of ["test", "val"]) {
+        const place = `${folder}/${testName}`;
+        await writeFiles(place, {
+          ...classOf("train/x", 3),
+          ...classOf("train/y", 1, 10),
+          ...classOf(`${testName}/y`, 2, 20),
+        });
+        const { train, test, classNames, pictures } = await loadDataset(place);
+        assertEquals(classNames, ["x", "y"]);
+        assertEquals([train.labels.toSorted(), test.labels], [
+          Uint8Array.of(0, 0, 0, 1),
+          Uint8Array.of(1, 1),
+        ]);
+        assertEquals(pictures, { invert: false, darkOnLight: false });
+      }
+      const vehicles = `${folder}/vehicles`;
+      await writeFiles(vehicles, { ...classOf("train", 2), ...classOf("tram", 2, 10) });
+      assertEquals((await loadDataset(vehicles)).classNames, ["train", "tram"]);
+    }),
+});
+
+Deno.test({
+  name: "a folder that cannot be used is refused in one line that names the place and what to do",
+  ignore,
+  fn: () =>
+    withTempDir(async (root) => {
+      const two = { ...classOf("a", 2), ...classOf("b", 2, 10) };
+      const many = Array.from({ length: 257 }, (_, n) => [`${n}/x.png`, picture(n)]);
+      const cases: [Record<string, Uint8Array | string>, string][] = [
+        [{ "readme.txt": "" }, "expected a folder of pictures for each class, or four IDX files"],
+        [
+          classOf("a", 2),
+          'expected a folder of pictures for each of 2 to 256 classes, found only "a"',
+        ],
+        [Object.fromEntries(many), "for each of 2 to 256 classes, found 257 folders"],
+        [{ ...two, "c/.hidden.png": "" }, '/c": expected .png or .jpg files, found nothing; add'],
+        [
+          { ...two, "c/x.webp": "" },
+          '/c": expected .png or .jpg files, found only such as "x.webp"',
+        ],
+        [
+          { ...two, "a/bad.png": "text" },
+          '/a/bad.png" as a picture: expected PNG or JPEG; replace',
+        ],
+        [{ ...two, "a/cut.png": picture(1).slice(0, 50) }, '/a/cut.png" as a picture: '],
+        [{ ...two, "a/more/x.png": picture(1) }, 'Cannot use the folder "'],
+        [{ "a/1.png": picture(1), "b/1.png": picture(2) }, "found 1 in each; add pictures"],
+        [
+          { ...classOf("train/a", 1), ...classOf("train/b", 1) },
+          'one named test is expected; found "train"',
+        ],
+        [
+          { ...classOf("train/a", 1), ...classOf("train/b", 1), "test/c/1.png": picture(1) },
+          '/test/c": expected the classes of "',
+        ],
+        [
+          { ...classOf("train/a", 1), ...classOf("train/b", 1), "test/a/1.txt": "" },
+          '/test" as a test set: expected folders of .png or .jpg files',
+        ],
+      ];
+      for (const [n, [files, expected]] of cases.entries()) {
+        const folder = `${root}/${n}`;
+        await writeFiles(folder, files);
+        const { message } = await assertRejects(() => loadDataset(folder), DatasetError);
+        assertStringIncludes(message, expected);
+        assertEquals(message.split("\n").length, 1);
+        assert(message.startsWith("Cannot ") && message.includes(folder), message);
+      }
+      const wrong = { pictures: { validSplit: 1 } };
+      await assertRejects(() => loadDataset(`${root}/8`, wrong), RangeError, "below 1: found 1");
+      const stopped = { signal: AbortSignal.abort(new Error("stop")) };
+      await assertRejects(() => loadDataset(`${root}/8`, stopped), Error, "stop");
+    }),
+});
+
+Deno.test({
+  name: "links are followed within the folder, never out of it",
+  ignore: ignore || !canRunCommands(),
+  fn: () =>
+    withTempDir(async (root) => {
+      const place = `${root}/set`;
+      await writeFiles(root, { "out.png": picture(9), ...classOf("out", 1) });
+      await writeFiles(place, { ...classOf("a", 2), ...classOf("b", 1, 10) });
+      // Making a link takes permission for all files, which tests have not.
+      const link = (from: string, to: string) =>
+        runDeno(["eval", `Deno.symlinkSync(...Deno.args)`, "--", from, to]);
+      await link(`${place}/a/1.png`, `${place}/b/linked.png`);
+      const { train, test } = await loadDataset(place);
+      assertEquals(train.count + test.count, 4);
+      const outside: [string, string][] = [["out.png", "b/x.png"], ["out", "c"], [
+        "none",
+        "b/y.png",
+      ]];
+      for (const [from, to] of outside) {
+        await link(`${root}/${from}`, `${place}/${to}`);
+        const { message } = await assertRejects(() => loadDataset(place), DatasetError);
+        assertStringIncludes(message, `Cannot read "${place}/${to}": it is a link that leads`);
+        await Deno.remove(`${place}/${to}`);
+      }
+    }),
+});
