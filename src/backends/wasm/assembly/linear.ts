@@ -1,6 +1,6 @@
 /** The linear layer's weight gradient, over all blocks of a batch; the rest of it is conv2d's. */
 
-import { outer } from "./outer";
+import { outer, outerSums6x2 } from "./outer";
 import { ELEMENT_BYTES, sumLanes, VECTOR_BYTES } from "./simd";
 
 /** Gradients of output features firstRow..lastRow (exclusive); equals the reference's linear
@@ -38,6 +38,21 @@ export function linearWeightGradient(
     const width = min(6, inFeatures - i);
     for (let o = firstRow; o < lastRow; o += 2) {
       const lone = o + 1 == lastRow;
+      const row = gradWeight + (o * inFeatures + i) * 4;
+      if (width == 6 && !lone) {
+        outerSums6x2(
+          blocks,
+          input + i * ELEMENT_BYTES,
+          inputBlockBytes,
+          gradOutput + o * ELEMENT_BYTES,
+          gradOutputBlockBytes,
+          ELEMENT_BYTES,
+          row,
+          row + inFeatures * 4,
+          accumulate,
+        );
+        continue;
+      }
       v128.store(scratch, zero, 0);
       v128.store(scratch, zero, 16);
       v128.store(scratch, zero, 32);
@@ -64,13 +79,8 @@ export function linearWeightGradient(
         scratch,
         lone ? scratch : scratch2,
       );
-      const row = gradWeight + (o * inFeatures + i) * 4;
-      if (width == 6 && !lone) {
-        storeSums6x2(scratch, row, row + inFeatures * 4, accumulate);
-      } else {
-        storeSums(width, scratch, row, accumulate);
-        if (!lone) storeSums(width, scratch2, row + inFeatures * 4, accumulate);
-      }
+      storeSums(width, scratch, row, accumulate);
+      if (!lone) storeSums(width, scratch2, row + inFeatures * 4, accumulate);
     }
   }
   for (let o = firstRow; o < lastRow; o++) {
@@ -91,28 +101,6 @@ export function linearWeightGradient(
     );
     storeSums(1, scratch, gradBias + o * 4, accumulate);
   }
-}
-
-/** Adds the lanes of two times six vectors, and stores or accumulates the sums in two rows. */
-function storeSums6x2(sums: usize, row: usize, row2: usize, accumulate: bool): void {
-  let first = sumLanes(
-    v128.load(sums), v128.load(sums, 16), v128.load(sums, 32), v128.load(sums, 48),
-  );
-  let second = sumLanes(
-    v128.load(sums, 96), v128.load(sums, 112), v128.load(sums, 128), v128.load(sums, 144),
-  );
-  let rest = sumLanes(
-    v128.load(sums, 64), v128.load(sums, 80), v128.load(sums, 160), v128.load(sums, 176),
-  );
-  if (accumulate) {
-    first = f32x4.add(first, v128.load(row));
-    second = f32x4.add(second, v128.load(row2));
-    rest = f32x4.add(rest, v128.load64_lane(row2, v128.load64_zero(row, 16), 1, 16));
-  }
-  v128.store(row, first);
-  v128.store(row2, second);
-  v128.store64_lane(row, rest, 0, 16);
-  v128.store64_lane(row2, rest, 1, 16);
 }
 
 /** Adds the lanes of `width` vectors and stores or accumulates the sums. */

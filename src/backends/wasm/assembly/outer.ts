@@ -1,7 +1,7 @@
 /** The micro-kernel of every weight gradient: products of blocks of images, summed over positions.
  */
 
-import { multiplyAdd } from "./simd";
+import { multiplyAdd, sumLanes } from "./simd";
 
 /** sumB[i] += a[i] * b and sumC[i] += a[i] * c, for i in 0..width, width 1 to 6, over `rows` x
  * `columns` positions and both halves of a block; the four lanes stay apart and are added later.
@@ -30,42 +30,57 @@ export function outer(
   }
 }
 
-/** The body of {@linkcode outer}, copied for each width: `width` is a constant there, and what lies
- * beyond it falls away. The second half of a block is reached by bumping the pointers, so that both
+/** Two times six sums of products over `columns` positions, from zero and over both halves and the four
+ * lanes: rowB[i] = sum of a[i] * b and rowC[i] = sum of a[i] * c, written or, if `accumulate`, added to
+ * what is there. Strides and offsets are those of {@linkcode outer}.
+ */
+export function outerSums6x2(
+  columns: i32, a: usize, aStep: usize, b: usize, bStep: usize, cOffset: usize, rowB: usize,
+  rowC: usize, accumulate: bool,
+): void {
+  outerOf(6, true, accumulate, 1, columns, a, aStep, 0, b, bStep, 0, cOffset, rowB, rowC);
+}
+
+/** The body of {@linkcode outer}, copied for each width: `width` and `reduce` are constants there, and
+ * what they rule out falls away. With `reduce` it is {@linkcode outerSums6x2}. The second half of a block is reached by bumping the pointers, so that both
  * halves share the limits of their bounds checks.
  */
 // @ts-ignore: decorator
 @inline
 function outerOf(
-  width: i32, rows: i32, columns: i32, a: usize, aStep: usize, aSkip: usize, b: usize, bStep: usize,
-  bSkip: usize, cOffset: usize, sumB: usize, sumC: usize,
+  width: i32, reduce: bool, accumulate: bool, rows: i32, columns: i32, a: usize, aStep: usize,
+  aSkip: usize, b: usize, bStep: usize, bSkip: usize, cOffset: usize, sumB: usize, sumC: usize,
 ): void {
   aStep -= 16;
   bStep -= 16;
   const zero = f32x4.splat(0);
-  let s0 = v128.load(sumB), t0 = v128.load(sumC);
+  let s0 = zero, t0 = zero;
+  if (!reduce) {
+    s0 = v128.load(sumB);
+    t0 = v128.load(sumC);
+  }
   let s1 = zero, t1 = zero;
-  if (width > 1) {
+  if (width > 1 && !reduce) {
     s1 = v128.load(sumB, 16);
     t1 = v128.load(sumC, 16);
   }
   let s2 = zero, t2 = zero;
-  if (width > 2) {
+  if (width > 2 && !reduce) {
     s2 = v128.load(sumB, 32);
     t2 = v128.load(sumC, 32);
   }
   let s3 = zero, t3 = zero;
-  if (width > 3) {
+  if (width > 3 && !reduce) {
     s3 = v128.load(sumB, 48);
     t3 = v128.load(sumC, 48);
   }
   let s4 = zero, t4 = zero;
-  if (width > 4) {
+  if (width > 4 && !reduce) {
     s4 = v128.load(sumB, 64);
     t4 = v128.load(sumC, 64);
   }
   let s5 = zero, t5 = zero;
-  if (width > 5) {
+  if (width > 5 && !reduce) {
     s5 = v128.load(sumB, 80);
     t5 = v128.load(sumC, 80);
   }
@@ -138,6 +153,20 @@ function outerOf(
     a += aSkip;
     b += bSkip;
   }
+  if (reduce) {
+    let firstB = sumLanes(s0, s1, s2, s3), firstC = sumLanes(t0, t1, t2, t3);
+    let rest = sumLanes(s4, s5, t4, t5);
+    if (accumulate) {
+      firstB = f32x4.add(firstB, v128.load(sumB));
+      firstC = f32x4.add(firstC, v128.load(sumC));
+      rest = f32x4.add(rest, v128.load64_lane(sumC, v128.load64_zero(sumB, 16), 1, 16));
+    }
+    v128.store(sumB, firstB);
+    v128.store(sumC, firstC);
+    v128.store64_lane(sumB, rest, 0, 16);
+    v128.store64_lane(sumC, rest, 1, 16);
+    return;
+  }
   v128.store(sumB, s0);
   v128.store(sumC, t0);
   if (width > 1) {
@@ -166,40 +195,40 @@ function outer1(
   rows: i32, columns: i32, a: usize, aStep: usize, aSkip: usize, b: usize, bStep: usize,
   bSkip: usize, cOffset: usize, sumB: usize, sumC: usize,
 ): void {
-  outerOf(1, rows, columns, a, aStep, aSkip, b, bStep, bSkip, cOffset, sumB, sumC);
+  outerOf(1, false, false, rows, columns, a, aStep, aSkip, b, bStep, bSkip, cOffset, sumB, sumC);
 }
 
 function outer2(
   rows: i32, columns: i32, a: usize, aStep: usize, aSkip: usize, b: usize, bStep: usize,
   bSkip: usize, cOffset: usize, sumB: usize, sumC: usize,
 ): void {
-  outerOf(2, rows, columns, a, aStep, aSkip, b, bStep, bSkip, cOffset, sumB, sumC);
+  outerOf(2, false, false, rows, columns, a, aStep, aSkip, b, bStep, bSkip, cOffset, sumB, sumC);
 }
 
 function outer3(
   rows: i32, columns: i32, a: usize, aStep: usize, aSkip: usize, b: usize, bStep: usize,
   bSkip: usize, cOffset: usize, sumB: usize, sumC: usize,
 ): void {
-  outerOf(3, rows, columns, a, aStep, aSkip, b, bStep, bSkip, cOffset, sumB, sumC);
+  outerOf(3, false, false, rows, columns, a, aStep, aSkip, b, bStep, bSkip, cOffset, sumB, sumC);
 }
 
 function outer4(
   rows: i32, columns: i32, a: usize, aStep: usize, aSkip: usize, b: usize, bStep: usize,
   bSkip: usize, cOffset: usize, sumB: usize, sumC: usize,
 ): void {
-  outerOf(4, rows, columns, a, aStep, aSkip, b, bStep, bSkip, cOffset, sumB, sumC);
+  outerOf(4, false, false, rows, columns, a, aStep, aSkip, b, bStep, bSkip, cOffset, sumB, sumC);
 }
 
 function outer5(
   rows: i32, columns: i32, a: usize, aStep: usize, aSkip: usize, b: usize, bStep: usize,
   bSkip: usize, cOffset: usize, sumB: usize, sumC: usize,
 ): void {
-  outerOf(5, rows, columns, a, aStep, aSkip, b, bStep, bSkip, cOffset, sumB, sumC);
+  outerOf(5, false, false, rows, columns, a, aStep, aSkip, b, bStep, bSkip, cOffset, sumB, sumC);
 }
 
 function outer6(
   rows: i32, columns: i32, a: usize, aStep: usize, aSkip: usize, b: usize, bStep: usize,
   bSkip: usize, cOffset: usize, sumB: usize, sumC: usize,
 ): void {
-  outerOf(6, rows, columns, a, aStep, aSkip, b, bStep, bSkip, cOffset, sumB, sumC);
+  outerOf(6, false, false, rows, columns, a, aStep, aSkip, b, bStep, bSkip, cOffset, sumB, sumC);
 }
