@@ -3,7 +3,7 @@
  */
 
 /** How long the threads work before the event loop gets a turn. */
-const SLICE_MS = 50;
+const SLICE_MS = 100;
 
 /** Pieces of work that will take about SLICE_MS, at most twice as many as before. */
 export function nextSlice(count: number, elapsedMs: number): number {
