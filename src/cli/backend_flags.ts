@@ -7,6 +7,7 @@ import {
   type SessionOptions,
 } from "../backends/backend.ts";
 import { BACKEND_NAMES, chooseBackend, listAvailable, loadBackend } from "../backends/registry.ts";
+import { invocation } from "../invocation.ts";
 import type { Model } from "../nn/sequential.ts";
 import type { FlagTable, FlagValues } from "./flag_types.ts";
 import { quietDrivers } from "./quiet_drivers.ts";
@@ -20,7 +21,7 @@ export const DEVICE_FLAGS = {
   "device-index": {
     type: "integer",
     min: 0,
-    help: "which GPU of those that deno task devices lists, for webgpu",
+    help: `which GPU of those that ${invocation("devices")} lists, for webgpu`,
   },
   "power-preference": {
     type: "choice",

@@ -3,6 +3,7 @@
 
 import { BACKEND_NAMES } from "../backends/registry.ts";
 import type { Dataset } from "../data/dataset.ts";
+import { invocation } from "../invocation.ts";
 import { initialParameters } from "../nn/init.ts";
 import { MODEL_NAMES, ZOO, zooModel } from "../nn/zoo.ts";
 import { standardizationOf } from "../nn/standardization.ts";
@@ -42,7 +43,7 @@ const MAX_EPOCH_MS = 60_000;
 const MAX_UNTIL_MS = 600_000;
 
 const COMMAND = defineCommand({
-  usage: "deno task compare",
+  usage: invocation("compare"),
   summary: "Train the same batches from the same parameters on several backends, and compare them.",
   examples: [
     ["", "every backend, in turns, a minute or two"],
@@ -111,6 +112,8 @@ const COMMAND = defineCommand({
 });
 
 type Flags = FlagValues<typeof COMMAND.flags>;
+
+export { COMMAND as command, compareCommand as run };
 
 /** Runs the command with its arguments; the exit code is 1 if a backend differs from the reference. */
 export async function compareCommand(args: string[]): Promise<number> {

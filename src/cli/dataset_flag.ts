@@ -6,6 +6,7 @@ import { DatasetError } from "../data/errors.ts";
 import type { PictureOptions } from "../data/image_folder.ts";
 import { loadDataset, obtainDataset } from "../data/load.ts";
 import { SAMPLE } from "../data/registry.ts";
+import { invocation } from "../invocation.ts";
 import { showFetch } from "./fetch_display.ts";
 import { dropFetchPermissions } from "./permissions.ts";
 import { darkOnLightNote, showPictures } from "./picture_flags.ts";
@@ -46,7 +47,7 @@ export async function obtainForTraining(
       console.error(
         `${fallbackReason}\n` +
           `Training on the sample instead, 5,000 + 1,000 images of Fashion-MNIST: expect a lower ` +
-          `accuracy. Get the whole with: deno task fetch`,
+          `accuracy. Get the whole with: ${invocation("fetch")}`,
       );
     }
     return dataset;

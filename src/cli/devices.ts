@@ -2,6 +2,7 @@
 /** The devices command: what the backends of this machine can run on. */
 
 import { chooseBackend, describeDevices, type Devices } from "../backends/registry.ts";
+import { invocation } from "../invocation.ts";
 import { describeEnvironment } from "../report/environment.ts";
 import { formatCount } from "../report/table.ts";
 import { EXIT } from "./errors.ts";
@@ -10,7 +11,7 @@ import { helpText } from "./help.ts";
 import { quietDrivers } from "./quiet_drivers.ts";
 
 const COMMAND = defineCommand({
-  usage: "deno task devices",
+  usage: invocation("devices"),
   summary: "List what backends can run on: processor, SIMD, threads, and GPU adapters.",
   examples: [["", "all devices"], ["--json", "with every limit and feature, as JSON"]],
   flags: { json: { type: "boolean", help: "print one JSON object" } },
@@ -21,6 +22,8 @@ const SIMD_TEXT = {
   plain: "WebAssembly SIMD without fused multiply-add",
   none: "no WebAssembly SIMD: the wasm backend cannot run",
 };
+
+export { COMMAND as command, devicesCommand as run };
 
 /** Runs the command with its arguments and returns the exit code. */
 export async function devicesCommand(args: string[]): Promise<number> {

@@ -3,6 +3,7 @@
 
 import type { Dataset } from "../data/dataset.ts";
 import { loadDataset } from "../data/load.ts";
+import { invocation } from "../invocation.ts";
 import { quote, quoteWhole } from "../quote.ts";
 import { formatCount, formatTable } from "../report/table.ts";
 import { type ClassificationReport, classificationReport } from "../train/metrics.ts";
@@ -14,7 +15,7 @@ import { helpText } from "./help.ts";
 import { loadSubject, type Subject, SUBJECT_FLAGS } from "./subject.ts";
 
 const COMMAND = defineCommand({
-  usage: "deno task eval",
+  usage: invocation("eval"),
   summary: "Evaluate saved parameters on a test set: loss, accuracy, precision, recall, confusion.",
   examples: [
     ["", "the newest run below runs/"],
@@ -35,6 +36,8 @@ const COMMAND = defineCommand({
     json: { type: "boolean", help: "print one JSON object on standard output" },
   },
 });
+
+export { COMMAND as command, evalCommand as run };
 
 /** Runs the command with its arguments and returns the exit code. */
 export async function evalCommand(args: string[]): Promise<number> {

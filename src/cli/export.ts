@@ -2,6 +2,7 @@
 /** The export command: a trained model as a file that other programs read. */
 
 import { dirname, join, resolve, sep } from "node:path";
+import { invocation } from "../invocation.ts";
 import { formatBytes } from "../report/std.ts";
 import { formatCount } from "../report/table.ts";
 import { writeAtomic } from "../write_atomic.ts";
@@ -13,7 +14,7 @@ import { requireWritePermission } from "./permissions.ts";
 import { loadSubject, SUBJECT_FLAGS } from "./subject.ts";
 
 const COMMAND = defineCommand({
-  usage: "deno task export",
+  usage: invocation("export"),
   summary: "Write a trained model in a format that other programs read.",
   examples: [
     ["--format tfjs", "the newest run below runs/, for TensorFlow.js"],
@@ -33,6 +34,8 @@ const COMMAND = defineCommand({
     json: { type: "boolean", help: "print one JSON object on standard output" },
   },
 });
+
+export { COMMAND as command, exportCommand as run };
 
 /** Runs the command with its arguments and returns the exit code. */
 export async function exportCommand(args: string[]): Promise<number> {

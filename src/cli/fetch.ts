@@ -3,6 +3,7 @@
 import { DatasetError } from "../data/errors.ts";
 import { DEFAULT_DATA_DIR, fetchDataset, type FetchResult, verifiedFolder } from "../data/fetch.ts";
 import { type DatasetEntry, DATASETS, findDataset, SAMPLE } from "../data/registry.ts";
+import { invocation } from "../invocation.ts";
 import { formatCount } from "../report/table.ts";
 import { describeError, EXIT, UsageError, withInterrupt } from "./errors.ts";
 import { showFetch } from "./fetch_display.ts";
@@ -10,7 +11,7 @@ import { defineCommand, didYouMean, parseFlags } from "./flags.ts";
 import { helpText } from "./help.ts";
 
 const COMMAND = defineCommand({
-  usage: "deno task fetch",
+  usage: invocation("fetch"),
   summary: "Fetch datasets, check them by their SHA-256 and store them.",
   examples: [
     ["", "the whole of Fashion-MNIST"],
@@ -42,6 +43,8 @@ const COMMAND = defineCommand({
 });
 
 type Flags = ReturnType<typeof parseFlags<typeof COMMAND.flags>>["flags"];
+
+export { COMMAND as command, fetchCommand as run };
 
 /** Runs the command with its arguments.
  *

@@ -40,7 +40,8 @@ function flagHelp(spec: FlagSpec): string {
     (hasDefault ? ` (default: ${fallback})` : "");
 }
 
-function columns(rows: readonly (readonly [string, string])[], mark: string): string[] {
+/** Two columns of text, indented. */
+export function columns(rows: readonly (readonly [string, string])[], mark: string): string[] {
   const width = Math.max(...rows.map(([left]) => left.length));
   return rows.map(([left, right]) => `  ${left.padEnd(width)}  ${mark}${right}`.trimEnd());
 }

@@ -2,6 +2,7 @@
 /** The predict command: what a trained model sees in pictures. */
 
 import type { LabeledImages } from "../data/dataset.ts";
+import { invocation } from "../invocation.ts";
 import { quote } from "../quote.ts";
 import { type ClassProbability, topClasses } from "../report/top_classes.ts";
 import { DEVICE_FLAGS, deviceOptions, openSession } from "./backend_flags.ts";
@@ -13,7 +14,7 @@ import { type Doubt, type PictureInput, pictureNames, readPicture } from "./pred
 import { loadSubject, type Subject, SUBJECT_FLAGS } from "./subject.ts";
 
 const COMMAND = defineCommand({
-  usage: "deno task predict",
+  usage: invocation("predict"),
   summary: "Say what is in pictures: PNG or JPEG of any size, made into what the model was " +
     "trained on, grey and light on dark.",
   examples: [
@@ -36,6 +37,8 @@ const COMMAND = defineCommand({
 
 /** Pictures that are computed together: answers come soon, and memory stays bounded. */
 const CHUNK_SIZE = 256;
+
+export { COMMAND as command, predictCommand as run };
 
 /** Runs the command with its arguments and returns the exit code.
  *

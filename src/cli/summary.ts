@@ -1,6 +1,7 @@
 // deno-lint-ignore-file no-console
 /** The summary command: a model's layers, sizes and costs as a table. */
 
+import { invocation } from "../invocation.ts";
 import { showShape } from "../nn/sequential.ts";
 import { summarize } from "../nn/summary.ts";
 import { MODEL_NAMES, ZOO, zooModel } from "../nn/zoo.ts";
@@ -10,7 +11,7 @@ import { defineCommand, parseFlags } from "./flags.ts";
 import { helpText } from "./help.ts";
 
 const COMMAND = defineCommand({
-  usage: "deno task summary",
+  usage: invocation("summary"),
   summary:
     "Print a model's layers: output sizes, parameters, multiply-accumulates, receptive field.",
   examples: [["", "LeNet"], ["--model mlp", "another model of the zoo"]],
@@ -19,6 +20,8 @@ const COMMAND = defineCommand({
     json: { type: "boolean", help: "print JSON" },
   },
 });
+
+export { COMMAND as command, summaryCommand as run };
 
 /** Runs the command with its arguments and returns the exit code. */
 export function summaryCommand(args: string[]): Promise<number> {

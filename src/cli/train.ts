@@ -48,6 +48,8 @@ const RUNS = "runs";
 /** What is trained between two checkpoints can be lost: little, and yet saving costs next to nothing. */
 const DEFAULT_INTERVAL: CheckpointInterval = { seconds: 30 };
 
+export { TRAIN_COMMAND as command, trainCommand as run };
+
 /** Runs the command with its arguments and returns the exit code. */
 export async function trainCommand(args: string[]): Promise<number> {
   const { flags, help } = parseFlags(TRAIN_COMMAND, args);

@@ -1,6 +1,7 @@
 // deno-lint-ignore-file no-console
 /** What the train command says while it runs: lines for people, or JSON for programs. */
 
+import { invocation } from "../invocation.ts";
 import type { OpenedSession } from "./backend_flags.ts";
 import { liveChart, type Screen } from "../report/live_chart.ts";
 import { type Progress, startProgress } from "../report/progress.ts";
@@ -116,7 +117,7 @@ export function endLines(
     case "interrupted":
       return [
         `Stopped after step ${step}; everything is saved. ` +
-        `Go on with: deno task train --resume ${path}`,
+        `Go on with: ${invocation("train")} --resume ${path}`,
       ];
     case "target reached":
       return [`Reached the target: test accuracy ${bestAccuracy.toFixed(3)}`, saved];

@@ -1,6 +1,7 @@
 /** The flags of the train command, and the configuration they ask for. */
 
 import type { OptimizerSpec } from "../backends/backend.ts";
+import { invocation } from "../invocation.ts";
 import { MODEL_NAMES, ZOO } from "../nn/zoo.ts";
 import type { TrainPlan } from "../train/plan.ts";
 import type { CheckpointInterval } from "../train/trainer.ts";
@@ -11,7 +12,7 @@ import { defineCommand, type parseFlags } from "./flags.ts";
 
 /** The train command. */
 export const TRAIN_COMMAND = defineCommand({
-  usage: "deno task train",
+  usage: invocation("train"),
   summary: "Train a model and save it with its metrics and curves in a folder below runs/.",
   examples: [
     ["", "LeNet on Fashion-MNIST, 20 epochs, on the fastest backend"],

@@ -1,7 +1,11 @@
 /** The sample that comes with the project. */
 import { fileURLToPath } from "node:url";
 
-/** Folder of the sample, wherever the project lies. */
+/** Folder of the sample, wherever the project lies.
+ *
+ * In the compiled program all modules are one file, at the root of the embedded folders.
+ */
 export function sampleFolder(): string {
-  return fileURLToPath(new URL("../../data/sample", import.meta.url));
+  const path = Deno.build.standalone ? "./data/sample" : "../../data/sample";
+  return fileURLToPath(new URL(path, import.meta.url));
 }

@@ -138,7 +138,9 @@ async function request(url: URL, offset: number, signal: AbortSignal): Promise<R
     if (error instanceof Deno.errors.NotCapable) {
       throw new DownloadError(
         `Cannot download ${url.href}: no permission to reach ${url.host}; ` +
-          `run again with --allow-net=${url.host}`,
+          (Deno.build.standalone
+            ? "the compiled program may only use the homes of datasets: get the files, name their folder"
+            : `run again with --allow-net=${url.host}`),
         { cause: error },
       );
     }

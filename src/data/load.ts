@@ -1,5 +1,6 @@
 /** Loading a dataset by name or from a folder, and obtaining it where it is not there yet. */
 import { join } from "node:path";
+import { invocation } from "../invocation.ts";
 import type { Dataset, LabeledImages } from "./dataset.ts";
 import { sampleFolder } from "./embedded.ts";
 import { DatasetError } from "./errors.ts";
@@ -114,7 +115,7 @@ async function readVerifiedOrAdvise(entry: DatasetEntry, part: Part, folder: str
     if (!(error instanceof DatasetError)) throw error;
     const advice = entry.name === SAMPLE
       ? "restore data/sample from the project"
-      : `run deno task fetch ${entry.name}`;
+      : `run ${invocation("fetch")} ${entry.name}`;
     throw new DatasetError(`${error.message}; ${advice}`, { cause: error });
   }
 }

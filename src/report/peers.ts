@@ -74,6 +74,11 @@ export class PeerProcess implements AsyncDisposable {
    * @throws {PeerMissingError} If it is not installed, or this process may not start it.
    */
   static async start(name: PeerName, threads: number): Promise<PeerProcess> {
+    if (Deno.build.standalone) {
+      throw new PeerMissingError(
+        "not part of the compiled program; use deno task compare:peers in the project's folder",
+      );
+    }
     const { commands, args, install } = PEERS[name];
     let refused = "";
     for (const command of commands) {

@@ -2,6 +2,7 @@
 
 import type { Backend } from "../backends/backend.ts";
 import type { LabeledImages } from "../data/dataset.ts";
+import { invocation } from "../invocation.ts";
 import type { Model } from "../nn/sequential.ts";
 import { type ClassificationReport, classificationReport } from "../train/metrics.ts";
 import type { EpochMetrics } from "../train/trainer.ts";
@@ -97,7 +98,7 @@ function notices(
     "max steps reached": `The run ended ${reached}, as it was told to.`,
     "interrupted":
       `The run was interrupted ${reached}. What follows shows the model as it was then. ` +
-      `Go on with: deno task train --resume and the folder of this report.`,
+      `Go on with: ${invocation("train")} --resume and the folder of this report.`,
     "diverged": `${message ?? "The loss is not finite: training has diverged"}. ${saved}`,
   };
   const notice = lines[outcome];

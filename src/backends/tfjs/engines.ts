@@ -3,6 +3,7 @@
 import * as tf from "@tensorflow/tfjs";
 import { BackendUnavailableError, type Device } from "../backend.ts";
 import { useCpu } from "../../formats/layers_model.ts";
+import { useEmbeddedBinary } from "./embedded_binary.ts";
 import { registerSoftwareGpuKernels } from "./software_gpu_kernels.ts";
 import { registerWasmTrainingKernels } from "./wasm_kernels/register.ts";
 
@@ -29,7 +30,8 @@ export async function startCpu(): Promise<Engine> {
 
 /** Starts the WebAssembly backend and gives it the kernels that training needs. */
 export async function startWasm(): Promise<Engine> {
-  await import("@tensorflow/tfjs-backend-wasm");
+  if (Deno.build.standalone) await useEmbeddedBinary();
+  else await import("@tensorflow/tfjs-backend-wasm");
   registerWasmTrainingKernels();
   await activate("wasm");
   return {

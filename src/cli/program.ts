@@ -1,0 +1,98 @@
+// deno-lint-ignore-file no-console
+/** A program of several commands: its help, its version, and the way to each command. */
+
+import { invocation } from "../invocation.ts";
+import { describeEnvironment } from "../report/environment.ts";
+import { EXIT, UsageError } from "./errors.ts";
+import type { Command } from "./flag_types.ts";
+import { didYouMean } from "./flags.ts";
+import { columns } from "./help.ts";
+import { keepPermissionsOf, taskDescription } from "./task_permissions.ts";
+
+/** What the module of a command exports. */
+export interface CommandModule {
+  /** What it accepts. */
+  readonly command: Command;
+  /** Resolves with the exit code. */
+  readonly run: (args: string[]) => Promise<number>;
+}
+
+/** Commands by name, each with a task of this name in deno.json, and imported only when asked for. */
+export type CommandTable = Readonly<Record<string, () => Promise<CommandModule>>>;
+
+/** What `--help` shows first. */
+const EXAMPLES = [
+  ["train", "LeNet on Fashion-MNIST, on the fastest backend of this machine"],
+  ["eval", "how well the newest run does, class by class"],
+  ["predict shoe.png", "what is in a picture"],
+] as const;
+
+const COMPLETION = "completion";
+const COMPLETION_PURPOSE = "Print what makes a shell complete commands and flags";
+
+/** Runs the command that the arguments name and returns the exit code.
+ *
+ * The command keeps the permissions of its task only.
+ *
+ * @throws {UsageError} If the command line cannot be understood.
+ */
+export async function runProgram(table: CommandTable, args: readonly string[]): Promise<number> {
+  const [name, ...rest] = args;
+  if (name === undefined || name === "--help" || name === "-h") return say(programHelp(table));
+  if (name === "--version") return say(versionText());
+  if (name === COMPLETION) return await complete(table, rest);
+  if (!Object.hasOwn(table, name)) throw unknownCommand(name, Object.keys(table));
+  await keepPermissionsOf(name);
+  const { run } = await table[name]!();
+  return await run(rest);
+}
+
+function programHelp(table: CommandTable): string {
+  const names = Object.keys(table);
+  const purposes = names.map((name) => [name, taskDescription(name)] as const);
+  const examples = EXAMPLES.map(([args, purpose]) => [invocation(args), purpose] as const);
+  return [
+    "Train, evaluate, compare and ship small convolutional classifiers of images.",
+    "",
+    `Usage: ${invocation("COMMAND")} [flags]`,
+    "",
+    "Examples:",
+    ...columns(examples, "# "),
+    "",
+    "Commands:",
+    ...columns([...purposes, [COMPLETION, COMPLETION_PURPOSE]], ""),
+    "",
+    `${invocation("COMMAND")} --help shows what a command accepts, --version what this is.`,
+  ].join("\n");
+}
+
+function versionText(): string {
+  const { lenet, deno, v8, os, arch } = describeEnvironment();
+  return `lenet ${lenet} (Deno ${deno}, V8 ${v8}, ${os} ${arch})`;
+}
+
+async function complete(table: CommandTable, args: string[]): Promise<number> {
+  const { completionCommand } = await import("./completion.ts");
+  const commands = Object.entries(table).map(async ([name, load]) => ({
+    name,
+    purpose: taskDescription(name),
+    command: (await load()).command,
+  }));
+  return completionCommand(args, await Promise.all(commands));
+}
+
+function unknownCommand(name: string, names: readonly string[]): UsageError {
+  const known = [...names, COMPLETION];
+  const hint = name.startsWith("-")
+    ? `expected a command first, one of ${known.join(", ")}`
+    : didYouMean(name, known);
+  return new UsageError(
+    `Unknown ${name.startsWith("-") ? "flag" : "command"} ${name}: ${hint}` +
+      (name.startsWith("-") ? "" : " --help lists all commands"),
+  );
+}
+
+function say(text: string): number {
+  console.log(text);
+  return EXIT.ok;
+}
