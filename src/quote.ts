@@ -10,10 +10,18 @@ export function quote(value: unknown): string {
 
 /** As {@linkcode quote}, but never cut: for paths, whose end tells most. */
 export function quoteWhole(value: unknown): string {
-  const json = typeof value === "number" ? String(value) : JSON.stringify(value) ?? String(value);
+  const json = typeof value === "number" ? String(value) : toJson(value);
   // JSON escapes the controls below U+0020 only; beyond are those of ISO 8859 and of text direction.
   return json.replace(
     /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
+}
+
+function toJson(value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? String(value);
+  } catch { // a ring, or a BigInt
+    return `a value of type ${typeof value}`;
+  }
 }

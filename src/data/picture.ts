@@ -17,6 +17,13 @@ const MAX_PIXELS = 32 * 2 ** 20;
 
 /** Memory that decoding a JPEG may take. */
 const MAX_JPEG_MEGABYTES = 512;
+/** Coefficients, rows and colours of three components. */
+const BYTES_PER_JPEG_PIXEL = 24;
+
+const JPEG_SCAN = 0xda;
+/** A progressive file has about ten. */
+const USUAL_SCANS = 32;
+const MAX_SCANNED_PIXELS = USUAL_SCANS * MAX_PIXELS;
 
 const PNG_SIGNATURE = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
 const JPEG_SIGNATURE = [0xff, 0xd8, 0xff];
@@ -34,18 +41,18 @@ export function decodePicture(bytes: Uint8Array, label: string, background = 0):
     if (startsWith(bytes, PNG_SIGNATURE)) return decodePngPicture(bytes, background);
     if (startsWith(bytes, JPEG_SIGNATURE)) return decodeJpegPicture(bytes);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new SyntaxError(`Cannot read ${label} as a picture: ${reason}`, { cause: error });
+    throw new SyntaxError(`Cannot read ${label} as a picture: ${reasonOf(error)}`, {
+      cause: error,
+    });
   }
   throw new SyntaxError(`Cannot read ${label} as a picture: expected PNG or JPEG`);
 }
 
 function decodePngPicture(bytes: Uint8Array, background: number): GreyPicture {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (bytes.length < 24) throw new SyntaxError("the file is cut off");
-  const claimed = { width: view.getUint32(16), height: view.getUint32(20) };
-  checkSize(claimed.width, claimed.height);
-  const png = decodePng(neededChunks(bytes, claimed), { checkCrc: true });
+  if (bytes.length < 33) throw new PictureFault("the file is cut off");
+  checkSize(view.getUint32(16), view.getUint32(20));
+  const png = decodePng(neededChunks(bytes), { checkCrc: true });
   const { width, height, data, channels, depth } = png;
   const sample = sampleReader({ data, depth, rowSamples: width * channels });
   const pixels = new Uint8Array(width * height);
@@ -89,10 +96,16 @@ function sampleReader({ data, depth, rowSamples }: {
 }
 
 function decodeJpegPicture(bytes: Uint8Array): GreyPicture {
+  // Every 8 x 8 pixels take a bit or more, so that a small file cannot hold a large picture.
+  const maxPixels = Math.min(MAX_PIXELS, 512 * bytes.length);
+  checkScans(bytes, maxPixels);
   const { width, height, data } = jpeg.decode(bytes, {
     useTArray: true,
-    maxMemoryUsageInMB: MAX_JPEG_MEGABYTES,
-    maxResolutionInMP: MAX_PIXELS / 1e6,
+    maxMemoryUsageInMB: Math.min(
+      MAX_JPEG_MEGABYTES,
+      16 + BYTES_PER_JPEG_PIXEL * maxPixels / 2 ** 20,
+    ),
+    maxResolutionInMP: maxPixels / 1e6,
   });
   checkSize(width, height);
   const pixels = new Uint8Array(width * height);
@@ -102,11 +115,33 @@ function decodeJpegPicture(bytes: Uint8Array): GreyPicture {
   return { width, height, pixels };
 }
 
+/** Checks that the scans of a JPEG, each of which visits the whole picture, do not take for ever. */
+function checkScans(bytes: Uint8Array, maxPixels: number): void {
+  let scans = 0;
+  for (let n = bytes.indexOf(0xff); n >= 0; n = bytes.indexOf(0xff, n + 1)) {
+    if (bytes[n + 1] === JPEG_SCAN) scans++;
+  }
+  if (scans * maxPixels > MAX_SCANNED_PIXELS && scans > USUAL_SCANS) {
+    throw new PictureFault(`it has ${scans} scans, more than its size calls for`);
+  }
+}
+
+/** What is wrong with a picture, in words for the user. */
+class PictureFault extends Error {}
+
+/** A decoder's own words, unless it stumbled over what it had not foreseen. */
+function reasonOf(error: unknown): string {
+  if (error instanceof PictureFault || error instanceof SyntaxError) return error.message;
+  if (!(error instanceof Error) || error.constructor !== Error) return "it is damaged";
+  if (/limit exceeded/.test(error.message)) return "it claims more pixels than it can hold";
+  return error.message.replace(/\P{ASCII}|\p{Cc}/gu, "?").slice(0, 100);
+}
+
 function checkSize(width: number, height: number): void {
   const isGood = width > 0 && height > 0 && width <= MAX_SIDE && height <= MAX_SIDE &&
     width * height <= MAX_PIXELS;
   if (!isGood) {
-    throw new RangeError(
+    throw new PictureFault(
       `it has ${width}x${height} pixels, expected 1x1 to ${MAX_SIDE}x${MAX_SIDE} and at most ` +
         `${MAX_PIXELS} in all`,
     );

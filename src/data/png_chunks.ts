@@ -8,38 +8,76 @@ const NEEDED = ["IHDR", "PLTE", "tRNS", "IDAT", "IEND"];
 const SIGNATURE_BYTES = 8;
 /** Length, type and checksum. */
 const FRAME_BYTES = 12;
+const HEADER_BYTES = 13;
 
-/** Keeps the chunks that a picture needs, and checks that its pixels take no more room than they may.
+/** Samples a pixel by colour type. */
+const CHANNELS: Readonly<Record<number, number>> = { 0: 1, 2: 3, 3: 1, 4: 2, 6: 4 };
+
+/** The seven passes of an interlaced picture: first column and row, and the distance of the next. */
+const ADAM7 = [
+  { x: 0, y: 0, dx: 8, dy: 8 },
+  { x: 4, y: 0, dx: 8, dy: 8 },
+  { x: 0, y: 4, dx: 4, dy: 8 },
+  { x: 2, y: 0, dx: 4, dy: 4 },
+  { x: 0, y: 2, dx: 2, dy: 4 },
+  { x: 1, y: 0, dx: 2, dy: 2 },
+  { x: 0, y: 1, dx: 1, dy: 2 },
+];
+
+/** Keeps the chunks that a picture needs, and checks that its pixels are as many as it says.
  *
- * Some kilobytes can be made to inflate to gigabytes, in pixels and in what comes with them.
+ * Some kilobytes can be made to inflate to gigabytes, in pixels and in what comes with them; and a
+ * decoder makes room for all the pixels that a header claims.
  *
- * @throws {SyntaxError} If the pixels are damaged, or more than width and height say.
+ * @throws {SyntaxError} If chunks or pixels are damaged, or not as many as the header says.
  */
-export function neededChunks(
-  bytes: Uint8Array,
-  { width, height }: { readonly width: number; readonly height: number },
-): Uint8Array {
+export function neededChunks(bytes: Uint8Array): Uint8Array {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const kept = [bytes.slice(0, SIGNATURE_BYTES)];
   const pixels: Uint8Array<ArrayBuffer>[] = [];
   for (let start = SIGNATURE_BYTES; start + FRAME_BYTES <= bytes.length;) {
     const end = start + FRAME_BYTES + view.getUint32(start);
     const type = String.fromCharCode(...bytes.subarray(start + 4, start + 8));
+    // A second header would be believed by a decoder, and has not been checked by the caller.
+    const isHeader = end === start + FRAME_BYTES + HEADER_BYTES && start === SIGNATURE_BYTES;
+    if ((type === "IHDR") !== (start === SIGNATURE_BYTES) || type === "IHDR" && !isHeader) {
+      throw new SyntaxError("its header is not where it must be");
+    }
+    if (end > bytes.length) throw new SyntaxError("the file is cut off");
     if (NEEDED.includes(type)) kept.push(bytes.slice(start, end));
     if (type === "IDAT") pixels.push(bytes.slice(start + 8, end - 4));
+    if (type === "IEND") break;
     start = end;
   }
-  // Four samples of two bytes a pixel; interlacing has up to seven more starts of rows.
-  const maxOutputLength = 8 * width * height + 8 * (width + height) + 8;
+  const expected = rawLength(view);
+  const found = inflatedLength(concat(pixels), expected);
+  if (found < expected) throw new SyntaxError("it holds fewer pixels than its size says");
+  return concat(kept);
+}
+
+/** Bytes of all rows as they are compressed: a filter byte and packed samples each. */
+function rawLength(view: DataView): number {
+  const [width, height] = [view.getUint32(16), view.getUint32(20)];
+  const bitsPerPixel = view.getUint8(24) * (CHANNELS[view.getUint8(25)] ?? 0);
+  const isInterlaced = view.getUint8(28) === 1;
+  const passes = isInterlaced ? ADAM7 : [{ x: 0, y: 0, dx: 1, dy: 1 }];
+  return passes.reduce((sum, { x, y, dx, dy }) => {
+    const [columns, rows] = [Math.ceil((width - x) / dx), Math.ceil((height - y) / dy)];
+    return columns <= 0 || rows <= 0
+      ? sum
+      : sum + rows * (1 + Math.ceil(columns * bitsPerPixel / 8));
+  }, 0);
+}
+
+function inflatedLength(pixels: Uint8Array, expected: number): number {
   try {
-    inflateSync(concat(pixels), { maxOutputLength });
+    return inflateSync(pixels, { maxOutputLength: Math.max(1, expected) }).length;
   } catch (error) {
     const isTooMuch = (error as { code?: string }).code === "ERR_BUFFER_TOO_LARGE";
     throw new SyntaxError(
       isTooMuch ? "it holds more than its size says" : "the pixels are damaged",
     );
   }
-  return concat(kept);
 }
 
 function concat(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {

@@ -24,8 +24,8 @@ export function fromTensors(
   tensors: ReadonlyMap<string, Tensor>,
   label: string,
 ): Float32Array<ArrayBuffer> {
-  const values = new Float32Array(model.parameterCount);
-  for (const { name, shape, offset } of model.parameters) {
+  // All is checked before room is made: the model's sizes may come from a file too.
+  for (const { name, shape } of model.parameters) {
     const tensor = tensors.get(name);
     if (tensor === undefined) {
       throw misfit(model, label, `expected "${name}", found ${listNames(tensors)}`);
@@ -34,12 +34,13 @@ export function fromTensors(
       const [expected, found] = [showShape(shape), showShape(tensor.shape)];
       throw misfit(model, label, `"${name}" must be ${expected}, found ${found}`);
     }
-    values.set(tensor.data, offset);
   }
   const known = new Set(model.parameters.map(({ name }) => name));
   for (const name of tensors.keys()) {
     if (!known.has(name)) throw misfit(model, label, `it has no parameter ${quote(name)}`);
   }
+  const values = new Float32Array(model.parameterCount);
+  for (const { name, offset } of model.parameters) values.set(tensors.get(name)!.data, offset);
   return values;
 }
 

@@ -1,5 +1,6 @@
 /** The safetensors file format, float32 only: a length, a JSON header, the tensors' bytes. */
 
+import { isRecord, parseJson } from "../parse_json.ts";
 import { quote } from "../quote.ts";
 
 /** A float32 tensor: its shape and its numbers in row-major order. */
@@ -69,7 +70,7 @@ export function decodeSafetensors(bytes: Uint8Array, label: string): Safetensors
   const found = Object.entries(entries).map(([name, value]) => parseEntry(name, value, label));
   const tensors = new Map<string, Tensor>();
   let end = 0;
-  for (const { name, shape, start, stop } of found.sort((a, b) => a.start - b.start)) {
+  for (const { name, shape, start, stop } of found.sort(inFileOrder)) {
     if (start !== end) throw malformed(label, `tensor ${quote(name)} overlaps or leaves a gap`);
     end = stop;
     if (dataStart + end > bytes.length) {
@@ -93,9 +94,10 @@ export function decodeSafetensors(bytes: Uint8Array, label: string): Safetensors
 function parseHeader(bytes: Uint8Array, label: string): Record<string, unknown> {
   let header: unknown;
   try {
-    header = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
-  } catch {
-    throw malformed(label, "its header is not JSON");
+    header = parseJson(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch (error) {
+    const reason = error instanceof SyntaxError ? error.message : "not UTF-8";
+    throw malformed(label, `its header is ${reason}`);
   }
   if (!isRecord(header)) throw malformed(label, "its header is not a JSON object");
   return header;
@@ -118,15 +120,21 @@ function parseEntry(name: string, value: unknown, label: string) {
   return { name, shape, start: offsets[0], stop: offsets[1] };
 }
 
+/** An empty tensor may begin where its neighbour does. */
+function inFileOrder(a: Extent, b: Extent): number {
+  return a.start - b.start || a.stop - b.stop;
+}
+
+interface Extent {
+  readonly start: number;
+  readonly stop: number;
+}
+
 function parseMetadata(value: unknown, label: string): Record<string, string> {
   if (!isRecord(value) || Object.values(value).some((text) => typeof text !== "string")) {
     throw malformed(label, "its metadata must be strings");
   }
   return value as Record<string, string>;
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function isSizes(value: unknown): value is number[] {

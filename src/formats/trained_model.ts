@@ -2,6 +2,7 @@
 
 import type { Layer, Model } from "../nn/sequential.ts";
 import { modelOf, specOf } from "../nn/model_spec.ts";
+import { parseJson } from "../parse_json.ts";
 
 /** A model, its parameters and what its classes are called. */
 export interface TrainedModel {
@@ -34,9 +35,17 @@ export function describeModel({ model, classNames }: ModelDescription): string {
  * @throws {Error} If it is not JSON, or describes no model; the message says what is wrong.
  */
 export function parseDescription(description: string): ModelDescription {
-  const { classNames, ...spec } = Object(JSON.parse(description));
+  const { classNames, ...spec } = Object(parseFields(description));
   const model = modelOf(spec);
   return { model, ...(areNamesOf(model, classNames) && { classNames }) };
+}
+
+function parseFields(description: string): unknown {
+  try {
+    return parseJson(description);
+  } catch (error) {
+    throw new SyntaxError(`its description is ${(error as SyntaxError).message}`);
+  }
 }
 
 /** Whether a value from a file is a list of one name per class, fit to be shown on a terminal. */

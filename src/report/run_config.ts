@@ -6,6 +6,8 @@ import type { PictureFacts } from "../data/dataset.ts";
 import type { WeightInit } from "../nn/init.ts";
 import { modelOf, type ModelSpec } from "../nn/model_spec.ts";
 import type { Model } from "../nn/sequential.ts";
+import { isRecord, parseJson } from "../parse_json.ts";
+import { quote } from "../quote.ts";
 import type { TrainPlan } from "../train/plan.ts";
 import type { CheckpointInterval } from "../train/trainer.ts";
 import type { Environment } from "./environment.ts";
@@ -60,18 +62,26 @@ export function parseRunConfig(text: string, label: string): RunConfig {
     new SyntaxError(`Cannot read ${label} as the configuration of a run: ${reason}`);
   let fields: unknown;
   try {
-    fields = JSON.parse(text);
-  } catch {
-    throw invalid("it is not JSON");
+    fields = parseJson(text);
+  } catch (error) {
+    throw invalid(`it is ${(error as SyntaxError).message}`);
   }
-  const wrong = Object.entries(FIELDS).find(([path, isValid]) => !isValid(valueAt(fields, path)));
-  if (wrong !== undefined) throw invalid(`${wrong[0]} is missing or out of range`);
+  for (const [path, isValid] of Object.entries(FIELDS)) {
+    const value = valueAt(fields, path);
+    if (isValid(value)) continue;
+    throw invalid(`${path} is missing or out of range: found ${quote(value)}`);
+  }
   return fields as RunConfig;
 }
 
 type Check = (value: unknown) => boolean;
 
-const isText: Check = (value) => typeof value === "string";
+const MAX_TEXT = 1_000;
+const CONTROLS = /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/u;
+
+/** Text is shown on terminals: nothing in it may steer one, or turn the direction of writing. */
+const isText: Check = (value) =>
+  typeof value === "string" && value.length <= MAX_TEXT && !CONTROLS.test(value);
 const isCount: Check = (value) => Number.isSafeInteger(value) && Number(value) >= 0;
 const isPositive: Check = (value) => typeof value === "number" && value > 0 && value < Infinity;
 const isShare: Check = (value) => typeof value === "number" && value >= 0 && value < 1;
@@ -92,11 +102,12 @@ const FIELDS: Readonly<Record<string, Check>> = {
   "dataset.classNames": isList(isText),
   "dataset.pictures": isOptional(isPictureFacts),
   "plan.epochs": isCount,
-  "plan.batchSize": (value) => isCount(value) && isPositive(value),
+  "plan.batchSize": (value) => isCount(value) && isPositive(value) && Number(value) <= 65_536,
   "plan.learningRate": isPositive,
   "plan.schedule": isOneOf("constant", "cosine"),
   "plan.seed": isCount,
   "plan.shuffle": (value) => typeof value === "boolean",
+  "plan.maxSteps": isOptional(isCount),
   "plan.targetAccuracy": isOptional(isPositive),
   "optimizer": isOptimizer,
   "backend": isOneOf(...BACKEND_NAMES),
@@ -104,7 +115,12 @@ const FIELDS: Readonly<Record<string, Check>> = {
   "logSteps": isOptional((value) => typeof value === "boolean"),
   "checkpointEvery.steps": isOptional((value) => isCount(value) && isPositive(value)),
   "checkpointEvery.seconds": isOptional(isPositive),
-  "resumed": isOptional(isList(() => true)),
+  "device.kind": isOneOf("cpu", "gpu"),
+  "device.description": isText,
+  "init.type": isText,
+  "init.path": isOptional(isText),
+  "environment": isOptional(isFlat),
+  "resumed": isOptional(isList(isResumption)),
 };
 
 function isOptimizer(value: unknown): boolean {
@@ -117,6 +133,17 @@ function isPictureFacts(value: unknown): boolean {
   const { validSplit, invert, darkOnLight } = Object(value);
   return isOptional(isShare)(validSplit) && typeof invert === "boolean" &&
     typeof darkOnLight === "boolean";
+}
+
+/** An object of numbers and text. */
+function isFlat(value: unknown): boolean {
+  return isRecord(value) &&
+    Object.values(value).every((item) => isText(item) || Number.isFinite(item));
+}
+
+function isResumption(value: unknown): boolean {
+  return isRecord(value) && isText(value.started) && isCount(value.step) &&
+    isOneOf(...BACKEND_NAMES)(value.backend);
 }
 
 /** The value at a path of own fields such as `plan.epochs`. */

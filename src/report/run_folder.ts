@@ -6,7 +6,9 @@ import { fromTensors } from "../formats/parameters.ts";
 import type { TrainingState, TrainResult } from "../backends/backend.ts";
 import { loadBackend } from "../backends/registry.ts";
 import type { Model } from "../nn/sequential.ts";
-import { readBounded, readCheckpoint, writeCheckpoint, writeModel } from "../train/checkpoint.ts";
+import { quote } from "../quote.ts";
+import { readUnlinked } from "../read_bounded.ts";
+import { readCheckpoint, readRunFile, writeCheckpoint, writeModel } from "../train/checkpoint.ts";
 import { appendSynced, removeIfThere, TEMPORARY, writeAtomic } from "../write_atomic.ts";
 import { type Checkpoint, type EpochMetrics, NOT_STARTED } from "../train/trainer.ts";
 import {
@@ -17,6 +19,7 @@ import {
   type Resumption,
   type RunConfig,
 } from "./run_config.ts";
+import { parseMetricsLog, parseStepsLog } from "./run_log.ts";
 import type { RunReportInput } from "./run_report.ts";
 
 const CONFIG = "config.json";
@@ -36,6 +39,10 @@ export interface OpenedRun {
   /** What is wrong with the newest checkpoint, if this is the one before it. */
   readonly damage?: string;
 }
+
+const MAX_CONFIG_BYTES = 2 ** 20;
+/** Some millions of steps. */
+const MAX_LOG_BYTES = 256 * 2 ** 20;
 
 /** A run's folder, while the run goes on. */
 export class RunFolder {
@@ -71,10 +78,11 @@ export class RunFolder {
    * If the newest checkpoint cannot be read, the one before it takes its place.
    *
    * @throws {SyntaxError} If the configuration or both checkpoints are damaged.
-   * @throws {TypeError} If the folder holds no run, or its checkpoint is of another one.
+   * @throws {TypeError} If the folder holds no run, a link, or a checkpoint of another run.
    */
   static async open(path: string): Promise<OpenedRun> {
     const config = await readRunConfig(path);
+    await requireNoLinks(path);
     const model = configuredModel(config);
     let damage: string | undefined;
     const newest = readCheckpoint(join(path, CHECKPOINT), model);
@@ -106,13 +114,14 @@ export class RunFolder {
     if (damage !== undefined) await Deno.rename(join(path, PREVIOUS), join(path, CHECKPOINT));
     const { epochsDone, step } = checkpoint.progress;
     const history = (await readMetrics(path)).filter(({ epoch }) => epoch <= epochsDone);
-    const steps = await readLines<{ step: number }>(join(path, STEPS));
+    const stepsFile = join(path, STEPS);
+    const steps = parseStepsLog(await readLog(stepsFile), stepsFile);
     const recorded = { ...config, resumed: [...config.resumed ?? [], resumption] };
     await writeConfig(path, recorded);
     await writeAtomic(join(path, METRICS), history.map(toLine).join(""));
     if (steps.length > 0) {
       const kept = steps.filter((line) => line.step <= step);
-      await writeAtomic(join(path, STEPS), kept.map(toLine).join(""));
+      await writeAtomic(stepsFile, kept.map(toLine).join(""));
     }
     return new RunFolder(path, recorded, history);
   }
@@ -218,6 +227,20 @@ export async function requireVacant(path: string): Promise<void> {
   }
 }
 
+/** Checks that going on with a run, which may come from anybody, writes nowhere but in its folder.
+ *
+ * @throws {TypeError} If the folder holds a link.
+ */
+async function requireNoLinks(path: string): Promise<void> {
+  for await (const { name, isSymlink } of Deno.readDir(path)) {
+    if (!isSymlink) continue;
+    throw new TypeError(
+      `Cannot go on with ${path}: ${quote(name)} in it is a link, which may lead anywhere; ` +
+        `put the file itself in its place`,
+    );
+  }
+}
+
 /** Reads the configuration of a run.
  *
  * @throws {SyntaxError} If the file is damaged.
@@ -226,7 +249,7 @@ export async function requireVacant(path: string): Promise<void> {
 export async function readRunConfig(path: string): Promise<RunConfig> {
   const file = join(path, CONFIG);
   try {
-    return parseRunConfig(await Deno.readTextFile(file), file);
+    return parseRunConfig(await readText(file, MAX_CONFIG_BYTES), file);
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
     throw new TypeError(`Cannot find a run in ${path}: it has no ${CONFIG}`);
@@ -236,12 +259,13 @@ export async function readRunConfig(path: string): Promise<RunConfig> {
 /** Reads the parameters that a run saved last. */
 export async function readRunParameters(path: string, model: Model): Promise<Float32Array> {
   const file = join(path, MODEL);
-  return fromTensors(model, decodeSafetensors(await readBounded(file), file).tensors, file);
+  return fromTensors(model, decodeSafetensors(await readRunFile(file), file).tensors, file);
 }
 
 /** Reads the metrics of a run, epoch by epoch. */
 export async function readMetrics(path: string): Promise<EpochMetrics[]> {
-  return await readLines<EpochMetrics>(join(path, METRICS));
+  const file = join(path, METRICS);
+  return parseMetricsLog(await readLog(file), file);
 }
 
 /** Removes what a killed process was writing when it ended. */
@@ -259,24 +283,18 @@ async function writeConfig(path: string, config: RunConfig): Promise<void> {
   await writeAtomic(join(path, CONFIG), JSON.stringify(config, undefined, 2) + "\n");
 }
 
-/** Reads lines of JSON; a last line that was cut off by a crash is left out. */
-async function readLines<Line>(path: string): Promise<Line[]> {
-  let text: string;
+/** Reads a log; one that is not there has no lines. */
+async function readLog(path: string): Promise<string> {
   try {
-    text = await Deno.readTextFile(path);
+    return await readText(path, MAX_LOG_BYTES);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
+    if (error instanceof Deno.errors.NotFound) return "";
     throw error;
   }
-  const lines = text.split("\n");
-  lines.pop(); // what follows the last newline: nothing, or half a line
-  return lines.map((line, index) => {
-    try {
-      return JSON.parse(line) as Line;
-    } catch {
-      throw new SyntaxError(`Cannot read line ${index + 1} of ${path}: it is not JSON`);
-    }
-  });
+}
+
+async function readText(path: string, maxBytes: number): Promise<string> {
+  return new TextDecoder().decode(await readUnlinked(path, maxBytes));
 }
 
 function toLine(value: unknown): string {

@@ -6,6 +6,8 @@ import { fromTensors, toTensors } from "../formats/parameters.ts";
 import { decodeSafetensors, encodeSafetensors, type Tensor } from "../formats/safetensors.ts";
 import { encodeSafetensorsModel } from "../formats/safetensors_model.ts";
 import type { Model } from "../nn/sequential.ts";
+import { parseJson } from "../parse_json.ts";
+import { readBounded as readFile, readUnlinked } from "../read_bounded.ts";
 import { writeAtomic } from "../write_atomic.ts";
 import type { Checkpoint, Progress } from "./trainer.ts";
 
@@ -42,8 +44,16 @@ export interface SavedCheckpoint extends Checkpoint {
 export async function writeCheckpoint(
   path: string,
   model: Model,
-  { state, progress, configuration, previous }: SavedCheckpoint & { readonly previous?: string },
+  { previous, ...saved }: SavedCheckpoint & { readonly previous?: string },
 ): Promise<void> {
+  await writeAtomic(path, encodeCheckpoint(model, saved), { previous });
+}
+
+/** Encodes a checkpoint as {@linkcode writeCheckpoint} writes it. */
+export function encodeCheckpoint(
+  model: Model,
+  { state, progress, configuration }: SavedCheckpoint,
+): Uint8Array<ArrayBuffer> {
   const tensors = toTensors(model, state.parameters);
   for (const [slot, values] of state.slots.entries()) {
     for (const [name, tensor] of toTensors(model, values)) {
@@ -56,20 +66,21 @@ export async function writeCheckpoint(
     configuration: JSON.stringify(configuration),
   };
   const sha256 = sha256Hex(encodeSafetensors({ tensors, metadata }));
-  const file = encodeSafetensors({ tensors, metadata: { ...metadata, sha256 } });
-  await writeAtomic(path, file, { previous });
+  return encodeSafetensors({ tensors, metadata: { ...metadata, sha256 } });
 }
 
-/** Reads a checkpoint of a model.
+/** Reads a checkpoint of a model; its folder may come from anybody.
  *
  * @throws {SyntaxError} If the file is not a checkpoint, or not as it was written.
  * @throws {TypeError} If it is of another model.
  */
 export async function readCheckpoint(path: string, model: Model): Promise<SavedCheckpoint> {
-  const { tensors, metadata: { sha256, ...metadata } } = decodeSafetensors(
-    await readBounded(path),
-    path,
-  );
+  return decodeCheckpoint(await readRunFile(path), path, model);
+}
+
+/** Decodes the content of a checkpoint's file; errors as of {@linkcode readCheckpoint}. */
+export function decodeCheckpoint(bytes: Uint8Array, path: string, model: Model): SavedCheckpoint {
+  const { tensors, metadata: { sha256, ...metadata } } = decodeSafetensors(bytes, path);
   const groups: Map<string, Tensor>[] = [];
   for (const [name, tensor] of tensors) {
     const group = Number(SLOT_PREFIX.exec(name)?.[1] ?? -1) + 1;
@@ -89,7 +100,7 @@ export async function readCheckpoint(path: string, model: Model): Promise<SavedC
   if (sha256 !== sha256Hex(encodeSafetensors({ tensors, metadata }))) {
     throw new SyntaxError(`Cannot resume from ${path}: it is damaged, its checksum does not match`);
   }
-  return { state, progress, configuration: parseJson(metadata.configuration) };
+  return { state, progress, configuration: parseOptional(metadata.configuration) };
 }
 
 /** Reads a file of at most 512 MiB.
@@ -97,18 +108,17 @@ export async function readCheckpoint(path: string, model: Model): Promise<SavedC
  * @throws {RangeError} If it is larger.
  */
 export async function readBounded(path: string): Promise<Uint8Array> {
-  const { size } = await Deno.stat(path);
-  if (size > MAX_FILE_BYTES) {
-    throw new RangeError(
-      `Cannot read ${path}: it has ${size} bytes, more than ${MAX_FILE_BYTES}; choose another file`,
-    );
-  }
-  return await Deno.readFile(path);
+  return await readFile(path, MAX_FILE_BYTES);
 }
 
-function parseJson(text = ""): unknown {
+/** The same for a file of a run's folder, which may come from anybody: no link is followed. */
+export async function readRunFile(path: string): Promise<Uint8Array> {
+  return await readUnlinked(path, MAX_FILE_BYTES);
+}
+
+function parseOptional(text = ""): unknown {
   try {
-    return JSON.parse(text);
+    return parseJson(text);
   } catch {
     return undefined;
   }
@@ -116,7 +126,7 @@ function parseJson(text = ""): unknown {
 
 function parseProgress(text: string | undefined): Progress | undefined {
   try {
-    const progress = parseJson(text) as Progress;
+    const progress = parseOptional(text) as Progress;
     const { epochsDone, step, bestAccuracy, partial } = progress;
     const numbers = [epochsDone, step, bestAccuracy, ...Object.values(partial)];
     const { steps, images, lossSum, correct, trainMs } = partial;

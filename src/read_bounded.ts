@@ -1,0 +1,56 @@
+/** Files that are read whole, but never more of them than they may have. */
+
+/** Reads a regular file of at most `maxBytes`, whatever its folder says of its size.
+ *
+ * A pipe or a device, which may never end, is refused before it is read.
+ *
+ * @throws {RangeError} If it is larger.
+ * @throws {TypeError} If it is no regular file.
+ * @throws {Deno.errors.NotFound} If it is not there, or what else the file system says.
+ */
+export async function readBounded(
+  path: string,
+  maxBytes: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const { isFile, isDirectory, size } = await Deno.stat(path);
+  if (!isFile && !isDirectory) { // opening a folder has an error of its own
+    throw new TypeError(
+      `Cannot read ${path}: expected a file, found a pipe or device; choose another file`,
+    );
+  }
+  if (size > maxBytes) throw tooLarge(path, size, maxBytes);
+  using file = await Deno.open(path);
+  const bytes = new Uint8Array(size);
+  let length = 0;
+  while (length < size) {
+    const read = await file.read(bytes.subarray(length));
+    if (read === null) return bytes.slice(0, length); // it has shrunk meanwhile
+    length += read;
+  }
+  if (await file.read(new Uint8Array(1)) !== null) throw tooLarge(path, size + 1, size);
+  return bytes;
+}
+
+/** The same for a file of a folder that may come from anybody: links are not followed.
+ *
+ * A link could lead to any file of this machine, whose content would then show.
+ *
+ * @throws {TypeError} If the file is a link.
+ */
+export async function readUnlinked(
+  path: string,
+  maxBytes: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  if ((await Deno.lstat(path)).isSymlink) {
+    throw new TypeError(
+      `Cannot read ${path}: expected a file, found a link; put the file itself in its place`,
+    );
+  }
+  return await readBounded(path, maxBytes);
+}
+
+function tooLarge(path: string, size: number, maxBytes: number): RangeError {
+  return new RangeError(
+    `Cannot read ${path}: it has ${size} bytes, more than ${maxBytes}; choose another file`,
+  );
+}

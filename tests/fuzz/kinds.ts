@@ -1,0 +1,251 @@
+/** The kinds of files that may come from strangers: valid ones to start from, and who reads them. */
+
+import { gzipSync } from "node:zlib";
+import { encode } from "fast-png";
+import jpeg from "jpeg-js";
+import { sha256Hex } from "../../src/data/files.ts";
+import { gunzip } from "../../src/data/gunzip.ts";
+import { encodeIdx, idxByteLength, parseIdx, parseLabeledImages } from "../../src/data/idx.ts";
+import { decodePicture, fitPicture } from "../../src/data/picture.ts";
+import { decodeSafetensors, encodeSafetensors } from "../../src/formats/safetensors.ts";
+import {
+  decodeSafetensorsModel,
+  encodeSafetensorsModel,
+} from "../../src/formats/safetensors_model.ts";
+import { toTensors } from "../../src/formats/parameters.ts";
+import { initialParameters } from "../../src/nn/init.ts";
+import { zooModel } from "../../src/nn/zoo.ts";
+import { configuredModel, parseRunConfig } from "../../src/report/run_config.ts";
+import { parseMetricsLog } from "../../src/report/run_log.ts";
+import { decodeCheckpoint, encodeCheckpoint } from "../../src/train/checkpoint.ts";
+import { NOT_STARTED } from "../../src/train/trainer.ts";
+import { concat, mutateBytes, mutateJson, type Mutator } from "./mutate.ts";
+import { mutateGzipContent, mutatePngChunk } from "./pictures.ts";
+
+/** One kind of file. */
+export interface FuzzKind {
+  /** Valid files, which the mutations start from. */
+  readonly seeds: readonly Uint8Array[];
+  /** Ways of mutating one, each as likely as the others. */
+  readonly mutators: readonly Mutator[];
+  /** Reads a file as the product does, and throws what the product throws.
+   *
+   * A result that is not what it must be is a plain Error.
+   */
+  readonly read: (bytes: Uint8Array) => unknown;
+}
+
+/** How errors call the file. */
+export const LABEL = "the-file";
+
+const MODEL = zooModel("softmax", { inputShape: [1, 2, 3], classCount: 3 });
+const PARAMETERS = initialParameters(MODEL, 1);
+
+const CONFIG = {
+  started: "2026-01-02T03:04:05.000Z",
+  model: { name: MODEL.name, inputShape: MODEL.inputShape, layers: MODEL.specs },
+  dataset: {
+    name: "sample",
+    digest: "00",
+    trainCount: 11,
+    testCount: 7,
+    classNames: ["shirt", "bag", "boot"],
+  },
+  plan: {
+    epochs: 2,
+    batchSize: 4,
+    learningRate: 0.1,
+    schedule: "cosine",
+    seed: 3,
+    shuffle: true,
+    maxSteps: 5,
+  },
+  optimizer: { type: "adam", beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
+  init: { type: "xavierUniform" },
+  backend: "wasm",
+  device: { kind: "cpu", description: "WebAssembly", threads: 2, software: false },
+  environment: { lenet: "0.1.0", cores: 2 },
+  resumed: [{ started: "2026-01-02", step: 3, backend: "wasm", device: { threads: 1 } }],
+};
+
+const METRICS = {
+  epoch: 1,
+  step: 3,
+  trainLoss: 1.5,
+  trainAccuracy: 0.5,
+  testLoss: null,
+  testAccuracy: 0.25,
+  trainMs: 10,
+  evalMs: 1,
+  imagesPerSecond: 1100,
+};
+
+/** The table; a new format that is read gets a row here, and is then tested everywhere. */
+export const FUZZ_KINDS: Readonly<Record<string, FuzzKind>> = {
+  idx: {
+    seeds: [
+      encodeIdx({ dimensions: [3, 4, 5], data: new Uint8Array(60).fill(7) }),
+      encodeIdx({ dimensions: [3], data: Uint8Array.of(0, 1, 2) }),
+    ],
+    mutators: [mutateBytes],
+    read(bytes) {
+      if (bytes[3] === 1) return parseIdx(bytes, LABEL, 1);
+      const labels = encodeIdx({ dimensions: [3], data: Uint8Array.of(0, 1, 2) });
+      const names = { imagesName: LABEL, labelsName: "labels" };
+      const { images, count, shape } = parseLabeledImages({ images: bytes, labels, ...names });
+      require(images.length === count * shape[1] * shape[2], "pixels do not fill the images");
+    },
+  },
+  gzip: {
+    seeds: [encodeIdx({
+      dimensions: [3, 4, 5],
+      data: Uint8Array.from({ length: 60 }, (_, n) => n * n),
+    })]
+      .map((bytes) => new Uint8Array(gzipSync(bytes))),
+    mutators: [mutateBytes, mutateGzipContent],
+    async read(bytes) {
+      const maxBytes = (head: Uint8Array) => idxByteLength(head, LABEL, 3);
+      return parseIdx(await gunzip(bytes, { name: LABEL, maxBytes }), LABEL, 3);
+    },
+  },
+  safetensors: {
+    seeds: [
+      encodeSafetensorsModel({
+        model: MODEL,
+        parameters: PARAMETERS,
+        classNames: CONFIG.dataset.classNames,
+      }),
+      encodeSafetensors({ tensors: toTensors(MODEL, PARAMETERS), metadata: {} }),
+    ],
+    mutators: [mutateBytes, mutateSafetensorsHeader, mutateDescription],
+    read(bytes) {
+      const { model, parameters } = decodeSafetensorsModel(bytes, LABEL, { fallback: MODEL });
+      require(parameters.length === model.parameterCount, "parameters do not fill the model");
+    },
+  },
+  checkpoint: {
+    seeds: [encodeCheckpoint(MODEL, {
+      state: { parameters: PARAMETERS, slots: [PARAMETERS, PARAMETERS], step: 5 },
+      progress: { ...NOT_STARTED, step: 5 },
+      configuration: CONFIG,
+    })],
+    mutators: [mutateBytes, sealed(mutateBytes), sealed(mutateSafetensorsHeader), mutateProgress],
+    read(bytes) {
+      const { state, progress } = decodeCheckpoint(bytes, LABEL, MODEL);
+      const vectors = [state.parameters, ...state.slots];
+      require(vectors.every(({ length }) => length === MODEL.parameterCount), "vectors differ");
+      require(Number.isSafeInteger(progress.step) && progress.step >= 0, "no valid step");
+    },
+  },
+  config: {
+    seeds: [text(JSON.stringify(CONFIG))],
+    mutators: [mutateBytes, onText(mutateJson), onText(mutateJson)],
+    read(bytes) {
+      const config = parseRunConfig(new TextDecoder().decode(bytes), LABEL);
+      const { parameterCount } = configuredModel(config);
+      require(parameterCount > 0, "a model without parameters");
+      require(config.dataset.classNames.every((name) => !/\p{Cc}/u.test(name)), "a control");
+    },
+  },
+  metrics: {
+    seeds: [text(`${JSON.stringify(METRICS)}\n${JSON.stringify({ ...METRICS, epoch: 2 })}\n`)],
+    mutators: [mutateBytes, onText(mutateFirstLine)],
+    read(bytes) {
+      for (const line of parseMetricsLog(new TextDecoder().decode(bytes), LABEL)) {
+        require(Number.isSafeInteger(line.epoch) && typeof line.testLoss === "number", "a line");
+      }
+    },
+  },
+  png: {
+    seeds: [
+      encode({ width: 9, height: 7, data: new Uint8Array(63).fill(90), channels: 1 }),
+      encode({ width: 3, height: 3, data: new Uint8Array(36).fill(90), channels: 4 }),
+      encode({ width: 3, height: 2, data: new Uint16Array(18).fill(900), channels: 3, depth: 16 }),
+      encode({
+        width: 4,
+        height: 1,
+        data: Uint8Array.of(0x1b),
+        depth: 2,
+        channels: 1,
+        palette: [[0, 0, 0], [255, 0, 0], [0, 255, 0], [1, 2, 3]],
+      }),
+    ],
+    mutators: [mutateBytes, mutatePngChunk, mutatePngChunk],
+    read: readPicture,
+  },
+  jpeg: {
+    seeds: [16, 40].map((side) => {
+      const data = Uint8Array.from({ length: 4 * side * side }, (_, n) => (n * n) & 0xff);
+      return new Uint8Array(jpeg.encode({ width: side, height: side, data }, 60).data);
+    }),
+    mutators: [mutateBytes],
+    read: readPicture,
+  },
+};
+
+function readPicture(bytes: Uint8Array): void {
+  const picture = decodePicture(bytes, LABEL);
+  require(picture.pixels.length === picture.width * picture.height, "pixels do not fill it");
+  require(fitPicture(picture, { width: 28, height: 28 }).pixels.length === 784, "it does not fit");
+}
+
+function require(condition: boolean, fault: string): void {
+  if (!condition) throw new Error(`accepted, but ${fault}`);
+}
+
+function text(content: string): Uint8Array {
+  return new TextEncoder().encode(content);
+}
+
+/** A mutator of text as one of bytes. */
+function onText(mutate: (text: string, random: Parameters<Mutator>[1]) => string): Mutator {
+  return (bytes, random) => text(mutate(new TextDecoder().decode(bytes), random));
+}
+
+function mutateFirstLine(content: string, random: Parameters<Mutator>[1]): string {
+  const [first, ...others] = content.split("\n");
+  return [mutateJson(first, random), ...others].join("\n");
+}
+
+/** Mutates the JSON in front of the tensors, and writes the length that it then has. */
+function mutateSafetensorsHeader(bytes: Uint8Array, random: Parameters<Mutator>[1]): Uint8Array {
+  return withHeader(bytes, (header) => mutateJson(header, random));
+}
+
+/** Mutates the model's description, which is JSON within JSON. */
+function mutateDescription(bytes: Uint8Array, random: Parameters<Mutator>[1]): Uint8Array {
+  return withHeader(bytes, (header) => withMetadata(header, "lenet", random));
+}
+
+function mutateProgress(bytes: Uint8Array, random: Parameters<Mutator>[1]): Uint8Array {
+  return seal(withHeader(bytes, (header) => withMetadata(header, "progress", random)));
+}
+
+/** A mutator of checkpoints whose checksum is made right again. */
+function sealed(mutate: Mutator): Mutator {
+  return (bytes, random) => seal(mutate(bytes, random));
+}
+
+function seal(bytes: Uint8Array): Uint8Array {
+  try {
+    const { tensors, metadata: { sha256: _, ...metadata } } = decodeSafetensors(bytes, LABEL);
+    const sha256 = sha256Hex(encodeSafetensors({ tensors, metadata }));
+    return encodeSafetensors({ tensors, metadata: { ...metadata, sha256 } });
+  } catch {
+    return bytes; // no longer safetensors at all
+  }
+}
+
+function withMetadata(header: string, key: string, random: Parameters<Mutator>[1]): string {
+  const { __metadata__: metadata = {}, ...tensors } = JSON.parse(header);
+  const changed = { ...metadata, [key]: mutateJson(metadata[key] ?? "{}", random) };
+  return JSON.stringify({ __metadata__: changed, ...tensors });
+}
+
+function withHeader(bytes: Uint8Array, change: (header: string) => string): Uint8Array {
+  const length = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
+  const header = text(change(new TextDecoder().decode(bytes.subarray(8, 8 + length)).trim()));
+  const size = new Uint8Array(8);
+  new DataView(size.buffer).setBigUint64(0, BigInt(header.length), true);
+  return concat(size, header, bytes.subarray(8 + length));
+}
