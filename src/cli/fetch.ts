@@ -29,6 +29,10 @@ const COMMAND = defineCommand({
       placeholder: "DIR|URL",
       help: "use this folder or https:// address and no other source",
     },
+    "loopback-http": {
+      type: "boolean",
+      help: "let --from be an http:// address of this machine itself (127.0.0.1)",
+    },
     force: { type: "boolean", help: "fetch again what is here and verified" },
     list: { type: "boolean", help: "list the datasets and end" },
     "data-dir": {
@@ -101,6 +105,7 @@ async function fetchOne(name: string, flags: Flags): Promise<void> {
       fetchDataset(name, {
         dataDir: flags.dataDir,
         from: flags.from,
+        allowLoopbackHttp: flags.loopbackHttp,
         force: flags.force,
         signal,
         onEvent: display.onEvent,

@@ -1,7 +1,7 @@
 /** Download of one file over HTTPS: bounded in size and time, resumed after an interruption. */
 import { DownloadError } from "./errors.ts";
-import { removeIfThere } from "../write_atomic.ts";
 import { type Answer, Interruption, openAnswer } from "./http.ts";
+import { beginningOf, completePartial, recordOrigin, removePartial, sizeOf } from "./partial.ts";
 
 /** Bounds of a download and what to tell while it runs. */
 export interface DownloadOptions {
@@ -19,6 +19,8 @@ export interface DownloadOptions {
   readonly retryDelayMs?: number;
   /** Redirects followed before giving up; default 5. */
   readonly maxRedirects?: number;
+  /** Whether `http:` is accepted too, of this machine itself; default false. */
+  readonly allowLoopbackHttp?: boolean;
   /** Stops the download; what has arrived is kept for the next one. */
   readonly signal?: AbortSignal;
   /** Called as bytes arrive; the total is undefined where the server does not say it. */
@@ -39,7 +41,8 @@ type Limits =
 
 /** Downloads a file to `path`, by way of `path.part`, which outlives an interruption.
  *
- * Only `https:` is accepted, and `http:` to this machine itself. A redirect may not leave HTTPS.
+ * Only `https:` is accepted, and a redirect may not leave it. A partial file is continued while the
+ * server has the same content, by its entity tag or date; where it gives neither, on trust.
  * The content is not checked; a caller that knows its digest checks it, the more so when the
  * result was resumed.
  *
@@ -61,6 +64,7 @@ export async function download(
     attempts: 4,
     retryDelayMs: 500,
     maxRedirects: 5,
+    allowLoopbackHttp: false,
     ...rest,
   };
   const source = new URL(url);
@@ -74,7 +78,7 @@ export async function download(
   const stop = signal ? AbortSignal.any([tooLong.signal, signal]) : tooLong.signal;
   try {
     const byteLength = await attemptAll(source, part, limits, stop);
-    await Deno.rename(part, path);
+    await completePartial(part, path);
     return { byteLength, resumed };
   } finally {
     clearTimeout(timer);
@@ -99,15 +103,15 @@ async function attemptAll(source: URL, part: string, limits: Limits, stop: Abort
 
 /** One request for what is missing. Resolves with the size of the complete file. */
 async function attemptOnce(source: URL, part: string, limits: Limits, stop: AbortSignal) {
-  let offset = await sizeOf(part);
-  if (offset > limits.maxBytes) {
-    await removeIfThere(part);
-    offset = 0;
+  let beginning = await beginningOf(part, source);
+  if (beginning.offset > limits.maxBytes) {
+    await removePartial(part);
+    beginning = { offset: 0 };
   }
-  await using answer = await openAnswer(source, offset, { ...limits, signal: stop });
-  if (answer.kind === "complete") return offset;
+  await using answer = await openAnswer(source, beginning, { ...limits, signal: stop });
+  if (answer.kind === "complete") return beginning.offset;
   if (answer.kind === "restart") {
-    await removeIfThere(part);
+    await removePartial(part);
     throw new Interruption("it could not be resumed");
   }
   if (answer.total !== undefined && answer.total > limits.maxBytes) {
@@ -118,7 +122,7 @@ async function attemptOnce(source: URL, part: string, limits: Limits, stop: Abor
   } catch (error) {
     // What cannot be written, or is too large, is of no use to a later attempt.
     const reusable = error instanceof Interruption || error === stop.reason;
-    if (!reusable) await removeIfThere(part).catch(() => {});
+    if (!reusable) await removePartial(part).catch(() => {});
     throw error;
   }
 }
@@ -129,6 +133,7 @@ async function save(
   source: URL,
   limits: Limits,
 ): Promise<number> {
+  if (answer.offset === 0) await recordOrigin(part, source, answer.validator);
   using file = await Deno.open(part, {
     write: true,
     create: true,
@@ -139,7 +144,7 @@ async function save(
   limits.onProgress?.(received, answer.total);
   for await (const chunk of answer.chunks()) {
     received += chunk.length;
-    const most = answer.total ?? limits.maxBytes;
+    const most = Math.min(answer.total ?? limits.maxBytes, limits.maxBytes);
     if (received > most) throw tooLarge(source, most, "more");
     for (let written = 0; written < chunk.length;) {
       written += await file.write(chunk.subarray(written));
@@ -153,15 +158,6 @@ async function save(
   }
   await file.sync();
   return received;
-}
-
-async function sizeOf(path: string): Promise<number> {
-  try {
-    return (await Deno.stat(path)).size;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return 0;
-    throw error;
-  }
 }
 
 function pause(delayMs: number, signal: AbortSignal): Promise<void> {

@@ -4,6 +4,7 @@ import { sampleFolder } from "./embedded.ts";
 import { DatasetError, MissingFileError } from "./errors.ts";
 import { removeIfThere, writeAtomic } from "../write_atomic.ts";
 import { readVerified } from "./files.ts";
+import { removePartial } from "./partial.ts";
 import { TEMPORARY_PREFIX } from "./packages.ts";
 import {
   type DatasetEntry,
@@ -17,6 +18,9 @@ import { sourcesOf } from "./sources.ts";
 
 /** Folder that holds the datasets, one folder each, unless told otherwise. */
 export const DEFAULT_DATA_DIR = "data";
+
+/** Waiting for another process by asking now and then, rather than in one go, can be interrupted. */
+const LOCK_POLL_MS = 200;
 
 /** What happens during a fetch. */
 export type FetchEvent =
@@ -39,6 +43,8 @@ export interface FetchOptions {
   readonly dataDir?: string;
   /** A folder or an address that alone is to be used, in place of the known sources. */
   readonly from?: string;
+  /** Whether `from` may be an `http:` address of this machine itself; default false. */
+  readonly allowLoopbackHttp?: boolean;
   /** Obtain every file again, also those that are there and verified. */
   readonly force?: boolean;
   /** Stops the fetch; partial downloads stay for the next one. */
@@ -79,12 +85,12 @@ export async function fetchEntry(
   const { dataDir = DEFAULT_DATA_DIR, from, force = false, onEvent = () => {} } = options;
   const { name } = entry;
   const folder = join(dataDir, name);
-  const sources = sourcesOf(entry, from);
+  const sources = sourcesOf(entry, from, options);
   if (!force && (await unverified(entry, folder)).length === 0) {
     return { name, folder, sources: [] };
   }
   await Deno.mkdir(folder, { recursive: true });
-  using _lock = await lockFolder(folder, onEvent);
+  using _lock = await lockFolder(folder, options);
   await removeLeftovers(folder);
   // Once more, as another process may have fetched while this one waited.
   let missing = force
@@ -165,17 +171,23 @@ async function store(folder: string, file: DatasetFile, bytes: Uint8Array): Prom
   const path = join(folder, file.name);
   await writeAtomic(path, bytes);
   await removeIfThere(`${path}.gz`);
-  await removeIfThere(`${path}.download.part`);
+  await removePartial(`${path}.download.part`);
 }
 
 /** Takes the folder's lock, which the system gives back when the process ends, however it ends. */
-async function lockFolder(folder: string, onEvent: (event: FetchEvent) => void) {
+async function lockFolder(folder: string, { signal, onEvent }: FetchOptions) {
   const file = await Deno.open(join(folder, ".lock"), { create: true, write: true });
-  if (!await file.tryLock(true)) {
-    onEvent({ type: "waiting", folder });
-    await file.lock(true);
+  try {
+    for (let attempt = 0; !await file.tryLock(true); attempt++) {
+      if (attempt === 0) onEvent?.({ type: "waiting", folder });
+      await new Promise((resolve) => setTimeout(resolve, LOCK_POLL_MS));
+      signal?.throwIfAborted();
+    }
+    return file;
+  } catch (error) {
+    file.close();
+    throw error;
   }
-  return file;
 }
 
 /** Removes what a killed fetch left; under the lock, nobody else's. Partial downloads stay. */

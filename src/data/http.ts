@@ -15,7 +15,8 @@ export class Interruption extends Error {
 
 /** What a server answered to a request for the bytes from an offset on.
  *
- * - `body`: the bytes from `offset` on (0 where the server ignores ranges), `total` if known;
+ * - `body`: the bytes from `offset` on (0 where the server ignores ranges, or has other content by
+ *   now), `total` if known, and the `validator` by which to ask for the rest of the same content;
  * - `complete`: nothing is missing after the offset;
  * - `restart`: the offset makes no sense to the server.
  */
@@ -26,14 +27,25 @@ export type Answer =
       readonly kind: "body";
       readonly offset: number;
       readonly total: number | undefined;
+      readonly validator: string | undefined;
       chunks(): AsyncGenerator<Uint8Array>;
     }
     | { readonly kind: "complete" }
     | { readonly kind: "restart" }
   );
 
+/** What is there already of a file, and of which content it is the beginning. */
+export interface Beginning {
+  /** Bytes that are there. */
+  readonly offset: number;
+  /** What the server said of the content then: a strong entity tag, or a date. */
+  readonly validator?: string;
+}
+
 /** Bounds of one request. */
 export interface RequestLimits {
+  /** Whether `http:` is accepted too, of this machine itself. */
+  readonly allowLoopbackHttp: boolean;
   /** Longest wait for an answer to begin. */
   readonly connectTimeoutMs: number;
   /** Longest wait for the next bytes. */
@@ -44,26 +56,26 @@ export interface RequestLimits {
   readonly signal: AbortSignal;
 }
 
-/** Asks for a file from a byte offset on.
+/** Asks for the rest of a file; for all of it where its content has changed.
  *
  * @throws {DownloadError} If asking again cannot help: refused, not a file, wrong scheme.
  * @throws {Interruption} If it may.
  */
 export async function openAnswer(
   source: URL,
-  offset: number,
+  beginning: Beginning,
   limits: RequestLimits,
 ): Promise<Answer> {
   const watch = new Watchdog(limits.signal);
   try {
-    const response = await follow(source, offset, limits, watch);
+    const response = await follow(source, beginning, limits, watch);
     const dispose = async () => {
       watch.stop();
       await response.body?.cancel().catch(() => {});
     };
     try {
       return {
-        ...classify(response, source, offset, limits, watch),
+        ...classify(response, source, beginning, limits, watch),
         [Symbol.asyncDispose]: dispose,
       };
     } catch (error) {
@@ -76,9 +88,23 @@ export async function openAnswer(
   }
 }
 
-/** Says whether a URL is one that downloads accept: HTTPS, or HTTP to this machine itself. */
-export function isAcceptedUrl(url: URL): boolean {
-  return url.protocol === "https:" || isLoopbackHttp(url);
+/** Says whether a URL is one that downloads accept: HTTPS, or HTTP to this machine where allowed. */
+export function isAcceptedUrl(url: URL, allowLoopbackHttp = false): boolean {
+  return url.protocol === "https:" || allowLoopbackHttp && isLoopbackHttp(url);
+}
+
+/** Checks an address that is about to be asked: the source itself, or where it redirects to.
+ *
+ * @throws {DownloadError} If it is not HTTPS, or leads from elsewhere to this machine.
+ */
+export function requireAccepted(url: URL, source: URL, allowLoopbackHttp: boolean): void {
+  const isFromElsewhere = isLoopbackHttp(url) && !isLoopbackHttp(source);
+  if (isAcceptedUrl(url, allowLoopbackHttp) && !isFromElsewhere) return;
+  throw new DownloadError(
+    url === source
+      ? `Cannot download ${url.href}: expected an https:// address, found ${url.protocol}//`
+      : `Cannot download ${source.href}: it redirects to ${url.href}, which is not https://`,
+  );
 }
 
 /** Aborts what waits longer than it was told to. */
@@ -105,18 +131,17 @@ class Watchdog {
   }
 }
 
-async function follow(source: URL, offset: number, limits: RequestLimits, watch: Watchdog) {
+async function follow(
+  source: URL,
+  beginning: Beginning,
+  limits: RequestLimits,
+  watch: Watchdog,
+) {
   let url = source;
   for (let redirects = 0; redirects <= limits.maxRedirects; redirects++) {
-    if (!isAcceptedUrl(url) || (isLoopbackHttp(url) && !isLoopbackHttp(source))) {
-      throw new DownloadError(
-        url === source
-          ? `Cannot download ${url.href}: expected an https:// address, found ${url.protocol}//`
-          : `Cannot download ${source.href}: it redirects to ${url.href}, which is not https://`,
-      );
-    }
+    requireAccepted(url, source, limits.allowLoopbackHttp);
     watch.expect("answer", limits.connectTimeoutMs, { unreachable: true });
-    const response = await request(url, offset, watch.signal);
+    const response = await request(url, beginning, watch.signal);
     const location = response.headers.get("location");
     if (![301, 302, 303, 307, 308].includes(response.status) || location === null) return response;
     await response.body?.cancel();
@@ -127,10 +152,18 @@ async function follow(source: URL, offset: number, limits: RequestLimits, watch:
   );
 }
 
-async function request(url: URL, offset: number, signal: AbortSignal): Promise<Response> {
+async function request(
+  url: URL,
+  { offset, validator }: Beginning,
+  signal: AbortSignal,
+): Promise<Response> {
   // "identity": a transparent Content-Encoding would change the bytes that ranges count.
   const headers: Record<string, string> = { "accept-encoding": "identity" };
-  if (offset > 0) headers.range = `bytes=${offset}-`;
+  if (offset > 0) {
+    headers.range = `bytes=${offset}-`;
+    // The server then sends the whole file if it has another one by now.
+    if (validator !== undefined) headers["if-range"] = validator;
+  }
   try {
     return await fetch(url, { headers, redirect: "manual", signal });
   } catch (error) {
@@ -155,11 +188,12 @@ async function request(url: URL, offset: number, signal: AbortSignal): Promise<R
 function classify(
   response: Response,
   source: URL,
-  offset: number,
+  { offset, validator: known }: Beginning,
   limits: RequestLimits,
   watch: Watchdog,
 ) {
   const { status, headers } = response;
+  const validator = validatorOf(headers);
   const refuse = (reason: string) =>
     new DownloadError(`Cannot download ${source.href}: ${reason}`, { status });
   if (status === 416 && offset > 0) {
@@ -179,16 +213,25 @@ function classify(
     kind: "body" as const,
     offset: from,
     total,
+    validator,
     chunks: () => chunksOf(response, limits, watch),
   });
   if (status === 206) {
     const range = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(headers.get("content-range") ?? "");
     if (offset === 0) throw refuse("expected the whole file, the server answered with a part");
-    if (Number(range?.[1]) !== offset) return { kind: "restart" as const };
+    const isChanged = known !== undefined && validator !== undefined && validator !== known;
+    if (Number(range?.[1]) !== offset || isChanged) return { kind: "restart" as const };
     return body(offset, range?.[2] === "*" ? undefined : Number(range?.[2]));
   }
   const announced = headers.get("content-length");
   return body(0, announced === null ? undefined : Number(announced));
+}
+
+/** A strong entity tag, else the date of the last change; nothing that may not stand in a header. */
+function validatorOf(headers: Headers): string | undefined {
+  const candidates = [headers.get("etag"), headers.get("last-modified")];
+  return candidates.find((value) => value !== null && /^(?!W\/)[\x20-\x7e]{1,200}$/.test(value)) ??
+    undefined;
 }
 
 async function* chunksOf(

@@ -11,10 +11,14 @@ import type { Source, SourceContext } from "./source.ts";
 /** Lists the sources of a dataset, in the order in which they are to be tried.
  *
  * @param from A folder or an address that alone is to be used.
- * @throws {DatasetError} If `from` is an address that is neither HTTPS nor on this machine.
+ * @throws {DatasetError} If `from` is an address that is not HTTPS, nor on this machine if allowed.
  */
-export function sourcesOf(entry: DatasetEntry, from?: string): Source[] {
-  if (from !== undefined) return [explicitSource(from)];
+export function sourcesOf(
+  entry: DatasetEntry,
+  from?: string,
+  { allowLoopbackHttp = false }: { readonly allowLoopbackHttp?: boolean } = {},
+): Source[] {
+  if (from !== undefined) return [explicitSource(from, allowLoopbackHttp)];
   return [
     ...entry.systemFolders.map((folder) => folderSource(folder)),
     ...entry.homes.map((home) => homeSource(new URL(home))),
@@ -23,14 +27,14 @@ export function sourcesOf(entry: DatasetEntry, from?: string): Source[] {
   ];
 }
 
-function explicitSource(from: string): Source {
+function explicitSource(from: string, allowLoopbackHttp: boolean): Source {
   if (!/^[a-z][a-z0-9+.-]*:\/\//i.test(from)) return folderSource(from);
   const home = URL.parse(from);
-  if (home === null || !isAcceptedUrl(home)) {
+  if (home === null || !isAcceptedUrl(home, allowLoopbackHttp)) {
     throw new DatasetError(`Cannot fetch from "${from}": expected a folder or an https:// address`);
   }
   if (!home.pathname.endsWith("/")) home.pathname += "/";
-  return addressSource(home);
+  return addressSource(home, allowLoopbackHttp);
 }
 
 function folderSource(folder: string): Source {
@@ -48,7 +52,7 @@ function folderSource(folder: string): Source {
 
 /** A public home: used only where the network is already allowed, so that nobody is asked. */
 function homeSource(home: URL): Source {
-  const source = addressSource(home);
+  const source = addressSource(home, false);
   return {
     name: source.name,
     open(context) {
@@ -61,18 +65,22 @@ function homeSource(home: URL): Source {
   };
 }
 
-function addressSource(home: URL): Source {
+function addressSource(home: URL, allowLoopbackHttp: boolean): Source {
   return {
     name: home.href,
     open: (context) =>
       Promise.resolve({
-        read: (file) => readFromAddress(home, file, context),
+        read: (file) => readFromAddress(home, file, { ...context, allowLoopbackHttp }),
         [Symbol.asyncDispose]: () => Promise.resolve(),
       }),
   };
 }
 
-async function readFromAddress(home: URL, file: DatasetFile, context: SourceContext) {
+interface AddressContext extends SourceContext {
+  readonly allowLoopbackHttp: boolean;
+}
+
+async function readFromAddress(home: URL, file: DatasetFile, context: AddressContext) {
   try {
     return await downloadVerified(new URL(`${file.name}.gz`, home), file, context);
   } catch (error) {
@@ -87,14 +95,15 @@ async function readFromAddress(home: URL, file: DatasetFile, context: SourceCont
 }
 
 /** Downloads and checks a file; what was resumed and proves wrong is downloaded once more. */
-async function downloadVerified(url: URL, file: DatasetFile, context: SourceContext) {
-  const { folder, signal } = context;
+async function downloadVerified(url: URL, file: DatasetFile, context: AddressContext) {
+  const { folder, signal, allowLoopbackHttp } = context;
   const name = `${file.name}.download`;
   const path = `${folder}/${name}`;
   while (true) {
     const { resumed } = await download(url, path, {
       maxBytes: maxGzipBytes(file.byteLength),
       signal,
+      allowLoopbackHttp,
       onProgress: (bytes, total) => context.onProgress(file, bytes, total),
     });
     try {

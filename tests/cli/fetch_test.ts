@@ -196,7 +196,9 @@ Deno.test({
         return new Response(body, { headers: { "content-length": "2000" } });
       });
       const host = `127.0.0.1:${server.addr.port}`;
-      const child = start(folder, ["--from", `http://${host}/`], [`--allow-net=${host}`]);
+      const child = start(folder, ["--loopback-http", "--from", `http://${host}/`], [
+        `--allow-net=${host}`,
+      ]);
       await halfSent.promise;
       child.kill("SIGINT");
       const { code, stdout, stderr } = await outcomeOf(child);
@@ -218,7 +220,9 @@ Deno.test({
       );
       const host = `127.0.0.1:${server.addr.port}`;
       const url = `http://${host}/`;
-      const { code, stderr } = await run(folder, ["--from", url], [`--allow-net=${host}`]);
+      const { code, stderr } = await run(folder, ["--loopback-http", "--from", url], [
+        `--allow-net=${host}`,
+      ]);
       assertEquals(code, 1);
       assertStringIncludes(stderr, `error: Cannot fetch fashion-mnist from ${url}: Cannot use`);
       assertStringIncludes(stderr, "expected 47,040,016 bytes");
@@ -235,5 +239,65 @@ Deno.test({
       assertEquals([code, stderr], [0, ""]);
       assertStringIncludes(stdout, "sample: 5,000 training and 1,000 test images in the project");
       assertEquals(await namesIn(folder), []);
+    }),
+});
+
+/** The events that a fetch with `--json` prints, as they come. */
+function eventsOf(child: Deno.ChildProcess): ReadableStreamDefaultReader<string> {
+  return child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+}
+
+Deno.test({
+  name:
+    "fetch: a second one waits for the first, ends by Ctrl-C, and goes on when the first is killed",
+  ignore: ignoreNet || Deno.build.os === "windows",
+  fn: () =>
+    withTempDir(async (folder) => {
+      const begun = Promise.withResolvers<void>();
+      await using server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, () => {
+        begun.resolve();
+        return new Response(new ReadableStream(), { headers: { "content-length": "2000" } });
+      });
+      const host = `127.0.0.1:${server.addr.port}`;
+      const from = ["--loopback-http", "--from", `http://${host}/`, "--quiet"];
+      const first = start(folder, from, [`--allow-net=${host}`]);
+      await begun.promise;
+      const startSecond = async () => {
+        const child = start(folder, ["--from", SAMPLE, "--json"]);
+        const events = eventsOf(child);
+        const { value } = await events.read();
+        assertStringIncludes(value ?? "", '"type":"waiting"');
+        return { child, events };
+      };
+      const interrupted = await startSecond();
+      interrupted.child.kill("SIGINT");
+      assertEquals((await interrupted.child.status).code, 130);
+      const second = await startSecond();
+      first.kill("SIGKILL");
+      let output = "";
+      for (let part = await second.events.read(); !part.done; part = await second.events.read()) {
+        output += part.value;
+      }
+      // It has got the lock, and says of its own source that this is another dataset.
+      assertStringIncludes(output, "expected 47,040,016 bytes");
+      assertEquals((await second.child.status).code, 1);
+      for (const { events, child } of [interrupted, second]) {
+        await events.cancel();
+        await child.stderr.cancel();
+      }
+      await outcomeOf(first);
+    }),
+});
+
+Deno.test({
+  name: "fetch: HTTP of this machine is refused unless asked for",
+  ignore,
+  fn: () =>
+    withTempDir(async (folder) => {
+      const { code, stderr } = await run(folder, ["--from", "http://127.0.0.1:9/"]);
+      assertEquals([code, stderr], [
+        1,
+        'error: Cannot fetch from "http://127.0.0.1:9/": expected a folder or an https:// address\n',
+      ]);
     }),
 });

@@ -1,7 +1,14 @@
 /** Downloads from real servers on this machine that behave as servers should, and as they do. */
-import { assert, assertEquals, assertRejects, assertStringIncludes } from "../assert.ts";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStringIncludes,
+  assertThrows,
+} from "../assert.ts";
 import { download, type DownloadOptions } from "../../src/data/download.ts";
 import { DownloadError } from "../../src/data/errors.ts";
+import { requireAccepted } from "../../src/data/http.ts";
 import { granted } from "../permissions.ts";
 import { canUseTemp, namesIn, withTempDir } from "../temp.ts";
 
@@ -10,7 +17,12 @@ const ignore = !canUseTemp() || !granted({ name: "net", host: "127.0.0.1" });
 const CONTENT = Uint8Array.from({ length: 300_000 }, (_, index) => index * 7 % 253);
 const HALF = 150_000;
 
-const OPTIONS: DownloadOptions = { maxBytes: 1_000_000, retryDelayMs: 0, attempts: 3 };
+const OPTIONS: DownloadOptions = {
+  maxBytes: 1_000_000,
+  retryDelayMs: 0,
+  attempts: 3,
+  allowLoopbackHttp: true,
+};
 
 type Handler = (request: Request, count: number) => Response | Promise<Response>;
 
@@ -401,7 +413,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "download accepts only HTTPS, and HTTP of this machine",
+  name: "download accepts only HTTPS, and HTTP of this machine only where that is asked for",
   ignore,
   fn: () =>
     withTempDir(async (folder) => {
@@ -412,5 +424,114 @@ Deno.test({
         );
         assertStringIncludes(error.message, "expected an https:// address, found ");
       }
+      const local = "http://127.0.0.1:9/x";
+      const strict = { ...OPTIONS, allowLoopbackHttp: false };
+      const error = await assertRejects(
+        () => download(local, `${folder}/x`, strict),
+        DownloadError,
+      );
+      const reason = "expected an https:// address, found http://";
+      assertEquals(error.message, `Cannot download ${local}: ${reason}`);
     }),
+});
+
+Deno.test("no redirect leads from HTTPS to HTTP, not even to this machine", () => {
+  const source = new URL("https://example.org/x");
+  requireAccepted(source, source, false);
+  requireAccepted(new URL("https://example.com/y"), source, false);
+  for (const address of ["http://example.org/x", "http://127.0.0.1/x", "http://localhost/x"]) {
+    for (const allowLoopbackHttp of [false, true]) {
+      assertThrows(
+        () => requireAccepted(new URL(address), source, allowLoopbackHttp),
+        DownloadError,
+        `it redirects to ${address}, which is not https://`,
+      );
+    }
+  }
+});
+
+/** Sends the first half and hangs up; later answers by `second`. */
+function breakingSite(
+  first: string[],
+  second: (request: string) => [head: string[], body: Uint8Array],
+  body: (site: Pick<Site, "url" | "path" | "folder">) => Promise<void>,
+): Promise<void> {
+  return withRawSite(async (connection, request, count) => {
+    const length = `content-length: ${CONTENT.length}`;
+    const [head, content] = count === 1
+      ? [["HTTP/1.1 200 OK", length, ...first], CONTENT.subarray(0, HALF)]
+      : second(request);
+    await send(connection, [...head, "connection: close"], content);
+    connection.close();
+  }, body);
+}
+
+const CHANGED = CONTENT.map((byte) => byte ^ 0xff);
+
+for (const name of ["etag", "last-modified"]) {
+  const tag = name === "etag" ? '"one"' : "Tue, 03 Nov 2026 10:00:00 GMT";
+  Deno.test({
+    name: `download continues only the content it began with, by its ${name}`,
+    ignore,
+    fn: () => {
+      const requests: string[] = [];
+      // As servers do that know If-Range: the content has changed, so the whole of it is sent.
+      return breakingSite([`${name}: ${tag}`], (request) => {
+        requests.push(request.toLowerCase());
+        return [["HTTP/1.1 200 OK", `content-length: ${CHANGED.length}`], CHANGED];
+      }, async ({ url, folder, path }) => {
+        await download(url, path, OPTIONS);
+        assertStringIncludes(requests[0], `range: bytes=${HALF}-`);
+        assertStringIncludes(requests[0], `if-range: ${tag.toLowerCase()}`);
+        assertEquals(await Deno.readFile(path), CHANGED);
+        assertEquals(await namesIn(folder), ["file.gz"]);
+      });
+    },
+  });
+}
+
+Deno.test({
+  name: "download begins again where a server sends the rest of another content",
+  ignore,
+  fn: () => {
+    const ranges: string[] = [];
+    return breakingSite(['etag: "one"'], (request) => {
+      const range = /range: bytes=(\d+)-/i.exec(request)?.[1];
+      ranges.push(range ?? "none");
+      const tag = 'etag: "two"';
+      if (range === undefined) {
+        return [["HTTP/1.1 200 OK", tag, `content-length: ${CHANGED.length}`], CHANGED];
+      }
+      const end = CHANGED.length - 1;
+      const place = `content-range: bytes ${range}-${end}/${CHANGED.length}`;
+      const rest = CHANGED.subarray(HALF);
+      const length = `content-length: ${rest.length}`;
+      return [["HTTP/1.1 206 Partial Content", tag, place, length], rest];
+    }, async ({ url, path }) => {
+      await download(url, path, OPTIONS);
+      assertEquals(ranges, [String(HALF), "none"]);
+      assertEquals(await Deno.readFile(path), CHANGED);
+    });
+  },
+});
+
+Deno.test({
+  name: "download does not continue what began at another address, and records no address",
+  ignore,
+  fn: () =>
+    breakingSite(['etag: "one"'], () => [["HTTP/1.1 404 Not Found"], new Uint8Array()], ({
+      url: first,
+      path,
+      folder,
+    }) =>
+      withSite(serveRange, async ({ url, requests }) => {
+        await assertRejects(() => download(first, path, { ...OPTIONS, attempts: 1 }));
+        assertEquals(await namesIn(folder), ["file.gz.part", "file.gz.part.origin"]);
+        const origin = await Deno.readTextFile(`${path}.part.origin`);
+        assertEquals(origin.includes("127.0.0.1"), false);
+        await download(url, path, OPTIONS);
+        assertEquals(requests.map(offsetOf), [0]);
+        assertEquals(await Deno.readFile(path), CONTENT);
+        assertEquals(await namesIn(folder), ["file.gz"]);
+      })),
 });

@@ -307,14 +307,15 @@ Deno.test({
       const part = `${folder}/small/${FILE_NAMES.trainImages}.download.part`;
       await Deno.writeTextFile(part, "of another file");
       const from = `http://127.0.0.1:${server.addr.port}/mirror`;
-      const result = await fetchEntry(smallEntry(), { dataDir: folder, from });
+      const options = { dataDir: folder, allowLoopbackHttp: true };
+      const result = await fetchEntry(smallEntry(), { ...options, from });
       assertEquals([...result.sources], [`${from}/`]);
       assertEquals(await namesIn(result.folder), [".lock", ...Object.values(FILE_NAMES).sort()]);
 
       const corrupt = served.get(`/mirror/${FILE_NAMES.testLabels}`)!;
       corrupt[9]! ^= 1;
       const error = await assertRejects(
-        () => fetchEntry(smallEntry(), { dataDir: folder, from, force: true }),
+        () => fetchEntry(smallEntry(), { ...options, from, force: true }),
         DatasetError,
       );
       assertStringIncludes(error.message, `Cannot use "${from}/${FILE_NAMES.testLabels}"`);
