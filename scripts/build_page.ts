@@ -38,6 +38,8 @@ await esbuild.stop();
 const generated =
   `/** Made by \`deno task build:page\` from \`browser/\` and all it imports; do not edit. */
 
+// deno-fmt-ignore-file -- which quotes it prefers depends on what stands between them
+
 /** A module that turns the elements of a model's page into a classifier. */
 export const PAGE_SCRIPT =
   ${JSON.stringify(script)};

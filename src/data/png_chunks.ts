@@ -9,6 +9,8 @@ const SIGNATURE_BYTES = 8;
 /** Length, type and checksum. */
 const FRAME_BYTES = 12;
 const HEADER_BYTES = 13;
+/** Some encoders leave a little behind the last row, which decoders do not look at. */
+const SLACK_BYTES = 4096;
 
 /** Samples a pixel by colour type. */
 const CHANNELS: Readonly<Record<number, number>> = { 0: 1, 2: 3, 3: 1, 4: 2, 6: 4 };
@@ -71,7 +73,7 @@ function rawLength(view: DataView): number {
 
 function inflatedLength(pixels: Uint8Array, expected: number): number {
   try {
-    return inflateSync(pixels, { maxOutputLength: Math.max(1, expected) }).length;
+    return inflateSync(pixels, { maxOutputLength: expected + SLACK_BYTES }).length;
   } catch (error) {
     const isTooMuch = (error as { code?: string }).code === "ERR_BUFFER_TOO_LARGE";
     throw new SyntaxError(
