@@ -19,7 +19,7 @@ const COMMAND = defineCommand({
   examples: [
     ["--format tfjs", "the newest run below runs/, for TensorFlow.js"],
     ["--format safetensors --run runs/first", "a run, for PyTorch"],
-    ["--format safetensors --weights FILE --out FILE", "one file to another"],
+    ["--format onnx --weights best.safetensors", "a file, for ONNX Runtime and all who read ONNX"],
     ["--format html", "a page to draw on, for any browser"],
   ],
   flags: {

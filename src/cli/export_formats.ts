@@ -45,6 +45,15 @@ export const EXPORT_FORMATS = {
       }];
     },
   },
+  onnx: {
+    suffix: ".onnx",
+    isFolder: false,
+    description: "ONNX, opset 17: input [batch, channels, height, width], output logits",
+    encode: async (trained) => {
+      const { encodeOnnx } = await import("../formats/onnx/encode.ts");
+      return [{ name: "model.onnx", content: encodeOnnx(trained) }];
+    },
+  },
   html: {
     suffix: ".html",
     isFolder: false,

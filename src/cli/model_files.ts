@@ -1,7 +1,8 @@
 /** Files of trained models, told apart by their names; each format's code loads when it is needed. */
 
+import { dirname, join } from "node:path";
 import { decodeSafetensorsModel } from "../formats/safetensors_model.ts";
-import type { TrainedModel } from "../formats/trained_model.ts";
+import { asModel, type TrainedModel } from "../formats/trained_model.ts";
 import type { Model } from "../nn/sequential.ts";
 import { readBounded } from "../train/checkpoint.ts";
 
@@ -13,11 +14,41 @@ export interface ExpectedModel {
   readonly fallback?: Model;
 }
 
-/** Reads a trained model.
+/** Reads a trained model: a `.safetensors` or `.onnx` file, or a TensorFlow.js LayersModel, named
+ * by its folder or its `model.json`.
  *
  * @throws {SyntaxError} If the file is damaged.
- * @throws {TypeError} If it is of another model than expected.
+ * @throws {TypeError} If it is of another model than expected, or holds what is not supported.
  */
 export async function readModelFile(path: string, expected: ExpectedModel): Promise<TrainedModel> {
-  return decodeSafetensorsModel(await readBounded(path), path, expected);
+  const { isDirectory } = await Deno.stat(path);
+  const read = isDirectory || path.endsWith(".json")
+    ? await readLayersModel(isDirectory ? join(path, "model.json") : path)
+    : path.endsWith(".onnx")
+    ? await readOnnx(path)
+    : undefined;
+  if (read === undefined) {
+    return decodeSafetensorsModel(await readBounded(path), path, expected);
+  }
+  return expected.model === undefined ? read : asModel(read, expected.model, path);
+}
+
+async function readLayersModel(path: string): Promise<TrainedModel> {
+  const { decodeLayersModel } = await import("../formats/layers_model_decode.ts");
+  const json = new TextDecoder().decode(await readTopology(path));
+  return await decodeLayersModel(json, (name) => readBounded(join(dirname(path), name)), path);
+}
+
+async function readTopology(path: string): Promise<Uint8Array> {
+  try {
+    return await readBounded(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    throw new TypeError(`Cannot find a LayersModel in ${dirname(path)}: it has no model.json`);
+  }
+}
+
+async function readOnnx(path: string): Promise<TrainedModel> {
+  const { decodeOnnx } = await import("../formats/onnx/decode.ts");
+  return decodeOnnx(await readBounded(path), path);
 }

@@ -14,7 +14,11 @@ import { readModelFile } from "./model_files.ts";
 /** The flags that name a trained model. */
 export const SUBJECT_FLAGS = {
   run: { type: "string", placeholder: "DIR", defaultText: "newest below runs/", help: "a run" },
-  weights: { type: "string", placeholder: "FILE", help: "parameters (.safetensors)" },
+  weights: {
+    type: "string",
+    placeholder: "FILE",
+    help: "a model: .safetensors, .onnx or a LayersModel",
+  },
   model: {
     type: "choice",
     choices: MODEL_NAMES,

@@ -92,7 +92,7 @@ export const TRAIN_COMMAND = defineCommand({
     init: {
       type: "string",
       placeholder: "FILE",
-      help: "start from these parameters (.safetensors)",
+      help: "start from these parameters: .safetensors, .onnx or a LayersModel",
     },
     out: {
       type: "string",

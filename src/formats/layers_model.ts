@@ -78,15 +78,15 @@ export interface LayersModelFiles {
 
 /** Encodes a model as TensorFlow.js files; input [batch, height, width, channels], pixel / 255.
  *
- * `getUserDefinedMetadata()` of the loaded model gives the class names, and the description of the
- * layers under `lenet`.
+ * `getUserDefinedMetadata()` of the loaded model gives the layers and the class names, as JSON under
+ * `lenet`.
  */
 export async function encodeLayersModel(trained: TrainedModel): Promise<LayersModelFiles> {
   await useCpu();
-  const { model, parameters, classNames } = trained;
+  const { model, parameters } = trained;
   const network = buildLayersModel(model);
   setParameters(network, model, parameters);
-  const userDefinedMetadata = { classNames, [DESCRIPTION_KEY]: describeModel(trained) };
+  const userDefinedMetadata = { [DESCRIPTION_KEY]: describeModel(trained) };
   let files: LayersModelFiles | undefined;
   await network.save(tf.io.withSaveHandler((artifacts) => {
     const { modelTopology, weightSpecs, weightData, format, generatedBy } = artifacts;
@@ -135,10 +135,13 @@ function toLayers(layer: Layer): TfLayer[] {
       ];
     }
     case "flatten":
-      return layer.inputShape.length === 1 ? [tf.layers.flatten({ name })] : [
-        tf.layers.permute({ name: `${name}_channels_first`, dims: [3, 1, 2] }),
-        tf.layers.flatten({ name }),
-      ];
+      // Its Flatten takes no vectors.
+      return layer.inputShape.length === 1
+        ? [tf.layers.reshape({ name, targetShape: [...layer.outputShape] })]
+        : [
+          tf.layers.permute({ name: `${name}_channels_first`, dims: [3, 1, 2] }),
+          tf.layers.flatten({ name }),
+        ];
     case "linear":
       return [
         tf.layers.dense({

@@ -4,11 +4,13 @@ import type { Model } from "../nn/sequential.ts";
 import { fromTensors, toTensors } from "./parameters.ts";
 import { decodeSafetensors, encodeSafetensors } from "./safetensors.ts";
 import {
+  areNamesOf,
   describeModel,
   DESCRIPTION_KEY,
   type ModelDescription,
   parseDescription,
   type TrainedModel,
+  tryDescription,
 } from "./trained_model.ts";
 
 /** Encodes a model: `safetensors.torch.load_file` gives the `state_dict` of its `nn.Sequential`.
@@ -38,10 +40,19 @@ export function decodeSafetensorsModel(
   } = {},
 ): TrainedModel {
   const { tensors, metadata } = decodeSafetensors(bytes, label);
+  const description = metadata[DESCRIPTION_KEY];
   const described = model === undefined
-    ? readDescription(metadata[DESCRIPTION_KEY], label, fallback)
-    : { model };
+    ? readDescription(description, label, fallback)
+    : describedAs(model, description);
   return { ...described, parameters: fromTensors(described.model, tensors, label) };
+}
+
+/** A model by the caller's choice; what becomes of pixels, and class names, are the file's. */
+function describedAs(model: Model, description: string | undefined): ModelDescription {
+  const { model: { standardization } = model, classNames } =
+    (description === undefined ? undefined : tryDescription(description)) ?? {};
+  const names = areNamesOf(model, classNames) && { classNames };
+  return { model: { ...model, standardization }, ...names };
 }
 
 function readDescription(

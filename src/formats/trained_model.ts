@@ -1,7 +1,8 @@
 /** A trained model as files carry it, and the description of it that travels in their metadata. */
 
-import type { Layer, Model } from "../nn/sequential.ts";
+import { type Layer, type Model, showShape } from "../nn/sequential.ts";
 import { modelOf, specOf } from "../nn/model_spec.ts";
+import { isNormalized, type Standardization } from "../nn/standardization.ts";
 import { parseJson } from "../parse_json.ts";
 
 /** A model, its parameters and what its classes are called. */
@@ -63,34 +64,76 @@ export function withDescription(
   { model, parameters }: TrainedModel,
   description: string | undefined,
 ): TrainedModel {
-  if (description === undefined) return { model, parameters };
-  let described: ModelDescription;
-  try {
-    described = parseDescription(description);
-  } catch {
-    return { model, parameters };
-  }
-  const { classNames } = described;
+  const described = description === undefined ? undefined : tryDescription(description);
+  const isOwn = described !== undefined && haveSameLayers(described.model, model) &&
+    areClose(described.model.standardization, model.standardization);
+  const classNames = described?.classNames;
   return {
-    model: computesTheSame(described.model, model) ? described.model : model,
+    model: isOwn ? described.model : takingPixels(model),
     parameters,
     ...(areNamesOf(model, classNames) && { classNames }),
   };
 }
 
-/** Whether two models do the same to pixels and have the same layers, whatever they are called. */
-export function computesTheSame(one: Model, other: Model): boolean {
-  const plain = ({ standardization: { mean, std }, layers }: Model) =>
-    JSON.stringify([mean, std, layers.map(geometry)]);
-  return plain(one) === plain(other);
+/** The description, or nothing if it describes no model. */
+export function tryDescription(description: string): ModelDescription | undefined {
+  try {
+    return parseDescription(description);
+  } catch {
+    return undefined;
+  }
 }
 
-function geometry(layer: Layer): unknown[] {
+/** Gives a model read from a file's layers the names of a model whose layers it must have.
+ *
+ * What becomes of pixels stays as the file says.
+ *
+ * @throws {TypeError} If it has other layers; says which is the first.
+ */
+export function asModel(trained: TrainedModel, model: Model, label: string): TrainedModel {
+  const { standardization } = trained.model;
+  if (haveSameLayers(trained.model, model)) {
+    return { ...trained, model: { ...model, standardization } };
+  }
+  const [expected, found] = [model, trained.model].map(({ layers }) => layers.map(showLayer));
+  const differs = expected.findIndex((layer, index) => layer !== found[index]);
+  const place = differs < 0 ? expected.length : differs;
+  throw new TypeError(
+    `Cannot load ${label} into model "${model.name}": expected ` +
+      `${expected[place] ?? "no more layers"} as layer ${place}, ` +
+      `found ${found[place] ?? "none"}; choose the --model it was trained as`,
+  );
+}
+
+/** A foreign model as this project's take pixels, in [0, 1].
+ *
+ * A first step that makes its input smaller, such as Keras's Rescaling by 1/255, was made for bytes:
+ * pixels in [0, 1] have a deviation of 0.5 at most, and would be made larger.
+ */
+function takingPixels(model: Model): Model {
+  const { mean, std } = model.standardization;
+  return std > 1 ? { ...model, standardization: { mean: mean / 255, std: std / 255 } } : model;
+}
+
+/** Whether two are the same but for the rounding of a file's float32 numbers. */
+function areClose(one: Standardization, other: Standardization): boolean {
+  if (isNormalized(one) || isNormalized(other)) return isNormalized(one) && isNormalized(other);
+  const tolerance = 1e-6 * (Math.abs(one.mean) + one.std);
+  return Math.abs(one.mean - other.mean) <= tolerance && Math.abs(one.std - other.std) <= tolerance;
+}
+
+function haveSameLayers({ layers }: Model, { layers: others }: Model): boolean {
+  return layers.length === others.length &&
+    layers.every((layer, index) => showLayer(layer) === showLayer(others[index]));
+}
+
+/** All that decides what a layer computes, apart from its parameters. */
+function showLayer(layer: Layer): string {
   const { type, inputShape, outputShape } = layer;
   const sizes = type === "conv2d"
-    ? [layer.kernelSize, layer.stride, layer.padding]
+    ? ` ${layer.kernelSize.join("x")}, stride ${layer.stride}, padding ${layer.padding}`
     : type === "avgPool2d" || type === "maxPool2d"
-    ? [layer.poolSize, layer.stride]
-    : [];
-  return [type, inputShape, outputShape, ...sizes];
+    ? ` ${layer.poolSize.join("x")}, stride ${layer.stride}`
+    : "";
+  return `${type}${sizes}, ${showShape(inputShape)} to ${showShape(outputShape)}`;
 }

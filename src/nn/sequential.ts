@@ -183,6 +183,25 @@ export function sequential(specs: readonly LayerSpec[], options: SequentialOptio
   return { name, ...input, specs, layers, parameters, parameterCount, classCount };
 }
 
+/** Shape of one sample's output of a layer.
+ *
+ * @throws {TypeError} If the layer cannot take such an input.
+ * @throws {RangeError} If a window does not fit.
+ * @example A convolution
+ * ```ts
+ * import { conv2d } from "./layers.ts";
+ * import { outputShapeOf } from "./sequential.ts";
+ *
+ * const layer = conv2d({ outChannels: 6, kernelSize: 5, padding: 2 });
+ * console.log(outputShapeOf(layer, [1, 28, 28])); // [6, 28, 28]
+ * ```
+ */
+export function outputShapeOf(spec: LayerSpec, inputShape: Shape): Shape {
+  const { outputShape } = place(spec, { name: spec.name ?? "", inputShape, parameters: [] });
+  checkElements(outputShape, `the output of ${spec.type} "${spec.name ?? ""}"`);
+  return outputShape;
+}
+
 /** Number of windows along one direction: floor((size + 2 padding - kernel) / stride) + 1. */
 export function outputSize(size: number, kernel: number, stride: number, padding: number): number {
   return Math.floor((size + 2 * padding - kernel) / stride) + 1;

@@ -79,7 +79,7 @@ Deno.test({
         [["--wieghts", weights], 2, /Unknown flag --wieghts: did you mean --weights\?/],
         [["--run", `${run}/none`], 1, /Cannot find a run in .*none: it has no config.json/],
         [["--weights", short], 1, /Cannot read .*short.* "fc.bias" ends at byte \d+, the file at/],
-        [["--weights", `${run}/config.json`], 1, /Cannot read .*config.json as safetensors/],
+        [["--weights", `${run}/config.json`], 1, /Cannot read .*config.json as a LayersModel: /],
         [["--weights", `${run}/none`], 1, /No such file or folder \(".*none"\)/],
         [["--weights", weights, "--model", "mlp"], 1, /into model "mlp": expected "fc1.weight"/],
         [["--run", run, "--dataset", `${run}/none`], 1, /Unknown dataset ".*none": expected one/],

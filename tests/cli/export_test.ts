@@ -1,40 +1,99 @@
+import { encode } from "fast-png";
 import { encodeSafetensorsModel } from "../../src/formats/safetensors_model.ts";
 import { initialParameters } from "../../src/nn/init.ts";
 import { zooModel } from "../../src/nn/zoo.ts";
-import { assert, assertEquals, assertMatch } from "../assert.ts";
+import { assert, assertAlmostEquals, assertEquals, assertMatch } from "../assert.ts";
 import { namesIn, withTempDir } from "../temp.ts";
-import { canRunCommands, linesOf, runTask } from "./command.ts";
+import { canRunCommands, linesOf, ROOT, runDeno, runTask } from "./command.ts";
 
 const ignore = !canRunCommands();
-const MODEL = zooModel("softmax");
-const PARAMETERS = initialParameters(MODEL, 6);
+const MODEL = zooModel("softmax", { standardization: { mean: 0.286, std: 0.353 } });
 const CLASS_NAMES = Array.from({ length: 10 }, (_, k) => `thing ${k}`);
 const FILE = encodeSafetensorsModel({
   model: MODEL,
-  parameters: PARAMETERS,
+  parameters: initialParameters(MODEL, 6),
   classNames: CLASS_NAMES,
 });
 
 Deno.test({
-  name: "export: each format is written where --out says, and says what it is",
+  name: "export: eval, predict and --init take every format, and answer as for the original",
   ignore,
   fn: () =>
     withTempDir(async (folder) => {
       const weights = `${folder}/first.safetensors`;
       await Deno.writeFile(weights, FILE);
-      const outs = { safetensors: `${folder}/new/copy.safetensors`, tfjs: `${folder}/web` };
-      const outcomes = await Promise.all(
+      const outs = {
+        safetensors: `${folder}/new/copy.safetensors`,
+        tfjs: `${folder}/web`,
+        onnx: `${folder}/model.onnx`,
+      };
+      const exported = await Promise.all(
         Object.entries(outs).map(([format, out]) =>
           runTask("export", ["--format", format, "--weights", weights, "--out", out])
         ),
       );
-      Object.entries(outs).forEach(([, out], n) => {
-        const { code, stdout, stderr } = outcomes[n];
+      Object.values(outs).forEach((out, n) => {
+        const { code, stdout, stderr } = exported[n];
         assertEquals([code, stderr, linesOf(stdout).length], [0, "", 1]);
         assert(stdout.startsWith(`${out}: ${weights} (softmax, 7,850 parameters) as `), stdout);
       });
       assertEquals(await Deno.readFile(outs.safetensors), FILE);
       assertEquals(await namesIn(outs.tfjs), ["model.json", "weights.bin"]);
+
+      const picture = `${folder}/picture.png`;
+      const data = Uint8Array.from({ length: 28 * 28 }, (_, n) => n % 28 > 9 && n < 500 ? 200 : 0);
+      await Deno.writeFile(picture, encode({ width: 28, height: 28, data, channels: 1 }));
+      const wasm = ["--backend", "wasm", "--json"];
+      const answers = [];
+      for (const file of [weights, outs.tfjs, outs.onnx]) {
+        const [evaluated, predicted, trained] = await Promise.all([
+          runTask("eval", ["--weights", file, "--dataset", "sample", ...wasm]),
+          runTask("predict", ["--weights", file, picture, ...wasm]),
+          runTask("train", [
+            ...["--init", file, "--model", "softmax", "--standardize", "--dry-run"],
+            ...["--dataset", "sample", ...wasm],
+          ]),
+        ]);
+        for (const { code, stderr } of [evaluated, predicted, trained]) {
+          assertEquals([code, stderr], [0, ""]);
+        }
+        const { loss, confusion } = JSON.parse(evaluated.stdout);
+        const { top } = JSON.parse(predicted.stdout);
+        const { loss: trainLoss } = JSON.parse(linesOf(trained.stdout).at(-1)!);
+        answers.push({ loss, confusion, top, trainLoss });
+      }
+      const [original, ...others] = answers;
+      assertMatch(original.top[0].className, /^thing \d$/);
+      for (const { loss, confusion, top, trainLoss } of others) {
+        assertAlmostEquals(loss, original.loss, 1e-6);
+        assertAlmostEquals(trainLoss, original.trainLoss, 1e-6);
+        assertEquals([confusion, top[0].className], [
+          original.confusion,
+          original.top[0].className,
+        ]);
+      }
+    }),
+});
+
+Deno.test({
+  name: "export: the newest run goes to exports/, named as the run",
+  ignore,
+  fn: () =>
+    withTempDir(async (folder) => {
+      const run = await runTask("train", [
+        ...["--dataset", "sample", "--model", "softmax", "--backend", "wasm", "--quiet"],
+        ...["--max-steps", "1", "--out", `${folder}/runs/first.try`],
+      ]);
+      assertEquals([run.code, run.stderr], [0, ""]);
+      const { code, stdout, stderr } = await runDeno([
+        ...["run", "--no-prompt", "--allow-read", `--allow-write=${folder}`],
+        ...[`${ROOT}scripts/export.ts`, "--format", "onnx", "--json"],
+      ], { cwd: folder });
+      assertEquals([code, stderr], [0, ""]);
+      const { out, format, model, bytes, classNames } = JSON.parse(stdout);
+      assertEquals([out, format, model], ["exports/first.try.onnx", "onnx", "softmax"]);
+      assertEquals(classNames[9], "Ankle boot");
+      assertEquals((await Deno.stat(`${folder}/${out}`)).size, bytes);
     }),
 });
 
@@ -45,11 +104,22 @@ Deno.test({
     withTempDir(async (folder) => {
       const weights = `${folder}/first.safetensors`;
       await Deno.writeFile(weights, FILE);
+      await Deno.writeTextFile(`${folder}/broken.onnx`, "no protobuf");
       const out = `${folder}/out`;
       const cases: [string[], number, RegExp][] = [
         [["--weights", weights], 2, /^error: Missing --format: expected one of safetensors, /],
         [["--format", "pt"], 2, /^error: Invalid --format "pt": expected one of /],
         [["--format", "tfjs", "--weights", `${folder}/none`], 1, /No such file or folder/],
+        [
+          ["--format", "tfjs", "--weights", folder],
+          1,
+          /Cannot find a LayersModel in .*no model.js/,
+        ],
+        [
+          ["--format", "tfjs", "--weights", `${folder}/broken.onnx`],
+          1,
+          /broken.onnx as ONNX: its /,
+        ],
         [
           ["--format", "tfjs", "--weights", weights, "--model", "mlp"],
           1,
@@ -63,6 +133,6 @@ Deno.test({
         assertEquals([code, stdout, linesOf(stderr).length], [cases[n][1], "", 1], stderr);
         assertMatch(stderr, cases[n][2]);
       });
-      assertEquals(await namesIn(folder), ["first.safetensors"]);
+      assertEquals(await namesIn(folder), ["broken.onnx", "first.safetensors"]);
     }),
 });

@@ -1,0 +1,19 @@
+/** What a model answers according to the float64 reference. */
+
+import { referenceBackend } from "../src/backends/reference/backend.ts";
+import type { LabeledImages } from "../src/data/dataset.ts";
+import type { TrainedModel } from "../src/formats/trained_model.ts";
+
+/** Logits [count, classCount] of images, row by row. */
+export async function referenceLogits(
+  { model, parameters }: TrainedModel,
+  data: LabeledImages,
+): Promise<Float32Array> {
+  await using session = await referenceBackend.open(model, {
+    optimizer: { type: "sgd", momentum: 0 },
+    batchSize: 1,
+  });
+  await session.loadState({ parameters, slots: [], step: 0 });
+  await session.attach(data);
+  return await session.predict(data);
+}

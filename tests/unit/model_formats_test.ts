@@ -1,0 +1,95 @@
+import fc from "fast-check";
+import { encodeLayersModel } from "../../src/formats/layers_model.ts";
+import { decodeLayersModel } from "../../src/formats/layers_model_decode.ts";
+import { decodeOnnx } from "../../src/formats/onnx/decode.ts";
+import { encodeOnnx } from "../../src/formats/onnx/encode.ts";
+import {
+  decodeSafetensorsModel,
+  encodeSafetensorsModel,
+} from "../../src/formats/safetensors_model.ts";
+import { asModel, type TrainedModel } from "../../src/formats/trained_model.ts";
+import { initialParameters } from "../../src/nn/init.ts";
+import { MODEL_NAMES, zooModel } from "../../src/nn/zoo.ts";
+import { assertAlmostEquals, assertEquals, assertThrows } from "../assert.ts";
+import { randomModels } from "../random_models.ts";
+
+type Format = (trained: TrainedModel, isForeign: boolean) => TrainedModel | Promise<TrainedModel>;
+
+/** Each format, written and read again; as a foreign file without the description of the layers. */
+const FORMATS: Readonly<Record<string, Format>> = {
+  safetensors: (trained) => decodeSafetensorsModel(encodeSafetensorsModel(trained), "file"),
+  onnx: (trained, isForeign) => {
+    const bytes = encodeOnnx(trained);
+    return decodeOnnx(isForeign ? withoutDescription(bytes) : bytes, "file");
+  },
+  tfjs: async (trained, isForeign) => {
+    const { modelJson, weights } = await encodeLayersModel(trained);
+    const { userDefinedMetadata: _, ...rest } = JSON.parse(modelJson);
+    const read = () => Promise.resolve(weights);
+    return await decodeLayersModel(isForeign ? JSON.stringify(rest) : modelJson, read, "file");
+  },
+};
+
+/** Renames the key of the description, which has five letters too. */
+function withoutDescription(bytes: Uint8Array): Uint8Array {
+  const text = new TextDecoder("latin1").decode(bytes);
+  const copy = bytes.slice();
+  copy.set(new TextEncoder().encode("other"), text.lastIndexOf("lenet\x12"));
+  return copy;
+}
+
+function namesOf(count: number): string[] {
+  return Array.from({ length: count }, (_, label) => `class ${label}`);
+}
+
+for (const [format, roundTrip] of Object.entries(FORMATS)) {
+  Deno.test(`${format}: any model comes back bit for bit, with its names and its classes'`, async () => {
+    const models = [...MODEL_NAMES.map((name) => zooModel(name))];
+    const check = async (model: typeof models[number]) => {
+      const parameters = initialParameters(model, 5);
+      const classNames = namesOf(model.classCount);
+      const back = await roundTrip({ model, parameters, classNames }, false);
+      assertEquals(back.parameters, parameters);
+      assertEquals(back.classNames, classNames);
+      assertEquals(JSON.stringify(back.model), JSON.stringify(model));
+    };
+    for (const model of models) await check(model);
+    await fc.assert(fc.asyncProperty(randomModels(), check), { seed: 6, numRuns: 50 });
+  });
+}
+
+for (const format of ["onnx", "tfjs"] as const) {
+  Deno.test(`${format}: the layers alone, without our description, give the same network`, async () => {
+    const check = async (model: TrainedModel["model"]) => {
+      const parameters = initialParameters(model, 5);
+      const classNames = namesOf(model.classCount);
+      const back = await FORMATS[format]({ model, parameters, classNames }, true);
+      assertEquals(back.parameters, parameters);
+      assertEquals(back.classNames, undefined);
+      const { standardization: { mean, std }, layers } = asModel(back, model, "file").model;
+      assertEquals(layers, model.layers);
+      assertAlmostEquals(mean, model.standardization.mean, 1e-7);
+      assertAlmostEquals(std, model.standardization.std, 1e-7);
+    };
+    await fc.assert(fc.asyncProperty(randomModels(), check), { seed: 7, numRuns: 50 });
+  });
+}
+
+Deno.test("a model of other layers is refused with the first that differs", () => {
+  const trained = (name: "mlp" | "lenet" | "softmax") => {
+    const model = zooModel(name);
+    return { model, parameters: initialParameters(model, 0) };
+  };
+  const start =
+    'Cannot load file into model "lenet": expected conv2d 5x5, stride 1,1, padding 2,2, ';
+  assertThrows(
+    () => asModel(trained("mlp"), zooModel("lenet"), "file"),
+    TypeError,
+    `${start}[1, 28, 28] to [6, 28, 28] as layer 0, found flatten, [1, 28, 28] to [784]; choose`,
+  );
+  assertThrows(
+    () => asModel(trained("mlp"), zooModel("softmax"), "file"),
+    TypeError,
+    "expected linear, [784] to [10] as layer 1, found linear, [784] to [256]",
+  );
+});
