@@ -1,6 +1,7 @@
 /** TensorFlow.js LayersModels as models, read without TensorFlow.js: a row of supported layers. */
 
 import { type ImageShape, showShape } from "../nn/sequential.ts";
+import { parseJson } from "../parse_json.ts";
 import { quote } from "../quote.ts";
 import { LAYER_READERS, LayersReader, requireObject } from "./layers_model_layers.ts";
 import { readManifest, type ReadWeights } from "./layers_model_weights.ts";
@@ -28,10 +29,10 @@ export async function decodeLayersModel(
 ): Promise<TrainedModel> {
   let content: unknown;
   try {
-    content = JSON.parse(modelJson);
+    content = parseJson(modelJson);
   } catch (cause) {
-    const message = `Cannot read ${label} as a LayersModel: it is not JSON`;
-    throw new SyntaxError(message, { cause });
+    const { message } = cause as SyntaxError;
+    throw new SyntaxError(`Cannot read ${label} as a LayersModel: it is ${message}`, { cause });
   }
   try {
     const { modelTopology, weightsManifest, userDefinedMetadata } = Object(content);
