@@ -3,9 +3,8 @@
 
 import { invocation } from "../invocation.ts";
 import { showShape } from "../nn/sequential.ts";
-import { summarize } from "../nn/summary.ts";
 import { MODEL_NAMES, ZOO, zooModel } from "../nn/zoo.ts";
-import { formatCount, formatTable } from "../report/table.ts";
+import { costsOf, summaryTable } from "../report/summary_table.ts";
 import { EXIT } from "./errors.ts";
 import { defineCommand, parseFlags } from "./flags.ts";
 import { helpText } from "./help.ts";
@@ -31,37 +30,15 @@ export function summaryCommand(args: string[]): Promise<number> {
     return Promise.resolve(EXIT.ok);
   }
   const model = zooModel(flags.model);
-  const layers = summarize(model);
-  const sum = (key: "parameters" | "forwardMacs" | "trainingMacs") =>
-    layers.reduce((total, layer) => total + layer[key], 0);
-  const total = {
-    parameters: sum("parameters"),
-    forwardMacs: sum("forwardMacs"),
-    trainingMacs: sum("trainingMacs"),
-  };
+  const costs = costsOf(model);
+  const { layers, total } = costs;
   if (flags.json) {
     console.log(JSON.stringify({ name: model.name, inputShape: model.inputShape, layers, total }));
     return Promise.resolve(EXIT.ok);
   }
-  const blank = (value: number) => value === 0 ? "" : formatCount(value);
-  const rows = layers.map((layer) => [
-    layer.name,
-    layer.type,
-    layer.detail,
-    showShape(layer.outputShape),
-    blank(layer.parameters),
-    blank(layer.forwardMacs),
-    blank(layer.trainingMacs),
-    layer.receptiveField.join("x"),
-  ]);
-  const totals = [total.parameters, total.forwardMacs, total.trainingMacs].map(formatCount);
   console.log(`${model.name}: ${ZOO[flags.model].description}`);
   console.log(`Input ${showShape(model.inputShape)}\n`);
-  console.log(formatTable(
-    ["layer", "type", "window", "output", "parameters", "MACs", "training MACs", "sees"],
-    [...rows, ["total", "", "", "", ...totals, ""]],
-    "llllrrrr",
-  ));
+  console.log(summaryTable(costs));
   console.log(
     `\nMACs: multiply-accumulates of one image, forward; training adds the gradients ` +
       `(${(2 * total.trainingMacs / 1e6).toFixed(3)} MFLOP).\n` +
