@@ -62,3 +62,6 @@ export {
   type Tensor,
 } from "./src/formats/safetensors.ts";
 export { fromTensors, toTensors } from "./src/formats/parameters.ts";
+export { type ModelFacts, modelPage } from "./src/report/model_page.ts";
+export type { TrainedModel } from "./src/formats/trained_model.ts";
+export type { NamedModel } from "./src/report/model_page/page_model.ts";

@@ -40,8 +40,7 @@ export async function modelPage(trained: NamedModel, facts: ModelFacts = {}): Pr
     <header>
       <h1>${title}</h1>
       <p
-        class="soft">Draw, or choose, drop or paste a picture, and see what the network makes of it.
-        Nothing leaves this page.</p>
+        class="soft">Draw, or choose, drop or paste a picture. Nothing leaves this page.</p>
       <noscript><p class="notice">The network runs in JavaScript, which is switched off.</p></noscript>
     </header>
     <main>
@@ -119,7 +118,7 @@ function footer(model: Model, { datasetName, testAccuracy, epoch }: ModelFacts):
       `
     )}
         <dt>Runs on</dt>
-        <dd><span id="engine-name">starting</span> <span id="engine-time"></span>
+        <dd><span id="engine-name">starting</span><span id="engine-time"></span>
           <span id="engine-note" class="soft"></span></dd>
         <dt><label for="engine">Engine</label></dt>
         <dd><select id="engine"><option value="auto" selected>the fastest here</option>

@@ -81,8 +81,11 @@ export class Browser implements AsyncDisposable {
     socket.onmessage = ({ data }) => this.#receive(JSON.parse(data));
   }
 
-  /** Opens a page and waits until it is loaded. */
-  async open(url: string, { width = 1000, height = 900 } = {}): Promise<Page> {
+  /** Opens a page and waits until it is loaded.
+   *
+   * @param before Code that runs in it before its own, out of reach of its policy.
+   */
+  async open(url: string, before = ""): Promise<Page> {
     const { targetId } = await this.send("Target.createTarget", { url: "about:blank" });
     const { sessionId } = await this.send("Target.attachToTarget", { targetId, flatten: true });
     const page = new Page((method, params) => this.send(method, params, sessionId));
@@ -90,8 +93,10 @@ export class Browser implements AsyncDisposable {
     for (const domain of ["Page", "Runtime", "Log", "Network", "DOM"]) {
       await page.send(`${domain}.enable`);
     }
-    const metrics = { width, height, deviceScaleFactor: 1, mobile: false };
-    await page.send("Emulation.setDeviceMetricsOverride", metrics);
+    await page.send("Emulation.setDeviceMetricsOverride", {
+      ...{ width: 1000, height: 900, deviceScaleFactor: 1, mobile: false },
+    });
+    await page.send("Page.addScriptToEvaluateOnNewDocument", { source: before });
     await page.send("Page.navigate", { url });
     await page.loaded;
     return page;
@@ -181,5 +186,21 @@ export class Page {
     await mouse("mousePressed", points[0]);
     for (const point of points.slice(1)) await mouse("mouseMoved", point);
     await mouse("mouseReleased", points[points.length - 1]);
+  }
+
+  /** Draws a stroke with a finger, through points of the page. */
+  async touch(points: readonly (readonly [x: number, y: number])[]): Promise<void> {
+    for (const [index, [x, y]] of points.entries()) {
+      const type = index === 0 ? "touchStart" : "touchMove";
+      await this.send("Input.dispatchTouchEvent", { type, touchPoints: [{ x, y }] });
+    }
+    await this.send("Input.dispatchTouchEvent", { type: "touchEnd", touchPoints: [] });
+  }
+
+  /** Presses a key by its name, as `KeyboardEvent.key` has it. */
+  async press(key: string): Promise<void> {
+    for (const type of ["keyDown", "keyUp"]) {
+      await this.send("Input.dispatchKeyEvent", { type, key });
+    }
   }
 }

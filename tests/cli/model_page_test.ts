@@ -7,7 +7,8 @@ import { referenceBackend } from "../../src/backends/reference/backend.ts";
 import { readPicture } from "../../src/cli/predict_inputs.ts";
 import { loadSubject, type Subject } from "../../src/cli/subject.ts";
 import { initialParameters } from "../../src/nn/init.ts";
-import { zooModel } from "../../src/nn/zoo.ts";
+import { avgPool2d, conv2d, flatten, linear, sigmoid } from "../../src/nn/layers.ts";
+import { sequential } from "../../src/nn/sequential.ts";
 import { modelPage } from "../../src/report/model_page.ts";
 import { topClasses } from "../../src/report/top_classes.ts";
 import { assert, assertAlmostEquals, assertEquals, assertStringIncludes } from "../assert.ts";
@@ -24,8 +25,29 @@ const SIZE = { width: 28, height: 28 };
 /** An emulated GPU: there, but not what a page takes unasked. */
 const EMULATED_GPU = ["--enable-unsafe-webgpu", "--enable-features=Vulkan"];
 
+/** Makes the emulated GPU pass for hardware, to which the engine cuts its work differently. */
+const LIKE_HARDWARE = `Object.defineProperty(GPUAdapterInfo.prototype, "isFallbackAdapter",
+  { get: () => false })`;
+
+/** A browser that refuses the memory of the wasm engine. */
+const LITTLE_MEMORY = `WebAssembly.Memory = class {
+  constructor() { throw new RangeError("could not allocate memory") } }`;
+
+/** Small, as an emulated GPU takes seconds to compile large kernels. */
+const SMALL = sequential([
+  ...[
+    conv2d({ outChannels: 2, kernelSize: 5, stride: 2 }),
+    sigmoid(),
+    avgPool2d({ poolSize: 2 }),
+    flatten(),
+  ],
+  linear({ outFeatures: 10 }),
+], { name: `</script><img src=x onerror=alert(1)>` });
+
 /** Names that are also markup, or end what they stand in. */
 const HOSTILE = [`</script><img src=x onerror=alert(1)>`, `" onclick="alert(1)`, `<!--<script>`];
+
+type Trained = Pick<Subject, "model" | "parameters" | "classNames">;
 
 interface Shown {
   readonly pixels: number[];
@@ -72,21 +94,17 @@ async function dropFile(page: Page, path: string): Promise<Shown> {
   return await shown(page);
 }
 
-/** Draws trousers with the thick pen. */
-async function drawTrousers(page: Page): Promise<void> {
+/** A place on the page, from shares of the board's width and height. */
+async function boardPlace(page: Page) {
   const box = await page.evaluate<Record<"left" | "top" | "width" | "height", number>>(
     `board.getBoundingClientRect().toJSON()`,
   );
-  const at = (x: number, y: number) =>
-    [box.left + x * box.width, box.top + y * box.height] as const;
-  await page.evaluate(`pen.value = "thick"; pen.dispatchEvent(new Event("change"))`);
-  await page.stroke([at(0.6, 0.15), at(0.4, 0.15), at(0.38, 0.5), at(0.36, 0.9)]);
-  await page.stroke([at(0.6, 0.15), at(0.62, 0.5), at(0.64, 0.9)]);
+  return (x: number, y: number) => [box.left + x * box.width, box.top + y * box.height] as const;
 }
 
 /** The answer of the float64 reference to the page's own input. */
-async function expected(subject: Subject, pixels: readonly number[]) {
-  const { model, parameters, classNames } = subject;
+async function expected(trained: Trained, pixels: readonly number[]) {
+  const { model, parameters, classNames } = trained;
   await using session = await referenceBackend.open(model, {
     optimizer: { type: "sgd", momentum: 0 },
     batchSize: 1,
@@ -102,8 +120,8 @@ async function expected(subject: Subject, pixels: readonly number[]) {
   return topClasses(await session.predict(data), classNames, model.classCount);
 }
 
-async function assertAnswers(subject: Subject, { pixels, labels, probabilities }: Shown) {
-  const top = await expected(subject, pixels);
+async function assertAnswers(trained: Trained, { pixels, labels, probabilities }: Shown) {
+  const top = await expected(trained, pixels);
   assertEquals(labels, top.map(({ label }) => label));
   top.forEach(({ probability }, n) => assertAlmostEquals(probabilities[n], probability, 1e-4));
 }
@@ -114,7 +132,7 @@ async function assertQuiet(page: Page, address: string) {
 }
 
 Deno.test({
-  name: "page: answers drawings and pictures as predict does, from a file, without a request",
+  name: "page: answers a drawing as predict does, from a file, without a request",
   ignore,
   fn: () =>
     withTempDir(async (folder) => {
@@ -126,19 +144,20 @@ Deno.test({
       assertEquals([code, stderr], [0, ""]);
       const exported = await runTask("export", ["--format", "html", "--run", run, "--out", out]);
       assertEquals([exported.code, exported.stderr], [0, ""]);
-      const subject = await loadSubject({ run });
       const address = pathToFileURL(out).href;
-      await using browser = await Browser.start(CHROMIUM!, `${folder}/profile`, EMULATED_GPU);
+      await using browser = await Browser.start(CHROMIUM!, `${folder}/profile`);
       const page = await browser.open(address);
       const blank = await shown(page);
       assert(blank.pixels.every((pixel) => pixel === 0));
       assertStringIncludes(blank.engine, "wasm (WebAssembly SIMD");
-      assertStringIncludes(blank.engine, "webgpu cannot run: this browser's GPU is emulated");
 
-      await drawTrousers(page);
+      const at = await boardPlace(page);
+      await page.evaluate(`pen.value = "thick"; pen.dispatchEvent(new Event("change"))`);
+      await page.stroke([at(0.6, 0.15), at(0.4, 0.15), at(0.38, 0.5), at(0.36, 0.9)]);
+      await page.stroke([at(0.6, 0.15), at(0.62, 0.5), at(0.64, 0.9)]);
       const drawn = await shown(page);
-      assert(drawn.pixels.some((pixel) => pixel === 255), "nothing was drawn");
-      await assertAnswers(subject, drawn);
+      assert(drawn.pixels.includes(255), "nothing was drawn");
+      await assertAnswers(await loadSubject({ run }), drawn);
 
       const png = `${folder}/drawn.png`;
       const data = Uint8Array.from(drawn.pixels);
@@ -150,35 +169,38 @@ Deno.test({
         assertAlmostEquals(drawn.probabilities[n], probability, 1e-4);
       });
       assertEquals((await chooseFile(page, png)).pixels, drawn.pixels);
-
-      for (const name of ["webgpu", "reference"]) {
-        const answer = await chooseEngine(page, name);
-        assertStringIncludes(answer.engine, `${name} (`);
-        await assertAnswers(subject, answer);
-      }
       await assertQuiet(page, address);
     }),
 });
 
+/** Tests of the page of a small model, in one browser. */
+async function withSmallPage(
+  body: (
+    small: { trained: Trained; browser: Browser; address: string; folder: string },
+  ) => Promise<void>,
+): Promise<void> {
+  await withTempDir(async (folder) => {
+    const classNames = Array.from({ length: 10 }, (_, k) => HOSTILE[k] ?? `thing ${k}`);
+    const trained = { model: SMALL, parameters: initialParameters(SMALL, 1), classNames };
+    const path = `${folder}/model.html`;
+    await Deno.writeTextFile(path, await modelPage(trained, { datasetName: HOSTILE[1] }));
+    await using browser = await Browser.start(CHROMIUM!, `${folder}/profile`, EMULATED_GPU);
+    await body({ trained, browser, address: pathToFileURL(path).href, folder });
+  });
+}
+
 Deno.test({
-  name: "page: makes pictures the model's input as predict does; names from outside are only text",
+  name: "page: takes mouse, finger, keys, chosen, dropped and pasted files; names are only text",
   ignore,
   fn: () =>
-    withTempDir(async (folder) => {
-      const model = zooModel("softmax");
-      const classNames = Array.from({ length: 10 }, (_, k) => HOSTILE[k] ?? `thing ${k}`);
-      const trained = { model, parameters: initialParameters(model, 1), classNames };
-      const path = `${folder}/model.html`;
-      await Deno.writeTextFile(path, await modelPage(trained, { datasetName: HOSTILE[0] }));
+    withSmallPage(async ({ trained, browser, address, folder }) => {
       const [opaque, clear, other] = ["a.jpg", "b.png", "c.png"].map((name) => `${folder}/${name}`);
       await Deno.writeFile(opaque, jpeg.encode(gradient(61, 90, 255), 80).data);
       await Deno.writeFile(clear, encodePng(gradient(100, 45, 128)));
       await Deno.writeTextFile(other, "no picture");
-
-      await using browser = await Browser.start(CHROMIUM!, `${folder}/profile`);
-      const address = pathToFileURL(path).href;
       const page = await browser.open(address);
       await shown(page);
+
       const dropped = await dropFile(page, opaque);
       assertEquals(dropped.pixels, await inputOf(opaque, false));
       const chosen = await chooseFile(page, clear);
@@ -189,18 +211,85 @@ Deno.test({
       const refused = await chooseFile(page, other);
       assertStringIncludes(refused.notice, 'Cannot read "c.png" as a picture');
       assertEquals(refused.pixels, inverted.pixels);
+      await page.evaluate(PASTE);
+      const pasted = await shown(page);
+      assertStringIncludes(pasted.notice, "looks dark on light");
+      assertEquals(pasted.pixels, Array.from({ length: 784 }, (_, n) => n % 28 < 14 ? 0 : 55));
 
-      await page.evaluate(`document.querySelector("#clear").click()`);
-      await shown(page);
+      const clearBoard = `document.querySelector("#clear").click()`;
+      const at = await boardPlace(page);
+      await page.evaluate(clearBoard);
+      assertEquals((await shown(page)).pixels.find((pixel) => pixel > 0), undefined);
+      await page.touch([at(0.1, 0.5), at(0.9, 0.5)]);
+      const touched = await shown(page);
+      assertEquals(touched.pixels.slice(28 * 13 + 5, 28 * 13 + 23), new Array(18).fill(255));
+      await page.evaluate(`${clearBoard}; board.focus()`);
+      for (const key of [" ", "ArrowUp", "ArrowUp", " ", "ArrowLeft"]) await page.press(key);
+      const typed = await shown(page);
+      assert(typed.pixels[28 * 12 + 13] === 255 && typed.pixels[28 * 12 + 10] === 0);
+      await assertAnswers(trained, typed);
+
       const names = await page.evaluate<string[]>(
         `[...document.querySelectorAll("#classes bdi")].map((name) => name.textContent)`,
       );
-      assertEquals(names, classNames);
+      assertEquals(names.toSorted(), trained.classNames.toSorted());
       assertEquals(await page.evaluate("document.images.length"), 0);
-      assertStringIncludes(await page.evaluate("document.title"), HOSTILE[0]);
+      assertStringIncludes(await page.evaluate("document.title"), SMALL.name);
       await assertQuiet(page, address);
     }),
 });
+
+Deno.test({
+  name: "page: takes hardware GPUs, else wasm, else the reference, and says why; all answer alike",
+  ignore,
+  fn: () =>
+    withSmallPage(async ({ trained, browser, address }) => {
+      const cases = [
+        {
+          before: "",
+          engine: "wasm (",
+          reason: "webgpu cannot run: this browser's GPU is emulated",
+        },
+        { before: LIKE_HARDWARE, engine: "webgpu (", reason: "" },
+        { before: LITTLE_MEMORY, engine: "reference (", reason: "could not allocate memory" },
+      ];
+      for (const { before, engine, reason } of cases) {
+        const page = await browser.open(address, before);
+        await shown(page);
+        const at = await boardPlace(page);
+        await page.stroke([at(0.2, 0.2), at(0.8, 0.3), at(0.5, 0.8)]);
+        const drawn = await shown(page);
+        assert(drawn.engine.startsWith(engine), drawn.engine);
+        assertStringIncludes(drawn.engine, reason);
+        await assertAnswers(trained, drawn);
+        if (before === LITTLE_MEMORY) {
+          const asked = await chooseEngine(page, "wasm");
+          assertStringIncludes(asked.engine, "none");
+          assertStringIncludes(asked.engine, "could not allocate memory");
+        } else if (before === "") {
+          const asked = await chooseEngine(page, "webgpu");
+          assert(asked.engine.startsWith("webgpu ("), asked.engine);
+          await assertAnswers(trained, asked);
+        }
+        await assertQuiet(page, address);
+      }
+    }),
+});
+
+/** Pastes a picture that is neither PNG nor JPEG, white on the left and a light grey on the right. */
+const PASTE = `(async () => {
+  const canvas = document.createElement("canvas");
+  canvas.width = canvas.height = 28;
+  const context = canvas.getContext("2d");
+  context.fillStyle = "#fff";
+  context.fillRect(0, 0, 14, 28);
+  context.fillStyle = "rgb(200, 200, 200)";
+  context.fillRect(14, 0, 14, 28);
+  const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/webp", 1));
+  const clipboardData = new DataTransfer();
+  clipboardData.items.add(new File([blob], "pasted.webp", { type: blob.type }));
+  document.dispatchEvent(new ClipboardEvent("paste", { clipboardData }));
+})()`;
 
 /** Colours that change over the picture, seen through `alpha`. */
 function gradient(width: number, height: number, alpha: number) {

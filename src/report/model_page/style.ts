@@ -39,6 +39,7 @@ button:focus-visible, select:focus-visible, .button:focus-within {
 .bar { height: 100%; background: var(--accent); border-radius: 4px; }
 .bars li:first-child bdi, .bars li:first-child data { font-weight: 600; }
 .bars.empty li:first-child bdi { font-weight: 400; }
+#engine-note { display: block; }
 footer { margin-top: 2rem; padding-top: 1rem; border-top: 1px solid var(--line); }
 :root { --edge: #7a838d; } @media (prefers-color-scheme: dark) { :root { --edge: #7d8792; } }
 @media (pointer: coarse) { #board-help { display: none; } }

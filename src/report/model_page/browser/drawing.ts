@@ -63,8 +63,8 @@ export class Board {
     canvas.width = size.width * this.#scale;
     canvas.height = size.height * this.#scale;
     this.#context = canvas.getContext("2d", { willReadFrequently: true })!;
-    this.#last = { x: canvas.width / 2, y: canvas.height / 2 };
-    this.clear();
+    this.#last = this.#middle();
+    this.#wipe();
     canvas.addEventListener("pointerdown", (event) => this.#onDown(event));
     canvas.addEventListener("pointermove", (event) => this.#onMove(event));
     for (const type of ["pointerup", "pointercancel"] as const) {
@@ -85,17 +85,27 @@ export class Board {
     return pixels.some((pixel) => pixel > 0) ? { width, height, pixels } : undefined;
   }
 
-  /** Wipes the board. */
+  /** Wipes the board; the keys' pen returns to the middle. */
   clear(): void {
-    this.#context.fillStyle = "#000";
-    this.#context.fillRect(0, 0, this.#canvas.width, this.#canvas.height);
-    this.#showsPicture = false;
+    this.#last = this.#middle();
+    this.#liftPen();
+    this.#wipe();
   }
 
   /** Shows a picture, whole and centred; the next stroke begins a new drawing. */
   show(picture: GreyPicture): void {
     paint(this.#canvas, fitPicture(picture, this.#canvas));
     this.#showsPicture = true;
+  }
+
+  #middle(): Point {
+    return { x: this.#canvas.width / 2, y: this.#canvas.height / 2 };
+  }
+
+  #wipe(): void {
+    this.#context.fillStyle = "#000";
+    this.#context.fillRect(0, 0, this.#canvas.width, this.#canvas.height);
+    this.#showsPicture = false;
   }
 
   #onDown(event: PointerEvent): void {
@@ -152,7 +162,7 @@ export class Board {
 
   #lineTo(point: Point): void {
     if (this.#showsPicture) {
-      this.clear();
+      this.#wipe();
       this.#events.onRestart();
     }
     const context = this.#context;

@@ -133,7 +133,7 @@ async function answer(): Promise<void> {
     const { logits, elapsedMs } = await classifier.classify(shown.pixels);
     timesMs = [...timesMs, elapsedMs].slice(-15);
     element("engine-name").textContent = classifier.engine;
-    element("engine-time").textContent = `${showMs(median(timesMs))} a picture`;
+    element("engine-time").textContent = `, ${showMs(median(timesMs))} a picture`;
     element("engine-note").textContent = classifier.refusals.join("; ");
     if (picture) results.show(logits);
     else results.clear();

@@ -1,0 +1,59 @@
+/** The parts of a model's page that need no browser. */
+
+import { deflateSync, inflateSync } from "node:zlib";
+import { initialParameters } from "../../src/nn/init.ts";
+import { flatten, linear } from "../../src/nn/layers.ts";
+import { sequential } from "../../src/nn/sequential.ts";
+import { modelPage } from "../../src/report/model_page.ts";
+import { Classifier } from "../../src/report/model_page/browser/classifier.ts";
+import { inflateSync as inflateInBrowser } from "../../src/report/model_page/browser/zlib.ts";
+import { decodePageModel, encodePageModel } from "../../src/report/model_page/page_model.ts";
+import { assert, assertEquals, assertRejects, assertThrows } from "../assert.ts";
+
+const MODEL = sequential([flatten(), linear({ outFeatures: 3 })], {
+  name: "</script><!--",
+  inputShape: [1, 4, 5],
+  standardization: { mean: 0.3, std: 0.5 },
+});
+const TRAINED = {
+  model: MODEL,
+  parameters: initialParameters(MODEL, 2),
+  classNames: ["</script>", "\u2028", "<!--<script>"],
+};
+
+Deno.test("a page's model survives its text, which holds nothing that HTML would take for markup", () => {
+  const text = encodePageModel(TRAINED);
+  assert(!text.includes("<"));
+  assertEquals(decodePageModel(text), TRAINED);
+});
+
+Deno.test("a page is refused for a model whose images are not grey", async () => {
+  const model = sequential([flatten(), linear({ outFeatures: 3 })], { inputShape: [3, 4, 5] });
+  await assertRejects(
+    () => modelPage({ ...TRAINED, model }),
+    TypeError,
+    "it takes 3 channels, and pictures are made grey",
+  );
+});
+
+Deno.test("a page's classifier answers alike after thousands of pictures, in a fresh session", async () => {
+  const classifier = new Classifier(TRAINED, "wasm");
+  const pixels = Uint8Array.from({ length: 20 }, (_, index) => 12 * index);
+  const first = await classifier.classify(pixels);
+  for (let count = 1; count < 2100; count++) await classifier.classify(new Uint8Array(20));
+  assertEquals((await classifier.classify(pixels)).logits, first.logits);
+  await classifier.dispose();
+});
+
+Deno.test("a page inflates as node:zlib does, and stops where more comes out than may", () => {
+  const data = Uint8Array.from({ length: 300_000 }, (_, index) => index * index >> 7);
+  const bytes = deflateSync(data);
+  const maxOutputLength = data.length;
+  assertEquals(inflateInBrowser(bytes, { maxOutputLength }), data);
+  const limits = { maxOutputLength: data.length - 1 };
+  for (const inflate of [inflateInBrowser, inflateSync]) {
+    const error = assertThrows(() => inflate(bytes, limits));
+    assertEquals((error as { code?: string }).code, "ERR_BUFFER_TOO_LARGE");
+  }
+  assertThrows(() => inflateInBrowser(bytes.subarray(0, 1000), { maxOutputLength }));
+});
