@@ -1,4 +1,4 @@
-/** `report.html` as a run leaves it, opened in a real browser where there is one. */
+/** The pages of `train` and `compare`, opened in a real browser where there is one. */
 import { pathToFileURL } from "node:url";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";
 import { withTempDir } from "../temp.ts";
@@ -63,6 +63,36 @@ Deno.test({
 });
 
 Deno.test({
+  name:
+    "report: a run of one epoch and a comparison open without a complaint, and say what they are",
+  ignore: ignore || CHROMIUM === undefined,
+  fn: () =>
+    withTempDir(async (folder) => {
+      const dataset = `${folder}/${HOSTILE_NAME}`;
+      await copySample(dataset);
+      const [run, compare] = await Promise.all([
+        runTask("train", ["--dataset=sample", ...QUICK, "--epochs=1", `--out=${folder}/run`]),
+        runTask("compare", [
+          ...["--backends=wasm", "--model=softmax", "--max-steps=1", "--repeats=3", "--scaling"],
+          ...[`--dataset=${dataset}`, `--html=${folder}/compare.html`, "--quiet"],
+        ]),
+      ]);
+      assertEquals([run.code, compare.code], [0, 0], run.stderr + compare.stderr);
+      const [report, comparison] = await Promise.all([
+        open(`${folder}/run/report.html`, `${folder}/profile1`),
+        open(`${folder}/compare.html`, `${folder}/profile2`),
+      ]);
+      assertEquals([...report.console, ...comparison.console], []);
+      assertStringIncludes(report.dom.replace(/\s+/g, " "), "One epoch was finished");
+      for (const part of ["Training, as a ratio", "Do they compute the same?", "More threads"]) {
+        assertStringIncludes(comparison.dom, part);
+      }
+      assert(comparison.dom.includes("&lt;img src=x onerror=alert(1)&gt;"), "the name is missing");
+      assert(!comparison.dom.includes("<img src=x") && !comparison.dom.includes('<img src="x"'));
+    }),
+});
+
+Deno.test({
   name: "report: a run that diverged leaves one, which says so",
   ignore,
   fn: () =>
@@ -80,5 +110,9 @@ Deno.test({
       const page = (await Deno.readTextFile(`${out}/report.html`)).replace(/\s+/g, " ");
       assertMatch(page, /The loss became (NaN|Infinity) at step \d+/);
       assertStringIncludes(page, "No epoch was finished");
+      if (CHROMIUM === undefined) return;
+      const opened = await open(`${out}/report.html`, `${folder}/profile`);
+      assertEquals(opened.console, []);
+      assertStringIncludes(opened.dom, "<h2>Configuration</h2>");
     }),
 });
