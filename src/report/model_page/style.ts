@@ -8,7 +8,8 @@ main { display: grid; gap: 1.5rem 2.5rem; grid-template-columns: minmax(0, 1fr);
 h2 { margin: 0 0 .5rem; font-size: 1rem; color: var(--soft); font-weight: 600; }
 [hidden] { display: none !important; }
 .board { position: relative; border-radius: 12px; overflow: hidden; border: 1px solid var(--line); }
-.board canvas { display: block; width: 100%; height: auto; touch-action: none; cursor: crosshair; }
+.board canvas { display: block; width: 100%; height: auto; touch-action: none; cursor: crosshair;
+  user-select: none; -webkit-user-select: none; -webkit-touch-callout: none; }
 .board:has(canvas:focus-visible) { outline: 3px solid var(--accent); outline-offset: 2px; }
 .board canvas:focus { outline: none; }
 #cursor { position: absolute; width: 18px; height: 18px; margin: -9px; border-radius: 50%;
