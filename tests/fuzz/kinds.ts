@@ -7,6 +7,9 @@ import { sha256Hex } from "../../src/data/files.ts";
 import { gunzip } from "../../src/data/gunzip.ts";
 import { encodeIdx, idxByteLength, parseIdx, parseLabeledImages } from "../../src/data/idx.ts";
 import { decodePicture, fitPicture } from "../../src/data/picture.ts";
+import { decodeLayersModel } from "../../src/formats/layers_model_decode.ts";
+import { decodeOnnx } from "../../src/formats/onnx/decode.ts";
+import { encodeOnnx } from "../../src/formats/onnx/encode.ts";
 import { decodeSafetensors, encodeSafetensors } from "../../src/formats/safetensors.ts";
 import {
   decodeSafetensorsModel,
@@ -14,6 +17,8 @@ import {
 } from "../../src/formats/safetensors_model.ts";
 import { toTensors } from "../../src/formats/parameters.ts";
 import { initialParameters } from "../../src/nn/init.ts";
+import { conv2d, flatten, linear, maxPool2d, relu } from "../../src/nn/layers.ts";
+import { sequential } from "../../src/nn/sequential.ts";
 import { zooModel } from "../../src/nn/zoo.ts";
 import { configuredModel, parseRunConfig } from "../../src/report/run_config.ts";
 import { parseMetricsLog } from "../../src/report/run_log.ts";
@@ -40,6 +45,48 @@ export const LABEL = "the-file";
 
 const MODEL = zooModel("softmax", { inputShape: [1, 2, 3], classCount: 3 });
 const PARAMETERS = initialParameters(MODEL, 1);
+
+const CONVOLUTION = sequential([
+  conv2d({ name: "first", outChannels: 2, kernelSize: [2, 3], stride: [2, 1], padding: 1 }),
+  relu(),
+  maxPool2d({ poolSize: 2, stride: 1 }),
+  flatten(),
+  linear({ outFeatures: 3 }),
+], { inputShape: [1, 4, 5], standardization: { mean: 0.3, std: 0.4 } });
+
+/** As TensorFlow.js writes it, with what the reader does not need left out. */
+const LAYERS_MODEL = {
+  modelTopology: {
+    class_name: "Sequential",
+    config: {
+      name: "small",
+      layers: [
+        ["Rescaling", { scale: 2, offset: -1, batch_input_shape: [null, 4, 5, 1] }],
+        ["ZeroPadding2D", { padding: [[1, 1], [0, 0]] }],
+        ["Conv2D", {
+          name: "conv",
+          kernel_size: [2, 2],
+          strides: [2, 1],
+          padding: "valid",
+          activation: "relu",
+        }],
+        ["MaxPooling2D", { pool_size: [2, 2], strides: [1, 1], padding: "valid" }],
+        ["Dropout", { rate: 0.5 }],
+        ["Flatten", {}],
+        ["Dense", { name: "dense", units: 3, activation: "softmax" }],
+      ].map(([class_name, config]) => ({ class_name, config })),
+    },
+  },
+  weightsManifest: [{
+    paths: ["weights.bin"],
+    weights: [
+      { name: "conv/kernel", shape: [2, 2, 1, 2], dtype: "float32" },
+      { name: "conv/bias", shape: [2], dtype: "float32" },
+      { name: "dense/kernel", shape: [12, 3], dtype: "float32" },
+      { name: "dense/bias", shape: [3], dtype: "float32" },
+    ],
+  }],
+};
 
 const CONFIG = {
   started: "2026-01-02T03:04:05.000Z",
@@ -120,6 +167,31 @@ export const FUZZ_KINDS: Readonly<Record<string, FuzzKind>> = {
     mutators: [mutateBytes, mutateSafetensorsHeader, mutateDescription],
     read(bytes) {
       const { model, parameters } = decodeSafetensorsModel(bytes, LABEL, { fallback: MODEL });
+      require(parameters.length === model.parameterCount, "parameters do not fill the model");
+    },
+  },
+  onnx: {
+    seeds: [
+      encodeOnnx({ model: CONVOLUTION, parameters: initialParameters(CONVOLUTION, 2) }),
+      encodeOnnx({
+        model: MODEL,
+        parameters: PARAMETERS,
+        classNames: CONFIG.dataset.classNames,
+      }),
+    ],
+    mutators: [mutateBytes],
+    read(bytes) {
+      const { model, parameters } = decodeOnnx(bytes, LABEL);
+      require(parameters.length === model.parameterCount, "parameters do not fill the model");
+    },
+  },
+  layersModel: {
+    seeds: [text(JSON.stringify(LAYERS_MODEL))],
+    mutators: [mutateBytes, onText(mutateJson), onText(mutateJson)],
+    async read(bytes) {
+      const weights = () => Promise.resolve(new Uint8Array(4 * (2 * 2 * 2 + 2 + 12 * 3 + 3)));
+      const json = new TextDecoder().decode(bytes);
+      const { model, parameters } = await decodeLayersModel(json, weights, LABEL);
       require(parameters.length === model.parameterCount, "parameters do not fill the model");
     },
   },

@@ -79,7 +79,8 @@ function readGraph(graph: GraphProto): TrainedModel {
       reader.read(node);
     } catch (cause) {
       if (!(cause instanceof TypeError || cause instanceof RangeError)) throw cause;
-      const title = node.name === "" ? node.opType : `${node.opType} ${quote(node.name)}`;
+      const kind = quote(node.opType).slice(1, -1);
+      const title = node.name === "" ? kind : `${kind} ${quote(node.name)}`;
       throw new TypeError(`${title}: ${cause.message}`, { cause });
     }
   }
