@@ -80,6 +80,18 @@ export interface LayersModelFiles {
  *
  * `getUserDefinedMetadata()` of the loaded model gives the layers and the class names, as JSON under
  * `lenet`.
+ *
+ * @example Two files for TensorFlow.js
+ * ```ts
+ * import { initialParameters } from "../nn/init.ts";
+ * import { lenet } from "../nn/zoo.ts";
+ * import { encodeLayersModel } from "./layers_model.ts";
+ *
+ * const model = lenet();
+ * const parameters = initialParameters(model, 0);
+ * const { modelJson, weights } = await encodeLayersModel({ model, parameters });
+ * console.log(JSON.parse(modelJson).format, weights.length); // layers-model 246824
+ * ```
  */
 export async function encodeLayersModel(trained: TrainedModel): Promise<LayersModelFiles> {
   await useCpu();

@@ -21,6 +21,20 @@ const MAX_LAYERS = 4_000;
  * @param label Names the file in errors.
  * @throws {SyntaxError} If it is not JSON.
  * @throws {TypeError} If it is no LayersModel, or holds what is not supported; names the layer.
+ * @example Files that TensorFlow.js can read, read here
+ * ```ts
+ * import { initialParameters } from "../nn/init.ts";
+ * import { lenet } from "../nn/zoo.ts";
+ * import { encodeLayersModel } from "./layers_model.ts";
+ * import { decodeLayersModel } from "./layers_model_decode.ts";
+ *
+ * const model = lenet();
+ * const parameters = initialParameters(model, 0);
+ * const { modelJson, weights } = await encodeLayersModel({ model, parameters });
+ * const read = (_name: string) => Promise.resolve(weights);
+ * const trained = await decodeLayersModel(modelJson, read, "model.json");
+ * console.log(trained.model.parameterCount); // 61706
+ * ```
  */
 export async function decodeLayersModel(
   modelJson: string,

@@ -17,6 +17,17 @@ import {
  *
  * The metadata describes the layers, names the classes and says what pixels become: input is
  * [batch, channels, height, width], (pixel / 255 - mean) / std of its `standardization`.
+ *
+ * @example A file for PyTorch, and back
+ * ```ts
+ * import { initialParameters } from "../nn/init.ts";
+ * import { lenet } from "../nn/zoo.ts";
+ * import { decodeSafetensorsModel, encodeSafetensorsModel } from "./safetensors_model.ts";
+ *
+ * const model = lenet();
+ * const file = encodeSafetensorsModel({ model, parameters: initialParameters(model, 0) });
+ * console.log(decodeSafetensorsModel(file, "lenet.safetensors").model.name); // lenet
+ * ```
  */
 export function encodeSafetensorsModel(trained: TrainedModel): Uint8Array<ArrayBuffer> {
   const metadata = { format: "pt", [DESCRIPTION_KEY]: describeModel(trained) };
@@ -28,6 +39,20 @@ export function encodeSafetensorsModel(trained: TrainedModel): Uint8Array<ArrayB
  * @param label Names the file in errors.
  * @throws {SyntaxError} If the file is damaged, or its description is.
  * @throws {TypeError} If it describes no model and none is given, or the parameters are of another.
+ * @example A file of PyTorch, which does not say of which model it is
+ * ```ts
+ * import { initialParameters } from "../nn/init.ts";
+ * import { zooModel } from "../nn/zoo.ts";
+ * import { toTensors } from "./parameters.ts";
+ * import { encodeSafetensors } from "./safetensors.ts";
+ * import { decodeSafetensorsModel } from "./safetensors_model.ts";
+ *
+ * const model = zooModel("mlp");
+ * const tensors = toTensors(model, initialParameters(model, 0));
+ * const file = encodeSafetensors({ tensors, metadata: {} });
+ * const { parameters } = decodeSafetensorsModel(file, "mlp.safetensors", { model });
+ * console.log(parameters.length); // 203530
+ * ```
  */
 export function decodeSafetensorsModel(
   bytes: Uint8Array,

@@ -29,6 +29,17 @@ const MAX_DEPTH = 16;
  * @param label Names the file in errors.
  * @throws {SyntaxError} If the file is no ONNX file.
  * @throws {TypeError} If it holds what is not supported; the message names the operator.
+ * @example A file, written and read
+ * ```ts
+ * import { initialParameters } from "../../nn/init.ts";
+ * import { lenet } from "../../nn/zoo.ts";
+ * import { decodeOnnx } from "./decode.ts";
+ * import { encodeOnnx } from "./encode.ts";
+ *
+ * const model = lenet();
+ * const file = encodeOnnx({ model, parameters: initialParameters(model, 0) });
+ * console.log(decodeOnnx(file, "lenet.onnx").model.layers.length); // 12
+ * ```
  */
 export function decodeOnnx(bytes: Uint8Array, label: string): TrainedModel {
   let file: ModelProto;

@@ -28,6 +28,17 @@ const ACTIVATIONS = { sigmoid: "Sigmoid", tanh: "Tanh", relu: "Relu" } as const;
  * Shapes: `input` float32 [batch, channels, height, width], pixel / 255 -> `logits` float32 [batch,
  * classes]; any batch. A model that standardizes pixels begins with Sub and Div. The parameters are initializers under PyTorch's names; the metadata describes
  * the layers and names the classes, as JSON under `lenet`.
+ *
+ * @example A file for ONNX Runtime
+ * ```ts
+ * import { initialParameters } from "../../nn/init.ts";
+ * import { lenet } from "../../nn/zoo.ts";
+ * import { encodeOnnx } from "./encode.ts";
+ *
+ * const model = lenet();
+ * const file = encodeOnnx({ model, parameters: initialParameters(model, 0) });
+ * console.log(file.length > 4 * model.parameterCount); // true
+ * ```
  */
 export function encodeOnnx(trained: TrainedModel): Uint8Array<ArrayBuffer> {
   const { model, parameters } = trained;
