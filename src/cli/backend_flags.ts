@@ -7,6 +7,8 @@ import {
   type SessionOptions,
 } from "../backends/backend.ts";
 import { BACKEND_NAMES, chooseBackend, listAvailable, loadBackend } from "../backends/registry.ts";
+import type { SharedOptions } from "../distributed/session.ts";
+import type { World } from "../distributed/world.ts";
 import { invocation } from "../invocation.ts";
 import type { Model } from "../nn/sequential.ts";
 import type { FlagTable, FlagValues } from "./flag_types.ts";
@@ -47,18 +49,22 @@ export interface OpenedSession {
 
 /** Opens a session on the backend asked for, or on the fastest one.
  *
+ * @param world The processes that share it; default: this one alone.
  * @throws {BackendUnavailableError} If a backend asked for by name is not available; says which are.
  */
 export async function openSession(
   name: BackendName | "auto",
   model: Model,
   options: SessionOptions,
+  world?: World,
 ): Promise<OpenedSession> {
   quietDrivers();
   const choice = name === "auto" ? await chooseBackend() : { name, reason: undefined };
   const backend = await loadBackend(choice.name);
   try {
-    const session = await backend.open(model, options);
+    const session = world
+      ? await openShared(world, { backend: choice.name, model, options })
+      : await backend.open(model, options);
     return { session, backend: choice.name, reason: choice.reason };
   } catch (error) {
     if (!(error instanceof BackendUnavailableError)) throw error;
@@ -67,4 +73,10 @@ export async function openSession(
       `Backend "${choice.name}" is not available: ${error.message}; available here: ${available}`,
     );
   }
+}
+
+/** Imported only when asked for: a run without MPI loads nothing of it. */
+async function openShared(world: World, shared: SharedOptions): Promise<Session> {
+  const { openTogether } = await import("../distributed/session.ts");
+  return await openTogether(world, shared);
 }

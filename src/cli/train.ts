@@ -5,6 +5,7 @@ import { isAbsolute, join, relative } from "node:path";
 import type { SessionOptions, TrainingState } from "../backends/backend.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { findDataset } from "../data/registry.ts";
+import type { World } from "../distributed/world.ts";
 import { specOf } from "../nn/model_spec.ts";
 import { initialParameters } from "../nn/init.ts";
 import type { Model } from "../nn/sequential.ts";
@@ -34,6 +35,7 @@ import { pictureOptions, picturesFor, requirePictures } from "./picture_flags.ts
 import { endLines, type TrainDisplay, trainDisplay } from "./train_display.ts";
 import { reportDivergence, reportEnd } from "./train_report.ts";
 import {
+  asksForMpi,
   checkCombination,
   checkpointIntervalOf,
   optimizerOf,
@@ -52,6 +54,13 @@ export { TRAIN_COMMAND as command, trainCommand as run };
 
 /** Runs the command with its arguments and returns the exit code. */
 export async function trainCommand(args: string[]): Promise<number> {
+  if (!asksForMpi(args)) return await trainOn(args);
+  const { withWorld } = await import("./mpi.ts");
+  return await withWorld((world) => trainOn(args, world));
+}
+
+/** Trains in this process, or in all of a world. */
+async function trainOn(args: string[], world?: World): Promise<number> {
   const { flags, help } = parseFlags(TRAIN_COMMAND, args);
   if (help) {
     console.log(helpText(TRAIN_COMMAND));
@@ -59,11 +68,20 @@ export async function trainCommand(args: string[]): Promise<number> {
   }
   checkCombination(args, flags);
   return await withInterrupt((signal) =>
-    flags.resume === undefined ? startRun(flags, signal) : resumeRun(flags, flags.resume, signal)
+    flags.resume === undefined
+      ? startRun(flags, { signal, world })
+      : resumeRun(flags, flags.resume, { signal, world })
   );
 }
 
-async function startRun(flags: TrainFlags, signal: AbortSignal): Promise<number> {
+/** Where a run happens, and what stops it. */
+interface Surroundings {
+  readonly signal: AbortSignal;
+  /** The processes that share it; undefined for this one alone. */
+  readonly world?: World;
+}
+
+async function startRun(flags: TrainFlags, { signal, world }: Surroundings): Promise<number> {
   const plan = planOf(flags);
   const display = trainDisplay(flags);
   if (!flags.dryRun) {
@@ -82,7 +100,7 @@ async function startRun(flags: TrainFlags, signal: AbortSignal): Promise<number>
     : (await readModelFile(flags.init, { model })).parameters;
   const optimizer = optimizerOf(flags);
   const options: SessionOptions = { optimizer, batchSize: plan.batchSize, ...deviceOptions(flags) };
-  const opened = await openSession(flags.backend, model, options);
+  const opened = await openSession(flags.backend, model, options, world);
   await using session = opened.session;
   const state: TrainingState = { parameters, slots: [], step: 0 };
   await session.loadState(state);
@@ -102,6 +120,7 @@ async function startRun(flags: TrainFlags, signal: AbortSignal): Promise<number>
     init: flags.init === undefined ? init : { type: "file", path: recordedPath(flags.init) },
     backend: opened.backend,
     device: session.device,
+    ...(world && { ranks: world.size }),
     environment: describeEnvironment(),
     ...(flags.logSteps && { logSteps: true }),
     checkpointEvery: checkpointIntervalOf(flags) ?? DEFAULT_INTERVAL,
@@ -122,7 +141,11 @@ async function startRun(flags: TrainFlags, signal: AbortSignal): Promise<number>
   return await runTraining({ folder, dataset, opened, display, signal });
 }
 
-async function resumeRun(flags: TrainFlags, path: string, signal: AbortSignal): Promise<number> {
+async function resumeRun(
+  flags: TrainFlags,
+  path: string,
+  { signal, world }: Surroundings,
+): Promise<number> {
   await requireWritePermission(path);
   await readRunConfig(path); // says it best if there is no run
   using _claim = await claimFolder(path);
@@ -154,19 +177,21 @@ async function resumeRun(flags: TrainFlags, path: string, signal: AbortSignal): 
     );
   }
   const backend = flags.backend === "auto" ? config.backend : flags.backend;
+  const wasShared = (config.resumed?.at(-1) ?? config).ranks !== undefined;
   const options: SessionOptions = {
     optimizer: config.optimizer,
     batchSize: plan.batchSize,
     ...deviceOptions(flags),
-    threads: flags.threads ?? config.device.threads,
+    threads: flags.threads ?? (wasShared || world ? undefined : config.device.threads),
   };
-  const opened = await openSession(backend, model, options);
+  const opened = await openSession(backend, model, options, world);
   await using session = opened.session;
   const { checkpoint, damage } = saved;
   await session.loadState(checkpoint.state);
   const { epochsDone, step } = checkpoint.progress;
   const { device } = session;
-  const resumption = { started: new Date().toISOString(), step, backend, device };
+  const ranks = world && { ranks: world.size };
+  const resumption = { started: new Date().toISOString(), step, backend, device, ...ranks };
   const folder = await RunFolder.resume(path, { config, checkpoint, damage, resumption });
   display.start(config, model, opened, path);
   if (damage !== undefined) display.note(`${damage}: going on from the one before it`);

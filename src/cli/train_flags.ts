@@ -114,6 +114,7 @@ export const TRAIN_COMMAND = defineCommand({
       defaultText: "30s",
       help: "save within epochs too: every N steps, or every N seconds",
     },
+    mpi: { type: "boolean", help: "train on all processes that mpirun started, as one" },
     "log-steps": { type: "boolean", help: "write every step's loss to steps.jsonl" },
     "dry-run": { type: "boolean", help: "train one step, fetch and write nothing" },
     live: { type: "boolean", help: "draw loss and accuracy as the run goes on, on a terminal" },
@@ -124,6 +125,11 @@ export const TRAIN_COMMAND = defineCommand({
 
 /** Values of the train command's flags. */
 export type TrainFlags = ReturnType<typeof parseFlags<typeof TRAIN_COMMAND.flags>>["flags"];
+
+/** Whether a command line asks for MPI: its errors, too, are then for rank 0 to print. */
+export function asksForMpi(args: readonly string[]): boolean {
+  return args.some((arg) => arg === "--mpi" || arg === "--mpi=true");
+}
 
 /** Flags that may accompany `--resume`; the rest is fixed by the run's configuration. */
 const RESUME_FLAGS = [
@@ -137,6 +143,7 @@ const RESUME_FLAGS = [
   "max-steps",
   "target-accuracy",
   "checkpoint-every",
+  "mpi",
   "log-steps",
   "live",
   "quiet",

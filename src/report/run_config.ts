@@ -33,6 +33,8 @@ export interface RunConfig {
   readonly init: WeightInit | { readonly type: "file"; readonly path: string };
   readonly backend: BackendName;
   readonly device: Device;
+  /** MPI ranks that shared the training; left out for one process. */
+  readonly ranks?: number;
   readonly environment: Environment;
   /** Whether every step is written to `steps.jsonl`. */
   readonly logSteps?: boolean;
@@ -50,6 +52,8 @@ export interface Resumption {
   readonly step: number;
   readonly backend: BackendName;
   readonly device: Device;
+  /** MPI ranks that share the training from here; left out for one process. */
+  readonly ranks?: number;
 }
 
 /** Parses a `config.json`.

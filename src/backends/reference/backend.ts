@@ -2,15 +2,17 @@
 
 import type { LabeledImages } from "../../data/dataset.ts";
 import type { Model } from "../../nn/sequential.ts";
-import type {
-  Backend,
-  Device,
-  EvaluationResult,
-  Session,
-  SessionOptions,
-  TrainingState,
-  TrainRequest,
-  TrainResult,
+import {
+  type Backend,
+  type Device,
+  type EvaluationResult,
+  type Session,
+  type SessionOptions,
+  type Shard,
+  shardRange,
+  type TrainingState,
+  type TrainRequest,
+  type TrainResult,
 } from "../backend.ts";
 import {
   checkImages,
@@ -26,6 +28,9 @@ import { softmaxCrossEntropy } from "./softmax_cross_entropy.ts";
 
 /** Images that evaluation and prediction take at a time, so that memory stays bounded. */
 const CHUNK_SIZE = 64;
+
+/** The only part of a batch. */
+const WHOLE = { index: 0, count: 1 };
 
 /** The float64 oracle that every other backend is compared with.
  *
@@ -93,19 +98,20 @@ class ReferenceSession implements Session {
     const corrects = new Uint32Array(steps);
     let done = 0;
     while (done < steps && !signal?.aborted) {
-      const batch = gather(
-        this.#model,
-        data,
-        order.subarray(done * batchSize, (done + 1) * batchSize),
-      );
+      const whole = order.subarray(done * batchSize, (done + 1) * batchSize);
+      const { shard } = this.#options;
+      const { start, end } = shardRange(whole.length, shard ?? WHOLE);
+      const batch = gather(this.#model, data, whole.subarray(start, end));
       const result = lossAndGradients(this.#model, this.#parameters, batch);
-      const { gradients } = result;
+      const gradients = shard
+        ? sumOverShards(result.gradients, shard, (end - start) / whole.length)
+        : result.gradients;
       updateParameters(
         this.#options.optimizer,
         { parameters: this.#parameters, gradients, slots: this.#slots },
         { learningRate: learningRates[done], step: ++this.#step },
       );
-      losses[done] = result.lossSum / batch.labels.length;
+      losses[done] = result.lossSum / whole.length;
       corrects[done] = countCorrect(result.predictions, batch.labels);
       done++;
       onProgress?.(done);
@@ -168,6 +174,13 @@ function gather({ standardization }: Model, data: LabeledImages, indices: Uint32
     }
   }
   return { images, labels: Uint8Array.from(indices, (index) => data.labels[index]) };
+}
+
+/** Gradient of a whole batch's mean loss, from that of a part's. */
+function sumOverShards(gradients: Float64Array, shard: Shard, share: number): Float64Array {
+  const part = Float32Array.from(gradients, (gradient) => gradient * share);
+  shard.sumGradients(part);
+  return Float64Array.from(part);
 }
 
 function countCorrect(predictions: Uint8Array, labels: Uint8Array): number {

@@ -18,6 +18,11 @@ function tfjsBackend(name: BackendName, start: () => Promise<Engine>): Backend {
   return {
     name,
     async open(model, options) {
+      if (options.shard !== undefined) {
+        throw new TypeError(
+          `Cannot share a training between processes on ${name}: use --backend wasm or webgpu`,
+        );
+      }
       started ??= start();
       return new TfjsSession(await started, model, options);
     },

@@ -72,11 +72,13 @@ export interface Batch extends Partial<StepNumbers> {
   readonly count: number;
   /** Whether parameters are to be updated. */
   readonly update: boolean;
+  /** Images of the batch that this is a part of; default: all of them are here. */
+  readonly wholeCount?: number;
 }
 
 /** Cuts a batch into chunks that the tensors can hold. */
 export function cutBatch(
-  { first, count, update, learningRate = 0, varianceScale = 1 }: Batch,
+  { first, count, update, learningRate = 0, varianceScale = 1, wholeCount = count }: Batch,
   { capacity, group }: { readonly capacity: number; readonly group: number },
 ): Chunk[] {
   const chunks: Chunk[] = [];
@@ -86,7 +88,7 @@ export function cutBatch(
       first: first + done,
       count: length,
       groups: Math.ceil(length / group),
-      gradientScale: 1 / count,
+      gradientScale: 1 / wholeCount,
       learningRate,
       varianceScale,
       accumulate: done > 0,
@@ -94,4 +96,10 @@ export function cutBatch(
     });
   }
   return chunks;
+}
+
+/** A chunk without images, whose update uses the gradients as they are in their buffer. */
+export function updateChunk(numbers: StepNumbers): Chunk {
+  const nothing = { first: 0, count: 0, groups: 0, gradientScale: 0 };
+  return { ...nothing, ...numbers, accumulate: true, update: true };
 }

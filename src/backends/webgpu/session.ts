@@ -2,14 +2,15 @@
 
 import type { LabeledImages } from "../../data/dataset.ts";
 import type { Model } from "../../nn/sequential.ts";
-import type {
-  Device,
-  EvaluationResult,
-  Session,
-  SessionOptions,
-  TrainingState,
-  TrainRequest,
-  TrainResult,
+import {
+  type Device,
+  type EvaluationResult,
+  type Session,
+  type SessionOptions,
+  shardRange,
+  type TrainingState,
+  type TrainRequest,
+  type TrainResult,
 } from "../backend.ts";
 import { checkImages, checkIndices, checkRequest, checkState } from "../check_data.ts";
 import { type Batch, cutBatch, stepNumbers } from "./chunk.ts";
@@ -22,6 +23,7 @@ import { gatherImages } from "./kernels/gather_images.ts";
 import { storeLogits } from "./kernels/softmax_cross_entropy.ts";
 import { buildNetwork, type Network } from "./network.ts";
 import { packParameters, unpackParameters } from "./parameter_layout.ts";
+import { runShardSteps } from "./shard_steps.ts";
 import type { Tuning } from "./tuning.ts";
 import { WorkBuffers } from "./work_buffers.ts";
 
@@ -41,6 +43,9 @@ interface BoundKernels {
   readonly buffers: DeviceImages;
   readonly kernels: readonly CompiledKernel[];
 }
+
+/** The only part of a batch. */
+const WHOLE = { index: 0, count: 1 };
 
 /** What {@linkcode openWebgpuSession} needs beyond what every backend does. */
 export interface WebgpuSessionOptions extends SessionOptions {
@@ -127,13 +132,27 @@ export class WebgpuSession implements Session {
     const steps = checkRequest(request, { count: data.count, maxBatchSize });
     const kernels = await this.#kernels(data, order, "training");
     const firstStep = this.#step + 1;
-    const { submitted: done, finished } = await stream.run(steps, (step) => {
+    const { shard } = this.#options;
+    const batchOf = (step: number) => {
       const first = step * batchSize;
-      const count = Math.min(batchSize, order.length - first);
-      const update = { learningRate: learningRates[step], step: firstStep + step };
-      const numbers = stepNumbers(this.#options.optimizer, update);
-      return this.#jobs({ first, count, update: true, ...numbers }, kernels);
-    }, request);
+      return { first, count: Math.min(batchSize, order.length - first) };
+    };
+    const numbersOf = (step: number) =>
+      stepNumbers(this.#options.optimizer, {
+        learningRate: learningRates[step],
+        step: firstStep + step,
+      });
+    const { submitted: done, finished } = shard
+      ? await runShardSteps(
+        { ...this.#open(), kernels, model: this.#model },
+        { steps, batchOf, numbersOf, shard },
+        request,
+      )
+      : await stream.run(
+        steps,
+        (step) => this.#jobs({ ...batchOf(step), update: true, ...numbersOf(step) }, kernels),
+        request,
+      );
     this.#step += done;
     const places = Math.min(done * batchSize, order.length);
     const [{ losses, predictions }] = await Promise.all([this.#readResults(places), finished]);
@@ -143,8 +162,10 @@ export class WebgpuSession implements Session {
       corrects: new Uint32Array(done),
     };
     for (let step = 0; step < done; step++) {
-      const [start, end] = [step * batchSize, Math.min((step + 1) * batchSize, places)];
-      result.losses[step] = mean(losses.subarray(start, end));
+      const { first, count } = batchOf(step);
+      const part = shardRange(count, shard ?? WHOLE);
+      const [start, end] = [first + part.start, first + part.end];
+      result.losses[step] = sum(losses.subarray(start, end)) / count;
       for (let place = start; place < end; place++) {
         if (predictions[place] === data.labels[order[place]]) result.corrects[step]++;
       }
@@ -271,7 +292,11 @@ export class WebgpuSession implements Session {
 }
 
 function mean(values: Float32Array): number {
+  return sum(values) / values.length;
+}
+
+function sum(values: Float32Array): number {
   let sum = 0;
   for (const value of values) sum += value;
-  return sum / values.length;
+  return sum;
 }

@@ -1,0 +1,65 @@
+/** Steps of a session that trains one part of every batch: gradients leave the device in between. */
+
+import type { Model } from "../../nn/sequential.ts";
+import { type Shard, shardRange, type TrainRequest } from "../backend.ts";
+import { type Batch, cutBatch, type StepNumbers, updateChunk } from "./chunk.ts";
+import type { CommandStream } from "./command_stream.ts";
+import type { CompiledKernel } from "./compiler.ts";
+import type { Gpu } from "./gpu.ts";
+import type { Network } from "./network.ts";
+import { packParameters, unpackParameters } from "./parameter_layout.ts";
+import type { WorkBuffers } from "./work_buffers.ts";
+
+/** What a step is made with. */
+export interface ShardEngine {
+  readonly gpu: Gpu;
+  readonly model: Model;
+  readonly network: Network;
+  readonly stream: CommandStream;
+  readonly work: WorkBuffers;
+  /** Of a training step; the update comes last. */
+  readonly kernels: readonly CompiledKernel[];
+}
+
+/** What is trained. */
+export interface ShardSteps {
+  readonly steps: number;
+  readonly batchOf: (step: number) => Pick<Batch, "first" | "count">;
+  readonly numbersOf: (step: number) => StepNumbers;
+  readonly shard: Shard;
+}
+
+/** Runs steps one by one: gradients of this part, their sum over all sessions, the update.
+ *
+ * Nothing overlaps, since a step's update must know all gradients. Gradients are summed in PyTorch's
+ * layout, so that sessions need not be of one kind.
+ *
+ * @returns As {@linkcode CommandStream.run} does.
+ */
+export async function runShardSteps(
+  { gpu, model, network, stream, work, kernels }: ShardEngine,
+  { steps, batchOf, numbersOf, shard }: ShardSteps,
+  { signal, onProgress }: Pick<TrainRequest, "signal" | "onProgress">,
+): Promise<{ readonly submitted: number; readonly finished: Promise<void> }> {
+  const { layout, gradients } = network;
+  const update = kernels.slice(-1);
+  let done = 0;
+  while (done < steps && !signal?.aborted) {
+    const { first, count } = batchOf(done);
+    const { start, end } = shardRange(count, shard);
+    let vector: Float32Array = new Float32Array(model.parameterCount);
+    if (end > start) {
+      const part = { first: first + start, count: end - start, wholeCount: count, update: false };
+      stream.submit(cutBatch(part, network).map((chunk) => ({ chunk, kernels })));
+      const [bytes] = await work.read([{ buffer: gradients, byteLength: 4 * layout.length }]);
+      vector = unpackParameters(layout, new Float32Array(bytes), model.parameterCount);
+    }
+    shard.sumGradients(vector);
+    const packed = packParameters(layout, vector) as BufferSource;
+    gpu.device.queue.writeBuffer(gradients, 0, packed);
+    stream.submit([{ chunk: updateChunk(numbersOf(done)), kernels: update }]);
+    done++;
+    onProgress?.(done);
+  }
+  return { submitted: done, finished: gpu.finish() };
+}

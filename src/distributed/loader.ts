@@ -1,0 +1,143 @@
+/** Finds the MPI library of this machine and opens it the way its own plug-ins need. */
+
+/** Signatures of the C library's functions that open libraries. */
+const LIBC_SYMBOLS = {
+  dlopen: { parameters: ["buffer", "i32"], result: "usize" },
+  dlsym: { parameters: ["usize", "buffer"], result: "usize" },
+  dlerror: { parameters: [], result: "usize" },
+  dladdr: { parameters: ["usize", "buffer"], result: "i32" },
+  strncpy: { parameters: ["buffer", "usize", "usize"], result: "void" },
+} as const satisfies Deno.ForeignLibraryInterface;
+
+type Libc = Deno.DynamicLibrary<typeof LIBC_SYMBOLS>["symbols"];
+
+/** Permissions for FFI go by path, so that the C library must be opened by its own. */
+const LIBC_PATHS = [
+  `/usr/lib/${Deno.build.arch}-linux-gnu/libc.so.6`,
+  `/lib/${Deno.build.arch}-linux-gnu/libc.so.6`,
+  "/usr/lib64/libc.so.6",
+  "/usr/lib/libc.so.6",
+];
+
+/** Names of the libraries: OpenMPI 4 and 5; MPICH as Debian names it; MPICH and its relatives. */
+const LIBRARY_NAMES = {
+  openmpi: ["libmpi.so.40"],
+  mpich: ["libmpich.so.12", "libmpi.so.12"],
+};
+
+/** What launchers set: OpenMPI's mpirun, and everything that speaks MPICH's PMI. */
+const LAUNCHERS = [
+  { size: "OMPI_COMM_WORLD_SIZE", rank: "OMPI_COMM_WORLD_RANK", family: "openmpi" },
+  { size: "PMI_SIZE", rank: "PMI_RANK", family: "mpich" },
+] as const;
+
+/** Names a library that is not where the system looks. */
+const LIBRARY_VARIABLE = "LENET_MPI_LIBRARY";
+
+/** RTLD_NOW | RTLD_GLOBAL: OpenMPI opens plug-ins that look for its symbols among the global ones. */
+const NOW_GLOBAL = 0x102;
+
+const LONGEST_TEXT = 4096;
+
+/** Thrown where there is no MPI library, or one that cannot be used. */
+export class MpiUnavailableError extends Error {
+  /** Name of the class. */
+  override readonly name = "MpiUnavailableError";
+}
+
+/** An MPI library that has been opened for all to see. */
+export interface LoadedLibrary {
+  /** Where it lies. */
+  readonly path: string;
+  /** Processes that a launcher says it has started; undefined without a launcher. */
+  readonly launched: number | undefined;
+  /** Address of a symbol; undefined if the library has none of that name. */
+  find(symbol: string): bigint | undefined;
+}
+
+/** Opens the MPI library that belongs to the launcher of this process, or the first there is.
+ *
+ * @throws {MpiUnavailableError} If there is none.
+ */
+export function loadLibrary(): LoadedLibrary {
+  const libc = openLibc();
+  const launcher = findLauncher();
+  const chosen = Deno.env.get(LIBRARY_VARIABLE);
+  const names = chosen !== undefined
+    ? [chosen]
+    : launcher
+    ? LIBRARY_NAMES[launcher.family]
+    : Object.values(LIBRARY_NAMES).flat();
+  const reasons: string[] = [];
+  for (const name of names) {
+    const handle = BigInt(libc.dlopen(cString(name), NOW_GLOBAL));
+    if (handle === 0n) {
+      reasons.push(textAt(libc, libc.dlerror()));
+      continue;
+    }
+    const find = (symbol: string) => {
+      const address = BigInt(libc.dlsym(handle, cString(symbol)));
+      return address === 0n ? undefined : address;
+    };
+    const launched = launcher && Number(Deno.env.get(launcher.size));
+    return { path: pathOf(libc, find("MPI_Init")) ?? name, launched, find };
+  }
+  throw new MpiUnavailableError(
+    `Cannot find an MPI library (${
+      reasons[0]
+    }): install OpenMPI (on Debian: openmpi-bin), or name ` +
+      `the library in ${LIBRARY_VARIABLE}`,
+  );
+}
+
+/** Whether a launcher has started this process as another one than the first. */
+export function isLaunchedFollower(): boolean {
+  const launcher = findLauncher();
+  return launcher !== undefined && Number(Deno.env.get(launcher.rank)) > 0;
+}
+
+function findLauncher() {
+  return LAUNCHERS.find(({ size }) => Deno.env.get(size) !== undefined);
+}
+
+function openLibc(): Libc {
+  for (const path of LIBC_PATHS) {
+    try {
+      return Deno.dlopen(path, LIBC_SYMBOLS).symbols;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotCapable) throw notAllowed(path);
+    }
+  }
+  throw new MpiUnavailableError(
+    `Cannot use MPI here: found no C library at ${
+      LIBC_PATHS.join(", ")
+    }; MPI runs on Linux with glibc`,
+  );
+}
+
+/** The error of a library that Deno's permissions leave out. */
+export function notAllowed(path: string): MpiUnavailableError {
+  return new MpiUnavailableError(
+    `Cannot open ${path}: this command may not; start it as mpirun ... deno task train:mpi, or with ` +
+      `--allow-ffi=${path}`,
+  );
+}
+
+/** The file that holds an address. */
+function pathOf(libc: Libc, address: bigint | undefined): string | undefined {
+  const info = new BigUint64Array(4); // Dl_info; its first field points to the file's name
+  if (address === undefined || libc.dladdr(address, info) === 0) return undefined;
+  return textAt(libc, info[0]);
+}
+
+/** Copies a C string; reading memory directly would take the permission for all libraries. */
+function textAt(libc: Libc, address: bigint): string {
+  if (BigInt(address) === 0n) return "no reason given";
+  const bytes = new Uint8Array(LONGEST_TEXT);
+  libc.strncpy(bytes, address, BigInt(LONGEST_TEXT - 1));
+  return new TextDecoder().decode(bytes.subarray(0, bytes.indexOf(0)));
+}
+
+function cString(text: string): Uint8Array<ArrayBuffer> {
+  return new TextEncoder().encode(`${text}\0`);
+}

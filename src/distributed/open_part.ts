@@ -1,0 +1,46 @@
+/** Opening a rank's own session: its part of every batch, and its share of the machine. */
+
+import { cpus } from "node:os";
+import type { Session, SessionOptions } from "../backends/backend.ts";
+import { describeDevices, loadBackend } from "../backends/registry.ts";
+import type { SharedOptions } from "./session.ts";
+import type { World } from "./world.ts";
+
+/** Opens this rank's session, which sums gradients over all ranks in every step. */
+export async function openPart(
+  world: World,
+  { backend, model, options }: SharedOptions,
+): Promise<Session> {
+  const { rank: index, size: count } = world;
+  const shard = { index, count, sumGradients: (gradients: Float32Array) => world.sum(gradients) };
+  const { threads = threadShare(world) } = options;
+  const adapter = backend === "webgpu" ? await chooseAdapter(world, options) : undefined;
+  return await (await loadBackend(backend)).open(model, { ...options, threads, adapter, shard });
+}
+
+/** Threads of each of this machine's ranks: an equal part of its cores, at least one.
+ *
+ * A launcher may have bound the rank to some cores, which its own count then shows.
+ */
+export function threadShare({ localSize }: Pick<World, "localSize">): number {
+  const own = navigator.hardwareConcurrency;
+  return Math.max(1, Math.min(own, Math.floor(coreCount() / localSize)));
+}
+
+/** Cores of the machine, also those that this process may not use. */
+function coreCount(): number {
+  const { state } = Deno.permissions.querySync({ name: "sys", kind: "cpus" });
+  return state === "granted" ? cpus().length : navigator.hardwareConcurrency;
+}
+
+/** The ranks of a machine with several GPUs take them in turn. */
+async function chooseAdapter(
+  { localRank }: World,
+  { adapter }: SessionOptions,
+): Promise<SessionOptions["adapter"]> {
+  const { deviceIndex, powerPreference } = adapter ?? {};
+  if (deviceIndex !== undefined || powerPreference !== undefined) return adapter;
+  const { adapters } = await describeDevices();
+  const hardware = [...adapters.keys()].filter((place) => !adapters[place].software);
+  return hardware.length < 2 ? adapter : { deviceIndex: hardware[localRank % hardware.length] };
+}

@@ -1,0 +1,161 @@
+/** A training that all ranks share, seen from rank 0: one session like any other. */
+
+import type {
+  BackendName,
+  Device,
+  EvaluationResult,
+  Session,
+  SessionOptions,
+  TrainingState,
+  TrainRequest,
+  TrainResult,
+} from "../backends/backend.ts";
+import { checkImages, checkRequest, checkState } from "../backends/check_data.ts";
+import type { LabeledImages } from "../data/dataset.ts";
+import { specOf } from "../nn/model_spec.ts";
+import type { Model } from "../nn/sequential.ts";
+import type { Command } from "./follow.ts";
+import { Member } from "./member.ts";
+import { openPart } from "./open_part.ts";
+import { type Part, tell, together } from "./wire.ts";
+import type { World } from "./world.ts";
+
+/** Ranks have come to different parameters, which a sound machine never does. */
+export class RanksDifferError extends Error {
+  /** Name of the class. */
+  override readonly name = "RanksDifferError";
+}
+
+/** This rank failed while the others counted on it: nothing is left but to end them all. */
+export class RankFailedError extends Error {
+  /** Name of the class. */
+  override readonly name = "RankFailedError";
+}
+
+/** What is opened on every rank. */
+export interface SharedOptions {
+  readonly backend: BackendName;
+  readonly model: Model;
+  readonly options: SessionOptions;
+}
+
+/** Opens a session on every rank; only rank 0 calls it, the others follow.
+ *
+ * Rank 0's word is all that counts: it hands out model, data and parameters, so that no other rank needs
+ * files, and every call of the session is one of all ranks.
+ *
+ * @throws {Error} If a rank cannot open its part.
+ */
+export async function openTogether(world: World, shared: SharedOptions): Promise<Session> {
+  const { backend, model, options } = shared;
+  tell(world, { type: "open", backend, model: specOf(model), options } satisfies Command);
+  const session = await together(world, () => openPart(world, shared));
+  return new SharedSession(world, session, shared);
+}
+
+class SharedSession implements Session {
+  readonly device: Device;
+  readonly #world: World;
+  readonly #member: Member;
+  readonly #model: Model;
+  readonly #options: SessionOptions;
+  /** Numbers of the images that the other ranks have. */
+  readonly #sent = new Map<LabeledImages, number>();
+  /** Whether the others still listen. */
+  #usable = true;
+
+  constructor(world: World, session: Session, { model, options }: SharedOptions) {
+    const { device } = session;
+    const description = `${world.size} MPI ranks (${world.version}), each ${device.description}`;
+    this.device = { ...device, description };
+    this.#world = world;
+    this.#member = new Member(world, session);
+    this.#model = model;
+    this.#options = options;
+  }
+
+  async loadState(state: TrainingState): Promise<void> {
+    checkState(this.#model, this.#options.optimizer, state);
+    const { parameters, slots, step } = state;
+    this.#tell({ type: "load", step }, [parameters, ...slots]);
+    await together(this.#world, () => this.#member.session.loadState(state));
+  }
+
+  readState(): Promise<TrainingState> {
+    return this.#member.session.readState();
+  }
+
+  /** The other ranks get the images when they first need them. */
+  attach(data: LabeledImages): Promise<void> {
+    return this.#member.session.attach(data);
+  }
+
+  async train(data: LabeledImages, request: TrainRequest): Promise<TrainResult> {
+    const { order, batchSize, learningRates } = request;
+    const maxBatchSize = this.#options.batchSize;
+    checkRequest(request, { count: data.count, maxBatchSize });
+    const id = await this.#send(data);
+    this.#tell({ type: "train", id, batchSize }, [order, learningRates]);
+    const { result, strays } = await this.#inStep(async () => ({
+      result: await this.#member.train(data, request),
+      strays: await this.#member.findStrays(),
+    }));
+    if (strays.length > 0) {
+      const which = strays.length === 1 ? `rank ${strays[0]}` : `ranks ${strays.join(", ")}`;
+      throw new RanksDifferError(
+        `Parameters of ${which} differ from those of rank 0 after the same steps: check these ` +
+          `machines, and that all are of one kind; go on from the last checkpoint with --resume`,
+      );
+    }
+    return result;
+  }
+
+  async evaluate(data: LabeledImages): Promise<EvaluationResult> {
+    const id = await this.#send(data);
+    this.#tell({ type: "evaluate", id });
+    return await this.#inStep(() => this.#member.evaluate(data));
+  }
+
+  predict(data: LabeledImages): Promise<Float32Array> {
+    return this.#member.session.predict(data);
+  }
+
+  gradients(data: LabeledImages, indices: Uint32Array) {
+    return this.#member.session.gradients(data, indices);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#usable) this.#tell({ type: "close" });
+    this.#usable = false;
+    await this.#member.session[Symbol.asyncDispose]();
+  }
+
+  #tell(command: Command, parts?: readonly Part[]): void {
+    if (!this.#usable) throw new TypeError("Cannot use a session that was disposed or has failed");
+    tell(this.#world, command, parts);
+  }
+
+  /** Sees to it that all ranks have some images. */
+  async #send(data: LabeledImages): Promise<number> {
+    checkImages(this.#model, data);
+    const known = this.#sent.get(data);
+    if (known !== undefined) return known;
+    const id = this.#sent.size;
+    const { shape, count, images, labels } = data;
+    this.#tell({ type: "attach", shape, count }, [images, labels]);
+    await together(this.#world, () => Promise.resolve());
+    this.#sent.set(data, id);
+    return id;
+  }
+
+  /** Work in which the ranks wait for each other: whoever fails there leaves the others waiting. */
+  async #inStep<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      this.#usable = false;
+      const message = error instanceof Error ? error.message : String(error);
+      throw new RankFailedError(message, { cause: error });
+    }
+  }
+}

@@ -1,0 +1,128 @@
+/** All processes that were started together, and what they can do with each other. */
+
+import { MpiUnavailableError } from "./loader.ts";
+import { openMpi } from "./mpi.ts";
+
+/** Who speaks: a process of a {@linkcode World} and what it sent. */
+export interface Message {
+  readonly source: number;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+}
+
+/** The processes of an MPI job, seen by one of them.
+ *
+ * All calls block. Sums and broadcasts are made by every process in the same order, with vectors of
+ * equal length.
+ */
+export interface World {
+  /** This process, from 0. */
+  readonly rank: number;
+  /** Processes in all. */
+  readonly size: number;
+  /** This process among those of its machine, from 0. */
+  readonly localRank: number;
+  /** Processes of this machine. */
+  readonly localSize: number;
+  /** Name of the MPI implementation. */
+  readonly version: string;
+  /** Replaces a vector by the sum of all processes' vectors; shared memory is fine. */
+  sum(values: Float32Array | Float64Array): void;
+  /** Replaces bytes by those of one rank; default: rank 0. */
+  broadcast(bytes: Uint8Array, root?: number): void;
+  /** Returns when all processes are here. */
+  barrier(): void;
+  /** Sends bytes to one process. */
+  send(target: number, bytes: Uint8Array<ArrayBuffer>): void;
+  /** Waits for bytes from one process; from any without a source. */
+  receive(source?: number): Message;
+  /** Whether {@linkcode World.receive} would return at once. */
+  hasMessage(): boolean;
+  /** Ends all processes at once with an exit code; does not return. */
+  abort(code: number): void;
+  /** Ends the use of MPI; all processes come to it. */
+  finalize(): void;
+}
+
+/** MPI_THREAD_FUNNELED: other threads compute, this one alone speaks. */
+const FUNNELED = 1;
+
+/** MPI counts in 32 bits. */
+const LARGEST_COUNT = 2 ** 30;
+
+/** At least as large as MPI_Status of either implementation, in 32-bit words. */
+const STATUS_WORDS = 16;
+
+const TAG = 1;
+
+/** Starts MPI in this process.
+ *
+ * @throws {MpiUnavailableError} If there is no MPI library that can be used.
+ */
+export function openWorld(): World {
+  const { version, functions: mpi, constants, launched } = openMpi();
+  const { world, byte, sum, inPlace } = constants;
+  const number = new Int32Array(1);
+
+  function check(code: number): void {
+    if (code === 0) return;
+    const text = new Uint8Array(8192);
+    mpi.MPI_Error_string(code, text, number);
+    const reason = new TextDecoder().decode(text.subarray(0, number[0])).replace(/\s+/g, " ");
+    throw new Error(`MPI failed: ${reason.trim()}`);
+  }
+
+  function ask(call: (answer: Int32Array<ArrayBuffer>) => number): number {
+    check(call(number));
+    return number[0];
+  }
+
+  function receive(source: number = constants.anySource): Message {
+    const status = new Int32Array(STATUS_WORDS);
+    check(mpi.MPI_Probe(source, TAG, world, status));
+    const from = status[constants.statusSource];
+    const length = ask((answer) => mpi.MPI_Get_count(status, byte, answer));
+    const bytes = new Uint8Array(length);
+    check(mpi.MPI_Recv(bytes, length, byte, from, TAG, world, status));
+    return { source: from, bytes };
+  }
+
+  check(mpi.MPI_Init_thread(0n, 0n, FUNNELED, number));
+  check(mpi.MPI_Comm_set_errhandler(world, constants.errorsReturn));
+  const rank = ask((answer) => mpi.MPI_Comm_rank(world, answer));
+  const size = ask((answer) => mpi.MPI_Comm_size(world, answer));
+  if (launched !== undefined && launched !== size) {
+    throw new MpiUnavailableError(
+      `Cannot train on ${launched} processes: ${version} sees ${size}; start them with its own mpirun`,
+    );
+  }
+  const local = new BigUint64Array(1);
+  check(mpi.MPI_Comm_split_type(world, constants.typeShared, rank, constants.infoNull, local));
+  return {
+    rank,
+    size,
+    localRank: ask((answer) => mpi.MPI_Comm_rank(local[0], answer)),
+    localSize: ask((answer) => mpi.MPI_Comm_size(local[0], answer)),
+    version,
+    sum(values) {
+      const type = values instanceof Float32Array ? constants.float32 : constants.float64;
+      // FFI takes views of shared memory too, which its types leave out.
+      const view = values as Float32Array<ArrayBuffer>;
+      check(mpi.MPI_Allreduce(inPlace, view, values.length, type, sum, world));
+    },
+    broadcast(bytes, root = 0) {
+      for (let start = 0; start < bytes.length; start += LARGEST_COUNT) {
+        const part = bytes.subarray(start, start + LARGEST_COUNT) as Uint8Array<ArrayBuffer>;
+        check(mpi.MPI_Bcast(part, part.length, byte, root, world));
+      }
+    },
+    barrier: () => check(mpi.MPI_Barrier(world)),
+    send: (target, bytes) => check(mpi.MPI_Send(bytes, bytes.length, byte, target, TAG, world)),
+    receive,
+    hasMessage() {
+      const status = new Int32Array(STATUS_WORDS);
+      return ask((flag) => mpi.MPI_Iprobe(constants.anySource, TAG, world, flag, status)) !== 0;
+    },
+    abort: (code) => void mpi.MPI_Abort(world, code),
+    finalize: () => check(mpi.MPI_Finalize()),
+  };
+}
