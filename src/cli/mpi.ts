@@ -22,7 +22,7 @@ export async function withWorld(lead: (world: World) => Promise<number>): Promis
     if (error instanceof MpiUnavailableError && isLaunchedFollower()) return EXIT.failure;
     throw error;
   }
-  return world.rank === 0 ? await leadAll(world, lead) : await followAll(world);
+  return world.rank === 0 ? await leadAll(world, lead) : await followWorld(world);
 }
 
 async function leadAll(world: World, lead: (world: World) => Promise<number>): Promise<number> {
@@ -37,7 +37,8 @@ async function leadAll(world: World, lead: (world: World) => Promise<number>): P
   }
 }
 
-async function followAll(world: World): Promise<number> {
+/** Follows rank 0 until it ends the job. */
+export async function followWorld(world: World): Promise<number> {
   quietDrivers();
   try {
     // A launcher passes Ctrl-C on to all: rank 0 alone decides what comes of it.
