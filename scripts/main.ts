@@ -6,6 +6,7 @@ import { type CommandTable, runProgram } from "../src/cli/program.ts";
 /** The program's commands; deno.json describes each and says what it may do. */
 export const COMMANDS: CommandTable = {
   train: () => import("../src/cli/train.ts"),
+  sweep: () => import("../src/cli/sweep.ts"),
   eval: () => import("../src/cli/eval.ts"),
   predict: () => import("../src/cli/predict.ts"),
   export: () => import("../src/cli/export.ts"),

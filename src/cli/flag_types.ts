@@ -68,8 +68,22 @@ export interface ListFlag extends ValueSpec {
   readonly default?: readonly string[];
 }
 
+/** `--grid lr=0.1,0.2 --grid seed=1..5`: any number of texts, each with the flag before it. */
+export interface RepeatedFlag extends ValueSpec {
+  /** Kind of the value. */
+  readonly type: "repeated";
+  /** There is none: where it is not given, the list is empty. */
+  readonly default?: undefined;
+}
+
 /** The declaration of one flag. */
-export type FlagSpec = BooleanFlag | StringFlag | NumberFlag | ChoiceFlag | ListFlag;
+export type FlagSpec =
+  | BooleanFlag
+  | StringFlag
+  | NumberFlag
+  | ChoiceFlag
+  | ListFlag
+  | RepeatedFlag;
 
 /** The flags of a command, by their long name without dashes. */
 export type FlagTable = Readonly<Record<string, FlagSpec>>;
@@ -88,6 +102,7 @@ export type PlainValue<Spec extends FlagSpec> = Spec extends { type: "string" } 
 
 /** The value of one flag: undefined where it was not given and has no default. */
 export type FlagValue<Spec extends FlagSpec> = Spec extends { type: "boolean" } ? boolean
+  : Spec extends { type: "repeated" } ? readonly string[]
   : Spec extends { default: unknown } ? PlainValue<Spec>
   : PlainValue<Spec> | undefined;
 

@@ -50,6 +50,7 @@ export function parseFlags<const Table extends FlagTable>(
   const parsed = parseArgs(joinNegativeNumbers(args, others), {
     boolean: booleans,
     string: ["_", ...others],
+    collect: entries.filter(([, spec]) => spec.type === "repeated").map(([name]) => name),
     negatable: entries.filter(([, spec]) => isNegatable(spec)).map(([name]) => name),
     alias: { h: "help" },
     // Left to itself, the parser gives every boolean that is not there the value false.
@@ -63,7 +64,7 @@ export function parseFlags<const Table extends FlagTable>(
   for (const [name, spec] of entries) {
     const given = Object.hasOwn(parsed, name) ? parsed[name] : undefined;
     flags[camelCase(name)] = given === undefined || (help && spec.type !== "boolean")
-      ? spec.default
+      ? spec.type === "repeated" ? [] : spec.default
       : valueOf(name, spec, given);
   }
   if (!help) checkPositionals(parsed._, command.positionals);
@@ -115,6 +116,9 @@ function unknownFlag(arg: string, known: readonly string[]): UsageError {
 
 function valueOf(name: string, spec: FlagSpec, given: unknown): unknown {
   if (spec.type === "boolean") return given;
+  if (spec.type === "repeated") {
+    return [given].flat().map((text) => valueOf(name, { ...spec, type: "string" }, text));
+  }
   const text = String(given);
   const expected = expectation(spec);
   if (text === "") {
@@ -161,6 +165,7 @@ function isInRange(value: number, spec: NumberFlag): boolean {
 function expectation(spec: Exclude<FlagSpec, { type: "boolean" }>): string {
   switch (spec.type) {
     case "string":
+    case "repeated":
       return "a value";
     case "integer":
       return `an integer${rangeText(spec)}`;
@@ -201,7 +206,14 @@ export function isNegatable(spec: FlagSpec): boolean {
 
 /** What help and messages call the value of a flag. */
 export function placeholderOf(spec: Exclude<FlagSpec, { type: "boolean" }>): string {
-  const general = { string: "TEXT", integer: "N", number: "X", choice: "NAME", list: "A,B,C" };
+  const general = {
+    string: "TEXT",
+    integer: "N",
+    number: "X",
+    choice: "NAME",
+    list: "A,B,C",
+    repeated: "TEXT",
+  };
   return spec.placeholder ?? general[spec.type];
 }
 

@@ -2,47 +2,65 @@
 /** Commands that many processes run together: rank 0 runs them, the others do as it says. */
 
 import { endFollowers, follow } from "../distributed/follow.ts";
-import { isLaunchedFollower, MpiUnavailableError } from "../distributed/loader.ts";
+import { findLauncher } from "../distributed/launcher.ts";
+import { MpiUnavailableError } from "../distributed/loader.ts";
 import { RankFailedError } from "../distributed/session.ts";
 import { openWorld, type World } from "../distributed/world.ts";
 import { describeError, EXIT, withInterrupt } from "./errors.ts";
 import { quietDrivers } from "./quiet_drivers.ts";
 
-/** Starts MPI, and runs a command on rank 0, whose sessions all ranks share.
- *
- * An error of rank 0 ends the other ranks in peace; one of a rank that others wait for is printed by
- * that rank, and ends them all at once.
- */
+/** Starts MPI, and runs a command on rank 0, whose sessions all ranks share. */
 export async function withWorld(lead: (world: World) => Promise<number>): Promise<number> {
+  return await withRanks({
+    async lead(world) {
+      try {
+        return await lead(world);
+      } catch (error) {
+        if (error instanceof RankFailedError) endAtOnce(world, error.cause);
+        throw error;
+      } finally {
+        endFollowers(world);
+      }
+    },
+    // A launcher passes Ctrl-C on to all: rank 0 alone decides what comes of it.
+    follow: (world) => withInterrupt(() => follow(world)),
+  });
+}
+
+/** Starts MPI, and runs one thing on rank 0 and another on the others.
+ *
+ * What rank 0 throws ends the job in peace, once the others have heard of it; what another rank throws
+ * is printed there, and ends them all at once.
+ */
+export async function withRanks({ lead, follow }: {
+  lead(world: World): Promise<number>;
+  follow(world: World): Promise<void>;
+}): Promise<number> {
   let world: World;
   try {
     world = openWorld();
   } catch (error) {
     // Every process finds the same; one is enough to say it.
-    if (error instanceof MpiUnavailableError && isLaunchedFollower()) return EXIT.failure;
+    const isOneOfMany = (findLauncher()?.rank ?? 0) > 0;
+    if (error instanceof MpiUnavailableError && isOneOfMany) return EXIT.failure;
     throw error;
   }
-  return world.rank === 0 ? await leadAll(world, lead) : await followWorld(world);
-}
-
-async function leadAll(world: World, lead: (world: World) => Promise<number>): Promise<number> {
+  if (world.rank > 0) return await followWorld(world, follow);
   try {
     return await lead(world);
-  } catch (error) {
-    if (error instanceof RankFailedError) endAtOnce(world, error.cause);
-    throw error;
   } finally {
-    endFollowers(world);
     world.finalize();
   }
 }
 
 /** Follows rank 0 until it ends the job. */
-export async function followWorld(world: World): Promise<number> {
+export async function followWorld(
+  world: World,
+  body: (world: World) => Promise<void> = follow,
+): Promise<number> {
   quietDrivers();
   try {
-    // A launcher passes Ctrl-C on to all: rank 0 alone decides what comes of it.
-    await withInterrupt(() => follow(world));
+    await body(world);
   } catch (error) {
     endAtOnce(world, error);
   }
@@ -51,7 +69,7 @@ export async function followWorld(world: World): Promise<number> {
 }
 
 /** Prints an error and ends all ranks: the others are waiting for this one, and would for ever. */
-function endAtOnce(world: World, error: unknown): never {
+export function endAtOnce(world: World, error: unknown): never {
   console.error(`error: ${describeError(error)} (on rank ${world.rank} of ${world.size})`);
   world.abort(EXIT.failure);
   Deno.exit(EXIT.failure);

@@ -7,6 +7,7 @@ import { EXIT, UsageError } from "./errors.ts";
 import type { Command } from "./flag_types.ts";
 import { didYouMean } from "./flags.ts";
 import { columns } from "./help.ts";
+import { asksForMpi } from "./train_flags.ts";
 import { keepPermissionsOf, taskDescription } from "./task_permissions.ts";
 
 /** What the module of a command exports. */
@@ -42,7 +43,7 @@ export async function runProgram(table: CommandTable, args: readonly string[]): 
   if (name === "--version") return say(versionText());
   if (name === COMPLETION) return await complete(table, rest);
   if (!Object.hasOwn(table, name)) throw unknownCommand(name, Object.keys(table));
-  await keepPermissionsOf(name);
+  await keepPermissionsOf(name === "train" && asksForMpi(rest) ? "train:mpi" : name);
   const { run } = await table[name]!();
   return await run(rest);
 }

@@ -5,6 +5,8 @@ export function parseArgs(
     boolean?: readonly string[];
     string?: readonly string[];
     negatable?: readonly string[];
+    /** Flags whose values are gathered in an array. */
+    collect?: readonly string[];
     alias?: Readonly<Record<string, string>>;
     default?: Readonly<Record<string, unknown>>;
     /** Called for what is declared nowhere; `key` is undefined for a positional argument. */

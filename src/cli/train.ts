@@ -280,7 +280,8 @@ async function dryRun(
   return losses[0];
 }
 
-function modelFor(
+/** The model that the flags ask for, for a dataset's images and classes. */
+export function modelFor(
   { model, standardize }: TrainFlags,
   { train: { shape, images }, classNames }: Dataset,
 ): Model {

@@ -1,5 +1,7 @@
 /** Finds the MPI library of this machine and opens it the way its own plug-ins need. */
 
+import { findLauncher } from "./launcher.ts";
+
 /** Signatures of the C library's functions that open libraries. */
 const LIBC_SYMBOLS = {
   dlopen: { parameters: ["buffer", "i32"], result: "usize" },
@@ -24,12 +26,6 @@ const LIBRARY_NAMES = {
   openmpi: ["libmpi.so.40"],
   mpich: ["libmpich.so.12", "libmpi.so.12"],
 };
-
-/** What launchers set: OpenMPI's mpirun, and everything that speaks MPICH's PMI. */
-const LAUNCHERS = [
-  { size: "OMPI_COMM_WORLD_SIZE", rank: "OMPI_COMM_WORLD_RANK", family: "openmpi" },
-  { size: "PMI_SIZE", rank: "PMI_RANK", family: "mpich" },
-] as const;
 
 /** Names a library that is not where the system looks. */
 const LIBRARY_VARIABLE = "LENET_MPI_LIBRARY";
@@ -79,8 +75,13 @@ export function loadLibrary(): LoadedLibrary {
       const address = BigInt(libc.dlsym(handle, cString(symbol)));
       return address === 0n ? undefined : address;
     };
-    const launched = launcher && Number(Deno.env.get(launcher.size));
-    return { path: pathOf(libc, find("MPI_Init")) ?? name, launched, find };
+    const start = find("MPI_Init");
+    if (start === undefined) {
+      throw new MpiUnavailableError(
+        `Cannot use ${name}: expected an MPI library, found one without MPI_Init`,
+      );
+    }
+    return { path: pathOf(libc, start) ?? name, launched: launcher?.size, find };
   }
   throw new MpiUnavailableError(
     `Cannot find an MPI library (${
@@ -88,16 +89,6 @@ export function loadLibrary(): LoadedLibrary {
     }): install OpenMPI (on Debian: openmpi-bin), or name ` +
       `the library in ${LIBRARY_VARIABLE}`,
   );
-}
-
-/** Whether a launcher has started this process as another one than the first. */
-export function isLaunchedFollower(): boolean {
-  const launcher = findLauncher();
-  return launcher !== undefined && Number(Deno.env.get(launcher.rank)) > 0;
-}
-
-function findLauncher() {
-  return LAUNCHERS.find(({ size }) => Deno.env.get(size) !== undefined);
 }
 
 function openLibc(): Libc {
@@ -124,9 +115,9 @@ export function notAllowed(path: string): MpiUnavailableError {
 }
 
 /** The file that holds an address. */
-function pathOf(libc: Libc, address: bigint | undefined): string | undefined {
+function pathOf(libc: Libc, address: bigint): string | undefined {
   const info = new BigUint64Array(4); // Dl_info; its first field points to the file's name
-  if (address === undefined || libc.dladdr(address, info) === 0) return undefined;
+  if (libc.dladdr(address, info) === 0) return undefined;
   return textAt(libc, info[0]);
 }
 

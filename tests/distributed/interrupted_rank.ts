@@ -4,12 +4,13 @@ import { runCommand } from "../../src/cli/errors.ts";
 import { trainCommand } from "../../src/cli/train.ts";
 
 const [file, ...args] = Deno.args;
-const timer = setInterval(async () => {
-  if (!await exists(file)) return;
-  clearInterval(timer);
-  Deno.kill(Deno.pid, "SIGINT");
-}, 1);
+interruptOnceThere();
 await runCommand(trainCommand, args);
+
+async function interruptOnceThere(): Promise<void> {
+  while (!await exists(file)) await new Promise((resolve) => setTimeout(resolve, 1));
+  Deno.kill(Deno.pid, "SIGINT");
+}
 
 async function exists(path: string): Promise<boolean> {
   return await Deno.stat(path).then(() => true, () => false);

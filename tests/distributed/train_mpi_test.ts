@@ -131,7 +131,10 @@ Deno.test({
         { LENET_MPI_LIBRARY: "libnone.so.1" },
         /^error: Cannot find an MPI library \(libnone.so.1: .*\): install OpenMPI .*\n$/,
       ],
-      [{ LENET_MPI_LIBRARY: "libm.so.6" }, /^error: Cannot use .*libm.so.6: .*MPI_.*\n$/],
+      [
+        { LENET_MPI_LIBRARY: "libm.so.6" },
+        /^error: Cannot use libm.so.6: expected an MPI library, found one without MPI_Init\n$/,
+      ],
       // As a process sees it that another implementation's mpirun has started.
       [
         { LENET_MPI_LIBRARY: "libmpi.so.40", PMI_SIZE: "4", PMI_RANK: "0" },

@@ -1,0 +1,167 @@
+// deno-lint-ignore-file no-console
+/** The sweep command: many trainings, their table and chart. */
+
+import { join } from "node:path";
+import type { Dataset } from "../data/dataset.ts";
+import { findLauncher } from "../distributed/launcher.ts";
+import type { World } from "../distributed/world.ts";
+import { describeEnvironment } from "../report/environment.ts";
+import { claimFolder } from "../report/run_claim.ts";
+import { requireVacant } from "../report/run_folder.ts";
+import {
+  readSweep,
+  type SweepRecord,
+  type SweepResult,
+  writeSweep,
+  writeSweepReport,
+} from "../report/sweep_record.ts";
+import { obtainForTraining } from "./dataset_flag.ts";
+import { EXIT, UsageError, withInterrupt } from "./errors.ts";
+import { parseFlags } from "./flags.ts";
+import { helpText } from "./help.ts";
+import { requireWritePermission } from "./permissions.ts";
+import { baseFlags, SWEEP_COMMAND, type SweepFlags } from "./sweep_flags.ts";
+import { flagsOf, parseGrid, type Settings, settingsText } from "./sweep_grid.ts";
+import { trainConfiguration } from "./sweep_worker.ts";
+
+export { SWEEP_COMMAND as command, sweepCommand as run };
+
+/** Runs the command with its arguments and returns the exit code. */
+export async function sweepCommand(args: string[]): Promise<number> {
+  if (findLauncher() === undefined) return await sweepOn(args);
+  const { sweepTogether } = await import("./sweep_mpi.ts");
+  return await sweepTogether((share) => sweepOn(args, share));
+}
+
+/** How configurations reach the ranks that train them. */
+export interface Sharing {
+  readonly world: World;
+  /** Trains what `next` gives on all ranks, and passes on what comes of it. */
+  run(work: {
+    readonly flags: SweepFlags;
+    readonly dataset: Dataset;
+    readonly signal: AbortSignal;
+    next(): Settings | undefined;
+    done(result: SweepResult): Promise<void>;
+  }): Promise<void>;
+}
+
+async function sweepOn(args: string[], sharing?: Sharing): Promise<number> {
+  const { flags, help } = parseFlags(SWEEP_COMMAND, args);
+  if (help) {
+    console.log(helpText(SWEEP_COMMAND));
+    return EXIT.ok;
+  }
+  if (flags.grid.length === 0) {
+    throw new UsageError("Missing --grid: expected values to try, as --grid lr=0.1,0.2,0.4");
+  }
+  const grid = parseGrid(flags.grid);
+  for (const settings of grid) flagsOf(baseFlags(flags), settings);
+  return await withInterrupt((signal) => sweep(flags, { grid, signal, sharing }));
+}
+
+async function sweep(
+  flags: SweepFlags,
+  { grid, signal, sharing }: {
+    readonly grid: readonly Settings[];
+    readonly signal: AbortSignal;
+    readonly sharing?: Sharing;
+  },
+): Promise<number> {
+  const stamp = new Date().toISOString().replace(/\D/g, "").slice(0, 14);
+  const out = flags.out ?? join("runs", `sweep-${stamp}`);
+  await requireWritePermission(out);
+  const dataset = await obtainForTraining(flags, signal);
+  let record = await openRecord(out, flags, dataset);
+  using _claim = await claimFolder(out);
+  const kept = record.results.filter(({ error }) => error === undefined || !flags.retryFailed);
+  record = { ...record, results: kept };
+  const known = new Set(kept.map(({ settings }) => settingsText(settings)));
+  const waiting = grid.filter((settings) => !known.has(settingsText(settings)));
+  const say = (line: string) => flags.quiet || flags.json || console.log(line);
+  if (known.size > 0) say(`Going on with ${out}: ${grid.length - waiting.length} are done`);
+  let number = grid.length - waiting.length;
+  let saved = Promise.resolve(); // ranks may be done at the same time: one write after the other
+  const work = {
+    flags,
+    dataset,
+    signal,
+    next: () => signal.aborted ? undefined : waiting.shift(),
+    async done(result: SweepResult) {
+      record = { ...record, results: [...record.results, result] };
+      saved = saved.then(() => writeSweep(out, record));
+      await saved;
+      number++;
+      if (flags.json) console.log(JSON.stringify({ type: "configuration", ...result }));
+      say(
+        `${String(number).padStart(String(grid.length).length)}/${grid.length} ${lineOf(result)}`,
+      );
+    },
+  };
+  await (sharing ? sharing.run(work) : runAlone(work));
+  const table = await writeSweepReport(out, record);
+  say(`\n${table}\n\nSaved ${out}: sweep.json, table.md, chart.svg`);
+  if (signal.aborted) {
+    if (!flags.quiet) console.error(`Stopped; the same command with --out ${out} goes on`);
+    return EXIT.interrupted;
+  }
+  return record.results.every(({ error }) => error !== undefined) ? EXIT.failure : EXIT.ok;
+}
+
+async function runAlone({ flags, dataset, signal, next, done }: Parameters<Sharing["run"]>[0]) {
+  const base = baseFlags(flags);
+  for (let settings; (settings = next()) !== undefined;) {
+    const result = await trainConfiguration({ base, dataset, rank: 0, signal }, settings);
+    if (result) await done(result);
+  }
+}
+
+/** The record in a folder, or a new one in an empty folder.
+ *
+ * @throws {TypeError} If the folder holds something else, or a sweep that was made otherwise.
+ */
+async function openRecord(
+  out: string,
+  flags: SweepFlags,
+  { name, digest }: Dataset,
+): Promise<SweepRecord> {
+  const before = await readSweep(out);
+  const shared = sharedFlags(flags);
+  if (before === undefined) {
+    await requireVacant(out);
+    await Deno.mkdir(out, { recursive: true });
+    const record: SweepRecord = {
+      started: new Date().toISOString(),
+      flags: shared,
+      dataset: { name, digest },
+      environment: describeEnvironment(),
+      results: [],
+    };
+    await writeSweep(out, record);
+    return record;
+  }
+  const expected = JSON.stringify([before.flags, before.dataset.digest]);
+  if (JSON.stringify([shared, digest]) !== expected) {
+    throw new TypeError(
+      `Cannot go on with the sweep in ${out}: it was made with other flags or data ` +
+        `(${JSON.stringify(before.flags)}); give the same, or choose another --out`,
+    );
+  }
+  return before;
+}
+
+/** What decides results and is not part of the grid. */
+function sharedFlags(flags: SweepFlags): Record<string, unknown> {
+  const free = ["grid", "out", "retryFailed", "quiet", "json", "debug", "help", "threads"];
+  const entries = Object.entries(flags)
+    .filter(([name, value]) => value !== undefined && !free.includes(name));
+  return Object.fromEntries(entries);
+}
+
+function lineOf({ settings, last, error, elapsedMs, rank }: SweepResult): string {
+  const outcome = error === undefined
+    ? `test accuracy ${last?.testAccuracy.toFixed(4) ?? "unknown"}`
+    : `failed: ${error}`;
+  const seconds = (elapsedMs / 1000).toFixed(1);
+  return `${settingsText(settings)}: ${outcome}  ${seconds} s${rank > 0 ? `  rank ${rank}` : ""}`;
+}

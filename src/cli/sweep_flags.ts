@@ -1,0 +1,57 @@
+/** The flags of the sweep command. */
+
+import { invocation } from "../invocation.ts";
+import { DEVICE_FLAGS } from "./backend_flags.ts";
+import { defineCommand, parseFlags } from "./flags.ts";
+import { TRAIN_COMMAND, type TrainFlags } from "./train_flags.ts";
+
+const { flags: train } = TRAIN_COMMAND;
+
+/** The sweep command. */
+export const SWEEP_COMMAND = defineCommand({
+  usage: invocation("sweep"),
+  summary: "Train every combination of some flags' values, in this process or on mpirun's ranks.",
+  examples: [
+    ["--grid lr=0.1,0.2,0.4 --grid seed=1..5", "fifteen trainings, one after the other"],
+    ["--grid lr=0.1,0.2 --out runs/rates", "in a folder of your choice; the same again goes on"],
+  ],
+  flags: {
+    grid: {
+      type: "repeated",
+      placeholder: "FLAG=VALUES",
+      help: "values of a flag of train: a,b,c or 1..5; may be given several times",
+    },
+    out: {
+      type: "string",
+      placeholder: "DIR",
+      defaultText: "runs/sweep-DATE-TIME",
+      help: "folder of the sweep; with a sweep in it, goes on with that",
+    },
+    "retry-failed": { type: "boolean", help: "try again what failed before" },
+    model: train.model,
+    dataset: train.dataset,
+    ...DEVICE_FLAGS,
+    epochs: train.epochs,
+    "batch-size": train["batch-size"],
+    lr: train.lr,
+    optimizer: train.optimizer,
+    momentum: train.momentum,
+    schedule: train.schedule,
+    seed: train.seed,
+    shuffle: train.shuffle,
+    standardize: train.standardize,
+    "max-steps": train["max-steps"],
+    "target-accuracy": train["target-accuracy"],
+    quiet: train.quiet,
+    json: train.json,
+  },
+});
+
+/** Values of the sweep command's flags. */
+export type SweepFlags = ReturnType<typeof parseFlags<typeof SWEEP_COMMAND.flags>>["flags"];
+
+/** What all configurations share, as flags of `train`. */
+export function baseFlags(flags: SweepFlags): TrainFlags {
+  const { grid: _grid, out: _out, retryFailed: _retry, ...shared } = flags;
+  return { ...parseFlags(TRAIN_COMMAND, []).flags, ...shared };
+}

@@ -1,0 +1,74 @@
+/** Trains one configuration of a sweep. */
+
+import type { Dataset } from "../data/dataset.ts";
+import { initialParameters } from "../nn/init.ts";
+import { ZOO } from "../nn/zoo.ts";
+import type { SweepResult } from "../report/sweep_record.ts";
+import { type EpochMetrics, train } from "../train/trainer.ts";
+import { deviceOptions, openSession } from "./backend_flags.ts";
+import { describeError } from "./errors.ts";
+import { flagsOf, type Settings } from "./sweep_grid.ts";
+import { modelFor } from "./train.ts";
+import { optimizerOf, planOf, type TrainFlags } from "./train_flags.ts";
+
+/** What a rank needs to train configurations. */
+export interface SweepWork {
+  /** The flags that all configurations share. */
+  readonly base: TrainFlags;
+  readonly dataset: Dataset;
+  readonly rank: number;
+  /** Threads of a session that is not told otherwise. */
+  readonly threads?: number;
+  readonly signal: AbortSignal;
+}
+
+/** Trains a configuration; what goes wrong is part of the result.
+ *
+ * @returns undefined if it was interrupted.
+ */
+export async function trainConfiguration(
+  { base, dataset, rank, threads, signal }: SweepWork,
+  settings: Settings,
+): Promise<SweepResult | undefined> {
+  const started = performance.now();
+  const epochs: EpochMetrics[] = [];
+  let error: string | undefined;
+  try {
+    const flags = flagsOf(base, settings);
+    const plan = planOf(flags);
+    const model = modelFor(flags, dataset);
+    const device = deviceOptions(flags);
+    const { session } = await openSession(flags.backend, model, {
+      optimizer: optimizerOf(flags),
+      batchSize: plan.batchSize,
+      ...device,
+      threads: device.threads ?? threads,
+    });
+    await using _ending = session;
+    const parameters = initialParameters(model, plan.seed, ZOO[flags.model].recipe.init);
+    await session.loadState({ parameters, slots: [], step: 0 });
+    await session.attach(dataset.train);
+    await session.attach(dataset.test);
+    const { outcome } = await train(session, dataset, plan, {
+      signal,
+      onEpoch: (metrics) => {
+        epochs.push(metrics);
+        return Promise.resolve();
+      },
+    });
+    if (outcome === "interrupted") return undefined;
+  } catch (failure) {
+    if (signal.aborted) return undefined;
+    error = describeError(failure);
+  }
+  const elapsedMs = performance.now() - started;
+  const last = epochs.at(-1);
+  const bestAccuracy = Math.max(...epochs.map(({ testAccuracy }) => testAccuracy));
+  return {
+    settings,
+    ...(last && { last, bestAccuracy }),
+    ...(error !== undefined && { error }),
+    elapsedMs,
+    rank,
+  };
+}

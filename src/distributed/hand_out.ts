@@ -1,0 +1,71 @@
+/** Work that is handed out piece by piece: a rank takes the next one when it is free. */
+
+import type { World } from "./world.ts";
+
+/** How long rank 0 does its own work before it looks for messages. */
+const LOOK_EVERY_MS = 5;
+
+/** What a rank tells rank 0: that it is free, and what it has done. */
+interface Report<Result> {
+  readonly result?: Result;
+}
+
+/** What rank 0 answers: a piece of work, or none for good. */
+interface Answer<Job> {
+  readonly job?: Job;
+}
+
+/** Hands out jobs to all ranks until `next` gives none; rank 0 works as well, in between.
+ *
+ * @param next The next job; undefined for no more.
+ * @param done Takes what came of one.
+ */
+export async function handOut<Job, Result>(
+  world: World,
+  { next, run, done }: {
+    next(): Job | undefined;
+    run(job: Job): Promise<Result>;
+    done(result: Result): Promise<void>;
+  },
+): Promise<void> {
+  async function work(): Promise<void> {
+    for (let job; (job = next()) !== undefined;) await done(await run(job));
+  }
+  async function serve(): Promise<void> {
+    for (let busy = world.size - 1; busy > 0;) {
+      if (!world.hasMessage()) {
+        await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+        continue;
+      }
+      const { source, bytes } = world.receive();
+      const { result } = decode<Report<Result>>(bytes);
+      if (result !== undefined) await done(result);
+      const job = next();
+      if (job === undefined) busy--;
+      world.send(source, encode({ job } satisfies Answer<Job>));
+    }
+  }
+  await Promise.all([work(), serve()]);
+}
+
+/** Takes jobs from rank 0 until there are no more. */
+export async function takeJobs<Job, Result>(
+  world: World,
+  run: (job: Job) => Promise<Result>,
+): Promise<void> {
+  let report: Report<Result> = {};
+  for (;;) {
+    world.send(0, encode(report));
+    const { job } = decode<Answer<Job>>(world.receive(0).bytes);
+    if (job === undefined) return;
+    report = { result: await run(job) };
+  }
+}
+
+function encode(value: unknown): Uint8Array<ArrayBuffer> {
+  return new TextEncoder().encode(JSON.stringify(value));
+}
+
+function decode<T>(bytes: Uint8Array): T {
+  return JSON.parse(new TextDecoder().decode(bytes)) as T;
+}
