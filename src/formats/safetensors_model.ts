@@ -2,7 +2,7 @@
 
 import type { Model } from "../nn/sequential.ts";
 import { fromTensors, toTensors } from "./parameters.ts";
-import { decodeSafetensors, encodeSafetensors } from "./safetensors.ts";
+import { decodeSafetensors, encodeSafetensors, type Tensor } from "./safetensors.ts";
 import {
   areNamesOf,
   describeModel,
@@ -34,7 +34,7 @@ export function encodeSafetensorsModel(trained: TrainedModel): Uint8Array<ArrayB
   return encodeSafetensors({ tensors: toTensors(trained.model, trained.parameters), metadata });
 }
 
-/** Decodes a model.
+/** Decodes a model, of this project or the `state_dict` of an `nn.Sequential`.
  *
  * @param label Names the file in errors.
  * @throws {SyntaxError} If the file is damaged, or its description is.
@@ -69,7 +69,33 @@ export function decodeSafetensorsModel(
   const described = model === undefined
     ? readDescription(description, label, fallback)
     : describedAs(model, description);
-  return { ...described, parameters: fromTensors(described.model, tensors, label) };
+  const named = withLayerNames(described.model, tensors);
+  return { ...described, parameters: fromTensors(described.model, named, label) };
+}
+
+/** Names the tensors of PyTorch's nn.Sequential, such as `3.weight`, by the model's layers.
+ *
+ * PyTorch numbers all modules; of those with parameters, the first is the model's first, and so on.
+ */
+function withLayerNames(
+  { parameters }: Model,
+  tensors: ReadonlyMap<string, Tensor>,
+): ReadonlyMap<string, Tensor> {
+  const modules = [...tensors.keys()].map((name) => /^(\d+)\.(?:weight|bias)$/.exec(name)?.[1]);
+  const numbers = [...new Set(modules)].sort((a, b) => Number(a) - Number(b));
+  const layers = [...new Set(parameters.map(({ name }) => layerOf(name)))];
+  const isNumbered = !numbers.includes(undefined) && numbers.length === layers.length;
+  if (!isNumbered) return tensors;
+  return new Map(
+    [...tensors].map(([name, tensor]) => {
+      const layer = layers[numbers.indexOf(layerOf(name))];
+      return [`${layer}${name.slice(name.indexOf("."))}`, tensor];
+    }),
+  );
+}
+
+function layerOf(parameterName: string): string {
+  return parameterName.slice(0, parameterName.indexOf("."));
 }
 
 /** A model by the caller's choice; what becomes of pixels, and class names, are the file's. */
