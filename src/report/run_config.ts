@@ -99,7 +99,7 @@ const FIELDS: Readonly<Record<string, Check>> = {
   "model.name": isText,
   "model.inputShape": isList(isCount),
   "model.layers": isList(() => true),
-  "dataset.name": isText,
+  "dataset.name": isNameOrPathBelow,
   "dataset.digest": isText,
   "dataset.trainCount": isCount,
   "dataset.testCount": isCount,
@@ -122,7 +122,7 @@ const FIELDS: Readonly<Record<string, Check>> = {
   "device.kind": isOneOf("cpu", "gpu"),
   "device.description": isText,
   "init.type": isText,
-  "init.path": isOptional(isText),
+  "init.path": isOptional(isText), // shown, never read
   "environment": isOptional(isFlat),
   "resumed": isOptional(isList(isResumption)),
 };
@@ -137,6 +137,11 @@ function isPictureFacts(value: unknown): boolean {
   const { validSplit, invert, darkOnLight } = Object(value);
   return isOptional(isShare)(validSplit) && typeof invert === "boolean" &&
     typeof darkOnLight === "boolean";
+}
+
+/** A run may come from anybody: what it names must not lead out of the folder it is used in. */
+function isNameOrPathBelow(value: unknown): boolean {
+  return isText(value) && !/^([\\/]|[A-Za-z]:)|(^|[\\/])\.\.([\\/]|$)/.test(String(value));
 }
 
 /** An object of numbers and text. */

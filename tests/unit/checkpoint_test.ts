@@ -385,7 +385,14 @@ Deno.test("a run's configuration survives JSON, and one that is not is refused b
     ["[]", "started is missing"],
     [{ ...CONFIG, model: null }, "model.name is missing"],
     [{ ...CONFIG, dataset: { ...CONFIG.dataset, classNames: "abc" } }, "dataset.classNames is"],
+    ...["../private", "/etc", "a/../../b", "C:\\x", "..", "a\u001b[2J"].map((
+      name,
+    ): [unknown, string] => [
+      { ...CONFIG, dataset: { ...CONFIG.dataset, name } },
+      "dataset.name is missing or out of range: found ",
+    ]),
     [{ ...CONFIG, plan: { ...CONFIG.plan, batchSize: 0 } }, "plan.batchSize is"],
+    [{ ...CONFIG, plan: { ...CONFIG.plan, batchSize: 1e9 } }, "plan.batchSize is"],
     [{ ...CONFIG, plan: { ...CONFIG.plan, epochs: 1.5 } }, "plan.epochs is"],
     [{ ...CONFIG, plan: { ...CONFIG.plan, learningRate: "0.1" } }, "plan.learningRate is"],
     [{ ...CONFIG, plan: { ...CONFIG.plan, schedule: "constructor" } }, "plan.schedule is"],

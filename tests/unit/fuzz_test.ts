@@ -16,6 +16,7 @@ import { sequential } from "../../src/nn/sequential.ts";
 import { parseJson } from "../../src/parse_json.ts";
 import { quote } from "../../src/quote.ts";
 import { readBounded, readUnlinked } from "../../src/read_bounded.ts";
+import { RunFolder } from "../../src/report/run_folder.ts";
 import { parseMetricsLog } from "../../src/report/run_log.ts";
 import { assert, assertEquals, assertRejects, assertThrows } from "../assert.ts";
 import { faultOfError, fuzz, mutatedFile } from "../fuzz/fuzz.ts";
@@ -232,6 +233,22 @@ Deno.test({
       await assertRejects(() => readUnlinked(`${folder}/link`, 100), TypeError, link);
       const pipe = "expected a file, found a pipe or device";
       await assertRejects(() => readBounded(`${folder}/pipe`, 100), TypeError, pipe);
+    }),
+});
+
+Deno.test({
+  name: "a run whose folder holds a link is not gone on with",
+  ignore: !canRunCommands() || Deno.build.os === "windows",
+  fn: () =>
+    withTempDir(async (folder) => {
+      const [config] = FUZZ_KINDS.config.seeds;
+      await Deno.writeFile(`${folder}/config.json`, config);
+      await assertRejects(() => RunFolder.open(folder), Deno.errors.NotFound);
+      const link = JSON.stringify(`${folder}/steps.jsonl`);
+      const made = await runDeno(["eval", `Deno.symlinkSync("/dev/null", ${link})`]);
+      assertEquals(made.code, 0, made.stderr);
+      const message = '"steps.jsonl" in it is a link, which may lead anywhere';
+      await assertRejects(() => RunFolder.open(folder), TypeError, message);
     }),
 });
 

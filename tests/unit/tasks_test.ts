@@ -31,6 +31,8 @@ const EXCEPTIONS: Exceptions = {
   "fetch": { run: "unpacks dataset packages" },
   "test": { run: "runs the commands as a user does" },
   "compile": { run: "runs deno compile" },
+  "docs:figures": { run: "runs the commands whose output it shows" },
+  "notebook": { run: "runs the notebook's cells in a process of their own" },
   "build:page": { run: "starts the bundler", env: "the bundler reads what it likes" },
   "bench": {
     run: "runs PyTorch and each engine in processes of their own",
