@@ -1,9 +1,13 @@
 /** Train, evaluate and ship small convolutional classifiers, on the CPU or the GPU.
  *
  * ```ts
- * import { lenet, summarize } from "@lenet/lenet";
+ * import { evaluate, lenet, loadDataset, openBackend, train } from "@lenet/lenet";
  *
- * for (const layer of summarize(lenet())) console.log(layer.name, layer.outputShape);
+ * const dataset = await loadDataset("sample");
+ * await using session = await openBackend("auto", lenet());
+ *
+ * await train(session, dataset, { epochs: 1, learningRate: 0.2 });
+ * console.log(await evaluate(session, dataset.test));
  * ```
  *
  * @module
@@ -12,6 +16,7 @@
 export type { Dataset, LabeledImages, PictureFacts } from "./src/data/dataset.ts";
 export type { PictureHooks, PictureOptions } from "./src/data/image_folder.ts";
 export { loadDataset, type LoadOptions } from "./src/data/load.ts";
+export { decodePictures } from "./src/data/decode_pictures.ts";
 export { DatasetError } from "./src/data/errors.ts";
 
 export * from "./src/nn/layers.ts";
@@ -24,7 +29,14 @@ export {
 } from "./src/nn/standardization.ts";
 export * from "./src/nn/init.ts";
 export * from "./src/nn/corr2d.ts";
-export { lenet, MODEL_NAMES, type ModelName, type Recipe, zooModel } from "./src/nn/zoo.ts";
+export {
+  lenet,
+  MODEL_NAMES,
+  type ModelName,
+  type Recipe,
+  zooModel,
+  zooRecipe,
+} from "./src/nn/zoo.ts";
 export { type LayerSummary, summarize, trainingMacs } from "./src/nn/summary.ts";
 
 export * from "./src/backends/backend.ts";
@@ -36,6 +48,7 @@ export {
 } from "./src/backends/registry.ts";
 export { registerWasmTrainingKernels } from "./src/backends/tfjs/wasm_kernels/register.ts";
 
+export { openBackend, type OpenOptions } from "./src/train/open_backend.ts";
 export {
   type Checkpoint,
   type CheckpointInterval,
@@ -48,7 +61,9 @@ export {
   train,
   type TrainHooks,
 } from "./src/train/trainer.ts";
-export type { Schedule, TrainPlan } from "./src/train/plan.ts";
+export { evaluate, type Evaluation, predict, type PredictOptions } from "./src/train/inference.ts";
+export type { ClassProbability } from "./src/train/top_classes.ts";
+export type { PlanOptions, Schedule, TrainPlan } from "./src/train/plan.ts";
 export {
   type ClassificationReport,
   classificationReport,

@@ -93,6 +93,14 @@ export interface Shard {
 /** Part `index` of `count` of `length` images in a row: as even as whole images allow.
  *
  * Shared by all backends, so that parts fit together.
+ *
+ * @example Ten images in three parts
+ * ```ts
+ * import { shardRange } from "@lenet/lenet";
+ *
+ * const { start, end } = shardRange(10, { index: 2, count: 3 });
+ * if (start !== 6 || end !== 10) throw new Error("expected images 6 to 9");
+ * ```
  */
 export function shardRange(
   length: number,

@@ -1,11 +1,12 @@
 /** Backends by name, and the choice of one for this machine. */
 
 import { flatten, linear } from "../nn/layers.ts";
-import { sequential } from "../nn/sequential.ts";
+import { type Model, sequential } from "../nn/sequential.ts";
 import {
   type Backend,
   type BackendName,
   BackendUnavailableError,
+  type Session,
   type SessionOptions,
 } from "./backend.ts";
 import type { AdapterDescription } from "./webgpu/adapters.ts";
@@ -23,9 +24,54 @@ const BACKENDS: Readonly<Record<BackendName, () => Promise<Backend>>> = {
 /** Names of all backends, the fastest first. */
 export const BACKEND_NAMES = Object.keys(BACKENDS) as BackendName[];
 
-/** Loads a backend's code; whether it can run here shows when a session is opened. */
+/** Loads a backend's code; whether it can run here shows when a session is opened.
+ *
+ * @example What does it run on?
+ * ```ts
+ * import { lenet, loadBackend } from "@lenet/lenet";
+ *
+ * const backend = await loadBackend("reference");
+ * await using session = await backend.open(lenet(), {
+ *   optimizer: { type: "sgd", momentum: 0 },
+ *   batchSize: 1,
+ * });
+ * if (session.device.kind !== "cpu") throw new Error("expected the CPU");
+ * ```
+ */
 export function loadBackend(name: BackendName): Promise<Backend> {
   return BACKENDS[name]();
+}
+
+/** Opens a session on a backend.
+ *
+ * @throws {BackendUnavailableError} If it cannot run here; the message says which can.
+ */
+export async function openSession(
+  name: BackendName,
+  model: Model,
+  options: SessionOptions,
+): Promise<Session> {
+  const backend = await loadBackend(name);
+  return await orSayWhatIsAvailable(name, () => backend.open(model, options));
+}
+
+/** Opens a session by what is passed in; a backend that is not available is named with those that are.
+ *
+ * @throws {BackendUnavailableError} If it cannot run here; the message says which can.
+ */
+export async function orSayWhatIsAvailable(
+  name: BackendName,
+  open: () => Promise<Session>,
+): Promise<Session> {
+  try {
+    return await open();
+  } catch (error) {
+    if (!(error instanceof BackendUnavailableError)) throw error;
+    const available = (await listAvailable()).join(", ");
+    throw new BackendUnavailableError(
+      `Backend "${name}" is not available: ${error.message}; available here: ${available}`,
+    );
+  }
 }
 
 /** A backend's name and why it was chosen. */
@@ -52,7 +98,16 @@ export async function describeDevices(): Promise<Devices> {
   return { simd, adapters: await describeAdapters() };
 }
 
-/** Chooses the fastest backend for this machine: a hardware GPU if there is one, else the CPU. */
+/** Chooses the fastest backend for this machine: a hardware GPU if there is one, else the CPU.
+ *
+ * @example Say what and why
+ * ```ts
+ * import { chooseBackend } from "@lenet/lenet";
+ *
+ * const { name, reason } = await chooseBackend();
+ * console.log(`${name}: ${reason}`);
+ * ```
+ */
 export async function chooseBackend(): Promise<BackendChoice> {
   const { describeAdapters } = await import("./webgpu/adapters.ts");
   const [fastest] = await describeAdapters();

@@ -1,12 +1,12 @@
 /** Opening the backend that the flags ask for, with errors that say what else there is. */
 
+import type { BackendName, Session, SessionOptions } from "../backends/backend.ts";
 import {
-  type BackendName,
-  BackendUnavailableError,
-  type Session,
-  type SessionOptions,
-} from "../backends/backend.ts";
-import { BACKEND_NAMES, chooseBackend, listAvailable, loadBackend } from "../backends/registry.ts";
+  BACKEND_NAMES,
+  chooseBackend,
+  openSession as openAlone,
+  orSayWhatIsAvailable,
+} from "../backends/registry.ts";
 import type { SharedOptions } from "../distributed/session.ts";
 import type { World } from "../distributed/world.ts";
 import { invocation } from "../invocation.ts";
@@ -60,19 +60,13 @@ export async function openSession(
 ): Promise<OpenedSession> {
   quietDrivers();
   const choice = name === "auto" ? await chooseBackend() : { name, reason: undefined };
-  const backend = await loadBackend(choice.name);
-  try {
-    const session = world
-      ? await openShared(world, { backend: choice.name, model, options })
-      : await backend.open(model, options);
-    return { session, backend: choice.name, reason: choice.reason };
-  } catch (error) {
-    if (!(error instanceof BackendUnavailableError)) throw error;
-    const available = (await listAvailable()).join(", ");
-    throw new BackendUnavailableError(
-      `Backend "${choice.name}" is not available: ${error.message}; available here: ${available}`,
-    );
-  }
+  const session = world
+    ? await orSayWhatIsAvailable(
+      choice.name,
+      () => openShared(world, { backend: choice.name, model, options }),
+    )
+    : await openAlone(choice.name, model, options);
+  return { session, backend: choice.name, reason: choice.reason };
 }
 
 /** Imported only when asked for: a run without MPI loads nothing of it. */

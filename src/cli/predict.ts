@@ -4,7 +4,7 @@
 import type { LabeledImages } from "../data/dataset.ts";
 import { invocation } from "../invocation.ts";
 import { quote } from "../quote.ts";
-import { type ClassProbability, topClasses } from "../report/top_classes.ts";
+import { type ClassProbability, topClasses } from "../train/top_classes.ts";
 import { DEVICE_FLAGS, deviceOptions, openSession } from "./backend_flags.ts";
 import { EXIT } from "./errors.ts";
 import { defineCommand, parseFlags } from "./flags.ts";

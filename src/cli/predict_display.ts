@@ -1,7 +1,7 @@
 /** Predictions as text: a line a picture, or the picture itself with its classes beside it. */
 
 import { fitPicture, type GreyPicture } from "../data/picture.ts";
-import type { ClassProbability } from "../report/top_classes.ts";
+import type { ClassProbability } from "../train/top_classes.ts";
 import type { PictureInput } from "./predict_inputs.ts";
 
 /** Widest picture on a terminal, in columns. */

@@ -46,6 +46,13 @@ export interface ObtainedDataset {
  *   becomes the test set; or the folders `train` and `test` hold the classes.
  *
  * @throws {DatasetError} If it is not there, or a file is not as it must be.
+ * @example The sample that comes with the project
+ * ```ts
+ * import { loadDataset } from "@lenet/lenet";
+ *
+ * const { train, test, classNames } = await loadDataset("sample");
+ * if (train.count !== 5000 || test.count !== 1000 || classNames.length !== 10) throw new Error("expected the sample");
+ * ```
  */
 export async function loadDataset(
   nameOrFolder: string,

@@ -4,7 +4,17 @@ import { type Model, showShape } from "../nn/sequential.ts";
 import { quote } from "../quote.ts";
 import type { Tensor } from "./safetensors.ts";
 
-/** Names the slices of a flat vector by the model's parameters; the data is copied. */
+/** Names the slices of a flat vector by the model's parameters; the data is copied.
+ *
+ * @example The names that PyTorch has
+ * ```ts
+ * import { initialParameters, lenet, toTensors } from "@lenet/lenet";
+ *
+ * const model = lenet();
+ * const tensors = toTensors(model, initialParameters(model, 0));
+ * if (!tensors.has("conv1.weight")) throw new Error("expected conv1.weight");
+ * ```
+ */
 export function toTensors(model: Model, values: Float32Array): Map<string, Tensor> {
   return new Map(
     model.parameters.map(({ name, shape, offset, size }) => [
@@ -18,6 +28,15 @@ export function toTensors(model: Model, values: Float32Array): Map<string, Tenso
  *
  * @param label Names the tensors' origin in errors.
  * @throws {TypeError} If a parameter is missing, has another shape, or there is one too many.
+ * @example And back
+ * ```ts
+ * import { fromTensors, initialParameters, lenet, toTensors } from "@lenet/lenet";
+ *
+ * const model = lenet();
+ * const tensors = toTensors(model, initialParameters(model, 0));
+ * const flat = fromTensors(model, tensors, "example");
+ * if (flat.length !== model.parameterCount) throw new Error("expected all parameters");
+ * ```
  */
 export function fromTensors(
   model: Model,

@@ -27,6 +27,15 @@ const METADATA_KEY = "__metadata__";
 /** Encodes tensors; the header is padded with spaces so that the numbers are aligned to 8 bytes.
  *
  * Source: https://github.com/huggingface/safetensors, section Format.
+ *
+ * @example A file of one tensor
+ * ```ts
+ * import { encodeSafetensors } from "@lenet/lenet";
+ *
+ * const tensors = new Map([["bias", { shape: [2], data: Float32Array.of(1, 2) }]]);
+ * const bytes = encodeSafetensors({ tensors, metadata: { format: "pt" } });
+ * if (bytes.length % 4 !== 0) throw new Error("expected whole numbers of 4 bytes");
+ * ```
  */
 export function encodeSafetensors({ tensors, metadata }: Safetensors): Uint8Array<ArrayBuffer> {
   const header: Record<string, unknown> = {};
@@ -57,6 +66,15 @@ export function encodeSafetensors({ tensors, metadata }: Safetensors): Uint8Arra
  *
  * @param label Names the file in errors.
  * @throws {SyntaxError} If the file is not a safetensors file of float32 tensors.
+ * @example Read back what was written
+ * ```ts
+ * import { decodeSafetensors, encodeSafetensors } from "@lenet/lenet";
+ *
+ * const tensors = new Map([["bias", { shape: [2], data: Float32Array.of(1, 2) }]]);
+ * const bytes = encodeSafetensors({ tensors, metadata: { format: "pt" } });
+ * const { metadata } = decodeSafetensors(bytes, "example.safetensors");
+ * if (metadata.format !== "pt") throw new Error("expected the metadata");
+ * ```
  */
 export function decodeSafetensors(bytes: Uint8Array, label: string): Safetensors {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);

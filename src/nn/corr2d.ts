@@ -54,6 +54,13 @@ export function corr2d(input: Matrix, kernel: Matrix, options: Corr2dOptions = {
  * Shapes: inputs [inChannels][height][width], kernels [inChannels][kernelHeight][kernelWidth].
  *
  * @throws {RangeError} If the numbers of channels differ or a kernel does not fit.
+ * @example Two channels of one pixel
+ * ```ts
+ * import { corr2dMultiIn } from "@lenet/lenet";
+ *
+ * const [[sum]] = corr2dMultiIn([[[2]], [[3]]], [[[10]], [[100]]]);
+ * if (sum !== 320) throw new Error("expected 2 * 10 + 3 * 100");
+ * ```
  */
 export function corr2dMultiIn(
   inputs: readonly Matrix[],
@@ -76,6 +83,13 @@ export function corr2dMultiIn(
  * Shapes: inputs [inChannels][height][width], kernels [outChannels][inChannels][..][..].
  *
  * @throws {RangeError} As {@linkcode corr2dMultiIn}.
+ * @example A kernel of 1 x 1 mixes channels
+ * ```ts
+ * import { corr2dMultiInOut } from "@lenet/lenet";
+ *
+ * const outputs = corr2dMultiInOut([[[2]], [[3]]], [[[[1]], [[0]]], [[[1]], [[1]]]]);
+ * if (`${outputs}` !== "2,5") throw new Error("expected 2 and 2 + 3");
+ * ```
  */
 export function corr2dMultiInOut(
   inputs: readonly Matrix[],
@@ -85,7 +99,16 @@ export function corr2dMultiInOut(
   return kernels.map((group) => corr2dMultiIn(inputs, group, options));
 }
 
-/** Adds rows and columns of zeros at each side. */
+/** Adds rows and columns of zeros at each side.
+ *
+ * @example A frame of zeros
+ * ```ts
+ * import { pad2d } from "@lenet/lenet";
+ *
+ * const padded = pad2d([[7]], 1);
+ * if (padded.length !== 3 || padded[1][1] !== 7) throw new Error("expected 3 x 3 around 7");
+ * ```
+ */
 export function pad2d(input: Matrix, padding: number): number[][] {
   const width = input[0].length + 2 * padding;
   const side = new Array<number>(padding).fill(0);
@@ -96,6 +119,13 @@ export function pad2d(input: Matrix, padding: number): number[][] {
 /** Maximum or mean over windows of poolSize x poolSize, one beside the other.
  *
  * @throws {RangeError} If no window fits.
+ * @example The largest of four
+ * ```ts
+ * import { pool2d } from "@lenet/lenet";
+ *
+ * const [[largest]] = pool2d([[0, 1], [3, 2]], 2, "max");
+ * if (largest !== 3) throw new Error("expected 3");
+ * ```
  */
 export function pool2d(input: Matrix, poolSize: number, mode: "max" | "avg"): number[][] {
   const height = Math.floor(input.length / poolSize);

@@ -17,6 +17,13 @@ export type WeightInit =
 /** Draws a model's initial parameters: a flat vector in the layout of `model.parameters`.
  *
  * @param seed An integer in 0 .. 2^53 - 1; equal seeds give equal parameters on every machine.
+ * @example Equal seeds give equal parameters
+ * ```ts
+ * import { initialParameters, lenet } from "@lenet/lenet";
+ *
+ * const [one, other] = [1, 1].map((seed) => initialParameters(lenet(), seed));
+ * if (one.some((value, index) => value !== other[index])) throw new Error("expected the same");
+ * ```
  */
 export function initialParameters(
   model: Model,

@@ -89,6 +89,18 @@ export interface Conv2dOptions {
  * outHeight = floor((height + 2 padding - kernelSize) / stride) + 1. Weight [outChannels, inChannels,
  * kernelHeight, kernelWidth], bias [outChannels].
  * Source: LeCun et al. 1998, section II; PyTorch `nn.Conv2d`.
+ *
+ * @example Six channels from one, the size kept
+ * ```ts
+ * import { conv2d, flatten, linear, sequential } from "@lenet/lenet";
+ *
+ * const model = sequential([
+ *   conv2d({ outChannels: 6, kernelSize: 5, padding: 2 }),
+ *   flatten(),
+ *   linear({ outFeatures: 10 }),
+ * ]);
+ * if (`${model.layers[0].outputShape}` !== "6,28,28") throw new Error("expected 6 x 28 x 28");
+ * ```
  */
 export function conv2d(options: Conv2dOptions): Conv2dSpec {
   const { name, inChannels, outChannels, kernelSize, stride = 1, padding = 0 } = options;
@@ -113,12 +125,30 @@ export interface Pool2dOptions {
   readonly stride?: PairLike;
 }
 
-/** Mean over each window. Shapes and size formula as {@linkcode conv2d} without padding. */
+/** Mean over each window. Shapes and size formula as {@linkcode conv2d} without padding.
+ *
+ * @example Halve height and width by means
+ * ```ts
+ * import { avgPool2d, flatten, linear, sequential } from "@lenet/lenet";
+ *
+ * const model = sequential([avgPool2d({ poolSize: 2 }), flatten(), linear({ outFeatures: 10 })]);
+ * if (`${model.layers[0].outputShape}` !== "1,14,14") throw new Error("expected 1 x 14 x 14");
+ * ```
+ */
 export function avgPool2d(options: Pool2dOptions): Pool2dSpec {
   return pool2d("avgPool2d", options);
 }
 
-/** Maximum over each window; among equals, the first in row order receives the gradient. */
+/** Maximum over each window; among equals, the first in row order receives the gradient.
+ *
+ * @example Halve height and width by maxima
+ * ```ts
+ * import { maxPool2d, flatten, linear, sequential } from "@lenet/lenet";
+ *
+ * const model = sequential([maxPool2d({ poolSize: 2 }), flatten(), linear({ outFeatures: 10 })]);
+ * if (`${model.layers[0].outputShape}` !== "1,14,14") throw new Error("expected 1 x 14 x 14");
+ * ```
+ */
 export function maxPool2d(options: Pool2dOptions): Pool2dSpec {
   return pool2d("maxPool2d", options);
 }
@@ -133,22 +163,61 @@ function pool2d(type: Pool2dSpec["type"], options: Pool2dOptions): Pool2dSpec {
   };
 }
 
-/** The logistic function 1 / (1 + e^-x), elementwise. */
+/** The logistic function 1 / (1 + e^-x), elementwise.
+ *
+ * @example After a hidden layer
+ * ```ts
+ * import { flatten, linear, sigmoid, sequential } from "@lenet/lenet";
+ *
+ * const hidden = [flatten(), linear({ outFeatures: 64 }), sigmoid()];
+ * const model = sequential([...hidden, linear({ outFeatures: 10 })]);
+ * if (model.layers[2].type !== "sigmoid") throw new Error("expected sigmoid");
+ * ```
+ */
 export function sigmoid(): ActivationSpec {
   return { type: "sigmoid" };
 }
 
-/** The hyperbolic tangent, elementwise. */
+/** The hyperbolic tangent, elementwise.
+ *
+ * @example After a hidden layer
+ * ```ts
+ * import { flatten, linear, tanh, sequential } from "@lenet/lenet";
+ *
+ * const hidden = [flatten(), linear({ outFeatures: 64 }), tanh()];
+ * const model = sequential([...hidden, linear({ outFeatures: 10 })]);
+ * if (model.layers[2].type !== "tanh") throw new Error("expected tanh");
+ * ```
+ */
 export function tanh(): ActivationSpec {
   return { type: "tanh" };
 }
 
-/** max(0, x), elementwise; its gradient at 0 is 0. */
+/** max(0, x), elementwise; its gradient at 0 is 0.
+ *
+ * @example After a hidden layer
+ * ```ts
+ * import { flatten, linear, relu, sequential } from "@lenet/lenet";
+ *
+ * const hidden = [flatten(), linear({ outFeatures: 64 }), relu()];
+ * const model = sequential([...hidden, linear({ outFeatures: 10 })]);
+ * if (model.layers[2].type !== "relu") throw new Error("expected relu");
+ * ```
+ */
 export function relu(): ActivationSpec {
   return { type: "relu" };
 }
 
-/** [channels, height, width] -> [channels * height * width], in that order. */
+/** [channels, height, width] -> [channels * height * width], in that order.
+ *
+ * @example Before a linear layer
+ * ```ts
+ * import { flatten, linear, sequential } from "@lenet/lenet";
+ *
+ * const model = sequential([flatten(), linear({ outFeatures: 10 })], { inputShape: [3, 8, 8] });
+ * if (model.layers[0].outputShape[0] !== 192) throw new Error("expected 192 features");
+ * ```
+ */
 export function flatten(): FlattenSpec {
   return { type: "flatten" };
 }
@@ -163,7 +232,16 @@ export interface LinearOptions {
   readonly inFeatures?: number;
 }
 
-/** A fully connected layer: weight [outFeatures, inFeatures] times the input, plus bias. */
+/** A fully connected layer: weight [outFeatures, inFeatures] times the input, plus bias.
+ *
+ * @example Ten logits
+ * ```ts
+ * import { flatten, linear, sequential } from "@lenet/lenet";
+ *
+ * const model = sequential([flatten(), linear({ name: "fc", outFeatures: 10 })]);
+ * if (model.parameters[0].name !== "fc.weight") throw new Error("expected fc.weight");
+ * ```
+ */
 export function linear(options: LinearOptions): LinearSpec {
   const { name, inFeatures, outFeatures } = options;
   return {

@@ -202,12 +202,28 @@ export function outputShapeOf(spec: LayerSpec, inputShape: Shape): Shape {
   return outputShape;
 }
 
-/** Number of windows along one direction: floor((size + 2 padding - kernel) / stride) + 1. */
+/** Number of windows along one direction: floor((size + 2 padding - kernel) / stride) + 1.
+ *
+ * @example A kernel of 5 with padding 2 keeps 28
+ * ```ts
+ * import { outputSize } from "@lenet/lenet";
+ *
+ * if (outputSize(28, 5, 1, 2) !== 28) throw new Error("expected 28");
+ * ```
+ */
 export function outputSize(size: number, kernel: number, stride: number, padding: number): number {
   return Math.floor((size + 2 * padding - kernel) / stride) + 1;
 }
 
-/** "[16, 5, 5]". */
+/** "[16, 5, 5]".
+ *
+ * @example As messages show it
+ * ```ts
+ * import { showShape } from "@lenet/lenet";
+ *
+ * if (showShape([16, 5, 5]) !== "[16, 5, 5]") throw new Error("expected [16, 5, 5]");
+ * ```
+ */
 export function showShape(shape: Shape): string {
   return `[${shape.join(", ")}]`;
 }

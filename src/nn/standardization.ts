@@ -16,7 +16,16 @@ export interface Standardization {
 /** Pixel / 255 and no more: numbers in [0, 1]. */
 export const NORMALIZED: Standardization = { mean: 0, std: 1 };
 
-/** The same as one multiplication and one addition to a pixel's byte. */
+/** The same as one multiplication and one addition to a pixel's byte.
+ *
+ * @example Pixels in [0, 1]
+ * ```ts
+ * import { byteTransform, NORMALIZED } from "@lenet/lenet";
+ *
+ * const { scale, offset } = byteTransform(NORMALIZED);
+ * if (255 * scale + offset !== 1) throw new Error("expected white to be 1");
+ * ```
+ */
 export function byteTransform(
   { mean, std }: Standardization,
 ): { readonly scale: number; readonly offset: number } {
@@ -34,6 +43,13 @@ export function isNormalized({ mean, std }: Standardization): boolean {
  *
  * @param images Pixels, 0..255.
  * @throws {RangeError} If all pixels are the same: there is nothing to divide by.
+ * @example Half black, half white
+ * ```ts
+ * import { standardizationOf } from "@lenet/lenet";
+ *
+ * const { mean, std } = standardizationOf(Uint8Array.of(0, 255));
+ * if (mean !== 0.5 || std !== 0.5) throw new Error("expected 0.5 and 0.5");
+ * ```
  */
 export function standardizationOf(images: Uint8Array): Standardization {
   let [sum, squares] = [0, 0];

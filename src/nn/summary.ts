@@ -27,6 +27,14 @@ export interface LayerSummary {
 /** Summarises a model, layer by layer.
  *
  * Source of the receptive field: r += (kernel - 1) * jump, jump *= stride, from r = jump = 1.
+ *
+ * @example What one output of the last convolution sees
+ * ```ts
+ * import { lenet, summarize } from "@lenet/lenet";
+ *
+ * const conv2 = summarize(lenet()).find(({ name }) => name === "conv2");
+ * if (`${conv2?.receptiveField}` !== "14,14") throw new Error("expected 14 x 14 pixels");
+ * ```
  */
 export function summarize(model: Model): LayerSummary[] {
   const [, height, width] = model.inputShape;
@@ -58,7 +66,15 @@ export function summarize(model: Model): LayerSummary[] {
   });
 }
 
-/** Multiply-accumulates of training on one image; twice that is floating-point operations. */
+/** Multiply-accumulates of training on one image; twice that is floating-point operations.
+ *
+ * @example LeNet on one image
+ * ```ts
+ * import { lenet, trainingMacs } from "@lenet/lenet";
+ *
+ * if (trainingMacs(lenet()) !== 1_131_960) throw new Error("expected 1,131,960");
+ * ```
+ */
 export function trainingMacs(model: Model): number {
   return summarize(model).reduce((sum, layer) => sum + layer.trainingMacs, 0);
 }

@@ -70,6 +70,13 @@ export const MODEL_NAMES = Object.keys(ZOO) as ModelName[];
 /** Builds a model of the zoo for images of a shape and a number of classes.
  *
  * @throws {RangeError} If the images are too small for the model's windows.
+ * @example LeNet for 5 classes of pictures of 32 x 32
+ * ```ts
+ * import { zooModel } from "@lenet/lenet";
+ *
+ * const model = zooModel("lenet", { inputShape: [1, 32, 32], classCount: 5 });
+ * if (model.classCount !== 5) throw new Error("expected 5 classes");
+ * ```
  */
 export function zooModel(
   name: ModelName,
@@ -82,9 +89,30 @@ export function zooModel(
   return sequential(ZOO[name].specs(classCount), { name, inputShape, standardization });
 }
 
-/** LeNet of the seed lesson for 28x28 images of 10 classes: 61,706 parameters. */
+/** LeNet of the seed lesson for 28x28 images of 10 classes: 61,706 parameters.
+ *
+ * @example Count its parameters
+ * ```ts
+ * import { lenet } from "@lenet/lenet";
+ *
+ * if (lenet().parameterCount !== 61_706) throw new Error("expected 61,706");
+ * ```
+ */
 export function lenet(): Model {
   return zooModel("lenet");
+}
+
+/** What trains a model of the zoo well.
+ *
+ * @example LeNet's learning rate
+ * ```ts
+ * import { zooRecipe } from "@lenet/lenet";
+ *
+ * if (zooRecipe("lenet").learningRate !== 0.2) throw new Error("expected 0.2");
+ * ```
+ */
+export function zooRecipe(name: ModelName): Recipe {
+  return ZOO[name].recipe;
 }
 
 function lenetSpecs(

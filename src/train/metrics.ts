@@ -22,14 +22,32 @@ export interface ClassReport {
   readonly support: number;
 }
 
-/** Number of predictions that equal their label. */
+/** Number of predictions that equal their label.
+ *
+ * @example Two of three
+ * ```ts
+ * import { countCorrect } from "@lenet/lenet";
+ *
+ * if (countCorrect(Uint8Array.of(1, 2, 3), Uint8Array.of(1, 2, 0)) !== 2) throw new Error("expected 2");
+ * ```
+ */
 export function countCorrect(predictions: Uint8Array, labels: Uint8Array): number {
   let correct = 0;
   for (let n = 0; n < labels.length; n++) correct += predictions[n] === labels[n] ? 1 : 0;
   return correct;
 }
 
-/** Compares predictions with labels, class by class. */
+/** Compares predictions with labels, class by class.
+ *
+ * @example Half of the cats are taken for dogs
+ * ```ts
+ * import { classificationReport } from "@lenet/lenet";
+ *
+ * const [predictions, labels] = [Uint8Array.of(0, 1, 1), Uint8Array.of(0, 0, 1)];
+ * const { perClass: [cat] } = classificationReport(predictions, labels, ["cat", "dog"]);
+ * if (cat.recall !== 0.5 || cat.precision !== 1) throw new Error("expected half of them");
+ * ```
+ */
 export function classificationReport(
   predictions: Uint8Array,
   labels: Uint8Array,

@@ -25,6 +25,14 @@ export interface TrainPlan {
   readonly targetAccuracy?: number;
 }
 
+/** A plan of which only epochs and learning rate must be said. */
+export type PlanOptions = Pick<TrainPlan, "epochs" | "learningRate"> & Partial<TrainPlan>;
+
+/** Fills a plan's gaps: batches of 256, a constant learning rate, seed 0, shuffled. */
+export function completePlan(options: PlanOptions): TrainPlan {
+  return { batchSize: 256, schedule: "constant", seed: 0, shuffle: true, ...options };
+}
+
 /** Order of an epoch's samples, a function of seed and epoch alone, so that a run can go on anywhere.
  *
  * @param epoch Number of the epoch, from 1.

@@ -3,7 +3,13 @@
 import type { Session, TrainingState, TrainResult } from "../backends/backend.ts";
 import type { Dataset, LabeledImages } from "../data/dataset.ts";
 import { countCorrect } from "./metrics.ts";
-import { epochOrder, learningRates, type TrainPlan } from "./plan.ts";
+import {
+  completePlan,
+  epochOrder,
+  learningRates,
+  type PlanOptions,
+  type TrainPlan,
+} from "./plan.ts";
 
 /** One finished epoch: a line of `metrics.jsonl`. */
 export interface EpochMetrics {
@@ -104,17 +110,34 @@ export const NOT_STARTED: Progress = {
   bestAccuracy: 0,
 };
 
-/** Trains a session whose state is loaded and whose data is attached.
+/** Trains a session whose state is loaded; training and test set stay attached to it.
  *
+ * @param options What to train; see {@linkcode PlanOptions} for what may be left out.
  * @param start Where to go on; the session must hold the state of that moment.
  * @throws {DivergedError} If a loss or a parameter is not finite; no such state is handed out.
+ * @example Five steps of a softmax regression
+ * ```ts
+ * import { loadDataset, openBackend, train, zooModel } from "@lenet/lenet";
+ *
+ * const dataset = await loadDataset("sample");
+ * await using session = await openBackend("wasm", zooModel("softmax"));
+ *
+ * const plan = { epochs: 1, learningRate: 0.1, maxSteps: 5 };
+ * const { progress } = await train(session, dataset, plan, {
+ *   onEpoch: async ({ trainLoss }) => await Promise.resolve(console.log(trainLoss)),
+ * });
+ * if (progress.step !== 5) throw new Error("expected five steps");
+ * ```
  */
 export async function train(
   session: Session,
   { train: trainData, test: testData }: Dataset,
-  plan: TrainPlan,
+  options: PlanOptions,
   { start = NOT_STARTED, ...hooks }: TrainHooks & { readonly start?: Progress } = {},
 ): Promise<{ readonly outcome: Outcome; readonly progress: Progress }> {
+  const plan = completePlan(options);
+  await session.attach(trainData);
+  await session.attach(testData);
   const stepsPerEpoch = Math.ceil(trainData.count / plan.batchSize);
   const maxSteps = plan.maxSteps ?? Infinity;
   let progress = start;

@@ -10,7 +10,7 @@ import { initialParameters } from "../../src/nn/init.ts";
 import { avgPool2d, conv2d, flatten, linear, sigmoid } from "../../src/nn/layers.ts";
 import { sequential } from "../../src/nn/sequential.ts";
 import { modelPage } from "../../src/report/model_page.ts";
-import { topClasses } from "../../src/report/top_classes.ts";
+import { topClasses } from "../../src/train/top_classes.ts";
 import { assert, assertAlmostEquals, assertEquals, assertStringIncludes } from "../assert.ts";
 import { granted } from "../permissions.ts";
 import { withTempDir } from "../temp.ts";

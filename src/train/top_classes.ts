@@ -2,7 +2,9 @@
 
 /** A class and its probability. */
 export interface ClassProbability {
+  /** Name of the class. */
   readonly className: string;
+  /** Its place among the names. */
   readonly label: number;
   /** 0 .. 1. */
   readonly probability: number;

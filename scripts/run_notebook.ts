@@ -1,0 +1,68 @@
+// deno-lint-ignore-file no-console
+/** Runs the lesson's notebook: all code cells as one program, in order, from the project's root.
+ *
+ *     deno task notebook            # runs it and saves what its cells print
+ *     deno task notebook --check    # runs it, and fails where saved output is missing
+ */
+
+const PATH = "docs/lesson.ipynb";
+/** Printed after each cell, to tell what belongs to which. */
+const SEPARATOR = "\u001e";
+
+interface Cell {
+  readonly cell_type: "code" | "markdown";
+  readonly source: readonly string[];
+  execution_count?: number;
+  outputs?: readonly { readonly output_type: string; readonly text?: readonly string[] }[];
+}
+
+const check = Deno.args.includes("--check");
+const notebook = JSON.parse(await Deno.readTextFile(PATH));
+const cells: readonly Cell[] = notebook.cells.filter((cell: Cell) => cell.cell_type === "code");
+const printed = await runCells(cells);
+for (const [n, cell] of cells.entries()) {
+  const lines = printed[n].match(/[^\n]*\n/g) ?? [];
+  if (check) {
+    const saved = cell.outputs?.flatMap(({ text = [] }) => text) ?? [];
+    if (saved.length !== lines.length) {
+      console.error(
+        `error: Cell ${
+          n + 1
+        } of ${PATH} prints ${lines.length} lines, ${saved.length} are saved: ` +
+          `run deno task notebook`,
+      );
+      Deno.exit(1);
+    }
+  } else {
+    cell.execution_count = n + 1;
+    const output = { name: "stdout", output_type: "stream", text: [...lines] };
+    cell.outputs = lines.length === 0 ? [] : [output];
+  }
+}
+if (!check) await Deno.writeTextFile(PATH, JSON.stringify(notebook, undefined, 1) + "\n");
+console.log(`${cells.length} cells of ${PATH} ran`);
+
+/** What each cell prints. */
+async function runCells(cells: readonly Cell[]): Promise<string[]> {
+  const program = cells
+    .map(({ source }) => `${source.join("")}\nconsole.log(${JSON.stringify(SEPARATOR)});\n`)
+    .join("");
+  const child = new Deno.Command("deno", {
+    args: ["run", "--quiet", "--no-prompt", "--ext=ts", "--allow-read", "-"],
+    env: { NO_COLOR: "1" },
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const writer = child.stdin.getWriter();
+  await writer.write(new TextEncoder().encode(program));
+  await writer.close();
+  const { code, stdout, stderr } = await child.output();
+  const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  const printed = decode(stdout).split(`${SEPARATOR}\n`);
+  if (code !== 0) {
+    console.error(`error: Cell ${printed.length} of ${PATH} failed: ${decode(stderr).trim()}`);
+    Deno.exit(1);
+  }
+  return printed;
+}

@@ -1,0 +1,43 @@
+/** Pictures in memory, made into images that a model takes. */
+
+import type { LabeledImages } from "./dataset.ts";
+import { fitPicture } from "./picture.ts";
+import { decodeLightOnDark } from "./picture_file.ts";
+
+/** Decodes PNG and JPEG files of any size to grey images of one size, as training and `predict` do.
+ *
+ * A picture is scaled whole and centred, what is beside it is black. Labels are all 0.
+ *
+ * @param files Contents of the files.
+ * @param size Height and width of the model's input.
+ * @param invert Turns dark on light into light on dark; default false.
+ * @throws {SyntaxError} If one is neither PNG nor JPEG, is damaged, or is too large.
+ * @example A picture of one white pixel
+ * ```ts
+ * import { decodePictures } from "@lenet/lenet";
+ *
+ * const png =
+ *   "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGP4DwABAQEAsTj2FAAAAABJRU5ErkJggg==";
+ * const file = Uint8Array.from(atob(png), (character) => character.charCodeAt(0));
+ *
+ * const { images, shape } = decodePictures([file], { height: 28, width: 28 });
+ * if (images.length !== 784 || shape[1] !== 28) throw new Error("expected one image of 28 x 28");
+ * ```
+ */
+export function decodePictures(
+  files: readonly Uint8Array[],
+  { invert = false, ...size }: {
+    readonly height: number;
+    readonly width: number;
+    readonly invert?: boolean;
+  },
+): LabeledImages {
+  const { height, width } = size;
+  const images = new Uint8Array(files.length * height * width);
+  for (const [n, file] of files.entries()) {
+    const picture = decodeLightOnDark(file, `picture ${n}`, invert);
+    images.set(fitPicture(picture, size).pixels, n * height * width);
+  }
+  const labels = new Uint8Array(files.length);
+  return { images, labels, count: files.length, shape: [1, height, width] };
+}

@@ -1,0 +1,52 @@
+/** Opening a session that is ready to train: the first thing a program does. */
+
+import type { BackendName, Session, SessionOptions } from "../backends/backend.ts";
+import { chooseBackend, openSession } from "../backends/registry.ts";
+import { initialParameters, type WeightInit } from "../nn/init.ts";
+import type { Model } from "../nn/sequential.ts";
+
+/** What a session is opened with; everything has a default. */
+export interface OpenOptions extends Partial<SessionOptions> {
+  /** Parameters to start from, flat, as {@linkcode fromTensors} makes them; default: drawn. */
+  readonly parameters?: Float32Array;
+  /** Draws the parameters; default 0. */
+  readonly seed?: number;
+  /** How they are drawn; default Xavier uniform. */
+  readonly init?: WeightInit;
+}
+
+/** Opens a backend for a model, with parameters in place.
+ *
+ * The optimiser is plain SGD and the largest batch 256, unless the options say otherwise. Dispose the
+ * session when it has done its work: `await using` does.
+ *
+ * @param name A backend, or `auto`: the GPU where it is real hardware, else `wasm`.
+ * @throws {BackendUnavailableError} If it cannot run here; the message says which can.
+ * @example Open the fastest backend of this machine
+ * ```ts
+ * import { lenet, openBackend } from "@lenet/lenet";
+ *
+ * await using session = await openBackend("auto", lenet(), { batchSize: 64, seed: 1 });
+ *
+ * const { parameters } = await session.readState();
+ * if (parameters.length !== 61_706) throw new Error("expected LeNet's parameters");
+ * ```
+ */
+export async function openBackend(
+  name: BackendName | "auto",
+  model: Model,
+  { parameters, seed = 0, init, ...options }: OpenOptions = {},
+): Promise<Session> {
+  const chosen = name === "auto" ? (await chooseBackend()).name : name;
+  const session = await openSession(chosen, model, {
+    optimizer: { type: "sgd", momentum: 0 },
+    batchSize: 256,
+    ...options,
+  });
+  await session.loadState({
+    parameters: parameters ?? initialParameters(model, seed, init),
+    slots: [],
+    step: 0,
+  });
+  return session;
+}

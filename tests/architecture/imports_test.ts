@@ -1,0 +1,172 @@
+/** The real module graph against what ARCHITECTURE.md and CONTRIBUTING.md say. */
+
+import { join, relative } from "node:path";
+import { pathToFileURL } from "node:url";
+import { assert, assertEquals } from "../assert.ts";
+import { canRunCommands, ROOT, runDeno } from "../cli/command.ts";
+import { withTempDir } from "../temp.ts";
+
+const ignore = !canRunCommands();
+
+/** Imports go to a place further down only; places on one line do not import each other. */
+const ORDER: readonly (readonly string[])[] = [
+  ["mod.ts", "scripts"],
+  ["src/cli"],
+  ["src/report"],
+  ["src/train"],
+  ["src/distributed"],
+  ["src/backends/registry.ts"],
+  ["src/backends/reference", "src/backends/tfjs", "src/backends/wasm", "src/backends/webgpu"],
+  ["src/backends"],
+  ["src/formats"],
+  ["src/nn", "src/data"],
+  ["src"],
+];
+
+interface Import {
+  readonly from: string;
+  readonly to: string;
+}
+
+/** All imports of the project's own modules, types included, as paths from its root. */
+async function readImports(): Promise<Import[]> {
+  const paths = ["mod.ts"];
+  for (const folder of ["scripts", "src"]) {
+    for await (const path of modulesIn(join(ROOT, folder))) paths.push(path);
+  }
+  let imports: Import[] = [];
+  await withTempDir(async (folder) => {
+    // A worker is no import of anybody: a root that imports every file leaves none out.
+    const root = join(folder, "all.ts");
+    const lines = paths.map((path) => `import ${JSON.stringify(pathToFileURL(join(ROOT, path)))};`);
+    await Deno.writeTextFile(root, lines.join("\n"));
+    const args = ["info", "--json", "--config", join(ROOT, "deno.json"), root];
+    const { code, stdout, stderr } = await runDeno(args);
+    assertEquals(code, 0, stderr);
+    imports = importsOf(JSON.parse(stdout).modules);
+  });
+  const seen = new Set(imports.map(({ from }) => from));
+  assert(paths.filter((path) => seen.has(path)).length > 100, "expected the graph of all modules");
+  return imports;
+}
+
+interface Resolution {
+  readonly specifier?: string;
+}
+
+interface GraphModule {
+  readonly specifier: string;
+  readonly dependencies?: readonly {
+    readonly specifier: string;
+    readonly code?: Resolution;
+    readonly type?: Resolution;
+  }[];
+}
+
+function importsOf(modules: readonly GraphModule[]): Import[] {
+  return modules.flatMap(({ specifier, dependencies = [] }) => {
+    const from = pathOf(specifier);
+    if (from === undefined) return [];
+    return dependencies.map((dependency) => {
+      const target = (dependency.code ?? dependency.type)?.specifier ?? dependency.specifier;
+      return { from, to: pathOf(target) ?? dependency.specifier };
+    });
+  });
+}
+
+/** A module's path from the project's root; undefined for packages and other places. */
+function pathOf(specifier: string): string | undefined {
+  const root = pathToFileURL(ROOT).href;
+  const path = specifier.startsWith(root) ? specifier.slice(root.length) : undefined;
+  return path?.startsWith("node_modules/") ? undefined : path;
+}
+
+async function* modulesIn(folder: string): AsyncGenerator<string> {
+  for await (const { name, isDirectory } of Deno.readDir(folder)) {
+    const path = join(folder, name);
+    // AssemblyScript is another language, with modules of its own.
+    if (isDirectory && name !== "assembly") yield* modulesIn(path);
+    else if (/(?<!\.d)\.ts$/.test(name)) yield relative(ROOT, path);
+  }
+}
+
+/** The most precise place of the order that holds a path. */
+function placeOf(path: string): { readonly name: string; readonly rank: number } | undefined {
+  return ORDER
+    .flatMap((names, rank) => names.map((name) => ({ name, rank })))
+    .filter(({ name }) => path === name || path.startsWith(`${name}/`))
+    .sort((a, b) => b.name.length - a.name.length)
+    .at(0);
+}
+
+/** Why an import goes against the order; undefined if it does not. */
+function objection({ from, to }: Import): string | undefined {
+  const [source, target] = [placeOf(from), placeOf(to)];
+  if (source === undefined || target === undefined || source.name === target.name) return undefined;
+  return source.rank < target.rank ? undefined : `${from} -> ${to}`;
+}
+
+/** A circle of imports as a list of paths, the first repeated at the end; undefined if none. */
+function findCircle(imports: readonly Import[]): string[] | undefined {
+  const targets = Map.groupBy(imports, ({ from }) => from);
+  const done = new Set<string>();
+  const visit = (path: string, trail: readonly string[]): string[] | undefined => {
+    if (trail.includes(path)) return [...trail.slice(trail.indexOf(path)), path];
+    if (done.has(path)) return undefined;
+    for (const { to } of targets.get(path) ?? []) {
+      const circle = visit(to, [...trail, path]);
+      if (circle !== undefined) return circle;
+    }
+    done.add(path);
+    return undefined;
+  };
+  for (const path of targets.keys()) {
+    const circle = visit(path, []);
+    if (circle !== undefined) return circle;
+  }
+  return undefined;
+}
+
+Deno.test("what goes against the order of imports is found", () => {
+  const wrong: Import[] = [
+    { from: "src/train/trainer.ts", to: "src/report/table.ts" },
+    { from: "src/backends/wasm/session.ts", to: "src/backends/webgpu/gpu.ts" },
+    { from: "src/backends/wasm/session.ts", to: "src/backends/registry.ts" },
+    { from: "src/nn/zoo.ts", to: "src/data/load.ts" },
+    { from: "src/random.ts", to: "src/nn/zoo.ts" },
+  ];
+  assertEquals(wrong.filter((one) => objection(one) === undefined), []);
+  assertEquals(objection({ from: "src/cli/train.ts", to: "src/nn/zoo.ts" }), undefined);
+  const circle = [{ from: "a", to: "b" }, { from: "b", to: "c" }, { from: "c", to: "b" }];
+  assertEquals(findCircle(circle), ["b", "c", "b"]);
+});
+
+Deno.test({
+  name: "imports point one way, in no circle, and only tfjs and formats name TensorFlow.js",
+  ignore,
+  fn: async () => {
+    const imports = await readImports();
+    assertEquals(imports.map(objection).filter((reason) => reason !== undefined), []);
+    assertEquals(findCircle(imports), undefined);
+    const tensorflow = imports.filter(({ to }) => to.includes("@tensorflow/"));
+    const users = new Set(tensorflow.map(({ from }) => placeOf(from)?.name));
+    assertEquals([...users].sort(), ["src/backends/tfjs", "src/formats"]);
+  },
+});
+
+Deno.test({
+  name: "the table of folders in CONTRIBUTING.md names the folders that there are",
+  ignore,
+  fn: async () => {
+    const text = await Deno.readTextFile(join(ROOT, "CONTRIBUTING.md"));
+    const table = text.split("## Where things live")[1].split("\n##")[0];
+    const rows = table.split("\n").filter((line) => /^\| `/.test(line));
+    const named = rows.flatMap((row) => row.split("|")[1].match(/[\w/]+(?=\/`)/g) ?? []);
+    const there = (await Array.fromAsync(Deno.readDir(join(ROOT, "src"))))
+      .filter(({ isDirectory }) => isDirectory)
+      .map(({ name }) => `src/${name}`);
+    assertEquals(named.toSorted(), ["docs/generator", "examples", "scripts", ...there].toSorted());
+    const ordered = ORDER.flat().filter((name) => /^src\/\w+$/.test(name));
+    assertEquals(there.filter((name) => !ordered.includes(name)), []);
+  },
+});
