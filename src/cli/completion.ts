@@ -2,6 +2,7 @@
 /** The completion command: a script that makes a shell complete commands, flags and their values. */
 
 import { DATASETS } from "../data/registry.ts";
+import type { CompletableCommand, CompletableFlag, CompletableValue } from "./completable.ts";
 import { bashScript } from "./completion_bash.ts";
 import { fishScript } from "./completion_fish.ts";
 import { zshScript } from "./completion_zsh.ts";
@@ -9,36 +10,6 @@ import { EXIT, UsageError } from "./errors.ts";
 import type { Command, FlagSpec } from "./flag_types.ts";
 import { COMMON_FLAGS, defineCommand, didYouMean, isNegatable, parseFlags } from "./flags.ts";
 import { helpText } from "./help.ts";
-
-/** What a value can be. */
-export interface CompletableValue {
-  /** What help calls it. */
-  readonly placeholder: string;
-  /** The words it may be; empty if nobody can list them. */
-  readonly words: readonly string[];
-  /** Whether it may be a file or a folder. */
-  readonly files: boolean;
-  /** Whether it is several words with commas between. */
-  readonly list: boolean;
-}
-
-/** A flag as a shell sees it. */
-export interface CompletableFlag {
-  /** Without dashes. */
-  readonly name: string;
-  readonly help: string;
-  /** Undefined if it takes none. */
-  readonly value?: CompletableValue;
-}
-
-/** A command as a shell sees it. */
-export interface CompletableCommand {
-  readonly name: string;
-  readonly purpose: string;
-  readonly flags: readonly CompletableFlag[];
-  /** Undefined if it takes no other arguments. */
-  readonly positional?: CompletableValue;
-}
 
 const SCRIPTS = { bash: bashScript, zsh: zshScript, fish: fishScript };
 

@@ -1,6 +1,6 @@
 /** Completion in bash. */
 
-import type { CompletableCommand, CompletableValue } from "./completion.ts";
+import type { CompletableCommand, CompletableValue } from "./completable.ts";
 
 /** The script that bash loads, made from all commands. */
 export function bashScript(commands: readonly CompletableCommand[]): string {

@@ -1,6 +1,6 @@
 /** Completion in fish. */
 
-import type { CompletableCommand, CompletableFlag, CompletableValue } from "./completion.ts";
+import type { CompletableCommand, CompletableFlag, CompletableValue } from "./completable.ts";
 
 /** The script that fish loads, made from all commands. */
 export function fishScript(commands: readonly CompletableCommand[]): string {

@@ -1,6 +1,6 @@
 /** Completion in zsh. */
 
-import type { CompletableCommand, CompletableValue } from "./completion.ts";
+import type { CompletableCommand, CompletableValue } from "./completable.ts";
 
 /** The script that zsh loads, made from all commands. */
 export function zshScript(commands: readonly CompletableCommand[]): string {
