@@ -2,7 +2,7 @@
 /** The completion command: a script that makes a shell complete commands, flags and their values. */
 
 import { DATASETS } from "../data/registry.ts";
-import type { CompletableCommand, CompletableFlag, CompletableValue } from "./completable.ts";
+import type { CompletableCommand, CompletableFlag } from "./completable.ts";
 import { bashScript } from "./completion_bash.ts";
 import { fishScript } from "./completion_fish.ts";
 import { zshScript } from "./completion_zsh.ts";

@@ -22,6 +22,15 @@ export interface ModelFacts {
  * do in the `predict` command.
  *
  * @throws {TypeError} If the model's images are not grey.
+ * @example A page of a model that has not been trained
+ * ```ts
+ * import { initialParameters, lenet, modelPage } from "@lenet/lenet";
+ *
+ * const model = lenet();
+ * const classNames = Array.from({ length: 10 }, (_, label) => `class ${label}`);
+ * const page = await modelPage({ model, parameters: initialParameters(model, 0), classNames });
+ * if (!page.includes("<!DOCTYPE html>")) throw new Error("expected a page");
+ * ```
  */
 export async function modelPage(trained: NamedModel, facts: ModelFacts = {}): Promise<string> {
   const { model } = trained;
