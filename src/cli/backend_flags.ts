@@ -7,7 +7,7 @@ import {
   openSession as openAlone,
   orSayWhatIsAvailable,
 } from "../backends/registry.ts";
-import type { SharedOptions } from "../distributed/session.ts";
+import type { SharedOptions } from "../distributed/open_part.ts";
 import type { World } from "../distributed/world.ts";
 import { invocation } from "../invocation.ts";
 import type { Model } from "../nn/sequential.ts";

@@ -4,7 +4,6 @@
 import { join } from "node:path";
 import type { Dataset } from "../data/dataset.ts";
 import { findLauncher } from "../distributed/launcher.ts";
-import type { World } from "../distributed/world.ts";
 import { describeEnvironment } from "../report/environment.ts";
 import { claimFolder } from "../report/run_claim.ts";
 import { requireVacant } from "../report/run_folder.ts";
@@ -22,6 +21,7 @@ import { helpText } from "./help.ts";
 import { requireWritePermission } from "./permissions.ts";
 import { baseFlags, SWEEP_COMMAND, type SweepFlags } from "./sweep_flags.ts";
 import { flagsOf, parseGrid, type Settings, settingsText } from "./sweep_grid.ts";
+import type { Sharing } from "./sweep_sharing.ts";
 import { trainConfiguration } from "./sweep_worker.ts";
 
 export { SWEEP_COMMAND as command, sweepCommand as run };
@@ -31,19 +31,6 @@ export async function sweepCommand(args: string[]): Promise<number> {
   if (findLauncher() === undefined) return await sweepOn(args);
   const { sweepTogether } = await import("./sweep_mpi.ts");
   return await sweepTogether((share) => sweepOn(args, share));
-}
-
-/** How configurations reach the ranks that train them. */
-export interface Sharing {
-  readonly world: World;
-  /** Trains what `next` gives on all ranks, and passes on what comes of it. */
-  run(work: {
-    readonly flags: SweepFlags;
-    readonly dataset: Dataset;
-    readonly signal: AbortSignal;
-    next(): Settings | undefined;
-    done(result: SweepResult): Promise<void>;
-  }): Promise<void>;
 }
 
 async function sweepOn(args: string[], sharing?: Sharing): Promise<number> {

@@ -8,9 +8,9 @@ import type { World } from "../distributed/world.ts";
 import type { SweepResult } from "../report/sweep_record.ts";
 import { withInterrupt } from "./errors.ts";
 import { endAtOnce, withRanks } from "./mpi.ts";
-import type { Sharing } from "./sweep.ts";
 import { baseFlags, type SweepFlags } from "./sweep_flags.ts";
 import type { Settings } from "./sweep_grid.ts";
+import type { Sharing } from "./sweep_sharing.ts";
 import { trainConfiguration } from "./sweep_worker.ts";
 
 /** What rank 0 tells the others before the first configuration; nothing if there is none. */

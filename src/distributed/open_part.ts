@@ -1,10 +1,17 @@
 /** Opening a rank's own session: its part of every batch, and its share of the machine. */
 
 import { cpus } from "node:os";
-import type { Session, SessionOptions } from "../backends/backend.ts";
+import type { BackendName, Session, SessionOptions } from "../backends/backend.ts";
 import { describeDevices, loadBackend } from "../backends/registry.ts";
-import type { SharedOptions } from "./session.ts";
+import type { Model } from "../nn/sequential.ts";
 import type { World } from "./world.ts";
+
+/** What is opened on every rank. */
+export interface SharedOptions {
+  readonly backend: BackendName;
+  readonly model: Model;
+  readonly options: SessionOptions;
+}
 
 /** Opens this rank's session, which sums gradients over all ranks in every step. */
 export async function openPart(

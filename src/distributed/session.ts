@@ -1,7 +1,6 @@
 /** A training that all ranks share, seen from rank 0: one session like any other. */
 
 import type {
-  BackendName,
   Device,
   EvaluationResult,
   Session,
@@ -16,7 +15,7 @@ import { specOf } from "../nn/model_spec.ts";
 import type { Model } from "../nn/sequential.ts";
 import type { Command } from "./follow.ts";
 import { Member } from "./member.ts";
-import { openPart } from "./open_part.ts";
+import { openPart, type SharedOptions } from "./open_part.ts";
 import { type Part, tell, together } from "./wire.ts";
 import type { World } from "./world.ts";
 
@@ -30,13 +29,6 @@ export class RanksDifferError extends Error {
 export class RankFailedError extends Error {
   /** Name of the class. */
   override readonly name = "RankFailedError";
-}
-
-/** What is opened on every rank. */
-export interface SharedOptions {
-  readonly backend: BackendName;
-  readonly model: Model;
-  readonly options: SessionOptions;
 }
 
 /** Opens a session on every rank; only rank 0 calls it, the others follow.
