@@ -1,6 +1,8 @@
 // deno-lint-ignore-file no-console
 /** How every command ends: one clear line for an error, and the right exit code. */
 
+import process from "node:process";
+
 /** A command line that cannot be understood; the program ends with exit code 2. */
 export class UsageError extends Error {
   /** Name of the class. */
@@ -29,6 +31,7 @@ export async function runCommand(
   args: string[] = Deno.args,
 ): Promise<never> {
   const debug = args.includes("--debug");
+  surviveClosedTerminal();
   // An error outside the command's own chain of promises, such as in a stray timer.
   globalThis.addEventListener("unhandledrejection", (event) => {
     event.preventDefault();
@@ -41,7 +44,22 @@ export async function runCommand(
   }
 }
 
-/** Runs a task that Ctrl-C and SIGTERM are to stop: its signal aborts, so that it can clean up.
+/** Lets what is printed on a terminal that has been closed be lost, instead of ending the program. */
+function surviveClosedTerminal(): void {
+  for (const name of ["log", "error"] as const) {
+    const print = console[name];
+    console[name] = (...args) => {
+      try {
+        print(...args);
+      } catch {
+        // Nobody reads it any more.
+      }
+    };
+  }
+  if (Deno.stderr.isTerminal()) process.stderr.on("error", () => {}); // for the progress bar
+}
+
+/** Runs a task that Ctrl-C, SIGTERM and the end of its terminal are to stop: its signal aborts, so that it can clean up.
  *
  * A second Ctrl-C ends the program at once.
  *
@@ -57,13 +75,20 @@ export async function withInterrupt<Result>(
     if (controller.signal.aborted) Deno.exit(EXIT.interrupted);
     controller.abort(new InterruptedError(`Interrupted; ${advice}`));
   };
-  const signals: Deno.Signal[] = Deno.build.os === "windows" ? ["SIGINT"] : ["SIGINT", "SIGTERM"];
+  const signals = stopSignals();
   for (const name of signals) Deno.addSignalListener(name, onSignal);
   try {
     return await task(controller.signal);
   } finally {
     for (const name of signals) Deno.removeSignalListener(name, onSignal);
   }
+}
+
+function stopSignals(): Deno.Signal[] {
+  if (Deno.build.os === "windows") return ["SIGINT"];
+  // Without a terminal SIGHUP keeps its meaning: nohup has it ignored, which listening would undo.
+  const hasTerminal = [Deno.stdin, Deno.stdout, Deno.stderr].some((end) => end.isTerminal());
+  return ["SIGINT", "SIGTERM", ...(hasTerminal ? ["SIGHUP"] as const : [])];
 }
 
 /** The user stopped the program. */

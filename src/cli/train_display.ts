@@ -12,11 +12,20 @@ import { isNormalized } from "../nn/standardization.ts";
 import type { RunFolder } from "../report/run_folder.ts";
 import type { Checkpoint, EpochMetrics, Outcome } from "../train/trainer.ts";
 
+/** A terminal that has been closed shows nothing: the run that it was to show can still be saved. */
 const TERMINAL: Screen = {
-  size: () => Deno.consoleSize(),
-  write: (text) => Deno.stdout.writeSync(new TextEncoder().encode(text)),
+  size: () => unlessClosed(() => Deno.consoleSize()) ?? { columns: 0, rows: 0 },
+  write: (text) => unlessClosed(() => Deno.stdout.writeSync(new TextEncoder().encode(text))),
   color: !Deno.noColor,
 };
+
+function unlessClosed<Value>(use: () => Value): Value | undefined {
+  try {
+    return use();
+  } catch {
+    return undefined;
+  }
+}
 
 /** Listens to a run and shows it. */
 export interface TrainDisplay {
