@@ -97,6 +97,10 @@ export class InterruptedError extends Error {
   override readonly name = "InterruptedError";
 }
 
+/** How V8 words that it cannot have the memory that it was asked for. */
+const OUT_OF_MEMORY =
+  /allocation failed|could not allocate|memory size exceeded|invalid (typed )?array( buffer)? length/i;
+
 /** Says in one line what went wrong and what to do. */
 export function describeError(error: unknown): string {
   if (!(error instanceof Error)) return `Unexpected: ${firstLine(String(error))}`;
@@ -110,6 +114,9 @@ export function describeError(error: unknown): string {
     return place
       ? `${system.found} ("${place}"); ${system.advice}`
       : `${system.found}; ${system.advice}`;
+  }
+  if (error instanceof RangeError && OUT_OF_MEMORY.test(message)) {
+    return `Out of memory (${message}); use a smaller --batch-size, model or dataset`;
   }
   return message.replace(/ \(os error \d+\)/, "") || error.name;
 }

@@ -1,7 +1,7 @@
 // deno-lint-ignore-file no-console
 /** The train command: parses, configures, trains, saves. */
 
-import { isAbsolute, join, relative } from "node:path";
+import { basename, isAbsolute, join, relative, resolve } from "node:path";
 import type { SessionOptions, TrainingState } from "../backends/backend.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { findDataset } from "../data/registry.ts";
@@ -292,9 +292,13 @@ export function modelFor(
   });
 }
 
-/** Paths are recorded relative to where the run was started: no absolute one enters a file. */
+/** A path as it is recorded: below the working directory relative to it, elsewhere its last part.
+ *
+ * What lies between may name a user, and says nothing on another machine.
+ */
 function recordedPath(path: string): string {
-  return isAbsolute(path) ? relative(Deno.cwd(), path) : path;
+  const within = relative(Deno.cwd(), path);
+  return isAbsolute(within) || within.startsWith("..") ? basename(resolve(path)) : within;
 }
 
 /** Makes `runs/lenet-20261123-141502`, or with `-2` behind it if that is taken. */

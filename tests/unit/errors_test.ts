@@ -1,4 +1,4 @@
-import { assertEquals } from "../assert.ts";
+import { assertEquals, assertMatch, assertThrows } from "../assert.ts";
 import { describeError, UsageError } from "../../src/cli/errors.ts";
 
 function systemError(message: string, code: string): Error {
@@ -32,4 +32,19 @@ Deno.test("describeError says in one line what was found and what to do", () => 
     ],
   ];
   for (const [error, expected] of cases) assertEquals(describeError(error), expected);
+});
+
+Deno.test("describeError says what to do where there is no memory", () => {
+  const requests = [
+    () => new ArrayBuffer(2 ** 52),
+    () => new Float32Array(2 ** 53),
+    () => new WebAssembly.Memory({ initial: 1, maximum: 65_536 }).grow(65_536),
+  ];
+  for (const request of requests) {
+    const error = assertThrows(request, RangeError);
+    assertMatch(
+      describeError(error),
+      /^Out of memory \(.*\); use a smaller --batch-size, model or dataset$/,
+    );
+  }
 });

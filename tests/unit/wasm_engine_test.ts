@@ -211,6 +211,24 @@ Deno.test(
   },
 );
 
+Deno.test("a model or a batch that does not fit the memory is refused by size", {
+  ignore,
+}, async () => {
+  const large = sequential([flatten(), linear({ outFeatures: 500_000 })], {
+    inputShape: [1, 32, 32],
+  });
+  const options = { optimizer: SGD, batchSize: 1, threads: 1 };
+  const room = "a session holds 1073741824 in all";
+  await assertRejects(() => wasmBackend.open(large, options), RangeError, room);
+  const batchSize = 2 ** 26;
+  const { message } = await assertRejects(
+    () => wasmBackend.open(lenet(), { ...options, batchSize }),
+    RangeError,
+    room,
+  );
+  assert(message.endsWith("use a smaller batch size, model or dataset"), message);
+});
+
 Deno.test("images that do not fit the memory are refused by size", { ignore }, async () => {
   const shape = [1, 1024, 1024] as const;
   const model = sequential([flatten(), linear({ outFeatures: 2 })], { inputShape: shape });

@@ -201,6 +201,38 @@ Deno.test({
 });
 
 Deno.test({
+  name: "webgpu says in one line that its device was lost, and never goes on with zeros",
+  ignore,
+  async fn() {
+    const { requestDevice } = GPUAdapter.prototype;
+    let device: GPUDevice | undefined;
+    GPUAdapter.prototype.requestDevice = async function (descriptor) {
+      return device = await requestDevice.call(this, descriptor);
+    };
+    const model = sequential([flatten(), linear({ outFeatures: 2 })], { inputShape: [1, 2, 2] });
+    const data = randomImages(model, 4, 1);
+    try {
+      await using session = await open(model, { batchSize: 4 });
+      await session.attach(data);
+      await session.train(data, request(data, 4, 0.1));
+      device!.destroy();
+      const uses: (() => Promise<unknown>)[] = [
+        () => session.train(data, request(data, 4, 0.1)),
+        () => session.evaluate(data),
+        () => session.predict(data),
+        () => session.readState(),
+      ];
+      for (const use of uses) {
+        const { message } = await assertRejects(use, Error, "lost");
+        assert(!message.includes("\n"), message);
+      }
+    } finally {
+      GPUAdapter.prototype.requestDevice = requestDevice;
+    }
+  },
+});
+
+Deno.test({
   name: "webgpu times every kernel of a step",
   ignore: ignore || !(await chooseAdapter()).features.has("timestamp-query"),
   async fn() {

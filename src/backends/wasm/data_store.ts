@@ -86,7 +86,8 @@ export class DataStore {
     if (byteLength > free) {
       throw new RangeError(
         `Cannot make room for ${byteLength} bytes: a session holds ` +
-          `${this.#memory.buffer.byteLength} in all, of which ${free} are free`,
+          `${this.#memory.buffer.byteLength} in all, of which ${free} are free; ` +
+          `use a smaller batch size, model or dataset`,
       );
     }
     return this.#arena.allocate(byteLength);

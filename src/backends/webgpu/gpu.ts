@@ -3,6 +3,7 @@
 import { adapterName, requiredLimits } from "./adapters.ts";
 
 const LONGEST_MESSAGE = 300;
+const LOSS_NEWS_MS = 500;
 
 /** A GPU device.
  *
@@ -95,8 +96,20 @@ export class Gpu {
     if (first !== undefined) throw new Error(`${this.name} reports ${oneLine(first)}`);
   }
 
+  /** Throws as {@linkcode Gpu.check}, after waiting for the news of a lost device: it comes later than
+   * the failures that the loss leads to.
+   */
+  async checkLoss(): Promise<void> {
+    let timer: number | undefined;
+    const moment = new Promise((resolve) => timer = setTimeout(resolve, LOSS_NEWS_MS));
+    await Promise.race([this.device.lost, moment]);
+    clearTimeout(timer);
+    this.check();
+  }
+
   /** Frees all buffers and the device. */
   destroy(): void {
+    this.#reports.closed = true;
     for (const buffer of this.#buffers) buffer.destroy();
     this.#buffers.clear();
     this.device.destroy();
@@ -106,6 +119,8 @@ export class Gpu {
 /** The first error that a device reported out of band. */
 interface Reports {
   first?: string;
+  /** The device is to go: its loss is no error. */
+  closed?: boolean;
 }
 
 /** Collects a device's reports. The callbacks hold nothing but the list: a runtime keeps them while the
@@ -116,7 +131,7 @@ function watch(device: GPUDevice): Reports {
     reports.first ??= (event as GPUUncapturedErrorEvent).error.message;
   });
   device.lost.then(({ message, reason }) => {
-    if (reason !== "destroyed") reports.first ??= `device lost: ${message || reason}`;
+    if (!reports.closed) reports.first ??= `device lost: ${message || reason}`;
   });
   return reports;
 }

@@ -56,7 +56,7 @@ export class WorkBuffers {
     try {
       await staging.mapAsync(GPUMapMode.READ, 0, total);
     } catch (error) {
-      this.#gpu.check();
+      await this.#gpu.checkLoss();
       const message = error instanceof Error ? error.message : String(error);
       throw new Error(`Cannot read from ${this.#gpu.name}: ${oneLine(message)}`);
     }
