@@ -67,6 +67,7 @@ export class RunFolder {
   static async create(path: string, config: RunConfig, state: TrainingState): Promise<RunFolder> {
     await requireVacant(path);
     await Deno.mkdir(path, { recursive: true });
+    await removeFiles(path, isLeftover);
     const folder = new RunFolder(path, config, []);
     await folder.#writeCheckpoint({ state, progress: NOT_STARTED });
     await writeConfig(path, config);
@@ -109,7 +110,8 @@ export class RunFolder {
     path: string,
     { config, checkpoint, damage, resumption }: OpenedRun & { readonly resumption: Resumption },
   ): Promise<RunFolder> {
-    await removeTemporaries(path);
+    await removeFiles(path, isTemporary);
+    await removeFiles(join(path, LAYERS_MODEL), isTemporary);
     // Else the next checkpoint would put the damaged one in the place of the good one.
     if (damage !== undefined) await Deno.rename(join(path, PREVIOUS), join(path, CHECKPOINT));
     const { epochsDone, step } = checkpoint.progress;
@@ -216,7 +218,7 @@ export async function requireVacant(path: string): Promise<void> {
     const entries = await Array.fromAsync(Deno.readDir(path));
     const hasBegun = entries.some(({ name }) => name === CONFIG);
     for (const entry of entries) {
-      if (!hasBegun && (entry.name === CHECKPOINT || TEMPORARY.test(entry.name))) continue;
+      if (!hasBegun && isLeftover(entry.name)) continue;
       throw new TypeError(
         `Cannot start a run in ${path}: it holds ${entry.name} already; ` +
           `choose another --out, or go on with --resume ${path}`,
@@ -268,15 +270,19 @@ export async function readMetrics(path: string): Promise<EpochMetrics[]> {
   return parseMetricsLog(await readLog(file), file);
 }
 
-/** Removes what a killed process was writing when it ended. */
-async function removeTemporaries(path: string): Promise<void> {
-  for (const folder of [path, join(path, LAYERS_MODEL)]) {
-    const names = await Array.fromAsync(Deno.readDir(folder), ({ name }) => name)
-      .catch(() => []);
-    for (const name of names) {
-      if (TEMPORARY.test(name)) await removeIfThere(join(folder, name));
-    }
-  }
+/** Whether a file is what a killed process was writing when it ended. */
+function isTemporary(name: string): boolean {
+  return TEMPORARY.test(name);
+}
+
+/** Whether a file can come from a start that was killed before there was a configuration. */
+function isLeftover(name: string): boolean {
+  return name === CHECKPOINT || name === PREVIOUS || isTemporary(name);
+}
+
+async function removeFiles(folder: string, isMeant: (name: string) => boolean): Promise<void> {
+  const entries = await Array.fromAsync(Deno.readDir(folder)).catch(() => []);
+  for (const { name } of entries) if (isMeant(name)) await removeIfThere(join(folder, name));
 }
 
 async function writeConfig(path: string, config: RunConfig): Promise<void> {

@@ -302,6 +302,7 @@ Deno.test({
   fn: () =>
     withTempDir(async (folder) => {
       await Deno.writeTextFile(`${folder}/checkpoint.safetensors`, "");
+      await Deno.writeTextFile(`${folder}/checkpoint.previous.safetensors`, "");
       await Deno.writeTextFile(`${folder}/config.json.tmp-12`, "");
       await requireVacant(folder);
       await Deno.writeTextFile(`${folder}/notes.txt`, "");

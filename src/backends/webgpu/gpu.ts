@@ -100,7 +100,7 @@ export class Gpu {
    * the failures that the loss leads to.
    */
   async checkLoss(): Promise<void> {
-    let timer: number | undefined;
+    let timer: ReturnType<typeof setTimeout> | undefined;
     const moment = new Promise((resolve) => timer = setTimeout(resolve, LOSS_NEWS_MS));
     await Promise.race([this.device.lost, moment]);
     clearTimeout(timer);
