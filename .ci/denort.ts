@@ -1,7 +1,7 @@
 // deno-lint-ignore-file no-console
 /** Makes the runtime of compiled programs on networks that reach only npm: prints its path.
  *
- *     DENORT_BIN=$(deno run --allow-read --allow-write --allow-run=npm,tar .ci/denort.ts FOLDER)
+ *     deno run --allow-read --allow-write=FOLDER --allow-run=npm,tar .ci/denort.ts FOLDER
  *
  * An npm package holds a program that `deno compile` made for Linux x64; what remains without what
  * was appended is the runtime, byte for byte, as its digest shows.
