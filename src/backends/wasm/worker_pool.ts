@@ -72,7 +72,8 @@ class PoolWorker {
 
   constructor(thread: number) {
     this.#thread = thread;
-    this.#worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
+    // deno compile looks for this file by its name alone: no other in the project may have it.
+    this.#worker = new Worker(new URL("./engine_worker.ts", import.meta.url), { type: "module" });
     this.failure = new Promise((_, reject) => {
       const fail = (message: string) =>
         reject(new Error(`Cannot go on as thread ${thread} failed: ${message}`));
