@@ -163,7 +163,7 @@ export interface Session extends AsyncDisposable {
   loadState(state: TrainingState): Promise<void>;
   /** Copies parameters and optimiser memory from the device. */
   readState(): Promise<TrainingState>;
-  /** Copies images and labels to the device, once, for the calls that name them.
+  /** Copies images and labels to the device, for the calls that name them; again does nothing.
    *
    * @throws {TypeError} If the images' shape is not the model's, or a label is not a class.
    */
