@@ -35,7 +35,7 @@ export interface FuzzOptions {
 /** Memory that reading one small file may take, with what is not collected of the ones before it. */
 export const MAX_MEMORY_BYTES = 512 * 2 ** 20;
 
-/** Native buffers of the decompressor do not make the engine collect garbage by themselves. */
+/** Native buffers of decompressors are let go of by the event loop and the collector together. */
 const COLLECT_EVERY = 500;
 
 const DOCUMENTED = ["SyntaxError", "RangeError", "TypeError", "DatasetError"];
@@ -46,6 +46,11 @@ const MESSAGE = /^(Cannot|Invalid|Unknown|Unsupported) [^\p{Cc}\p{Zl}\p{Zp}]{1,5
 /** What an engine says where a program stumbles: no check of ours has seen the fault. */
 const STUMBLES =
   /undefined \(|is not a function|is not iterable|call stack|allocation failed|Invalid (typed )?array|(properties|property) of (undefined|null)|Cannot (convert|destructure|mix)|bounds of/;
+
+async function collect(): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  (globalThis as { gc?: () => void }).gc?.();
+}
 
 /** Makes the mutated file of a number: the same one on every machine. */
 export function mutatedFile(kindName: string, seed: number, index: number): Uint8Array {
@@ -63,7 +68,7 @@ export async function fuzz(
   const before = Deno.memoryUsage().rss;
   for (let index = first; index < first + count; index++) {
     onCase?.(index);
-    if (index % COLLECT_EVERY === 0) (globalThis as { gc?: () => void }).gc?.();
+    if (index % COLLECT_EVERY === 0) await collect();
     const reason = await faultOf(kindName, mutatedFile(kindName, seed, index), result);
     result.peakBytes = Math.max(result.peakBytes, Deno.memoryUsage().rss - before);
     if (reason !== undefined) return { ...result, failure: { index, reason } };

@@ -45,6 +45,7 @@ const EXCEPTIONS: Exceptions = {
     run: "runs peers in processes of their own",
     env: "jax-js reads what it likes",
     sys: "describes the machine that was measured",
+    write: "records results beside the code",
   },
 };
 
