@@ -189,7 +189,7 @@ Deno.test({
       const child = startTrain([...ENDLESS, "--out=run"], { folder });
       const stdout = textOf(child.stdout);
       await seen(stdout, SECOND_EPOCH);
-      const other = await outcomeOf(startTrain(["--resume=run"], { folder }));
+      const other = await outcomeOf(startTrain(["--resume=run", "--max-steps=1"], { folder }));
       assertEquals([other.code, other.stdout], [1, ""]);
       assertMatch(other.stderr, /^error: Cannot use run: another process is at work on it; .*\n$/);
       child.kill("SIGKILL");
