@@ -64,6 +64,8 @@ async function compile(path: string, options: readonly string[]): Promise<void> 
       // Faster than reading a code cache, and it leaves no file behind.
       "--no-code-cache",
       "--no-prompt",
+      // Else the program tells at every start which of apt-get, npm, ... the machine lacks.
+      "--quiet",
       ...permissionFlags(Object.keys(COMMANDS)),
       ...EMBEDDED.flatMap((file) => ["--include", file]),
       ...options,
