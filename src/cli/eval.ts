@@ -1,6 +1,7 @@
 // deno-lint-ignore-file no-console
 /** The eval command: how well saved parameters do on a test set, class by class. */
 
+import { basename, resolve } from "node:path";
 import type { Dataset } from "../data/dataset.ts";
 import { loadDataset } from "../data/load.ts";
 import { invocation } from "../invocation.ts";
@@ -48,7 +49,8 @@ export async function evalCommand(args: string[]): Promise<number> {
   }
   const subject = await loadSubject(flags);
   const { model, parameters } = subject;
-  const whole = await loadForEvaluation(flags.dataset ?? subject.datasetName, subject, flags);
+  const name = flags.dataset ?? subject.datasetName;
+  const whole = await loadForEvaluation(name, subject, flags);
   const { test, classNames, name: dataset } = whole;
   if (classNames.length !== model.classCount) {
     throw new TypeError(
@@ -118,7 +120,9 @@ function checkPictures(
         `${quote(classNames[wrong])}, found ${quote(dataset.classNames[wrong])}`,
     );
   }
-  if (dataset.name === datasetName && digest !== undefined && dataset.digest !== digest) {
+  // Of a folder elsewhere, a run records the last name only.
+  const isSame = basename(resolve(dataset.name)) === basename(datasetName);
+  if (isSame && digest !== undefined && dataset.digest !== digest) {
     console.error(
       `note: dataset ${name} is not what it was when ${label} was trained: its test set may hold ` +
         `pictures that the model was trained on`,

@@ -34,13 +34,13 @@ Deno.test({
       assert(testAccuracy > 0.9, `${testAccuracy}`);
       const names = ["bag/001.png", "trouser/001.png"].map((name) => `${photos}/${name}`);
       const [evaluated, weights, predicted, resumed, wrong] = await Promise.all([
-        runTask("eval", ["--run", run, "--json"]),
+        runTask("eval", ["--run", run, "--dataset", photos, "--json"]),
         runTask("eval", [
           ...["--weights", `${run}/model.safetensors`, "--dataset", photos],
           ...["--valid-split", "0.25", "--invert", "--json"],
         ]),
         runTask("predict", ["--run", run, ...names]),
-        runTask("train", ["--resume", run, "--epochs", "13", "--quiet"]),
+        runTask("train", ["--resume", run, "--dataset", photos, "--epochs", "13", "--quiet"]),
         runTask("train", ["--dataset", "sample", "--invert", "--out", `${folder}/none`]),
       ]);
       for (const { code, stdout, stderr } of [evaluated, weights]) {
@@ -64,8 +64,8 @@ Deno.test({
       // A picture more: eval says so, and going on is refused.
       await writeClasses(photos, sample, { labels: [8], count: 41, turned: true });
       const [changed, refused] = await Promise.all([
-        runTask("eval", ["--run", run]),
-        runTask("train", ["--resume", run, "--epochs", "14", "--quiet"]),
+        runTask("eval", ["--run", run, "--dataset", photos]),
+        runTask("train", ["--resume", run, "--dataset", photos, "--epochs", "14", "--quiet"]),
       ]);
       assertEquals(changed.code, 0);
       assertMatch(
