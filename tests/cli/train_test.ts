@@ -152,7 +152,10 @@ Deno.test({
     assertMatch(plain.stdout, /\nDry run: one step, loss 2\.\d{3}; nothing was written\n$/);
     assertEquals(quiet, { code: 0, stdout: "", stderr: "" });
     assertEquals([missing.code, missing.stdout], [1, ""]);
-    assertMatch(missing.stderr, /^error: Cannot find ".*train-images-idx3-ubyte".*\n$/);
+    assertMatch(
+      missing.stderr,
+      /^error: Cannot use ".*fixtures" as a dataset: expected a folder of pictures .*\n$/,
+    );
   },
 });
 
