@@ -43,7 +43,8 @@ export async function runProgram(table: CommandTable, args: readonly string[]): 
   if (name === "--version") return say(versionText());
   if (name === COMPLETION) return await complete(table, rest);
   if (!Object.hasOwn(table, name)) throw unknownCommand(name, Object.keys(table));
-  await keepPermissionsOf(name === "train" && asksForMpi(rest) ? "train:mpi" : name);
+  const task = name === "train" && asksForMpi(rest) ? "train:mpi" : name;
+  await keepPermissionsOf(task, Object.keys(table));
   const { run } = await table[name]!();
   return await run(rest);
 }

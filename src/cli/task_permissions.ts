@@ -1,5 +1,6 @@
 /** What deno.json says of a command: its description, and the permissions of its task. */
 
+import { isAbsolute, relative, sep as SEPARATOR } from "node:path";
 import config from "../../deno.json" with { type: "json" };
 
 /** A kind of permission, as in `--allow-read`. */
@@ -42,12 +43,47 @@ export function permissionFlags(tasks: readonly string[]): string[] {
   });
 }
 
-/** Gives back the kinds of permissions that a task does not have, in a program that has them all. */
-export async function keepPermissionsOf(task: string): Promise<void> {
+/** Gives back what a task may not do, in a program that has the permissions of several tasks. */
+export async function keepPermissionsOf(task: string, tasks: readonly string[]): Promise<void> {
   const kept = taskPermissions(task);
   for (const name of KINDS) {
-    if (!kept.has(name)) await Deno.permissions.revoke({ name } as Deno.PermissionDescriptor);
+    const own = kept.get(name);
+    if (own === undefined) await revoke({ name });
+    else if (own !== "all") {
+      const others = tasks.flatMap((other) => taskPermissions(other).get(name) ?? []);
+      for (const value of new Set(others)) {
+        // To give back a folder below a kept one, as data/ where /tmp/work is at work, takes both.
+        if (!own.some((one) => covers(name, one, value))) await revoke(withValue(name, value));
+      }
+    }
   }
+}
+
+async function revoke(descriptor: object): Promise<void> {
+  await Deno.permissions.revoke(descriptor as Deno.PermissionDescriptor);
+}
+
+/** What Deno calls the value of a permission differs by kind. */
+function withValue(name: PermissionKind, value: string): object {
+  switch (name) {
+    case "net":
+      return { name, host: value };
+    case "run":
+      return { name, command: value };
+    case "env":
+      return { name, variable: value };
+    case "sys":
+      return { name, kind: value };
+    default:
+      return { name, path: value };
+  }
+}
+
+/** Whether one value of a permission allows all that another does. */
+function covers(name: PermissionKind, one: string, other: string): boolean {
+  if (name !== "read" && name !== "write" && name !== "ffi") return one === other;
+  const path = relative(one, other);
+  return path.split(SEPARATOR)[0] !== ".." && !isAbsolute(path);
 }
 
 function findTask(task: string): { readonly description: string; readonly command: string } {

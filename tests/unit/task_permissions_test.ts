@@ -6,7 +6,9 @@ import {
   taskPermissions,
 } from "../../src/cli/task_permissions.ts";
 import { assert, assertEquals, assertThrows } from "../assert.ts";
+import { canRunCommands, ROOT, runDeno } from "../cli/command.ts";
 import { granted } from "../permissions.ts";
+import { withTempDir } from "../temp.ts";
 
 Deno.test("a program of several tasks may do what one of them may, and no more", () => {
   assertEquals(permissionFlags(["summary"]), []);
@@ -38,10 +40,44 @@ Deno.test({
   ignore: !granted({ name: "read" }, { name: "net", host: "127.0.0.1" }),
   permissions: { read: true, net: ["127.0.0.1"] },
   fn: async () => {
-    await keepPermissionsOf("eval");
+    await keepPermissionsOf("eval", ["fetch", "eval"]);
     assert(granted({ name: "read" }));
     assert(!granted({ name: "net", host: "127.0.0.1" }));
-    await keepPermissionsOf("summary");
+    await keepPermissionsOf("summary", ["fetch", "eval"]);
     assert(!granted({ name: "read" }));
   },
+});
+
+Deno.test({
+  name: "a command of the whole program keeps the folders of its task only, wherever it runs",
+  ignore: !canRunCommands(),
+  fn: () =>
+    withTempDir(async (folder) => {
+      const commands = Object.keys(COMMANDS);
+      const asked = ["data/x", "runs/x", "exports/x", "/tmp/x"];
+      await Deno.writeTextFile(
+        `${folder}/ask.ts`,
+        `import { keepPermissionsOf } from "file://${ROOT}src/cli/task_permissions.ts";
+        await keepPermissionsOf(Deno.args[0], ${JSON.stringify(commands)});
+        for (const path of ${JSON.stringify(asked)}) {
+          const { state } = await Deno.permissions.query({ name: "write", path });
+          if (state === "granted") console.log(path);
+        }`,
+      );
+      const run = async (task: string, cwd: string) => {
+        const flags = ["--quiet", "--no-prompt", "--no-config", ...permissionFlags(commands)];
+        const args = ["run", ...flags, `${folder}/ask.ts`, task];
+        const { code, stdout, stderr } = await runDeno(args, { cwd });
+        assertEquals([code, stderr], [0, ""]);
+        return stdout.split("\n").slice(0, -1);
+      };
+      for (const cwd of ["/", folder]) {
+        assertEquals(await run("fetch", cwd), ["data/x"], cwd);
+        assertEquals(await run("predict", cwd), [], cwd);
+      }
+      assertEquals(await run("train", "/"), ["data/x", "runs/x", "/tmp/x"]);
+      assertEquals(await run("export", "/"), ["runs/x", "exports/x", "/tmp/x"]);
+      // Below /tmp, what is granted there covers every folder.
+      assertEquals(await run("train", folder), asked);
+    }),
 });
