@@ -145,7 +145,13 @@ async function follow(
     const location = response.headers.get("location");
     if (![301, 302, 303, 307, 308].includes(response.status) || location === null) return response;
     await response.body?.cancel();
-    url = new URL(location, url);
+    const target = URL.parse(location, url);
+    if (target === null) {
+      throw new DownloadError(
+        `Cannot download ${source.href}: it redirects to an address that is none`,
+      );
+    }
+    url = target;
   }
   throw new DownloadError(
     `Cannot download ${source.href}: it redirects more than ${limits.maxRedirects} times`,

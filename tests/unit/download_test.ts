@@ -355,6 +355,15 @@ Deno.test({
         `Cannot download ${url}: it redirects to http://example.org/x, which is not https://`,
       );
     });
+    const nowhere = () => new Response(null, { status: 302, headers: { location: "http://[" } });
+    await withSite(nowhere, async ({ url, path, requests }) => {
+      const error = await assertRejects(() => download(url, path, OPTIONS), DownloadError);
+      assertEquals(
+        error.message,
+        `Cannot download ${url}: it redirects to an address that is none`,
+      );
+      assertEquals(requests.length, 1);
+    });
   },
 });
 
