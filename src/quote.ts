@@ -1,5 +1,7 @@
 /** Values from files, shown in messages. */
 
+import { printable } from "./printable.ts";
+
 const MAX_LENGTH = 60;
 
 /** Shows a value as JSON, cut short, and with nothing in it that could steer a terminal. */
@@ -12,8 +14,8 @@ export function quote(value: unknown): string {
 export function quoteWhole(value: unknown): string {
   const json = typeof value === "number" ? String(value) : toJson(value);
   // JSON escapes the controls below U+0020 only; beyond are those of ISO 8859 and of text direction.
-  return json.replace(
-    /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,
+  return printable(
+    json,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
 }

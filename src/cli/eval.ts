@@ -5,6 +5,7 @@ import { basename, resolve } from "node:path";
 import type { Dataset } from "../data/dataset.ts";
 import { loadDataset } from "../data/load.ts";
 import { invocation } from "../invocation.ts";
+import { printable } from "../printable.ts";
 import { quote, quoteWhole } from "../quote.ts";
 import { formatCount, formatTable } from "../report/table.ts";
 import { type ClassificationReport, classificationReport } from "../train/metrics.ts";
@@ -145,7 +146,7 @@ function printReport(
   const percent = (share: number) => share.toFixed(3);
   console.log(
     `${facts.weights} (${facts.model}) on ${formatCount(facts.count)} test images of ` +
-      `${facts.dataset}, ${facts.backend}\n`,
+      `${printable(facts.dataset)}, ${facts.backend}\n`,
   );
   console.log(
     `accuracy ${accuracy.toFixed(4)}  loss ${facts.loss.toFixed(4)}  ` +
@@ -154,7 +155,7 @@ function printReport(
   console.log(formatTable(
     ["class", "precision", "recall", "images"],
     perClass.map((row) => [
-      row.className,
+      printable(row.className),
       percent(row.precision),
       percent(row.recall),
       formatCount(row.support),
@@ -164,7 +165,7 @@ function printReport(
   console.log("\nConfusion: images of the row's class, predicted as the column's\n");
   console.log(formatTable(
     ["", ...perClass.map((_, k) => String(k))],
-    confusion.map((row, k) => [`${k} ${perClass[k].className}`, ...row.map(String)]),
+    confusion.map((row, k) => [`${k} ${printable(perClass[k].className)}`, ...row.map(String)]),
     "l" + "r".repeat(perClass.length),
   ));
 }

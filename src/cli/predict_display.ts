@@ -1,6 +1,7 @@
 /** Predictions as text: a line a picture, or the picture itself with its classes beside it. */
 
 import { fitPicture, type GreyPicture } from "../data/picture.ts";
+import { printable } from "../printable.ts";
 import type { ClassProbability } from "../train/top_classes.ts";
 import type { PictureInput } from "./predict_inputs.ts";
 
@@ -52,11 +53,6 @@ export function halfBlocks(picture: GreyPicture): string[] {
     });
     return `${cells.join("")}\x1b[0m`;
   });
-}
-
-/** Names come from files: nothing in them may steer a terminal or start a line. */
-export function printable(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "\ufffd");
 }
 
 function percent(probability: number): string {

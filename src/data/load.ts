@@ -1,6 +1,8 @@
 /** Loading a dataset by name or from a folder, and obtaining it where it is not there yet. */
 import { join } from "node:path";
 import { invocation } from "../invocation.ts";
+import { isPrintable } from "../printable.ts";
+import { quoteWhole } from "../quote.ts";
 import type { Dataset, LabeledImages } from "./dataset.ts";
 import { sampleFolder } from "./embedded.ts";
 import { DatasetError } from "./errors.ts";
@@ -128,6 +130,12 @@ async function readVerifiedOrAdvise(entry: DatasetEntry, part: Part, folder: str
 }
 
 async function loadFolder(folder: string, options: LoadOptions): Promise<Dataset> {
+  if (!isPrintable(folder)) {
+    throw new DatasetError(
+      `Cannot use ${quoteWhole(folder)} as a dataset: expected a name without line breaks and ` +
+        `control characters; rename the folder`,
+    );
+  }
   await requireFolder(folder);
   if (!await hasIdxFile(folder)) {
     if (await hasFolders(folder)) {

@@ -1,6 +1,7 @@
 /** Finding the pictures of a folder that holds a folder for each class. */
 
 import { join, sep } from "node:path";
+import { isPrintable } from "../printable.ts";
 import { quoteWhole } from "../quote.ts";
 import { DatasetError } from "./errors.ts";
 import { PICTURE_FILE } from "./picture_file.ts";
@@ -33,7 +34,8 @@ export interface PictureListing {
  *
  * Hidden files and files that are no pictures are left out. Links are followed within the folder.
  *
- * @throws {DatasetError} If a class is empty, there are too few or too many, or a link leads out.
+ * @throws {DatasetError} If a class is empty or its name cannot be shown, there are too few or too
+ * many, or a link leads out.
  */
 export async function listPictures(folder: string): Promise<PictureListing> {
   const reader = new FolderReader(folder, await Deno.realPath(folder));
@@ -55,6 +57,14 @@ export async function listPictures(folder: string): Promise<PictureListing> {
   }
   const pictures: ListedPicture[] = [];
   for (const [label, name] of classNames.entries()) {
+    if (!isPrintable(name)) {
+      throw new DatasetError(
+        `Cannot use the class ${
+          quoteWhole(join(trainFolder, name))
+        }: expected a name without line ` +
+          `breaks and control characters; rename the folder`,
+      );
+    }
     const paths = await reader.picturesIn(join(trainFolder, name));
     if (paths.length === 0) throw await emptyClass(join(trainFolder, name));
     for (const path of paths) pictures.push({ path, label, isTest: false });

@@ -4,6 +4,7 @@ import { type Layer, type Model, showShape } from "../nn/sequential.ts";
 import { modelOf, specOf } from "../nn/model_spec.ts";
 import { isNormalized, type Standardization } from "../nn/standardization.ts";
 import { parseJson } from "../parse_json.ts";
+import { isPrintable } from "../printable.ts";
 
 /** A model, its parameters and what its classes are called. */
 export interface TrainedModel {
@@ -52,7 +53,7 @@ function parseFields(description: string): unknown {
 /** Whether a value from a file is a list of one name per class, fit to be shown on a terminal. */
 export function areNamesOf({ classCount }: Model, names: unknown): names is readonly string[] {
   return Array.isArray(names) && names.length === classCount &&
-    names.every((name) => typeof name === "string" && /^\P{C}{0,200}$/u.test(name));
+    names.every(isPrintable);
 }
 
 /** Gives a model read from a file's layers the names that the file's description has for them.

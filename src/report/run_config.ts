@@ -7,6 +7,7 @@ import type { WeightInit } from "../nn/init.ts";
 import { modelOf, type ModelSpec } from "../nn/model_spec.ts";
 import type { Model } from "../nn/sequential.ts";
 import { isRecord, parseJson } from "../parse_json.ts";
+import { isPrintable } from "../printable.ts";
 import { quote } from "../quote.ts";
 import type { TrainPlan } from "../train/plan.ts";
 import type { CheckpointInterval } from "../train/trainer.ts";
@@ -80,12 +81,7 @@ export function parseRunConfig(text: string, label: string): RunConfig {
 
 type Check = (value: unknown) => boolean;
 
-const MAX_TEXT = 1_000;
-const CONTROLS = /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/u;
-
-/** Text is shown on terminals: nothing in it may steer one, or turn the direction of writing. */
-const isText: Check = (value) =>
-  typeof value === "string" && value.length <= MAX_TEXT && !CONTROLS.test(value);
+const isText: Check = isPrintable;
 const isCount: Check = (value) => Number.isSafeInteger(value) && Number(value) >= 0;
 const isPositive: Check = (value) => typeof value === "number" && value > 0 && value < Infinity;
 const isShare: Check = (value) => typeof value === "number" && value >= 0 && value < 1;

@@ -4,6 +4,7 @@ import { readPicture } from "../../src/cli/predict_inputs.ts";
 import { DatasetError } from "../../src/data/errors.ts";
 import { loadDataset } from "../../src/data/load.ts";
 import { splitByContent } from "../../src/data/split.ts";
+import { printable } from "../../src/printable.ts";
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "../assert.ts";
 import { canRunCommands, runDeno } from "../cli/command.ts";
 import { jpegOf, pixelsOf, pngOf, writeFiles } from "../picture_folder.ts";
@@ -200,6 +201,27 @@ Deno.test({
       await assertRejects(() => loadDataset(`${root}/8`, wrong), RangeError, "below 1: found 1");
       const stopped = { signal: AbortSignal.abort(new Error("stop")) };
       await assertRejects(() => loadDataset(`${root}/8`, stopped), Error, "stop");
+    }),
+});
+
+Deno.test({
+  name: "a class or folder whose name could steer a terminal is refused, an emoji is not",
+  ignore,
+  fn: () =>
+    withTempDir(async (root) => {
+      for (const [n, character] of ["\n", "\u001b[2J", "\u202e"].entries()) {
+        const folders = [`${root}/${n}`, `${root}/${character}`];
+        await writeFiles(folders[0], { ...classOf("a", 2), ...classOf(`b${character}`, 2, 10) });
+        await writeFiles(folders[1], { ...classOf("a", 2), ...classOf("b", 2, 10) });
+        for (const folder of folders) {
+          const { message } = await assertRejects(() => loadDataset(folder), DatasetError);
+          assertStringIncludes(message, "expected a name without line breaks and control");
+          assertEquals(printable(message), message);
+        }
+      }
+      const name = "\u{1f469}\u200d\u{1f680}";
+      await writeFiles(`${root}/${name}`, { ...classOf("a", 2), ...classOf(name, 2, 10) });
+      assertEquals((await loadDataset(`${root}/${name}`)).classNames, ["a", name]);
     }),
 });
 

@@ -1,5 +1,8 @@
 import { epochLine } from "../../src/cli/train_display.ts";
-import { quote } from "../../src/quote.ts";
+import { areNamesOf } from "../../src/formats/trained_model.ts";
+import { zooModel } from "../../src/nn/zoo.ts";
+import { isPrintable, printable } from "../../src/printable.ts";
+import { quote, quoteWhole } from "../../src/quote.ts";
 import { curvesSvg } from "../../src/report/curves.ts";
 import { describeEnvironment } from "../../src/report/environment.ts";
 import { spread } from "../../src/report/statistics.ts";
@@ -127,6 +130,34 @@ Deno.test("quoted values stay on one line, cannot steer a terminal, and are cut 
   assertEquals(quote("a\n\u001b[2J\u009b\u202e"), '"a\\n\\u001b[2J\\u009b\\u202e"');
   assertEquals([quote(undefined), quote(NaN), quote(null)], ["undefined", "NaN", "null"]);
   assertEquals(quote("x".repeat(99)).length, 60);
+});
+
+Deno.test("what is fit to be shown is fit everywhere: in a run, in a model's file, on a terminal", () => {
+  const model = zooModel("softmax", { inputShape: [1, 2, 2], classCount: 2 });
+  const isName = (name: string) => areNamesOf(model, [name, "b"]);
+  for (
+    const name of ["Ankle boot", "\u{1f469}\u200d\u{1f680}", "\u0645\u06cc\u200c", "x".repeat(255)]
+  ) {
+    assertEquals([isPrintable(name), isName(name), printable(name)], [true, true, name]);
+    assertEquals(quoteWhole(name), `"${name}"`);
+  }
+  const steering = [
+    "\n",
+    "\u001b",
+    "\u007f",
+    "\u009b",
+    "\u2028",
+    "\u2029",
+    "\u202e",
+    "\u2066",
+    "\ud800",
+  ];
+  for (const character of steering) {
+    const name = `a${character}b`;
+    assertEquals([isPrintable(name), isName(name), printable(name)], [false, false, "a\ufffdb"]);
+    assertMatch(quoteWhole(name), /^"a\\\w+b"$/);
+  }
+  assertEquals([isPrintable("x".repeat(1001)), isPrintable(1)], [false, false]);
 });
 
 Deno.test("the environment of a record names versions and hardware, and needs no permission", () => {
