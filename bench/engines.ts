@@ -6,11 +6,13 @@
  */
 
 // deno-lint-ignore-file no-console
-import { parseArgs } from "@std/cli/parse-args";
 import { markdownTable } from "markdown-table";
 import type { Session } from "../src/backends/backend.ts";
 import { BACKEND_NAMES, loadBackend } from "../src/backends/registry.ts";
 import { wasmBackend } from "../src/backends/wasm/backend.ts";
+import { EXIT, runCommand } from "../src/cli/errors.ts";
+import { defineCommand, parseFlags } from "../src/cli/flags.ts";
+import { helpText } from "../src/cli/help.ts";
 import type { LabeledImages } from "../src/data/dataset.ts";
 import { initialParameters } from "../src/nn/init.ts";
 import type { Model } from "../src/nn/sequential.ts";
@@ -40,24 +42,41 @@ interface Row {
   readonly note?: string;
 }
 
-const flags = parseArgs(Deno.args, { string: ["json", "rounds"] });
-const rounds = Number(flags.rounds ?? 20);
+const COMMAND = defineCommand({
+  usage: "deno task bench",
+  summary:
+    "Measure the wasm engine against this machine's limit, other engines and peers, in turns.",
+  examples: [["--rounds 40 --json runs/bench.json", "all numbers in a file as well"]],
+  flags: {
+    rounds: { type: "integer", min: 1, default: 20, help: "samples of each number" },
+    json: { type: "string", placeholder: "FILE", help: "write all numbers there" },
+  },
+});
+
 const allThreads = navigator.hardwareConcurrency;
 const data = randomImages();
 const models = benchModels();
 const [lenet] = models;
 
-console.log(`${describeMachine()}, ${new Date().toISOString().slice(0, 10)}\n`);
-await checkEngine(lenet);
-const engines = await measureEngines();
-const kernels = await measureKernels();
-if (flags.json) {
-  const report = { machine: describeMachine(), date: new Date().toISOString(), rounds };
-  await Deno.writeTextFile(flags.json, JSON.stringify({ ...report, ...engines, kernels }, null, 2));
+async function benchCommand(args: string[]): Promise<number> {
+  const { flags: { rounds, json }, help } = parseFlags(COMMAND, args);
+  if (help) {
+    console.log(helpText(COMMAND));
+    return EXIT.ok;
+  }
+  console.log(`${describeMachine()}, ${new Date().toISOString().slice(0, 10)}\n`);
+  await checkEngine(lenet);
+  const engines = await measureEngines(rounds);
+  const kernels = await measureKernels(rounds);
+  if (json !== undefined) {
+    const report = { machine: describeMachine(), date: new Date().toISOString(), rounds };
+    await Deno.writeTextFile(json, JSON.stringify({ ...report, ...engines, kernels }, null, 2));
+  }
+  return EXIT.ok;
 }
 
 /** All models, threads and batch sizes of the engine, the peers and the peak, in turns. */
-async function measureEngines() {
+async function measureEngines(rounds: number) {
   await using stack = new AsyncDisposableStack();
   const contenders: Contender[] = [];
   const limits: Record<string, { flop: number; threads: number }> = {};
@@ -158,7 +177,7 @@ async function measureTfjs(missing: string[]): Promise<[string, Spread][]> {
   return [...rates];
 }
 
-async function measureKernels() {
+async function measureKernels(rounds: number) {
   using peak = await FmaPeak.open(1);
   const times = await timeKernels(lenet, data, rounds);
   const limit = (await sampleInTurns([{ name: "peak", measure: () => peak.measure() }], rounds))
@@ -235,3 +254,5 @@ function rate(value: number): string {
 function percent(share: number): string {
   return `${(100 * share).toFixed(0)}%`;
 }
+
+if (import.meta.main) await runCommand(benchCommand);

@@ -9,7 +9,9 @@
 import { markdownTable } from "markdown-table";
 import type { Backend, Session } from "../src/backends/backend.ts";
 import { BACKEND_NAMES, listAvailable, loadBackend } from "../src/backends/registry.ts";
-import { COMMON_FLAGS, defineCommand, parseFlags } from "../src/cli/flags.ts";
+import { EXIT, runCommand } from "../src/cli/errors.ts";
+import { defineCommand, parseFlags } from "../src/cli/flags.ts";
+import { helpText } from "../src/cli/help.ts";
 import type { LabeledImages } from "../src/data/dataset.ts";
 import { initialParameters } from "../src/nn/init.ts";
 import type { Model } from "../src/nn/sequential.ts";
@@ -127,12 +129,15 @@ const COMMAND = defineCommand({
     "batch-size": { type: "integer", min: 1, default: 64, help: "images per step" },
     minutes: { type: "number", exclusiveMin: 0, default: 60, help: "of training, on each engine" },
     sessions: { type: "integer", min: SAMPLES, default: 1_000, help: "sessions, on each engine" },
-    ...COMMON_FLAGS,
   },
 });
 
-async function main(): Promise<number> {
-  const { flags } = parseFlags(COMMAND, Deno.args);
+async function soakCommand(args: string[]): Promise<number> {
+  const { flags, help } = parseFlags(COMMAND, args);
+  if (help) {
+    console.log(helpText(COMMAND));
+    return EXIT.ok;
+  }
   const model = zooModel(flags.model);
   const { batchSize } = flags;
   const rows: string[][] = [];
@@ -163,7 +168,7 @@ async function main(): Promise<number> {
     }
   }
   console.log("\n" + markdownTable([["engine", "what", "steps", "growth", "memory"], ...rows]));
-  return isFlat ? 0 : 1;
+  return isFlat ? EXIT.ok : EXIT.failure;
 }
 
-if (import.meta.main) Deno.exit(await main());
+if (import.meta.main) await runCommand(soakCommand);

@@ -8,12 +8,14 @@
  */
 
 // deno-lint-ignore-file no-console
-import { parseArgs } from "@std/cli/parse-args";
 import { markdownTable } from "markdown-table";
 import type { Backend, Session } from "../src/backends/backend.ts";
 import { referenceBackend } from "../src/backends/reference/backend.ts";
 import { describeAdapters } from "../src/backends/webgpu/adapters.ts";
 import { webgpuBackend } from "../src/backends/webgpu/backend.ts";
+import { EXIT, runCommand } from "../src/cli/errors.ts";
+import { defineCommand, parseFlags } from "../src/cli/flags.ts";
+import { helpText } from "../src/cli/help.ts";
 import { quietDrivers } from "../src/cli/quiet_drivers.ts";
 import type { LabeledImages } from "../src/data/dataset.ts";
 import { initialParameters } from "../src/nn/init.ts";
@@ -26,32 +28,56 @@ const BATCH_SIZE = 256;
 const EPOCH = 60_000;
 const SGD = { type: "sgd", momentum: 0 } as const;
 
-const flags = parseArgs(Deno.args, {
-  string: ["rounds", "epochs", "json"],
-  boolean: ["peers"],
-  negatable: ["peers"],
-  default: { peers: true },
+type Adapter = Awaited<ReturnType<typeof describeAdapters>>[number];
+
+const COMMAND = defineCommand({
+  usage: "deno task bench:webgpu",
+  summary: "Measure the webgpu engine: images a second beside its peers, and time by kernel.",
+  examples: [["--epochs 20 --no-peers", "times whole epochs too, the engine alone"]],
+  flags: {
+    rounds: { type: "integer", min: 1, default: 9, help: "samples of each number" },
+    epochs: { type: "integer", min: 1, help: "time as many epochs of 60,000 images" },
+    peers: { type: "boolean", negatable: true, default: true, help: "also jax-js and tfjs-webgpu" },
+    json: { type: "string", placeholder: "FILE", help: "write all numbers there" },
+  },
 });
-const rounds = Number(flags.rounds ?? 9);
-quietDrivers();
-const [adapter] = await describeAdapters();
-if (adapter === undefined) throw new Error("No WebGPU adapter was found");
-console.log(
-  `${adapter.name}${adapter.software ? ", software" : ""}, ${Deno.build.os} ${Deno.build.arch}, ` +
-    `Deno ${Deno.version.deno}, ${new Date().toISOString().slice(0, 10)}\n`,
-);
-const models = [lenet(), zooModel("lenet-relu"), zooModel("mlp")];
-for (const model of models) await checkGradients(model);
-const rates = await measureRates();
-const kernels = await measureKernels(lenet());
-const epochMs = flags.epochs === undefined ? undefined : await timeEpochs(Number(flags.epochs));
-if (flags.json) {
-  const report = { adapter, date: new Date().toISOString(), rounds, rates, kernels, epochMs };
-  await Deno.writeTextFile(flags.json, JSON.stringify(report, null, 2));
+
+async function benchCommand(args: string[]): Promise<number> {
+  const { flags: { rounds, epochs, peers, json }, help } = parseFlags(COMMAND, args);
+  if (help) {
+    console.log(helpText(COMMAND));
+    return EXIT.ok;
+  }
+  quietDrivers();
+  const [adapter] = await describeAdapters();
+  if (adapter === undefined) throw new Error("No WebGPU adapter was found");
+  console.log(
+    `${adapter.name}${
+      adapter.software ? ", software" : ""
+    }, ${Deno.build.os} ${Deno.build.arch}, ` +
+      `Deno ${Deno.version.deno}, ${new Date().toISOString().slice(0, 10)}\n`,
+  );
+  const models = [lenet(), zooModel("lenet-relu"), zooModel("mlp")];
+  for (const model of models) await checkGradients(model);
+  const rates = await measureRates(models, { adapter, rounds, peers });
+  const kernels = await measureKernels(lenet(), { adapter, rounds });
+  const epochMs = epochs === undefined ? undefined : await timeEpochs(epochs);
+  if (json !== undefined) {
+    const report = { adapter, date: new Date().toISOString(), rounds, rates, kernels, epochMs };
+    await Deno.writeTextFile(json, JSON.stringify(report, null, 2));
+  }
+  return EXIT.ok;
 }
 
 /** Training rates of all engines, in turns. */
-async function measureRates(): Promise<Record<string, Spread>> {
+async function measureRates(
+  models: readonly Model[],
+  { adapter, rounds, peers }: {
+    readonly adapter: Adapter;
+    readonly rounds: number;
+    readonly peers: boolean;
+  },
+): Promise<Record<string, Spread>> {
   await using stack = new AsyncDisposableStack();
   const contenders: Contender[] = [];
   const steps = adapter.software ? 16 : 235;
@@ -64,7 +90,7 @@ async function measureRates(): Promise<Record<string, Spread>> {
       measure: () => trainingRate(session, data, steps),
     });
   }
-  if (flags.peers) contenders.push(...await openPeers(stack));
+  if (peers) contenders.push(...await openPeers(stack));
   const spreads = Object.fromEntries(await sampleInTurns(contenders, rounds));
   printTable(`training, batch ${BATCH_SIZE}`, "images/s", spreads, 0);
   return spreads;
@@ -93,7 +119,10 @@ async function openPeers(stack: AsyncDisposableStack): Promise<Contender[]> {
 }
 
 /** GPU time of each kernel of a training step. */
-async function measureKernels(model: Model): Promise<Record<string, Spread>> {
+async function measureKernels(
+  model: Model,
+  { adapter, rounds }: { readonly adapter: Adapter; readonly rounds: number },
+): Promise<Record<string, Spread>> {
   if (!adapter.features.includes("timestamp-query")) {
     console.log("The adapter has no timestamp-query: kernels cannot be timed");
     return {};
@@ -214,3 +243,5 @@ function printTable(
   ]);
   console.log(markdownTable([[title, unit, "quartiles"], ...rows]) + "\n");
 }
+
+if (import.meta.main) await runCommand(benchCommand);
