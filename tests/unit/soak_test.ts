@@ -7,6 +7,10 @@ import { initialParameters } from "../../src/nn/init.ts";
 import { soakSessions, soakSteps } from "../../bench/soak.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { randomImages } from "../parity/cases.ts";
+import { granted } from "../permissions.ts";
+
+/** Threads are started from a file, which needs permission to be read. */
+const ignoreWasm = !supports("plain") || !granted({ name: "read" });
 
 const MODEL = zooModel("softmax");
 const ROUNDS: Partial<Record<BackendName, number>> = { wasm: 20, reference: 4 };
@@ -14,7 +18,7 @@ const ROUNDS: Partial<Record<BackendName, number>> = { wasm: 20, reference: 4 };
 for (const [name, rounds] of Object.entries(ROUNDS)) {
   Deno.test({
     name: `soak: ${name} trains hundreds of steps in flat memory`,
-    ignore: name === "wasm" && !supports("plain"),
+    ignore: name === "wasm" && ignoreWasm,
     async fn() {
       const { steps, growth } = await soakSteps(await loadBackend(name as BackendName), {
         model: MODEL,
@@ -29,7 +33,7 @@ for (const [name, rounds] of Object.entries(ROUNDS)) {
 
 Deno.test({
   name: "soak: wasm sessions opened and disposed leave memory flat",
-  ignore: !supports("plain"),
+  ignore: ignoreWasm,
   async fn() {
     const { steps, growth } = await soakSessions(await loadBackend("wasm"), {
       model: MODEL,
@@ -43,7 +47,7 @@ Deno.test({
 
 Deno.test({
   name: "soak: wasm gives the same bits while other threads fight for the cores",
-  ignore: !supports("plain"),
+  ignore: ignoreWasm,
   async fn() {
     const model = zooModel("lenet");
     const data = randomImages(model, 64, 5);

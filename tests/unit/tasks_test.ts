@@ -41,6 +41,7 @@ const EXCEPTIONS: Exceptions = {
     sys: "describes the machine that was measured",
     write: "records results beside the code",
   },
+  "bench:mpi": { run: "starts ranks, and network namespaces with shaped links between them" },
   "bench:webgpu": {
     run: "runs peers in processes of their own",
     env: "jax-js reads what it likes",

@@ -24,6 +24,7 @@ import {
   assertStringIncludes,
 } from "../assert.ts";
 import { randomImages } from "../parity/cases.ts";
+import { granted } from "../permissions.ts";
 
 const MODEL = sequential(
   [conv2d({ outChannels: 2, kernelSize: 2 }), tanh(), flatten(), linear({ outFeatures: 3 })],
@@ -263,7 +264,7 @@ const INTERVALS: readonly CheckpointInterval[] = [{ steps: 1 }, { steps: 2 }, { 
 
 Deno.test({
   name: "wasm: however checkpoints cut a run, and where it goes on, the bits are the same",
-  ignore: !supports("plain"),
+  ignore: !supports("plain") || !granted({ name: "read" }),
   async fn() {
     const setup: Setup = {
       backend: "wasm",
@@ -292,7 +293,7 @@ Deno.test({
 
 Deno.test({
   name: "webgpu: a run that goes on from a checkpoint ends within 1e-6 of the uninterrupted one",
-  ignore: !(await listAvailable()).includes("webgpu"),
+  ignore: !granted({ name: "read" }) || !(await listAvailable()).includes("webgpu"),
   async fn() {
     const setup: Setup = { backend: "webgpu", optimizer: OPTIMIZERS.momentum };
     const whole = await run({ ...setup, hooks: { checkpointEvery: { steps: 2 } } });
