@@ -75,7 +75,18 @@ export function speedBlock({ machine, date, rounds, rows }: Bench): string {
       ["", "images/s", "quartiles", "share of the limit", "evaluation, images/s"],
       lines,
       "lrrrr",
-    );
+    ) + ratioToPyTorch(rows);
+}
+
+/** How many times PyTorch's rate, threads for threads; empty where it was not installed. */
+function ratioToPyTorch(rows: Bench["rows"]): string {
+  const ratios = rows.flatMap(({ name, training }) => {
+    const [, threads] = /^wasm lenet, (\d+ threads?), batch 256$/.exec(name) ?? [];
+    const peer = rows.find((row) => /^PyTorch/.test(row.name) && row.name.includes(`${threads} `));
+    if (threads === undefined || peer === undefined) return [];
+    return `${(training.median / peer.training.median).toFixed(1)} times PyTorch on ${threads}`;
+  });
+  return ratios.length === 0 ? "" : `\n\n\`wasm\` trains at ${ratios.join(", ")}.`;
 }
 
 /** The sentence about the GPU. */
