@@ -22,6 +22,7 @@ export interface OpenOptions extends Partial<SessionOptions> {
  *
  * @param name A backend, or `auto`: the GPU where it is real hardware, else `wasm`.
  * @throws {BackendUnavailableError} If it cannot run here; the message says which can.
+ * @throws {TypeError} If there are not as many parameters as the model has; no session is left then.
  * @example Open the fastest backend of this machine
  * ```ts
  * import { lenet, openBackend } from "@lenet/lenet";
@@ -43,10 +44,15 @@ export async function openBackend(
     batchSize: 256,
     ...options,
   });
-  await session.loadState({
-    parameters: parameters ?? initialParameters(model, seed, init),
-    slots: [],
-    step: 0,
-  });
-  return session;
+  try {
+    await session.loadState({
+      parameters: parameters ?? initialParameters(model, seed, init),
+      slots: [],
+      step: 0,
+    });
+    return session;
+  } catch (error) {
+    await session[Symbol.asyncDispose]().catch(() => {}); // what it was refused for says more
+    throw error;
+  }
 }

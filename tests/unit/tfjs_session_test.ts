@@ -6,7 +6,8 @@ import type { BackendName } from "../../src/backends/backend.ts";
 import { loadBackend } from "../../src/backends/registry.ts";
 import { initialParameters } from "../../src/nn/init.ts";
 import { zooModel } from "../../src/nn/zoo.ts";
-import { assert, assertEquals } from "../assert.ts";
+import { openBackend } from "../../src/train/open_backend.ts";
+import { assert, assertEquals, assertRejects } from "../assert.ts";
 import { randomImages } from "../parity/cases.ts";
 import { granted } from "../permissions.ts";
 
@@ -34,6 +35,19 @@ for (const [name, steps] of [["tfjs-cpu", 10], ["tfjs-wasm", 200]] as const) {
     },
   });
 }
+
+Deno.test({
+  name: "openBackend leaves no session where the parameters do not fit the model",
+  ignore,
+  async fn() {
+    await withSession("tfjs-cpu", async () => {});
+    const before = tf.memory();
+    const short = { parameters: initialParameters(model, 1).subarray(1), batchSize: 4 };
+    await assertRejects(() => openBackend("tfjs-cpu", model, short), TypeError, "parameters");
+    assertEquals(tf.memory().numTensors, before.numTensors);
+    assertEquals(tf.memory().numDataBuffers, before.numDataBuffers);
+  },
+});
 
 Deno.test({
   name: "sessions on two backends take turns and give the same losses",

@@ -96,12 +96,17 @@ export class Classifier {
       batchSize: 1,
       threads: 1, // more would need shared memory, which a page from a file cannot send to workers
     });
-    await session.loadState({ parameters, slots: [], step: 0 });
-    this.#pictures = 0;
-    // The first picture pays for compiling; nobody waits for this one.
-    const [channels, height, width] = model.inputShape;
-    await this.#predict(session, new Uint8Array(channels * height * width));
-    return session;
+    try {
+      await session.loadState({ parameters, slots: [], step: 0 });
+      this.#pictures = 0;
+      // The first picture pays for compiling; nobody waits for this one.
+      const [channels, height, width] = model.inputShape;
+      await this.#predict(session, new Uint8Array(channels * height * width));
+      return session;
+    } catch (error) {
+      await session[Symbol.asyncDispose]().catch(() => {}); // the next engine needs its memory
+      throw error;
+    }
   }
 
   async #predict(session: Session, images: Uint8Array): Promise<Answer> {
