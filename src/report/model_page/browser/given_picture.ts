@@ -1,15 +1,8 @@
 /** Pictures that are dropped, pasted or chosen, decoded as the `predict` command decodes them. */
 
 /// <reference lib="dom" />
-import {
-  decodePicture,
-  type GreyPicture,
-  hasLightBorder,
-  invertPicture,
-} from "../../../data/picture.ts";
-
-/** Largest file that is read. */
-const MAX_BYTES = 64 * 2 ** 20;
+import { type GreyPicture, hasLightBorder } from "../../../data/picture.ts";
+import { decodeLightOnDark, MAX_PICTURE_BYTES } from "../../../data/picture_file.ts";
 
 /** A file that holds a picture. */
 export class GivenPicture {
@@ -32,8 +25,10 @@ export class GivenPicture {
    * @throws {SyntaxError} If it is no picture.
    */
   static async read(file: File): Promise<GivenPicture> {
-    if (file.size > MAX_BYTES) {
-      throw new RangeError(`Cannot read "${file.name}": it has more than ${MAX_BYTES} bytes`);
+    if (file.size > MAX_PICTURE_BYTES) {
+      throw new RangeError(
+        `Cannot read "${file.name}": it has more than ${MAX_PICTURE_BYTES} bytes`,
+      );
     }
     const bytes = new Uint8Array(await file.arrayBuffer());
     const isKnown = bytes[0] === 0x89 || (bytes[0] === 0xff && bytes[1] === 0xd8);
@@ -48,9 +43,7 @@ export class GivenPicture {
   lightOnDark(invert: boolean): GreyPicture {
     let picture = this.#decoded.get(invert);
     if (picture === undefined) {
-      // What shows through must end up dark, on either kind of picture.
-      const decoded = decodePicture(this.#bytes, `"${this.name}"`, invert ? 255 : 0);
-      picture = invert ? invertPicture(decoded) : decoded;
+      picture = decodeLightOnDark(this.#bytes, `"${this.name}"`, invert);
       this.#decoded.set(invert, picture);
     }
     return picture;
