@@ -32,6 +32,7 @@ import { defineCommand, parseFlags } from "./flags.ts";
 import { helpText } from "./help.ts";
 import { requireWritableFile } from "./permissions.ts";
 import { quietDrivers } from "./quiet_drivers.ts";
+import { recordedDataset } from "./recorded_path.ts";
 
 /** Test images that are evaluated unless whole epochs are compared. */
 const SHORT_TEST_COUNT = 1000;
@@ -208,7 +209,7 @@ async function compare(
   };
   return {
     model: plan.model.name,
-    dataset: plan.dataset.name,
+    dataset: recordedDataset(plan.dataset.name),
     batchSize: plan.batchSize,
     learningRate: plan.learningRate,
     seed: plan.seed,

@@ -14,6 +14,7 @@ import { PICTURE_FLAGS, picturesFor, showPictures } from "./picture_flags.ts";
 import { EXIT } from "./errors.ts";
 import { defineCommand, parseFlags } from "./flags.ts";
 import { helpText } from "./help.ts";
+import { requireRecordedDataset } from "./recorded_path.ts";
 import { loadSubject, type Subject, SUBJECT_FLAGS } from "./subject.ts";
 
 const COMMAND = defineCommand({
@@ -50,7 +51,9 @@ export async function evalCommand(args: string[]): Promise<number> {
   }
   const subject = await loadSubject(flags);
   const { model, parameters } = subject;
+  const isOwn = flags.dataset === undefined;
   const name = flags.dataset ?? subject.datasetName;
+  if (isOwn && subject.run !== undefined) await requireRecordedDataset(name, subject.label);
   const whole = await loadForEvaluation(name, subject, flags);
   const { test, classNames, name: dataset } = whole;
   if (classNames.length !== model.classCount) {
@@ -59,7 +62,8 @@ export async function evalCommand(args: string[]): Promise<number> {
         `${model.classCount} classes, the dataset ${classNames.length}`,
     );
   }
-  checkPictures(whole, subject);
+  if (whole.pictures) checkPictures(whole, subject);
+  else if (isOwn) requireOwnDataset(whole, subject);
   const { backend, session: opened } = await openSession(flags.backend, model, {
     optimizer: { type: "sgd", momentum: 0 },
     batchSize: 1,
@@ -106,12 +110,26 @@ async function loadForEvaluation(
   }
 }
 
+/** What a run's own name leads to must be what it was trained on, not another set of this name.
+ *
+ * @throws {TypeError} If it is not.
+ */
+function requireOwnDataset({ name, digest: found }: Dataset, { label, digest }: Subject): void {
+  if (digest === undefined || digest === found) return;
+  throw new TypeError(
+    `Cannot evaluate ${label} on dataset ${
+      quoteWhole(name)
+    }: its content is not what the run was ` +
+      `trained on (SHA-256 ${digest.slice(0, 16)}, found ${found.slice(0, 16)}); give that with ` +
+      `--dataset DIR, or use this one with --dataset ${name}`,
+  );
+}
+
 /** Pictures must be of the classes that the model was trained on, and should be split as then. */
 function checkPictures(
   dataset: Dataset,
   { label, classNames, datasetName, digest }: Subject,
 ): void {
-  if (dataset.pictures === undefined) return;
   const name = quoteWhole(dataset.name);
   const isNamed = classNames.some((className, k) => className !== String(k));
   const wrong = classNames.findIndex((className, k) => className !== dataset.classNames[k]);
@@ -122,7 +140,8 @@ function checkPictures(
     );
   }
   // Of a folder elsewhere, a run records the last name only.
-  const isSame = basename(resolve(dataset.name)) === basename(datasetName);
+  const isSame = dataset.name === datasetName ||
+    basename(resolve(dataset.name)) === basename(datasetName);
   if (isSame && digest !== undefined && dataset.digest !== digest) {
     console.error(
       `note: dataset ${name} is not what it was when ${label} was trained: its test set may hold ` +

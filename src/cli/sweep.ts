@@ -1,7 +1,6 @@
 // deno-lint-ignore-file no-console
 /** The sweep command: many trainings, their table and chart. */
 
-import { join } from "node:path";
 import type { Dataset } from "../data/dataset.ts";
 import { findLauncher } from "../distributed/launcher.ts";
 import { describeEnvironment } from "../report/environment.ts";
@@ -18,7 +17,10 @@ import { obtainForTraining } from "./dataset_flag.ts";
 import { EXIT, UsageError, withInterrupt } from "./errors.ts";
 import { parseFlags } from "./flags.ts";
 import { helpText } from "./help.ts";
+import { makeFolder, RUNS } from "./new_folder.ts";
 import { requireWritePermission } from "./permissions.ts";
+import { pictureOptions, requirePictures } from "./picture_flags.ts";
+import { recordedDataset } from "./recorded_path.ts";
 import { baseFlags, SWEEP_COMMAND, type SweepFlags } from "./sweep_flags.ts";
 import { flagsOf, parseGrid, type Settings, settingsText } from "./sweep_grid.ts";
 import type { Sharing } from "./sweep_sharing.ts";
@@ -55,12 +57,14 @@ async function sweep(
     readonly sharing?: Sharing;
   },
 ): Promise<number> {
-  const stamp = new Date().toISOString().replace(/\D/g, "").slice(0, 14);
-  const out = flags.out ?? join("runs", `sweep-${stamp}`);
-  await requireWritePermission(out);
-  const dataset = await obtainForTraining(flags, signal);
-  let record = await openRecord(out, flags, dataset);
+  await requireWritePermission(flags.out ?? RUNS);
+  const pictures = pictureOptions(flags);
+  const dataset = await obtainForTraining({ ...flags, pictures }, signal);
+  requirePictures(dataset, flags);
+  const out = flags.out ?? await makeFolder("sweep");
+  await Deno.mkdir(out, { recursive: true });
   using _claim = await claimFolder(out);
+  let record = await openRecord(out, flags, dataset);
   const kept = record.results.filter(({ error }) => error === undefined || !flags.retryFailed);
   record = { ...record, results: kept };
   const known = new Set(kept.map(({ settings }) => settingsText(settings)));
@@ -103,7 +107,7 @@ async function runAlone({ flags, dataset, signal, next, done }: Parameters<Shari
   }
 }
 
-/** The record in a folder, or a new one in an empty folder.
+/** The record in a claimed folder, or a new one if it is empty.
  *
  * @throws {TypeError} If the folder holds something else, or a sweep that was made otherwise.
  */
@@ -116,11 +120,10 @@ async function openRecord(
   const shared = sharedFlags(flags);
   if (before === undefined) {
     await requireVacant(out);
-    await Deno.mkdir(out, { recursive: true });
     const record: SweepRecord = {
       started: new Date().toISOString(),
       flags: shared,
-      dataset: { name, digest },
+      dataset: { name: recordedDataset(name), digest },
       environment: describeEnvironment(),
       results: [],
     };
@@ -137,9 +140,10 @@ async function openRecord(
   return before;
 }
 
-/** What decides results and is not part of the grid. */
+/** What decides results and is not part of the grid; the dataset is known by its digest. */
 function sharedFlags(flags: SweepFlags): Record<string, unknown> {
-  const free = ["grid", "out", "retryFailed", "quiet", "json", "debug", "help", "threads"];
+  const where = ["dataset", "out", "threads"];
+  const free = ["grid", "retryFailed", "quiet", "json", "debug", "help", ...where];
   const entries = Object.entries(flags)
     .filter(([name, value]) => value !== undefined && !free.includes(name));
   return Object.fromEntries(entries);

@@ -3,6 +3,7 @@
 import { invocation } from "../invocation.ts";
 import { DEVICE_FLAGS } from "./backend_flags.ts";
 import { defineCommand, parseFlags } from "./flags.ts";
+import { PICTURE_FLAGS } from "./picture_flags.ts";
 import { TRAIN_COMMAND, type TrainFlags } from "./train_flags.ts";
 
 const { flags: train } = TRAIN_COMMAND;
@@ -30,6 +31,7 @@ export const SWEEP_COMMAND = defineCommand({
     "retry-failed": { type: "boolean", help: "try again what failed before" },
     model: train.model,
     dataset: train.dataset,
+    ...PICTURE_FLAGS,
     ...DEVICE_FLAGS,
     epochs: train.epochs,
     "batch-size": train["batch-size"],

@@ -8,8 +8,7 @@ import { type EpochMetrics, train } from "../train/trainer.ts";
 import { deviceOptions, openSession } from "./backend_flags.ts";
 import { describeError } from "./errors.ts";
 import { flagsOf, type Settings } from "./sweep_grid.ts";
-import { modelFor } from "./train.ts";
-import { optimizerOf, planOf, type TrainFlags } from "./train_flags.ts";
+import { modelFor, optimizerOf, planOf, type TrainFlags } from "./train_flags.ts";
 
 /** What a rank needs to train configurations. */
 export interface SweepWork {

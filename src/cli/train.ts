@@ -1,16 +1,12 @@
 // deno-lint-ignore-file no-console
 /** The train command: parses, configures, trains, saves. */
 
-import { basename, isAbsolute, join, relative, resolve } from "node:path";
 import type { SessionOptions, TrainingState } from "../backends/backend.ts";
 import type { Dataset } from "../data/dataset.ts";
-import { findDataset } from "../data/registry.ts";
 import type { World } from "../distributed/world.ts";
 import { specOf } from "../nn/model_spec.ts";
 import { initialParameters } from "../nn/init.ts";
-import type { Model } from "../nn/sequential.ts";
-import { standardizationOf } from "../nn/standardization.ts";
-import { ZOO, zooModel } from "../nn/zoo.ts";
+import { ZOO } from "../nn/zoo.ts";
 import { describeEnvironment } from "../report/environment.ts";
 import { configuredModel, type RunConfig } from "../report/run_config.ts";
 import { claimFolder } from "../report/run_claim.ts";
@@ -30,22 +26,22 @@ import { EXIT, withInterrupt } from "./errors.ts";
 import { parseFlags } from "./flags.ts";
 import { helpText } from "./help.ts";
 import { readModelFile } from "./model_files.ts";
+import { makeFolder, RUNS } from "./new_folder.ts";
 import { requireWritePermission } from "./permissions.ts";
 import { pictureOptions, picturesFor, requirePictures } from "./picture_flags.ts";
+import { recordedDataset, recordedPath, requireRecordedDataset } from "./recorded_path.ts";
 import { endLines, type TrainDisplay, trainDisplay } from "./train_display.ts";
 import { reportDivergence, reportEnd } from "./train_report.ts";
 import {
   asksForMpi,
   checkCombination,
   checkpointIntervalOf,
+  modelFor,
   optimizerOf,
   planOf,
   TRAIN_COMMAND,
   type TrainFlags,
 } from "./train_flags.ts";
-
-/** Where runs go that are not given a folder. */
-const RUNS = "runs";
 
 /** What is trained between two checkpoints can be lost: little, and yet saving costs next to nothing. */
 const DEFAULT_INTERVAL: CheckpointInterval = { seconds: 30 };
@@ -108,7 +104,7 @@ async function startRun(flags: TrainFlags, { signal, world }: Surroundings): Pro
     started: new Date().toISOString(),
     model: specOf(model),
     dataset: {
-      name: findDataset(dataset.name) ? dataset.name : recordedPath(dataset.name),
+      name: recordedDataset(dataset.name),
       digest: dataset.digest,
       trainCount: dataset.train.count,
       testCount: dataset.test.count,
@@ -167,6 +163,7 @@ async function resumeRun(
   };
   const display = trainDisplay(flags);
   const name = flags.dataset ?? config.dataset.name;
+  if (flags.dataset === undefined) await requireRecordedDataset(name, path);
   const model = configuredModel(config);
   const pictures = picturesFor(model, config.dataset.pictures);
   const dataset = await obtainForTraining({ ...flags, dataset: name, pictures }, signal);
@@ -278,41 +275,4 @@ async function dryRun(
   await session.attach(one);
   await session.evaluate(one);
   return losses[0];
-}
-
-/** The model that the flags ask for, for a dataset's images and classes. */
-export function modelFor(
-  { model, standardize }: TrainFlags,
-  { train: { shape, images }, classNames }: Dataset,
-): Model {
-  return zooModel(model, {
-    inputShape: shape,
-    classCount: classNames.length,
-    ...(standardize && { standardization: standardizationOf(images) }),
-  });
-}
-
-/** A path as it is recorded: below the working directory relative to it, elsewhere its last part.
- *
- * What lies between may name a user, and says nothing on another machine.
- */
-function recordedPath(path: string): string {
-  const within = relative(Deno.cwd(), path);
-  return isAbsolute(within) || within.startsWith("..") ? basename(resolve(path)) : within;
-}
-
-/** Makes `runs/lenet-20261123-141502`, or with `-2` behind it if that is taken. */
-async function makeFolder(model: string): Promise<string> {
-  await Deno.mkdir(RUNS, { recursive: true });
-  const now = new Date().toISOString().replace(/[-:]/g, "");
-  const path = join(RUNS, `${model}-${now.slice(0, 8)}-${now.slice(9, 15)}`);
-  for (let number = 1;; number++) {
-    const candidate = number === 1 ? path : `${path}-${number}`;
-    try {
-      await Deno.mkdir(candidate);
-      return candidate;
-    } catch (error) {
-      if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
-    }
-  }
 }

@@ -1,8 +1,11 @@
 /** The flags of the train command, and the configuration they ask for. */
 
 import type { OptimizerSpec } from "../backends/backend.ts";
+import type { Dataset } from "../data/dataset.ts";
 import { invocation } from "../invocation.ts";
-import { MODEL_NAMES, ZOO } from "../nn/zoo.ts";
+import type { Model } from "../nn/sequential.ts";
+import { standardizationOf } from "../nn/standardization.ts";
+import { MODEL_NAMES, ZOO, zooModel } from "../nn/zoo.ts";
 import type { TrainPlan } from "../train/plan.ts";
 import type { CheckpointInterval } from "../train/trainer.ts";
 import { DEVICE_FLAGS } from "./backend_flags.ts";
@@ -172,6 +175,18 @@ export function checkCombination(args: readonly string[], flags: TrainFlags): vo
       `Cannot use --${wrong} with --resume: the run's config.json decides it; start a new run`,
     );
   }
+}
+
+/** The model that the flags ask for, for a dataset's images and classes. */
+export function modelFor(
+  { model, standardize }: TrainFlags,
+  { train: { shape, images }, classNames }: Dataset,
+): Model {
+  return zooModel(model, {
+    inputShape: shape,
+    classCount: classNames.length,
+    ...(standardize && { standardization: standardizationOf(images) }),
+  });
 }
 
 /** The plan that the flags ask for; the model's recipe fills the gaps. */

@@ -19,7 +19,7 @@ export interface RunConfig {
   readonly started: string;
   readonly model: ModelSpec;
   readonly dataset: {
-    /** Registry name, or the folder relative to where the run was started. */
+    /** Registry name, or the folder relative to where the run was started, as `./photos`. */
     readonly name: string;
     readonly digest: string;
     readonly trainCount: number;

@@ -106,11 +106,14 @@ export function sweepTable(results: readonly SweepResult[]): string {
 
 /** Draws test accuracy over the first varied flag, coloured by the second; seeds come last. */
 export async function sweepChart({ results, dataset }: SweepRecord): Promise<string> {
-  const valuesOf = (name: string) => [...new Set(results.map(({ settings }) => settings[name]))];
-  const names = [...new Set(results.flatMap(({ settings }) => Object.keys(settings)))]
+  // A sweep that was gone on with may lack a value where it was not varied yet.
+  const valuesOf = (name: string) => [
+    ...new Set(results.map(({ settings }) => settings[name] ?? "")),
+  ];
+  const names = [...new Set(results.flatMap(({ settings }) => Object.keys(settings)))];
+  const [x = names[0] ?? "configuration", color] = names
     .filter((name) => valuesOf(name).length > 1)
     .toSorted((a, b) => Number(a === "seed") - Number(b === "seed"));
-  const [x = "configuration", color] = names;
   const values = results.flatMap(({ settings, last }) =>
     last
       ? [{ x: settings[x] ?? "", color: settings[color] ?? "", accuracy: last.testAccuracy }]

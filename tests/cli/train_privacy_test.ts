@@ -1,14 +1,15 @@
-/** What `train` writes says nothing about whose machine it ran on. */
+/** What `train`, `sweep` and `compare` write says nothing about whose machine it ran on. */
 import { assert, assertEquals } from "../assert.ts";
 import { namesIn, withTempDir } from "../temp.ts";
-import { canRunCommands, outcomeOf } from "./command.ts";
+import { canRunCommands, outcomeOf, ROOT, runDeno } from "./command.ts";
 import { startTrain, writeNoise } from "./runs.ts";
 
 /** Words that stand in every path and in the environment of the runs below. */
 const SECRETS = ["aliceshome", "alicestmp", "alicesdata", "alicename", "aliceshost", "alicestoken"];
 
 Deno.test({
-  name: "train: no secret, absolute path or user name is in any file of a run",
+  name:
+    "train, sweep, compare: no secret, absolute path or user name is in any file that they write",
   ignore: !canRunCommands(),
   fn: () =>
     withTempDir(async (folder) => {
@@ -34,7 +35,30 @@ Deno.test({
       const init = `--init=${work}/first/model.safetensors`;
       await train(...recipe, "--dataset=../../alicesdata/noise", init, "--out=runs/second");
       await train("--resume=runs/second", `--dataset=${noise}`, "--epochs=2");
+      const other = async (script: string, ...args: string[]) => {
+        const outcome = await runDeno([
+          ...["run", "--no-prompt", "--allow-read", `--allow-write=${work}`, "--allow-sys=cpus"],
+          ...[`${ROOT}scripts/${script}.ts`, "--model=softmax", `--dataset=${noise}`, "--quiet"],
+          ...args,
+        ], { cwd: work, env });
+        assertEquals([outcome.code, outcome.stderr], [0, ""]);
+      };
+      // The second goes on with the first: where the same data lies does not matter.
+      const sweep = ["--epochs=1", "--backend=reference", "--out=runs/sweep"];
+      await other("sweep", ...sweep, "--grid=seed=1");
+      await other("sweep", ...sweep, "--grid=seed=2", "--dataset=../../alicesdata/noise");
+      await other("compare_backends", ...[
+        ...[
+          "--backends=reference,wasm",
+          "--max-steps=1",
+          "--repeats=1",
+          "--json=runs/compare.json",
+        ],
+        ...["--html=runs/compare.html", "--markdown=runs/compare.md"],
+      ]);
       assertEquals(await namesIn(`${folder}/alicestmp`), []);
+      const written = ["compare.html", "compare.json", "compare.md", "second", "sweep"];
+      assertEquals(await namesIn(`${work}/runs`), written);
       for (
         const path of [...await filesBelow(`${work}/first`), ...await filesBelow(`${work}/runs`)]
       ) {
