@@ -6,8 +6,8 @@ import { EXIT, runCommand } from "../src/cli/errors.ts";
 import { defineCommand, parseFlags } from "../src/cli/flags.ts";
 import { helpText } from "../src/cli/help.ts";
 import { permissionFlags } from "../src/cli/task_permissions.ts";
-import { sha256Hex } from "../src/data/files.ts";
 import { formatBytes } from "../src/report/std.ts";
+import { sha256Hex } from "../src/sha256.ts";
 import { writeAtomic } from "../src/write_atomic.ts";
 import { COMMANDS } from "./main.ts";
 

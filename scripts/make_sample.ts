@@ -10,7 +10,7 @@
 import { gzipSync } from "node:zlib";
 import type { LabeledImages } from "../src/data/dataset.ts";
 import { sampleFolder } from "../src/data/embedded.ts";
-import { sha256Hex } from "../src/data/files.ts";
+import { sha256Hex } from "../src/sha256.ts";
 import { writeAtomic } from "../src/write_atomic.ts";
 import { encodeIdx } from "../src/data/idx.ts";
 import { loadDataset } from "../src/data/load.ts";

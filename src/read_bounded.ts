@@ -1,8 +1,13 @@
 /** Files that are read whole, but never more of them than they may have. */
 
+/** Largest file of a model that is read: a checkpoint's three vectors of 40 million parameters. */
+const MAX_MODEL_BYTES = 512 * 2 ** 20;
+
 /** Reads a regular file of at most `maxBytes`, whatever its folder says of its size.
  *
  * A pipe or a device, which may never end, is refused before it is read.
+ *
+ * @param maxBytes Default 512 MiB, which no file of a model exceeds.
  *
  * @throws {RangeError} If it is larger.
  * @throws {TypeError} If it is no regular file.
@@ -10,7 +15,7 @@
  */
 export async function readBounded(
   path: string,
-  maxBytes: number,
+  maxBytes = MAX_MODEL_BYTES,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const { isFile, isDirectory, size } = await Deno.stat(path);
   if (!isFile && !isDirectory) { // opening a folder has an error of its own
@@ -39,7 +44,7 @@ export async function readBounded(
  */
 export async function readUnlinked(
   path: string,
-  maxBytes: number,
+  maxBytes = MAX_MODEL_BYTES,
 ): Promise<Uint8Array<ArrayBuffer>> {
   if ((await Deno.lstat(path)).isSymlink) {
     throw new TypeError(

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { decodeSafetensorsModel } from "../formats/safetensors_model.ts";
 import { asModel, type TrainedModel } from "../formats/trained_model.ts";
 import type { Model } from "../nn/sequential.ts";
-import { readBounded, readRunFile } from "../train/checkpoint.ts";
+import { readBounded, readUnlinked } from "../read_bounded.ts";
 
 /** Whose parameters a file holds, as far as the caller knows. */
 export interface ExpectedModel {
@@ -36,7 +36,7 @@ export async function readModelFile(path: string, expected: ExpectedModel): Prom
 async function readLayersModel(path: string): Promise<TrainedModel> {
   const { decodeLayersModel } = await import("../formats/layers_model_decode.ts");
   const json = new TextDecoder().decode(await readTopology(path));
-  return await decodeLayersModel(json, (name) => readRunFile(join(dirname(path), name)), path);
+  return await decodeLayersModel(json, (name) => readUnlinked(join(dirname(path), name)), path);
 }
 
 async function readTopology(path: string): Promise<Uint8Array> {

@@ -1,6 +1,6 @@
 /** Dataset files on disk: bounded reading, checking by digest, writing all or nothing. */
-import { createHash } from "node:crypto";
 import { join } from "node:path";
+import { sha256Hex } from "../sha256.ts";
 import { DatasetError, MissingFileError } from "./errors.ts";
 import { gunzip, type GunzipOptions, isGzip } from "./gunzip.ts";
 import { MAX_IDX_BYTES } from "./idx.ts";
@@ -12,14 +12,6 @@ export interface FileContent {
   readonly bytes: Uint8Array;
   /** Path of the file, with `.gz` if it has that. */
   readonly path: string;
-}
-
-/** SHA-256 of the parts one after another, lower-case hexadecimal. */
-export function sha256Hex(...parts: readonly Uint8Array[]): string {
-  // node:crypto hashes twice as fast here as crypto.subtle, and takes its input in parts.
-  const hash = createHash("sha256");
-  for (const part of parts) hash.update(part);
-  return hash.digest("hex");
 }
 
 /** Most bytes that a reasonable gzip file of content of this size has. */

@@ -2,9 +2,9 @@
 
 import { DatasetError } from "./errors.ts";
 import type { Dataset, LabeledImages } from "./dataset.ts";
-import { sha256Hex } from "./files.ts";
 import { MAX_IDX_BYTES } from "./idx.ts";
 import { quoteWhole } from "../quote.ts";
+import { sha256Hex } from "../sha256.ts";
 import { fitPicture, hasLightBorder } from "./picture.ts";
 import { decodeLightOnDark, MAX_PICTURE_BYTES } from "./picture_file.ts";
 import { type ListedPicture, listPictures, type PictureListing } from "./picture_listing.ts";

@@ -2,8 +2,8 @@
 
 import { isRecord, parseJson } from "../parse_json.ts";
 import { readBounded } from "../read_bounded.ts";
+import { sha256Hex } from "../sha256.ts";
 import { removeIfThere, writeAtomic } from "../write_atomic.ts";
-import { sha256Hex } from "./files.ts";
 import type { Beginning } from "./http.ts";
 
 const MAX_ORIGIN_BYTES = 4096;

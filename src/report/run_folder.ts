@@ -8,7 +8,7 @@ import { loadBackend } from "../backends/registry.ts";
 import type { Model } from "../nn/sequential.ts";
 import { quote } from "../quote.ts";
 import { readUnlinked } from "../read_bounded.ts";
-import { readCheckpoint, readRunFile, writeCheckpoint, writeModel } from "../train/checkpoint.ts";
+import { readCheckpoint, writeCheckpoint, writeModel } from "../train/checkpoint.ts";
 import { appendSynced, removeIfThere, TEMPORARY, writeAtomic } from "../write_atomic.ts";
 import { type Checkpoint, type EpochMetrics, NOT_STARTED } from "../train/trainer.ts";
 import {
@@ -261,7 +261,7 @@ export async function readRunConfig(path: string): Promise<RunConfig> {
 /** Reads the parameters that a run saved last. */
 export async function readRunParameters(path: string, model: Model): Promise<Float32Array> {
   const file = join(path, MODEL);
-  return fromTensors(model, decodeSafetensors(await readRunFile(file), file).tensors, file);
+  return fromTensors(model, decodeSafetensors(await readUnlinked(file), file).tensors, file);
 }
 
 /** Reads the metrics of a run, epoch by epoch. */

@@ -1,18 +1,15 @@
 /** Checkpoints as files: written whole or not at all. */
 
 import type { TrainingState } from "../backends/backend.ts";
-import { sha256Hex } from "../data/files.ts";
 import { fromTensors, toTensors } from "../formats/parameters.ts";
 import { decodeSafetensors, encodeSafetensors, type Tensor } from "../formats/safetensors.ts";
 import { encodeSafetensorsModel } from "../formats/safetensors_model.ts";
 import type { Model } from "../nn/sequential.ts";
 import { parseJson } from "../parse_json.ts";
-import { readBounded as readFile, readUnlinked } from "../read_bounded.ts";
+import { readUnlinked } from "../read_bounded.ts";
+import { sha256Hex } from "../sha256.ts";
 import { writeAtomic } from "../write_atomic.ts";
 import type { Checkpoint, Progress } from "./trainer.ts";
-
-/** Largest checkpoint that is read: three vectors of a model of 40 million parameters. */
-const MAX_FILE_BYTES = 512 * 2 ** 20;
 
 const SLOT_PREFIX = /^slot(\d)\./;
 
@@ -75,7 +72,7 @@ export function encodeCheckpoint(
  * @throws {TypeError} If it is of another model.
  */
 export async function readCheckpoint(path: string, model: Model): Promise<SavedCheckpoint> {
-  return decodeCheckpoint(await readRunFile(path), path, model);
+  return decodeCheckpoint(await readUnlinked(path), path, model);
 }
 
 /** Decodes the content of a checkpoint's file; errors as of {@linkcode readCheckpoint}. */
@@ -101,19 +98,6 @@ export function decodeCheckpoint(bytes: Uint8Array, path: string, model: Model):
     throw new SyntaxError(`Cannot resume from ${path}: it is damaged, its checksum does not match`);
   }
   return { state, progress, configuration: parseOptional(metadata.configuration) };
-}
-
-/** Reads a file of at most 512 MiB.
- *
- * @throws {RangeError} If it is larger.
- */
-export async function readBounded(path: string): Promise<Uint8Array> {
-  return await readFile(path, MAX_FILE_BYTES);
-}
-
-/** The same for a file of a run's folder, which may come from anybody: no link is followed. */
-export async function readRunFile(path: string): Promise<Uint8Array> {
-  return await readUnlinked(path, MAX_FILE_BYTES);
 }
 
 function parseOptional(text = ""): unknown {

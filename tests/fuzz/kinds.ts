@@ -3,7 +3,7 @@
 import { gzipSync } from "node:zlib";
 import { encode } from "fast-png";
 import jpeg from "jpeg-js";
-import { sha256Hex } from "../../src/data/files.ts";
+import { sha256Hex } from "../../src/sha256.ts";
 import { gunzip } from "../../src/data/gunzip.ts";
 import { encodeIdx, idxByteLength, parseIdx, parseLabeledImages } from "../../src/data/idx.ts";
 import { decodePicture, fitPicture } from "../../src/data/picture.ts";

@@ -5,11 +5,11 @@ import { decodeSafetensors } from "../../src/formats/safetensors.ts";
 import { initialParameters } from "../../src/nn/init.ts";
 import { modelOf, specOf } from "../../src/nn/model_spec.ts";
 import { zooModel } from "../../src/nn/zoo.ts";
+import { readBounded } from "../../src/read_bounded.ts";
 import { parseRunConfig, type RunConfig } from "../../src/report/run_config.ts";
 import { claimFolder } from "../../src/report/run_claim.ts";
 import { readMetrics, requireVacant, RunFolder } from "../../src/report/run_folder.ts";
 import {
-  readBounded,
   readCheckpoint,
   type SavedCheckpoint,
   writeCheckpoint,

@@ -3,7 +3,7 @@ import { gzipSync } from "node:zlib";
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "../assert.ts";
 import { DatasetError } from "../../src/data/errors.ts";
 import { fetchEntry, type FetchEvent } from "../../src/data/fetch.ts";
-import { sha256Hex } from "../../src/data/files.ts";
+import { sha256Hex } from "../../src/sha256.ts";
 import { encodeIdx } from "../../src/data/idx.ts";
 import { loadDataset, obtainDataset } from "../../src/data/load.ts";
 import {
