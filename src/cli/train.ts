@@ -3,6 +3,7 @@
 
 import type { SessionOptions, TrainingState } from "../backends/backend.ts";
 import type { Dataset } from "../data/dataset.ts";
+import { findLauncher } from "../distributed/launcher.ts";
 import type { World } from "../distributed/world.ts";
 import { specOf } from "../nn/model_spec.ts";
 import { initialParameters } from "../nn/init.ts";
@@ -22,7 +23,7 @@ import {
 } from "../train/trainer.ts";
 import { deviceOptions, type OpenedSession, openSession } from "./backend_flags.ts";
 import { loadForDryRun, obtainForTraining } from "./dataset_flag.ts";
-import { EXIT, withInterrupt } from "./errors.ts";
+import { EXIT, UsageError, withInterrupt } from "./errors.ts";
 import { parseFlags } from "./flags.ts";
 import { helpText } from "./help.ts";
 import { readModelFile } from "./model_files.ts";
@@ -50,19 +51,39 @@ export { TRAIN_COMMAND as command, trainCommand as run };
 
 /** Runs the command with its arguments and returns the exit code. */
 export async function trainCommand(args: string[]): Promise<number> {
-  if (!asksForMpi(args)) return await trainOn(args);
+  // What is wrong with flags is said before MPI is there, which help does without.
+  const flags = asksForMpi(args) && (findLauncher()?.rank ?? 0) > 0
+    ? parseInSilence(args)
+    : parseTrainFlags(args);
+  if (flags === undefined) return EXIT.ok;
+  if (!flags.mpi) return await trainOn(flags);
   const { withWorld } = await import("./mpi.ts");
-  return await withWorld((world) => trainOn(args, world));
+  return await withWorld((world) => trainOn(flags, world));
+}
+
+/** The flags; undefined where help was asked for, which is then printed.
+ *
+ * @throws {UsageError} If one is wrong, or contradicts another.
+ */
+function parseTrainFlags(args: string[], print = console.log): TrainFlags | undefined {
+  const { flags, help } = parseFlags(TRAIN_COMMAND, args);
+  if (help) print(helpText(TRAIN_COMMAND));
+  else checkCombination(args, flags);
+  return help ? undefined : flags;
+}
+
+/** The same on a rank above 0: rank 0 finds the same and says so, and its exit code is the job's. */
+function parseInSilence(args: string[]): TrainFlags | undefined {
+  try {
+    return parseTrainFlags(args, () => {});
+  } catch (error) {
+    if (error instanceof UsageError) return undefined;
+    throw error;
+  }
 }
 
 /** Trains in this process, or in all of a world. */
-async function trainOn(args: string[], world?: World): Promise<number> {
-  const { flags, help } = parseFlags(TRAIN_COMMAND, args);
-  if (help) {
-    console.log(helpText(TRAIN_COMMAND));
-    return EXIT.ok;
-  }
-  checkCombination(args, flags);
+async function trainOn(flags: TrainFlags, world?: World): Promise<number> {
   return await withInterrupt((signal) =>
     flags.resume === undefined
       ? startRun(flags, { signal, world })

@@ -129,7 +129,7 @@ export const TRAIN_COMMAND = defineCommand({
 /** Values of the train command's flags. */
 export type TrainFlags = ReturnType<typeof parseFlags<typeof TRAIN_COMMAND.flags>>["flags"];
 
-/** Whether a command line asks for MPI: its errors, too, are then for rank 0 to print. */
+/** Whether a command line asks for MPI: what is wrong with it, too, is then for rank 0 to print. */
 export function asksForMpi(args: readonly string[]): boolean {
   return args.some((arg) => arg === "--mpi" || arg === "--mpi=true");
 }

@@ -55,6 +55,28 @@ Deno.test({
     }),
 });
 
+Deno.test({
+  name: "train:mpi: help and wrong flags need no MPI, and are said once",
+  ignore,
+  fn: async () => {
+    const env = { LENET_MPI_LIBRARY: "/nonexistent/libmpi.so" };
+    const cases: [string[], number, RegExp, RegExp][] = [
+      [["--help"], 0, /^Train a model and save it/, /^$/],
+      [["--epoks", "1"], 2, /^$/, /^error: Unknown flag --epoks: did you mean --epochs\?/],
+    ];
+    for (const [args, code, stdout, stderr] of cases) {
+      const without = await runTask("train:mpi", args, { env });
+      const ranks = await runMpi({ count: 2, args: task("train:mpi", ...args) });
+      assertEquals(ranks, without);
+      assertEquals(without.code, code);
+      assertMatch(without.stdout, stdout);
+      assertMatch(without.stderr, stderr);
+    }
+    const trained = await runTask("train:mpi", ["--dry-run"], { env });
+    assertEquals([trained.code, linesOf(trained.stderr).length], [1, 1], trained.stderr);
+  },
+});
+
 /** A run of two ranks that train and one that is faulty in its second epoch. */
 async function runFaulty(fault: string, out: string) {
   return await runMpi(
