@@ -5,7 +5,7 @@ import { endFollowers, follow } from "../distributed/follow.ts";
 import { findLauncher } from "../distributed/launcher.ts";
 import { MpiUnavailableError } from "../distributed/loader.ts";
 import { RankFailedError } from "../distributed/session.ts";
-import { openWorld, type World } from "../distributed/world.ts";
+import { MpiError, openWorld, type World } from "../distributed/world.ts";
 import { describeError, EXIT, withInterrupt } from "./errors.ts";
 import { quietDrivers } from "./quiet_drivers.ts";
 
@@ -14,7 +14,7 @@ export async function withWorld(lead: (world: World) => Promise<number>): Promis
   return await withRanks({
     async lead(world) {
       try {
-        return await lead(world);
+        return await orEndAll(world, () => lead(world));
       } catch (error) {
         if (error instanceof RankFailedError) endAtOnce(world, error.cause);
         throw error;
@@ -30,7 +30,7 @@ export async function withWorld(lead: (world: World) => Promise<number>): Promis
 /** Starts MPI, and runs one thing on rank 0 and another on the others.
  *
  * What rank 0 throws ends the job in peace, once the others have heard of it; what another rank throws
- * is printed there, and ends them all at once.
+ * is printed there, and ends them all at once. So does a failure of MPI itself, wherever it is.
  */
 export async function withRanks({ lead, follow }: {
   lead(world: World): Promise<number>;
@@ -47,9 +47,9 @@ export async function withRanks({ lead, follow }: {
   }
   if (world.rank > 0) return await followWorld(world, follow);
   try {
-    return await lead(world);
+    return await orEndAll(world, () => lead(world));
   } finally {
-    world.finalize();
+    await orEndAll(world, () => world.finalize());
   }
 }
 
@@ -61,11 +61,21 @@ export async function followWorld(
   quietDrivers();
   try {
     await body(world);
+    world.finalize();
   } catch (error) {
     endAtOnce(world, error);
   }
-  world.finalize();
   return EXIT.ok;
+}
+
+/** Does something on rank 0; where MPI fails, there is no peaceful end. */
+async function orEndAll<T>(world: World, action: () => T | Promise<T>): Promise<T> {
+  try {
+    return await action();
+  } catch (error) {
+    if (error instanceof MpiError) endAtOnce(world, error);
+    throw error;
+  }
 }
 
 /** Prints an error and ends all ranks: the others are waiting for this one, and would for ever. */

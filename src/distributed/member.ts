@@ -14,6 +14,7 @@ export class Member {
   readonly session: Session;
   readonly #world: World;
   readonly #parts = new WeakMap<LabeledImages, LabeledImages>();
+  readonly #attached = new WeakSet<LabeledImages>();
   /** Steps of the next stretch; rank 0 decides. */
   #stretch = 1;
 
@@ -29,6 +30,7 @@ export class Member {
    */
   async train(data: LabeledImages, request: TrainRequest): Promise<TrainResult> {
     const { order, batchSize, learningRates, onProgress } = request;
+    await this.#attach(data);
     // Losses and correct counts side by side, so that one sum serves both.
     const sums = new Float64Array(2 * learningRates.length);
     const losses = sums.subarray(0, learningRates.length);
@@ -46,7 +48,8 @@ export class Member {
       losses.set(result.losses, first);
       corrects.set(result.corrects, first);
       const fitting = Math.floor(count * STRETCH_MS / Math.max(performance.now() - started, 0.01));
-      this.#stretch = Math.max(1, Math.min(2 * count, fitting));
+      // The rest of a call says little of how long a whole stretch may be.
+      if (count === this.#stretch) this.#stretch = Math.max(1, Math.min(2 * count, fitting));
     }
     this.#world.sum(sums);
     return {
@@ -75,12 +78,21 @@ export class Member {
   async findStrays(): Promise<number[]> {
     const { rank, size } = this.#world;
     const { parameters, slots } = await this.session.readState();
-    const whole = await new Blob([parameters, ...slots] as BlobPart[]).arrayBuffer();
+    const vectors = [parameters, ...slots];
+    const whole = new Float32Array(vectors.length * parameters.length);
+    vectors.forEach((vector, n) => whole.set(vector, n * parameters.length));
     const digest = new DataView(await crypto.subtle.digest("SHA-256", whole));
     const digests = new Float64Array(size);
     digests[rank] = digest.getUint32(0) * 2 ** 16 + digest.getUint16(4);
     this.#world.sum(digests);
     return Array.from(digests.keys()).filter((other) => digests[other] !== digests[0]);
+  }
+
+  /** A rank that only evaluates some images needs its part of them alone. */
+  async #attach(data: LabeledImages): Promise<void> {
+    if (this.#attached.has(data)) return;
+    await this.session.attach(data);
+    this.#attached.add(data);
   }
 
   /** Rank 0's word on how many steps come next; 0 ends the call on all ranks at the same step. */
@@ -101,7 +113,7 @@ export class Member {
       labels: data.labels.subarray(start, end),
       count: end - start,
     };
-    await this.session.attach(part);
+    await this.#attach(part);
     this.#parts.set(data, part);
     return part;
   }

@@ -4,6 +4,7 @@ import { cpus } from "node:os";
 import type { BackendName, Session, SessionOptions } from "../backends/backend.ts";
 import { describeDevices, loadBackend } from "../backends/registry.ts";
 import type { Model } from "../nn/sequential.ts";
+import { agree, type Agreed } from "./wire.ts";
 import type { World } from "./world.ts";
 
 /** What is opened on every rank. */
@@ -13,13 +14,30 @@ export interface SharedOptions {
   readonly options: SessionOptions;
 }
 
+/** Opens every rank's session, or none.
+ *
+ * @param shared May fail on a rank as well.
+ */
+export async function openParts(
+  world: World,
+  shared: () => SharedOptions,
+): Promise<Agreed<Session>> {
+  let session: Session | undefined;
+  const opened = await agree(world, async () => session = await openPart(world, shared()));
+  if ("error" in opened) await session?.[Symbol.asyncDispose]();
+  return opened;
+}
+
 /** Opens this rank's session, which sums gradients over all ranks in every step. */
-export async function openPart(
+async function openPart(
   world: World,
   { backend, model, options }: SharedOptions,
 ): Promise<Session> {
   const { rank: index, size: count } = world;
-  const shard = { index, count, sumGradients: (gradients: Float32Array) => world.sum(gradients) };
+  // One rank alone trains as a process without MPI does.
+  const shard = count === 1
+    ? undefined
+    : { index, count, sumGradients: (gradients: Float32Array) => world.sum(gradients) };
   const { threads = threadShare(world) } = options;
   const adapter = backend === "webgpu" ? await chooseAdapter(world, options) : undefined;
   return await (await loadBackend(backend)).open(model, { ...options, threads, adapter, shard });

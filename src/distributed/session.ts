@@ -9,15 +9,15 @@ import type {
   TrainRequest,
   TrainResult,
 } from "../backends/backend.ts";
-import { checkImages, checkRequest, checkState } from "../backends/check_data.ts";
+import { checkImages, checkRequest, checkState, requireAttached } from "../backends/check_data.ts";
 import type { LabeledImages } from "../data/dataset.ts";
 import { specOf } from "../nn/model_spec.ts";
 import type { Model } from "../nn/sequential.ts";
 import type { Command } from "./follow.ts";
 import { Member } from "./member.ts";
-import { openPart, type SharedOptions } from "./open_part.ts";
+import { openParts, type SharedOptions } from "./open_part.ts";
 import { type Part, tell, together } from "./wire.ts";
-import type { World } from "./world.ts";
+import { MpiError, type World } from "./world.ts";
 
 /** Ranks have come to different parameters, which a sound machine never does. */
 export class RanksDifferError extends Error {
@@ -41,8 +41,9 @@ export class RankFailedError extends Error {
 export async function openTogether(world: World, shared: SharedOptions): Promise<Session> {
   const { backend, model, options } = shared;
   tell(world, { type: "open", backend, model: specOf(model), options } satisfies Command);
-  const session = await together(world, () => openPart(world, shared));
-  return new SharedSession(world, session, shared);
+  const opened = await openParts(world, () => shared);
+  if ("error" in opened) throw opened.error;
+  return new SharedSession(world, opened.value, shared);
 }
 
 class SharedSession implements Session {
@@ -69,24 +70,33 @@ class SharedSession implements Session {
   async loadState(state: TrainingState): Promise<void> {
     checkState(this.#model, this.#options.optimizer, state);
     const { parameters, slots, step } = state;
-    this.#tell({ type: "load", step }, [parameters, ...slots]);
-    await together(this.#world, () => this.#member.session.loadState(state));
+    await this.#together(
+      { command: { type: "load", step }, parts: [parameters, ...slots] },
+      () => this.#member.session.loadState(state),
+    );
   }
 
   readState(): Promise<TrainingState> {
     return this.#member.session.readState();
   }
 
-  /** The other ranks get the images when they first need them. */
-  attach(data: LabeledImages): Promise<void> {
-    return this.#member.session.attach(data);
+  async attach(data: LabeledImages): Promise<void> {
+    checkImages(this.#model, data);
+    if (this.#sent.has(data)) return;
+    const id = this.#sent.size;
+    const { shape, count, images, labels } = data;
+    await this.#together(
+      { command: { type: "attach", id, shape, count }, parts: [images, labels] },
+      () => this.#member.session.attach(data),
+    );
+    this.#sent.set(data, id);
   }
 
   async train(data: LabeledImages, request: TrainRequest): Promise<TrainResult> {
     const { order, batchSize, learningRates } = request;
     const maxBatchSize = this.#options.batchSize;
     checkRequest(request, { count: data.count, maxBatchSize });
-    const id = await this.#send(data);
+    const id = this.#numberOf(data);
     this.#tell({ type: "train", id, batchSize }, [order, learningRates]);
     const { result, strays } = await this.#inStep(async () => ({
       result: await this.#member.train(data, request),
@@ -103,7 +113,7 @@ class SharedSession implements Session {
   }
 
   async evaluate(data: LabeledImages): Promise<EvaluationResult> {
-    const id = await this.#send(data);
+    const id = this.#numberOf(data);
     this.#tell({ type: "evaluate", id });
     return await this.#inStep(() => this.#member.evaluate(data));
   }
@@ -124,20 +134,32 @@ class SharedSession implements Session {
 
   #tell(command: Command, parts?: readonly Part[]): void {
     if (!this.#usable) throw new TypeError("Cannot use a session that was disposed or has failed");
-    tell(this.#world, command, parts);
+    try {
+      tell(this.#world, command, parts);
+    } catch (error) {
+      this.#usable = false;
+      throw error;
+    }
   }
 
-  /** Sees to it that all ranks have some images. */
-  async #send(data: LabeledImages): Promise<number> {
-    checkImages(this.#model, data);
-    const known = this.#sent.get(data);
-    if (known !== undefined) return known;
-    const id = this.#sent.size;
-    const { shape, count, images, labels } = data;
-    this.#tell({ type: "attach", shape, count }, [images, labels]);
-    await together(this.#world, () => Promise.resolve());
-    this.#sent.set(data, id);
-    return id;
+  /** Work that a rank may fail at in peace: all learn of it. */
+  async #together(
+    { command, parts }: { command: Command; parts: readonly Part[] },
+    work: () => Promise<void>,
+  ): Promise<void> {
+    this.#tell(command, parts);
+    try {
+      await together(this.#world, work);
+    } catch (error) {
+      if (error instanceof MpiError) this.#usable = false;
+      throw error;
+    }
+  }
+
+  #numberOf(data: LabeledImages): number {
+    const id = this.#sent.get(data);
+    requireAttached(id !== undefined);
+    return id!;
   }
 
   /** Work in which the ranks wait for each other: whoever fails there leaves the others waiting. */

@@ -1,6 +1,6 @@
 /** Messages from rank 0 to all others: a few fields, and vectors. */
 
-import type { World } from "./world.ts";
+import { MpiError, type World } from "./world.ts";
 
 /** Vectors that travel with a message. */
 export type Part = Uint8Array | Uint32Array | Float32Array | Float64Array;
@@ -32,29 +32,49 @@ export function hear<Fields>(world: World): { fields: Fields; parts: ArrayBuffer
   return { fields, parts };
 }
 
+/** What came of something on every rank: this one's value, or the same failure on all. */
+export type Agreed<T> = { readonly value: T } | { readonly error: unknown };
+
 /** Does something on every rank, and learns whether it succeeded on all.
  *
- * @returns What it gave.
- * @throws {RankError} On every rank, with the message of the first that failed.
+ * @returns What it gave; if a rank failed, the error of the first that did: a {@linkcode RankError} on
+ * the others.
+ * @throws {MpiError} If the ranks cannot agree.
  */
-export async function together<T>(world: World, action: () => Promise<T>): Promise<T> {
-  let outcome: { readonly value: T } | { readonly error: unknown };
+export async function agree<T>(world: World, action: () => Promise<T>): Promise<Agreed<T>> {
+  let outcome: Agreed<T>;
   try {
     outcome = { value: await action() };
   } catch (error) {
+    if (error instanceof MpiError) throw error;
     outcome = { error };
   }
-  const failed = new Float64Array(world.size);
-  const error = "error" in outcome ? outcome.error : undefined;
-  const text = new TextEncoder().encode(error instanceof Error ? error.message : String(error));
-  if ("error" in outcome) failed[world.rank] = Math.max(1, text.length);
-  world.sum(failed);
-  const first = failed.findIndex((length) => length > 0);
-  if (first < 0) return (outcome as { value: T }).value;
-  const message = first === world.rank ? text : new Uint8Array(failed[first]);
+  const text = new TextEncoder().encode("error" in outcome ? messageOf(outcome.error) : "");
+  const lengths = new Float64Array(world.size);
+  lengths[world.rank] = text.length;
+  world.sum(lengths);
+  const first = lengths.findIndex((length) => length > 0);
+  if (first < 0) return outcome;
+  const message = first === world.rank ? text : new Uint8Array(lengths[first]);
   world.broadcast(message, first);
-  if (first === world.rank) throw error;
-  throw new RankError(first, new TextDecoder().decode(message));
+  if (first === world.rank) return outcome;
+  return { error: new RankError(first, new TextDecoder().decode(message)) };
+}
+
+/** As {@linkcode agree}, but throws the error.
+ *
+ * @throws {RankError} If another rank was the first to fail; the own error if this one was.
+ */
+export async function together<T>(world: World, action: () => Promise<T>): Promise<T> {
+  const agreed = await agree(world, action);
+  if ("error" in agreed) throw agreed.error;
+  return agreed.value;
+}
+
+/** Never empty: its length tells the other ranks of the failure. */
+function messageOf(error: unknown): string {
+  const text = error instanceof Error ? error.message || error.name : String(error);
+  return text || "unknown error";
 }
 
 /** Another rank could not do its part; all know of it, and can end together. */

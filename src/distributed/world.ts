@@ -3,6 +3,12 @@
 import { MpiUnavailableError } from "./loader.ts";
 import { openMpi } from "./mpi.ts";
 
+/** A call of MPI has failed: nothing is known of the other ranks, and they may wait for ever. */
+export class MpiError extends Error {
+  /** Name of the class. */
+  override readonly name = "MpiError";
+}
+
 /** Who speaks: a process of a {@linkcode World} and what it sent. */
 export interface Message {
   readonly source: number;
@@ -12,7 +18,7 @@ export interface Message {
 /** The processes of an MPI job, seen by one of them.
  *
  * All calls block. Sums and broadcasts are made by every process in the same order, with vectors of
- * equal length.
+ * equal length. A call that fails throws an {@linkcode MpiError}.
  */
 export interface World {
   /** This process, from 0. */
@@ -68,7 +74,7 @@ export function openWorld(): World {
     const text = new Uint8Array(8192);
     mpi.MPI_Error_string(code, text, number);
     const reason = new TextDecoder().decode(text.subarray(0, number[0])).replace(/\s+/g, " ");
-    throw new Error(`MPI failed: ${reason.trim()}`);
+    throw new MpiError(`MPI failed: ${reason.trim()}`);
   }
 
   function ask(call: (answer: Int32Array<ArrayBuffer>) => number): number {
@@ -87,6 +93,12 @@ export function openWorld(): World {
   }
 
   check(mpi.MPI_Init_thread(0n, 0n, FUNNELED, number));
+  if (number[0] < FUNNELED) {
+    throw new MpiUnavailableError(
+      `Cannot use ${version}: expected threads beside the one that calls MPI (MPI_THREAD_FUNNELED), ` +
+        `found none; use a build with threads`,
+    );
+  }
   check(mpi.MPI_Comm_set_errhandler(world, constants.errorsReturn));
   const rank = ask((answer) => mpi.MPI_Comm_rank(world, answer));
   const size = ask((answer) => mpi.MPI_Comm_size(world, answer));
