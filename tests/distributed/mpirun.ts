@@ -45,8 +45,9 @@ export function task(name: string, ...args: string[]): string[] {
 
 /** Runs a job to its end. Without its own remarks, standard error holds what ranks say. */
 export async function runMpi(...ranks: readonly Ranks[]): Promise<Outcome> {
-  // On a machine of fewer cores than ranks; as root, as in a container.
-  const options = ["--quiet", "--allow-run-as-root", "--oversubscribe"];
+  // On a machine of fewer cores than ranks; as root, as in a container; ranks that wait for each other
+  // for ever fail.
+  const options = ["--quiet", "--allow-run-as-root", "--oversubscribe", "--timeout", "120"];
   const parts = ranks.map(({ count, args }) => ["-n", String(count), "deno", ...args]);
   const apps = parts.flatMap((part, n) => n === 0 ? part : [":", ...part]);
   const command = new Deno.Command("mpirun", {

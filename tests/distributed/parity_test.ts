@@ -57,8 +57,8 @@ function compare(actual: SharedResult, expected: SharedResult, { model, name }: 
   assert(difference <= 1e-4, `${name}: parameters differ by ${difference}`);
 }
 
-async function open({ backend, model, optimizer, batchSize }: SharedCase) {
-  return await (await loadBackend(backend)).open(model, { optimizer, batchSize, threads: 1 });
+async function open({ backend, model, optimizer, batchSize, threads }: SharedCase) {
+  return await (await loadBackend(backend)).open(model, { optimizer, batchSize, threads });
 }
 
 async function hasWebgpu(): Promise<boolean> {

@@ -18,6 +18,7 @@ export interface SharedCase {
   readonly optimizer: OptimizerSpec;
   readonly batchSize: number;
   readonly learningRate: number;
+  readonly threads: number;
 }
 
 /** What came of it. */
@@ -41,10 +42,17 @@ const ADAM: OptimizerSpec = { type: "adam", beta1: 0.9, beta2: 0.999, epsilon: 1
 export async function sharedCases(backends: readonly BackendName[]): Promise<SharedCase[]> {
   const { train } = await loadDataset("sample");
   const small = caseModel(PARITY_CASES[2]);
-  const few = { model: small, data: randomImages(small, 11, 4), batchSize: 3, learningRate: 0.05 };
+  const few = {
+    model: small,
+    data: randomImages(small, 11, 4),
+    batchSize: 3,
+    learningRate: 0.05,
+    threads: 1,
+  };
   const whole = { model: lenet(), data: train, batchSize: 256, learningRate: 0.2 };
   return [
-    { name: "LeNet", backend: "wasm", optimizer: SGD, ...whole },
+    { name: "LeNet", backend: "wasm", optimizer: SGD, ...whole, threads: 1 },
+    { name: "LeNet, 2 threads", backend: "wasm", optimizer: SGD, ...whole, threads: 2 },
     ...backends.flatMap((backend) => [
       { name: `few images, sgd, ${backend}`, backend, optimizer: SGD, ...few },
       { name: `few images, adam, ${backend}`, backend, optimizer: ADAM, ...few },
