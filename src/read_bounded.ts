@@ -1,5 +1,7 @@
 /** Files that are read whole, but never more of them than they may have. */
 
+import { printable } from "./printable.ts";
+
 /** Largest file of a model that is read: a checkpoint's three vectors of 40 million parameters. */
 const MAX_MODEL_BYTES = 512 * 2 ** 20;
 
@@ -8,7 +10,6 @@ const MAX_MODEL_BYTES = 512 * 2 ** 20;
  * A pipe or a device, which may never end, is refused before it is read.
  *
  * @param maxBytes Default 512 MiB, which no file of a model exceeds.
- *
  * @throws {RangeError} If it is larger.
  * @throws {TypeError} If it is no regular file.
  * @throws {Deno.errors.NotFound} If it is not there, or what else the file system says.
@@ -20,7 +21,9 @@ export async function readBounded(
   const { isFile, isDirectory, size } = await Deno.stat(path);
   if (!isFile && !isDirectory) { // opening a folder has an error of its own
     throw new TypeError(
-      `Cannot read ${path}: expected a file, found a pipe or device; choose another file`,
+      `Cannot read ${
+        printable(path)
+      }: expected a file, found a pipe or device; choose another file`,
     );
   }
   if (size > maxBytes) throw tooLarge(path, size, maxBytes);
@@ -48,7 +51,9 @@ export async function readUnlinked(
 ): Promise<Uint8Array<ArrayBuffer>> {
   if ((await Deno.lstat(path)).isSymlink) {
     throw new TypeError(
-      `Cannot read ${path}: expected a file, found a link; put the file itself in its place`,
+      `Cannot read ${
+        printable(path)
+      }: expected a file, found a link; put the file itself in its place`,
     );
   }
   return await readBounded(path, maxBytes);
@@ -56,6 +61,8 @@ export async function readUnlinked(
 
 function tooLarge(path: string, size: number, maxBytes: number): RangeError {
   return new RangeError(
-    `Cannot read ${path}: it has ${size} bytes, more than ${maxBytes}; choose another file`,
+    `Cannot read ${
+      printable(path)
+    }: it has ${size} bytes, more than ${maxBytes}; choose another file`,
   );
 }

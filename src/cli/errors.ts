@@ -2,6 +2,8 @@
 /** How every command ends: one clear line for an error, and the right exit code. */
 
 import process from "node:process";
+import { printable } from "../printable.ts";
+import { systemReason, withoutNumber } from "../system_reason.ts";
 
 /** A command line that cannot be understood; the program ends with exit code 2. */
 export class UsageError extends Error {
@@ -32,10 +34,14 @@ export async function runCommand(
 ): Promise<never> {
   const debug = args.includes("--debug");
   surviveClosedTerminal();
-  // An error outside the command's own chain of promises, such as in a stray timer.
+  // An error outside the command's own chain of promises: in a stray timer, a listener or a worker.
   globalThis.addEventListener("unhandledrejection", (event) => {
     event.preventDefault();
     Deno.exit(report(event.reason, debug));
+  });
+  globalThis.addEventListener("error", (event) => {
+    event.preventDefault();
+    Deno.exit(report(event.error ?? new Error(event.message), debug));
   });
   try {
     Deno.exit(await command(args));
@@ -118,7 +124,7 @@ export function describeError(error: unknown): string {
   if (error instanceof RangeError && OUT_OF_MEMORY.test(message)) {
     return `Out of memory (${message}); use a smaller --batch-size, model or dataset`;
   }
-  return message.replace(/ \(os error \d+\)/, "") || error.name;
+  return withoutNumber(message) || error.name;
 }
 
 function report(error: unknown, debug: boolean): number {
@@ -129,33 +135,7 @@ function report(error: unknown, debug: boolean): number {
   return error instanceof UsageError ? EXIT.usage : EXIT.failure;
 }
 
-/** What the file system's errors mean to a user. */
-function systemReason(error: Error): { found: string; advice: string } | undefined {
-  const code = (error as Error & { code?: string }).code;
-  if (code === "ENOSPC" || code === "EDQUOT") {
-    return { found: "The disk is full", advice: "free some space and run again" };
-  }
-  if (code === "EROFS") {
-    return { found: "The file system is read-only", advice: "choose another folder" };
-  }
-  if (error instanceof Deno.errors.PermissionDenied) {
-    return { found: "Permission denied", advice: "check who owns it, or choose another folder" };
-  }
-  if (error instanceof Deno.errors.NotFound) {
-    return { found: "No such file or folder", advice: "check the path" };
-  }
-  if (error instanceof Deno.errors.NotADirectory) {
-    return { found: "Not a folder", advice: "check the path" };
-  }
-  if (error instanceof Deno.errors.IsADirectory) {
-    return { found: "A folder, not a file", advice: "check the path" };
-  }
-  if (error instanceof Deno.errors.AlreadyExists) {
-    return { found: "It exists already", advice: "choose another name" };
-  }
-  return undefined;
-}
-
+/** Messages name files and addresses: nothing in them may steer a terminal either. */
 function firstLine(text: string): string {
-  return text.split("\n", 1)[0]!.trim();
+  return printable(text.split("\n", 1)[0]!.trim());
 }

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { fitPicture, type GreyPicture, hasLightBorder } from "../data/picture.ts";
 import { decodeLightOnDark, MAX_PICTURE_BYTES, PICTURE_FILE } from "../data/picture_file.ts";
 import { quote } from "../quote.ts";
+import { readBounded } from "../read_bounded.ts";
 import { describeError, UsageError } from "./errors.ts";
 
 /** A picture made into a model's input. */
@@ -61,8 +62,10 @@ export async function readPicture(
   { invert }: { readonly invert: boolean },
 ): Promise<PictureInput | PictureFailure> {
   try {
-    const label = name === "-" ? "standard input" : quote(name);
-    const lightOnDark = decodeLightOnDark(await readBytes(name, label), label, invert);
+    const [label, bytes] = name === "-"
+      ? ["standard input", await readStandardInput()]
+      : [quote(name), await readBounded(name, MAX_PICTURE_BYTES)];
+    const lightOnDark = decodeLightOnDark(bytes, label, invert);
     const doubt = doubtAbout(lightOnDark);
     return { name, picture: fitPicture(lightOnDark, size), ...(doubt && { doubt }) };
   } catch (error) {
@@ -76,16 +79,15 @@ function doubtAbout(picture: GreyPicture): Doubt | undefined {
   return hasLightBorder(picture) ? "inverted" : undefined;
 }
 
-/** Reads a stream to its end rather than as many bytes as the file claims to have: it may be a pipe. */
-async function readBytes(name: string, label: string): Promise<Uint8Array> {
-  const stream = name === "-" ? Deno.stdin.readable : (await Deno.open(name)).readable;
+/** Reads standard input to its end, but no more of it than a picture may have. */
+async function readStandardInput(): Promise<Uint8Array> {
   const chunks: Uint8Array<ArrayBuffer>[] = [];
   let length = 0;
-  for await (const chunk of stream) {
+  for await (const chunk of Deno.stdin.readable) {
     length += chunk.length;
     if (length > MAX_PICTURE_BYTES) {
       throw new RangeError(
-        `Cannot read ${label} as a picture: it has more than ${MAX_PICTURE_BYTES} bytes`,
+        `Cannot read standard input as a picture: it has more than ${MAX_PICTURE_BYTES} bytes`,
       );
     }
     chunks.push(chunk);

@@ -1,6 +1,7 @@
 /** Dataset files on disk: bounded reading, checking by digest, writing all or nothing. */
 import { join } from "node:path";
 import { sha256Hex } from "../sha256.ts";
+import { isSystemError, readingReason } from "../system_reason.ts";
 import { DatasetError, MissingFileError } from "./errors.ts";
 import { gunzip, type GunzipOptions, isGzip } from "./gunzip.ts";
 import { MAX_IDX_BYTES } from "./idx.ts";
@@ -107,12 +108,6 @@ async function readFile(path: string): Promise<Uint8Array> {
 }
 
 function unreadable(path: string, error: unknown): unknown {
-  if (error instanceof Deno.errors.NotCapable) {
-    return new DatasetError(
-      `Cannot read "${path}": no permission to read it; run again with --allow-read`,
-      { cause: error },
-    );
-  }
-  if (!(error instanceof Error)) return error;
-  return new DatasetError(`Cannot read "${path}": ${error.message}`, { cause: error });
+  if (!isSystemError(error)) return error;
+  return new DatasetError(`Cannot read "${path}": ${readingReason(error)}`, { cause: error });
 }

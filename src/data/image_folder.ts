@@ -4,7 +4,9 @@ import { DatasetError } from "./errors.ts";
 import type { Dataset, LabeledImages } from "./dataset.ts";
 import { MAX_IDX_BYTES } from "./idx.ts";
 import { quoteWhole } from "../quote.ts";
+import { readBounded } from "../read_bounded.ts";
 import { sha256Hex } from "../sha256.ts";
+import { isSystemError, readingReason } from "../system_reason.ts";
 import { fitPicture, hasLightBorder } from "./picture.ts";
 import { decodeLightOnDark, MAX_PICTURE_BYTES } from "./picture_file.ts";
 import { type ListedPicture, listPictures, type PictureListing } from "./picture_listing.ts";
@@ -103,18 +105,13 @@ export async function loadImageFolder(
 
 async function readPictureFile({ path }: ListedPicture, label: string): Promise<Uint8Array> {
   try {
-    const { isFile, size } = await Deno.stat(path);
-    if (!isFile || size > MAX_PICTURE_BYTES) {
-      const found = isFile ? `${size} bytes` : "something else";
-      throw new SyntaxError(
-        `Cannot read ${label} as a picture: expected a file of at most ${MAX_PICTURE_BYTES} ` +
-          `bytes, found ${found}`,
-      );
-    }
-    return await Deno.readFile(path);
+    return await readBounded(path, MAX_PICTURE_BYTES);
   } catch (error) {
-    if (!(error instanceof Error) || error instanceof SyntaxError) throw error;
-    throw new DatasetError(`Cannot read ${label}: ${error.message}`, { cause: error });
+    if (isSystemError(error)) {
+      throw new DatasetError(`Cannot read ${label}: ${readingReason(error)}`, { cause: error });
+    }
+    if (!(error instanceof RangeError || error instanceof TypeError)) throw error;
+    throw new DatasetError(error.message, { cause: error }); // too large, or no file
   }
 }
 

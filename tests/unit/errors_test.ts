@@ -1,5 +1,10 @@
-import { assertEquals, assertMatch, assertThrows } from "../assert.ts";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { describeError, UsageError } from "../../src/cli/errors.ts";
+import { isSystemError, readingReason } from "../../src/system_reason.ts";
+import { assertEquals, assertMatch, assertThrows } from "../assert.ts";
+import { canRunCommands, ROOT, runDeno } from "../cli/command.ts";
+import { withTempDir } from "../temp.ts";
 
 function systemError(message: string, code: string): Error {
   return Object.assign(new Error(message), { code });
@@ -32,6 +37,55 @@ Deno.test("describeError says in one line what was found and what to do", () => 
     ],
   ];
   for (const [error, expected] of cases) assertEquals(describeError(error), expected);
+});
+
+Deno.test("why a file cannot be read is said without the system's number, and what to do", () => {
+  const cases: [Error, string][] = [
+    [
+      new Deno.errors.PermissionDenied("Permission denied (os error 13): open 'a'"),
+      "permission denied; check who owns it, or choose another folder",
+    ],
+    [
+      new Deno.errors.NotCapable('Requires read access to "a"'),
+      "no permission to read it; run again with --allow-read",
+    ],
+    [systemError("Input/output error (os error 5)", "EIO"), "Input/output error"],
+  ];
+  for (const [error, expected] of cases) {
+    assertEquals([readingReason(error), isSystemError(error)], [expected, true]);
+  }
+  for (const fault of [new TypeError("x"), systemError("x", "ERR_INVALID_URL"), "EIO"]) {
+    assertEquals(isSystemError(fault), false);
+  }
+});
+
+Deno.test("what an error says cannot steer a terminal", () => {
+  assertEquals(describeError(new Error("a\u001b[2Jb")), "a\ufffd[2Jb");
+});
+
+Deno.test({
+  name: "an error outside of a command's promises ends it in one line too",
+  ignore: !canRunCommands(),
+  fn: () =>
+    withTempDir(async (folder) => {
+      const module = pathToFileURL(join(ROOT, "src/cli/errors.ts")).href;
+      const strays = {
+        timer: `setTimeout(() => { throw new TypeError("late"); })`,
+        listener: `addEventListener("x", () => { throw new TypeError("late"); });
+          setTimeout(() => dispatchEvent(new Event("x")))`,
+        promise: `setTimeout(() => { Promise.reject(new TypeError("late")); })`,
+      };
+      for (const [name, stray] of Object.entries(strays)) {
+        const path = `${folder}/${name}.ts`;
+        await Deno.writeTextFile(
+          path,
+          `import { runCommand } from ${JSON.stringify(module)};
+          await runCommand(() => { ${stray}; return new Promise((end) => setTimeout(end, 60_000)); });`,
+        );
+        const { code, stderr } = await runDeno(["run", path]);
+        assertEquals([name, code, stderr], [name, 1, "error: late\n"]);
+      }
+    }),
 });
 
 Deno.test("describeError says what to do where there is no memory", () => {

@@ -226,6 +226,22 @@ Deno.test({
 });
 
 Deno.test({
+  name: "a picture too large to be one is not read, and what refuses it is shown without controls",
+  ignore,
+  fn: () =>
+    withTempDir(async (root) => {
+      await writeFiles(root, { ...classOf("a", 2), ...classOf("b", 2, 10), "b/\u001b[2J.png": "" });
+      await Deno.truncate(`${root}/b/\u001b[2J.png`, 2 ** 26 + 1); // sparse: takes no room
+      const { message } = await assertRejects(() => loadDataset(root), DatasetError);
+      assertEquals(
+        message,
+        `Cannot read ${root}/b/\ufffd[2J.png: it has 67108865 bytes, more than 67108864; ` +
+          `choose another file`,
+      );
+    }),
+});
+
+Deno.test({
   name: "links are followed within the folder, never out of it",
   ignore: ignore || !canRunCommands(),
   fn: () =>
