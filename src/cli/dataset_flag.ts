@@ -7,6 +7,7 @@ import type { PictureOptions } from "../data/image_folder.ts";
 import { loadDataset, obtainDataset } from "../data/load.ts";
 import { SAMPLE } from "../data/registry.ts";
 import { invocation } from "../invocation.ts";
+import { describeError } from "./errors.ts";
 import { showFetch } from "./fetch_display.ts";
 import { dropFetchPermissions } from "./permissions.ts";
 import { darkOnLightNote, showPictures } from "./picture_flags.ts";
@@ -45,7 +46,7 @@ export async function obtainForTraining(
     if (dataset.pictures?.darkOnLight && !quiet) console.error(darkOnLightNote(dataset));
     if (fallbackReason !== undefined && !quiet) {
       console.error(
-        `${fallbackReason}\n` +
+        `${describeError(fallbackReason)}\n` +
           `Training on the sample instead, 5,000 + 1,000 images of Fashion-MNIST: expect a lower ` +
           `accuracy. Get the whole with: ${invocation("fetch")}`,
       );

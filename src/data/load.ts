@@ -4,6 +4,7 @@ import { invocation } from "../invocation.ts";
 import { isPrintable } from "../printable.ts";
 import { quoteWhole } from "../quote.ts";
 import { sha256Hex } from "../sha256.ts";
+import { isSystemError } from "../system_reason.ts";
 import type { Dataset, LabeledImages } from "./dataset.ts";
 import { sampleFolder } from "./embedded.ts";
 import { DatasetError } from "./errors.ts";
@@ -35,7 +36,7 @@ export interface ObtainedDataset {
   /** The dataset, loaded. */
   readonly dataset: Dataset;
   /** Why this is the sample instead of the whole of Fashion-MNIST; undefined if it is not. */
-  readonly fallbackReason?: string;
+  readonly fallbackReason?: Error;
 }
 
 /** Loads a dataset that is already on this machine.
@@ -73,8 +74,9 @@ export async function loadDataset(
 /** Loads a dataset, and fetches it first where it is not there.
  *
  * Without a name: the whole of Fashion-MNIST, or, if it cannot be obtained, the sample that
- * comes with the project; `fallbackReason` then says why, for the caller to tell the user. A
- * dataset asked for by name is never replaced.
+ * comes with the project; `fallbackReason` then is the error, for the caller to tell the user. A
+ * dataset asked for by name is never replaced, and a fault of the program or a lack of memory is no
+ * reason.
  *
  * @throws {DatasetError} If the dataset asked for cannot be had.
  */
@@ -90,8 +92,8 @@ export async function obtainDataset(
   } catch (error) {
     // A full disk or a read-only folder is as good a reason as a missing network.
     options.signal?.throwIfAborted();
-    const fallbackReason = error instanceof Error ? error.message : String(error);
-    return { dataset: await loadDataset(SAMPLE), fallbackReason };
+    if (!(error instanceof DatasetError || isSystemError(error))) throw error;
+    return { dataset: await loadDataset(SAMPLE), fallbackReason: error };
   }
 }
 

@@ -333,9 +333,23 @@ Deno.test({
       const options = { dataDir: `${folder}/data`, from: `${folder}/nowhere` };
       const { dataset, fallbackReason } = await obtainDataset(undefined, options);
       assertEquals(dataset.name, "sample");
-      assertStringIncludes(fallbackReason!, `there is no folder ${folder}/nowhere`);
+      assertStringIncludes(fallbackReason!.message, `there is no folder ${folder}/nowhere`);
       await assertRejects(() => obtainDataset("fashion-mnist", options), DatasetError);
       const named = await obtainDataset("sample", options);
       assertEquals([named.dataset.name, named.fallbackReason], ["sample", undefined]);
+      const reasons: [Error, boolean][] = [
+        [new Deno.errors.PermissionDenied("Permission denied (os error 13): open 'x'"), true],
+        [Object.assign(new Error("No space left (os error 28)"), { code: "ENOSPC" }), true],
+        [new RangeError("Array buffer allocation failed"), false],
+        [new TypeError("Cannot read properties of undefined"), false],
+      ];
+      for (const [error, isReason] of reasons) {
+        const onEvent = () => {
+          throw error;
+        };
+        const obtaining = obtainDataset(undefined, { ...options, onEvent });
+        if (isReason) assertEquals((await obtaining).fallbackReason, error);
+        else assertEquals(await obtaining.catch((thrown) => thrown), error);
+      }
     }),
 });
