@@ -11,8 +11,8 @@ import {
   type SweepRecord,
   type SweepResult,
   writeSweep,
-  writeSweepReport,
 } from "../report/sweep_record.ts";
+import { writeSweepReport } from "../report/sweep_report.ts";
 import { obtainForTraining } from "./dataset_flag.ts";
 import { EXIT, UsageError, withInterrupt } from "./errors.ts";
 import { parseFlags } from "./flags.ts";

@@ -3,6 +3,7 @@
 import type { Dataset } from "../data/dataset.ts";
 import { initialParameters } from "../nn/init.ts";
 import { ZOO } from "../nn/zoo.ts";
+import { printable } from "../printable.ts";
 import type { SweepResult } from "../report/sweep_record.ts";
 import { type EpochMetrics, train } from "../train/trainer.ts";
 import { deviceOptions, openSession } from "./backend_flags.ts";
@@ -58,7 +59,7 @@ export async function trainConfiguration(
     if (outcome === "interrupted") return undefined;
   } catch (failure) {
     if (signal.aborted) return undefined;
-    error = describeError(failure);
+    error = recordedError(failure);
   }
   const elapsedMs = performance.now() - started;
   const last = epochs.at(-1);
@@ -70,4 +71,9 @@ export async function trainConfiguration(
     elapsedMs,
     rank,
   };
+}
+
+/** What went wrong, as a record may have it: what is read back is checked to be printable. */
+function recordedError(error: unknown): string {
+  return printable(describeError(error).slice(0, 1_000));
 }

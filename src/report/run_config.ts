@@ -7,11 +7,22 @@ import type { WeightInit } from "../nn/init.ts";
 import { modelOf, type ModelSpec } from "../nn/model_spec.ts";
 import type { Model } from "../nn/sequential.ts";
 import { isRecord, parseJson } from "../parse_json.ts";
-import { isPrintable } from "../printable.ts";
-import { quote } from "../quote.ts";
 import type { TrainPlan } from "../train/plan.ts";
 import type { CheckpointInterval } from "../train/trainer.ts";
 import type { Environment } from "./environment.ts";
+import {
+  type FieldTable,
+  isCount,
+  isFlat,
+  isList,
+  isOneOf,
+  isOptional,
+  isPositive,
+  isShare,
+  isText,
+  requireFields,
+  valueAt,
+} from "./field_checks.ts";
 
 /** Content of `config.json`. */
 export interface RunConfig {
@@ -71,26 +82,12 @@ export function parseRunConfig(text: string, label: string): RunConfig {
   } catch (error) {
     throw invalid(`it is ${(error as SyntaxError).message}`);
   }
-  for (const [path, isValid] of Object.entries(FIELDS)) {
-    const value = valueAt(fields, path);
-    if (isValid(value)) continue;
-    throw invalid(`${path} is missing or out of range: found ${quote(value)}`);
-  }
+  requireFields(fields, FIELDS, invalid);
   return fields as RunConfig;
 }
 
-type Check = (value: unknown) => boolean;
-
-const isText: Check = isPrintable;
-const isCount: Check = (value) => Number.isSafeInteger(value) && Number(value) >= 0;
-const isPositive: Check = (value) => typeof value === "number" && value > 0 && value < Infinity;
-const isShare: Check = (value) => typeof value === "number" && value >= 0 && value < 1;
-const isList = (check: Check): Check => (value) => Array.isArray(value) && value.every(check);
-const isOneOf = (...words: readonly string[]): Check => (value) => words.includes(value as string);
-const isOptional = (check: Check): Check => (value) => value === undefined || check(value);
-
 /** What the rest of the program relies on; the layers are checked when the model is built. */
-const FIELDS: Readonly<Record<string, Check>> = {
+const FIELDS: FieldTable = {
   "started": isText,
   "model.name": isText,
   "model.inputShape": isList(isCount),
@@ -140,23 +137,9 @@ function isNameOrPathBelow(value: unknown): boolean {
   return isText(value) && !/^([\\/]|[A-Za-z]:)|(^|[\\/])\.\.([\\/]|$)/.test(String(value));
 }
 
-/** An object of numbers and text. */
-function isFlat(value: unknown): boolean {
-  return isRecord(value) &&
-    Object.values(value).every((item) => isText(item) || Number.isFinite(item));
-}
-
 function isResumption(value: unknown): boolean {
   return isRecord(value) && isText(value.started) && isCount(value.step) &&
     isOneOf(...BACKEND_NAMES)(value.backend);
-}
-
-/** The value at a path of own fields such as `plan.epochs`. */
-function valueAt(fields: unknown, path: string): unknown {
-  return path.split(".").reduce(
-    (value, key) => Object.hasOwn(Object(value), key) ? Object(value)[key] : undefined,
-    fields,
-  );
 }
 
 /** Builds the model of a configuration. */

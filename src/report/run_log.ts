@@ -73,6 +73,26 @@ function parseLine(
   } catch (error) {
     throw invalid(`it is ${(error as SyntaxError).message}`);
   }
+  return checkNumbers(value, fields, invalid);
+}
+
+/** Checks the metrics of an epoch, which JSON has without NaN and infinity.
+ *
+ * @param invalid Makes the error of what is wrong.
+ * @throws {SyntaxError} What `invalid` makes.
+ */
+export function checkMetrics(
+  value: unknown,
+  invalid: (reason: string) => SyntaxError,
+): EpochMetrics {
+  return checkNumbers(value, METRICS_FIELDS, invalid) as object as EpochMetrics;
+}
+
+function checkNumbers(
+  value: unknown,
+  fields: Readonly<Record<string, Check>>,
+  invalid: (reason: string) => SyntaxError,
+): Record<string, unknown> {
   if (!isRecord(value)) throw invalid("it is not a JSON object");
   const checked = { ...value };
   for (const [name, check] of Object.entries(fields)) {

@@ -1,15 +1,28 @@
-/** What a sweep has come to: its record, and the table and chart made from it. */
+/** What a sweep has come to: its record, which is checked as it is read back. */
 
 import { join } from "node:path";
+import { isRecord, parseJson } from "../parse_json.ts";
+import { readUnlinked } from "../read_bounded.ts";
 import type { EpochMetrics } from "../train/trainer.ts";
 import { writeAtomic } from "../write_atomic.ts";
-import { CHART_CONFIG, drawChart, PALETTE } from "./chart.ts";
 import type { Environment } from "./environment.ts";
-import { formatCount, formatTable } from "./table.ts";
+import {
+  isCount,
+  isFlat,
+  isList,
+  isOptional,
+  isPositive,
+  isShare,
+  isText,
+  requireFields,
+} from "./field_checks.ts";
+import { checkMetrics } from "./run_log.ts";
 
 const RECORD = "sweep.json";
-const TABLE = "table.md";
-const CHART = "chart.svg";
+/** Some ten thousand configurations. */
+const MAX_RECORD_BYTES = 16 * 2 ** 20;
+/** More than there are flags: each is a column of the table. */
+const MOST_NAMES = 50;
 
 /** One configuration, trained or tried. */
 export interface SweepResult {
@@ -42,128 +55,78 @@ export interface SweepRecord {
 /** Reads the record of a sweep; undefined if the folder has none.
  *
  * @throws {SyntaxError} If it is damaged.
+ * @throws {RangeError} If it is too large.
+ * @throws {TypeError} If it is a link, or no file.
  */
 export async function readSweep(folder: string): Promise<SweepRecord | undefined> {
   const path = join(folder, RECORD);
-  let text: string;
   try {
-    text = await Deno.readTextFile(path);
+    const bytes = await readUnlinked(path, MAX_RECORD_BYTES);
+    return parseSweep(new TextDecoder().decode(bytes), path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
     throw error;
   }
+}
+
+/** Parses a `sweep.json`.
+ *
+ * @param label Names the file in errors.
+ * @throws {SyntaxError} If it is not the record of a sweep.
+ */
+export function parseSweep(text: string, label: string): SweepRecord {
+  const invalid = (reason: string) =>
+    new SyntaxError(
+      `Cannot read ${label} as the record of a sweep: ${reason}; choose another --out`,
+    );
+  let record: unknown;
   try {
-    const record = JSON.parse(text) as SweepRecord;
-    if (Array.isArray(record.results) && typeof record.flags === "object") return record;
-  } catch {
-    // said below
+    record = parseJson(text);
+  } catch (error) {
+    throw invalid(`it is ${(error as SyntaxError).message}`);
   }
-  throw new SyntaxError(
-    `Cannot read ${path}: it is not the record of a sweep; choose another --out`,
-  );
+  requireFields(record, FIELDS, invalid);
+  const checked = record as SweepRecord;
+  const results = checked.results.map((result, n) => {
+    const invalidResult = (reason: string) => invalid(`result ${n + 1}: ${reason}`);
+    requireFields(result, RESULT_FIELDS, invalidResult);
+    return result.last === undefined
+      ? result
+      : { ...result, last: checkMetrics(result.last, invalidResult) };
+  });
+  const names = new Set(results.flatMap(({ settings }) => Object.keys(settings)));
+  if (names.size > MOST_NAMES) throw invalid(`it varies ${names.size} flags`);
+  return { ...checked, results };
+}
+
+const FIELDS = {
+  "started": isText,
+  "flags": isFlags,
+  "dataset.name": isText,
+  "dataset.digest": isText,
+  "environment": isFlat,
+  "results": isList(isRecord),
+};
+
+const RESULT_FIELDS = {
+  "settings": (value: unknown) =>
+    isFlat(value) && Object.entries(Object(value)).flat().every(isText),
+  "last": isOptional(isRecord),
+  "bestAccuracy": isOptional((value) => isShare(value) || value === 1),
+  "error": isOptional(isText),
+  "elapsedMs": (value: unknown) => value === 0 || isPositive(value),
+  "rank": isCount,
+};
+
+/** Values of flags by name. */
+function isFlags(value: unknown): boolean {
+  return isRecord(value) &&
+    Object.values(value).every((item) =>
+      isText(item) || Number.isFinite(item) || typeof item === "boolean"
+    );
 }
 
 /** Writes the record, whole. */
 export async function writeSweep(folder: string, record: SweepRecord): Promise<void> {
   await writeAtomic(join(folder, RECORD), JSON.stringify(record, undefined, 2) + "\n");
-}
-
-/** Writes the table and the chart of a record; returns the table. */
-export async function writeSweepReport(folder: string, record: SweepRecord): Promise<string> {
-  const table = sweepTable(record.results);
-  await writeAtomic(join(folder, TABLE), `${table}\n`);
-  if (record.results.some(({ last }) => last !== undefined)) {
-    await writeAtomic(join(folder, CHART), await sweepChart(record));
-  }
-  return table;
-}
-
-/** One row a configuration, the best test accuracy first, failures last. */
-export function sweepTable(results: readonly SweepResult[]): string {
-  const names = [...new Set(results.flatMap(({ settings }) => Object.keys(settings)))];
-  const rows = results.toSorted((a, b) => scoreOf(b) - scoreOf(a))
-    .map(({ settings, last, bestAccuracy, error, elapsedMs }) => [
-      ...names.map((name) => settings[name] ?? ""),
-      last?.testAccuracy.toFixed(4) ?? "",
-      bestAccuracy?.toFixed(4) ?? "",
-      last?.testLoss.toFixed(4) ?? "",
-      last?.trainLoss.toFixed(4) ?? "",
-      last ? formatCount(last.epoch) : "",
-      (elapsedMs / 1000).toFixed(1),
-      error ?? "done",
-    ]);
-  const header = [
-    "test accuracy",
-    "best",
-    "test loss",
-    "train loss",
-    "epochs",
-    "seconds",
-    "outcome",
-  ];
-  return formatTable([...names, ...header], rows, `${"l".repeat(names.length)}rrrrrrl`);
-}
-
-/** Draws test accuracy over the first varied flag, coloured by the second; seeds come last. */
-export async function sweepChart({ results, dataset }: SweepRecord): Promise<string> {
-  // A sweep that was gone on with may lack a value where it was not varied yet.
-  const valuesOf = (name: string) => [
-    ...new Set(results.map(({ settings }) => settings[name] ?? "")),
-  ];
-  const names = [...new Set(results.flatMap(({ settings }) => Object.keys(settings)))];
-  const [x = names[0] ?? "configuration", color] = names
-    .filter((name) => valuesOf(name).length > 1)
-    .toSorted((a, b) => Number(a === "seed") - Number(b === "seed"));
-  const values = results.flatMap(({ settings, last }) =>
-    last
-      ? [{ x: settings[x] ?? "", color: settings[color] ?? "", accuracy: last.testAccuracy }]
-      : []
-  );
-  const byNumber = (a = "", b = "") => Number(a) - Number(b) || a.localeCompare(b);
-  return await drawChart({
-    ...CHART_CONFIG,
-    background: "white",
-    padding: 12,
-    title: { text: `Sweep on ${dataset.name}`, anchor: "start", fontSize: 15 },
-    width: { step: 56 },
-    height: 280,
-    data: { values },
-    encoding: {
-      x: {
-        field: "x",
-        type: "ordinal",
-        title: x,
-        sort: valuesOf(x).toSorted(byNumber),
-        axis: { labelAngle: 0 },
-      },
-      y: {
-        field: "accuracy",
-        type: "quantitative",
-        title: "Test accuracy",
-        scale: { zero: false },
-      },
-    },
-    layer: [
-      {
-        mark: { type: "point", filled: true, size: 60, color: PALETTE[0], opacity: 0.8 },
-        encoding: color === undefined ? {} : {
-          color: {
-            field: "color",
-            type: "nominal",
-            title: color,
-            sort: valuesOf(color).toSorted(byNumber),
-            scale: { range: PALETTE },
-          },
-        },
-      },
-      {
-        mark: { type: "tick", thickness: 2, color: "#808080" },
-        encoding: { y: { field: "accuracy", aggregate: "median", type: "quantitative" } },
-      },
-    ],
-  });
-}
-
-function scoreOf({ last }: SweepResult): number {
-  return last?.testAccuracy ?? -1;
 }

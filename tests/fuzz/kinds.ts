@@ -22,6 +22,8 @@ import { sequential } from "../../src/nn/sequential.ts";
 import { zooModel } from "../../src/nn/zoo.ts";
 import { configuredModel, parseRunConfig } from "../../src/report/run_config.ts";
 import { parseMetricsLog } from "../../src/report/run_log.ts";
+import { parseSweep } from "../../src/report/sweep_record.ts";
+import { sweepTable } from "../../src/report/sweep_report.ts";
 import { decodeCheckpoint, encodeCheckpoint } from "../../src/train/checkpoint.ts";
 import { NOT_STARTED } from "../../src/train/trainer.ts";
 import { concat, mutateBytes, mutateJson, type Mutator } from "./mutate.ts";
@@ -127,6 +129,17 @@ const METRICS = {
   imagesPerSecond: 1100,
 };
 
+const SWEEP = {
+  started: "2026-01-02T03:04:05.000Z",
+  flags: { model: "softmax", epochs: 1, shuffle: true },
+  dataset: { name: "./photos", digest: "00" },
+  environment: { lenet: "0.1.0", cores: 2 },
+  results: [
+    { settings: { lr: "0.1" }, last: METRICS, bestAccuracy: 0.25, elapsedMs: 20, rank: 1 },
+    { settings: { lr: "9", seed: "1" }, error: "Training diverged", elapsedMs: 9.5, rank: 0 },
+  ],
+};
+
 /** The table; a new format that is read gets a row here, and is then tested everywhere. */
 export const FUZZ_KINDS: Readonly<Record<string, FuzzKind>> = {
   idx: {
@@ -226,6 +239,15 @@ export const FUZZ_KINDS: Readonly<Record<string, FuzzKind>> = {
       for (const line of parseMetricsLog(new TextDecoder().decode(bytes), LABEL)) {
         require(Number.isSafeInteger(line.epoch) && typeof line.testLoss === "number", "a line");
       }
+    },
+  },
+  sweep: {
+    seeds: [text(JSON.stringify(SWEEP))],
+    mutators: [mutateBytes, onText(mutateJson), onText(mutateJson)],
+    read(bytes) {
+      const { results } = parseSweep(new TextDecoder().decode(bytes), LABEL);
+      const table = sweepTable(results);
+      require(table.split("\n").length === results.length + 2, "its table has other rows");
     },
   },
   png: {

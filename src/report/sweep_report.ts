@@ -1,0 +1,110 @@
+/** The table and the chart of a sweep, made from its record. */
+
+import { join } from "node:path";
+import { writeAtomic } from "../write_atomic.ts";
+import { CHART_CONFIG, drawChart, PALETTE } from "./chart.ts";
+import type { SweepRecord, SweepResult } from "./sweep_record.ts";
+import { formatCount, formatTable } from "./table.ts";
+
+const TABLE = "table.md";
+const CHART = "chart.svg";
+
+/** Writes the table and the chart of a record; returns the table. */
+export async function writeSweepReport(folder: string, record: SweepRecord): Promise<string> {
+  const table = sweepTable(record.results);
+  await writeAtomic(join(folder, TABLE), `${table}\n`);
+  if (record.results.some(({ last }) => last !== undefined)) {
+    await writeAtomic(join(folder, CHART), await sweepChart(record));
+  }
+  return table;
+}
+
+/** One row a configuration, the best test accuracy first, failures last. */
+export function sweepTable(results: readonly SweepResult[]): string {
+  const names = [...new Set(results.flatMap(({ settings }) => Object.keys(settings)))];
+  const rows = results.toSorted((a, b) => scoreOf(b) - scoreOf(a))
+    .map(({ settings, last, bestAccuracy, error, elapsedMs }) => [
+      ...names.map((name) => settings[name] ?? ""),
+      last?.testAccuracy.toFixed(4) ?? "",
+      bestAccuracy?.toFixed(4) ?? "",
+      last?.testLoss.toFixed(4) ?? "",
+      last?.trainLoss.toFixed(4) ?? "",
+      last ? formatCount(last.epoch) : "",
+      (elapsedMs / 1000).toFixed(1),
+      error ?? "done",
+    ]);
+  const header = [
+    "test accuracy",
+    "best",
+    "test loss",
+    "train loss",
+    "epochs",
+    "seconds",
+    "outcome",
+  ];
+  return formatTable([...names, ...header], rows, `${"l".repeat(names.length)}rrrrrrl`);
+}
+
+/** Draws test accuracy over the first varied flag, coloured by the second; seeds come last. */
+export async function sweepChart({ results, dataset }: SweepRecord): Promise<string> {
+  // A sweep that was gone on with may lack a value where it was not varied yet.
+  const valuesOf = (name: string) => [
+    ...new Set(results.map(({ settings }) => settings[name] ?? "")),
+  ];
+  const names = [...new Set(results.flatMap(({ settings }) => Object.keys(settings)))];
+  const [x = names[0] ?? "configuration", color] = names
+    .filter((name) => valuesOf(name).length > 1)
+    .toSorted((a, b) => Number(a === "seed") - Number(b === "seed"));
+  const values = results.flatMap(({ settings, last }) =>
+    last
+      ? [{ x: settings[x] ?? "", color: settings[color] ?? "", accuracy: last.testAccuracy }]
+      : []
+  );
+  const byNumber = (a = "", b = "") => Number(a) - Number(b) || a.localeCompare(b);
+  return await drawChart({
+    ...CHART_CONFIG,
+    background: "white",
+    padding: 12,
+    title: { text: `Sweep on ${dataset.name}`, anchor: "start", fontSize: 15 },
+    width: { step: 56 },
+    height: 280,
+    data: { values },
+    encoding: {
+      x: {
+        field: "x",
+        type: "ordinal",
+        title: x,
+        sort: valuesOf(x).toSorted(byNumber),
+        axis: { labelAngle: 0 },
+      },
+      y: {
+        field: "accuracy",
+        type: "quantitative",
+        title: "Test accuracy",
+        scale: { zero: false },
+      },
+    },
+    layer: [
+      {
+        mark: { type: "point", filled: true, size: 60, color: PALETTE[0], opacity: 0.8 },
+        encoding: color === undefined ? {} : {
+          color: {
+            field: "color",
+            type: "nominal",
+            title: color,
+            sort: valuesOf(color).toSorted(byNumber),
+            scale: { range: PALETTE },
+          },
+        },
+      },
+      {
+        mark: { type: "tick", thickness: 2, color: "#808080" },
+        encoding: { y: { field: "accuracy", aggregate: "median", type: "quantitative" } },
+      },
+    ],
+  });
+}
+
+function scoreOf({ last }: SweepResult): number {
+  return last?.testAccuracy ?? -1;
+}
