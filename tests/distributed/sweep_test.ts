@@ -1,9 +1,11 @@
 /** `sweep` as a user runs it: alone and on ranks, with a failure, and going on. */
 
 import { parseGrid } from "../../src/cli/sweep_grid.ts";
+import { loadDataset } from "../../src/data/load.ts";
 import type { SweepRecord } from "../../src/report/sweep_record.ts";
 import { assert, assertEquals, assertMatch, assertThrows } from "../assert.ts";
-import { canRunCommands, linesOf, NO_GPU, runTask } from "../cli/command.ts";
+import { canRunCommands, linesOf, NO_GPU, ROOT, runDeno, runTask } from "../cli/command.ts";
+import { writeClasses } from "../picture_folder.ts";
 import { namesIn, withTempDir } from "../temp.ts";
 import { canRunMpi, runMpi, task } from "./mpirun.ts";
 
@@ -71,6 +73,41 @@ Deno.test({
       const wrong = await runTask("sweep", [...args, "lr=0.1,x"]);
       assertEquals(wrong.code, 2);
       assertMatch(wrong.stderr, /^error: Invalid --lr "x": expected a number/);
+    }),
+});
+
+Deno.test({
+  name: "sweep: pictures become what the flags say, and two sweeps of one second have two folders",
+  ignore: !canRunCommands(),
+  fn: () =>
+    withTempDir(async (folder) => {
+      await writeClasses(`${folder}/photos`, await loadDataset("sample"), {
+        labels: [1, 8],
+        count: 8,
+      });
+      const sweep = (...args: string[]) =>
+        runDeno([
+          ...["run", "--no-prompt", "--allow-read", `--allow-write=${folder}`, "--allow-sys=cpus"],
+          ...[`${ROOT}scripts/sweep.ts`, "--grid=lr=0.1", "--model=softmax", "--max-steps=1"],
+          ...["--backend=reference", "--quiet", ...args],
+        ], { cwd: folder });
+      const sizes = await Promise.all([12, 20].map((size) =>
+        sweep("--dataset=photos", `--image-size=${size}`, "--valid-split=0.25")
+      ));
+      assertEquals(sizes, Array(2).fill({ code: 0, stdout: "", stderr: "" }));
+      const names = await namesIn(`${folder}/runs`);
+      assertEquals(names.length, 2);
+      const records = await Promise.all(names.map((name) =>
+        readRecord(`${folder}/runs/${name}`)
+      ));
+      assertEquals(records.map(({ flags }) => flags.imageSize).sort(), [12, 20]);
+      assert(records[0].dataset.digest !== records[1].dataset.digest, "the same images");
+      assertEquals(records.map(({ results }) => results.length), [1, 1]);
+
+      const none = await sweep("--dataset=sample", "--invert", "--out=runs/none");
+      assertEquals([none.code, none.stdout], [2, ""]);
+      assertMatch(none.stderr, /^error: Cannot use --invert with dataset "sample": it is for/);
+      assertEquals(await namesIn(`${folder}/runs`), names);
     }),
 });
 
