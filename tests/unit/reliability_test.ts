@@ -25,7 +25,7 @@ const FAULTS = [
   "a run of hours",
   "a thousand sessions",
   "the loss becomes NaN or infinite",
-  "a run's files are given to somebody else",
+  "files of a run, a sweep or a comparison are given to somebody else",
   "a damaged or forged file of any kind",
   "JSON nested deeply, or with names that reach for prototypes",
   "tensors that overlap, leave gaps or lie outside the file",
