@@ -32,7 +32,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "eval: a run on a folder called like a known dataset is evaluated on that folder alone",
+  name: "eval, resume: a run on a folder called like a known dataset uses that folder alone",
   ignore: !canRunCommands(),
   fn: () =>
     withTempDir(async (folder) => {
@@ -66,6 +66,14 @@ Deno.test({
       await Deno.remove(`${work}/sample`, { recursive: true });
       await assertRefused(
         /runs\/1 was trained on: .* folder ".\/sample", found none; give it with --dataset DIR$/,
+      );
+      const resumed = await outcomeOf(startTrain(["--resume=runs/0", "--max-steps=2"], {
+        folder: work,
+      }));
+      assertEquals([resumed.code, resumed.stdout], [1, ""]);
+      assertMatch(
+        resumed.stderr,
+        /^error: Cannot find the dataset that runs\/0 was trained on: .*\n$/,
       );
 
       async function assertRefused(message: RegExp) {
