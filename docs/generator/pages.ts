@@ -1,6 +1,7 @@
 /** All that is generated: the blocks of the pages, and the pictures beside them. */
 
 import { dirname, join } from "node:path";
+import { sliceImages } from "../../src/data/dataset.ts";
 import { loadDataset } from "../../src/data/load.ts";
 import { zooModel } from "../../src/nn/zoo.ts";
 import { curvesSvg } from "../../src/report/curves.ts";
@@ -48,7 +49,7 @@ export async function generate(
     "curves": await curvesBlock(trainings, read),
     "speed": bench && speedBlock(bench),
     "speed-webgpu": webgpuBench && webgpuBlock(webgpuBench),
-    "first-loss": await tables.firstLossTable(firstOf(train, FIRST_IMAGES)),
+    "first-loss": await tables.firstLossTable(sliceImages(train, 0, FIRST_IMAGES)),
     "sizes": tables.sizesTable(),
     "lenet": tables.lenetTable(),
     "parameters": tables.parametersTable(trainings),
@@ -107,17 +108,4 @@ async function curvesBlock(
     `${trainLoss.toFixed(3)}, train accuracy ${trainAccuracy.toFixed(3)}, test accuracy ` +
     `${testAccuracy.toFixed(3)}. PyTorch reaches ${range("loss")}, ${range("train")} and ` +
     `${range("test")} with the same recipe and ${peer.length} seeds.`;
-}
-
-function firstOf<Data extends { images: Uint8Array; labels: Uint8Array; count: number }>(
-  data: Data,
-  count: number,
-): Data {
-  const size = data.images.length / data.count;
-  return {
-    ...data,
-    count,
-    images: data.images.subarray(0, count * size),
-    labels: data.labels.subarray(0, count),
-  };
 }

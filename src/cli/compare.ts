@@ -2,7 +2,7 @@
 /** The compare command: the same training on several backends, as tables, JSON and a page. */
 
 import { BACKEND_NAMES } from "../backends/registry.ts";
-import type { Dataset } from "../data/dataset.ts";
+import { type Dataset, sliceImages } from "../data/dataset.ts";
 import { invocation } from "../invocation.ts";
 import { initialParameters } from "../nn/init.ts";
 import { MODEL_NAMES, ZOO, zooModel } from "../nn/zoo.ts";
@@ -16,7 +16,6 @@ import { timeToAccuracy } from "../report/comparison_until.ts";
 import {
   backendContender,
   type Contender,
-  firstImages,
   peerContender,
   SLOW_BACKENDS,
   startPeer,
@@ -170,7 +169,9 @@ function makePlan(flags: Flags, whole: Dataset): ComparisonPlan {
   const stepsPerEpoch = Math.ceil(whole.train.count / batchSize);
   return {
     model,
-    dataset: epochs === undefined ? { ...whole, test: firstImages(whole.test, testCount) } : whole,
+    dataset: epochs === undefined
+      ? { ...whole, test: sliceImages(whole.test, 0, testCount) }
+      : whole,
     parameters: initialParameters(model, seed, recipe.init),
     learningRate: flags.lr ?? recipe.learningRate,
     steps: epochs === undefined ? maxSteps : epochs * stepsPerEpoch,

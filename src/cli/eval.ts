@@ -9,13 +9,13 @@ import { printable } from "../printable.ts";
 import { quote, quoteWhole } from "../quote.ts";
 import { formatCount, formatTable } from "../report/table.ts";
 import { type ClassificationReport, classificationReport } from "../train/metrics.ts";
-import { DEVICE_FLAGS, deviceOptions, openSession } from "./backend_flags.ts";
+import { DEVICE_FLAGS } from "./backend_flags.ts";
 import { PICTURE_FLAGS, picturesFor, showPictures } from "./picture_flags.ts";
 import { EXIT } from "./errors.ts";
 import { defineCommand, parseFlags } from "./flags.ts";
 import { helpText } from "./help.ts";
 import { requireRecordedDataset } from "./recorded_path.ts";
-import { loadSubject, type Subject, SUBJECT_FLAGS } from "./subject.ts";
+import { loadSubject, openTrained, type Subject, SUBJECT_FLAGS } from "./subject.ts";
 
 const COMMAND = defineCommand({
   usage: invocation("eval"),
@@ -50,7 +50,7 @@ export async function evalCommand(args: string[]): Promise<number> {
     return EXIT.ok;
   }
   const subject = await loadSubject(flags);
-  const { model, parameters } = subject;
+  const { model } = subject;
   const isOwn = flags.dataset === undefined;
   const name = flags.dataset ?? subject.datasetName;
   if (isOwn && subject.run !== undefined) await requireRecordedDataset(name, subject.label);
@@ -64,13 +64,8 @@ export async function evalCommand(args: string[]): Promise<number> {
   }
   if (whole.pictures) checkPictures(whole, subject);
   else if (isOwn) requireOwnDataset(whole, subject);
-  const { backend, session: opened } = await openSession(flags.backend, model, {
-    optimizer: { type: "sgd", momentum: 0 },
-    batchSize: 1,
-    ...deviceOptions(flags),
-  });
+  const { backend, session: opened } = await openTrained(subject, flags);
   await using session = opened;
-  await session.loadState({ parameters, slots: [], step: 0 });
   await session.attach(test);
   const started = performance.now();
   const { loss, predictions } = await session.evaluate(test);

@@ -5,13 +5,13 @@ import type { LabeledImages } from "../data/dataset.ts";
 import { invocation } from "../invocation.ts";
 import { quote } from "../quote.ts";
 import { type ClassProbability, topClasses } from "../train/top_classes.ts";
-import { DEVICE_FLAGS, deviceOptions, openSession } from "./backend_flags.ts";
+import { DEVICE_FLAGS } from "./backend_flags.ts";
 import { EXIT } from "./errors.ts";
 import { defineCommand, parseFlags } from "./flags.ts";
 import { helpText } from "./help.ts";
 import { pictureLines, plainLine } from "./predict_display.ts";
 import { type Doubt, type PictureInput, pictureNames, readPicture } from "./predict_inputs.ts";
-import { loadSubject, type Subject, SUBJECT_FLAGS } from "./subject.ts";
+import { loadSubject, openTrained, type Subject, SUBJECT_FLAGS } from "./subject.ts";
 
 const COMMAND = defineCommand({
   usage: invocation("predict"),
@@ -59,13 +59,8 @@ export async function predictCommand(args: string[]): Promise<number> {
         `pictures are made grey`,
     );
   }
-  const { session: opened } = await openSession(flags.backend, subject.model, {
-    optimizer: { type: "sgd", momentum: 0 },
-    batchSize: 1,
-    ...deviceOptions(flags),
-  });
+  const { session: opened } = await openTrained(subject, flags);
   await using session = opened;
-  await session.loadState({ parameters: subject.parameters, slots: [], step: 0 });
   // Pictures are treated as those that the model was trained on; the flag turns that around.
   const invert = flags.invert !== (subject.pictures?.invert ?? false);
   const show = shower(subject, flags);

@@ -7,8 +7,14 @@ import type { Model } from "../nn/sequential.ts";
 import { MODEL_NAMES, type ModelName, zooModel } from "../nn/zoo.ts";
 import { configuredModel } from "../report/run_config.ts";
 import { readRunConfig, readRunParameters } from "../report/run_folder.ts";
+import {
+  type DEVICE_FLAGS,
+  deviceOptions,
+  type OpenedSession,
+  openSession,
+} from "./backend_flags.ts";
 import { UsageError } from "./errors.ts";
-import type { FlagTable } from "./flag_types.ts";
+import type { FlagTable, FlagValues } from "./flag_types.ts";
 import { readModelFile } from "./model_files.ts";
 
 /** The flags that name a trained model. */
@@ -67,6 +73,23 @@ export async function loadSubject(
   return weights === undefined
     ? await runSubject(run ?? await newestRun())
     : await weightsSubject(weights, model);
+}
+
+/** Opens a trained model on the backend that `--backend` and its like name, to ask it for answers.
+ *
+ * @throws {BackendUnavailableError} If that backend cannot run here.
+ */
+export async function openTrained(
+  { model, parameters }: Subject,
+  flags: FlagValues<typeof DEVICE_FLAGS>,
+): Promise<OpenedSession> {
+  const opened = await openSession(flags.backend, model, {
+    optimizer: { type: "sgd", momentum: 0 },
+    batchSize: 1,
+    ...deviceOptions(flags),
+  });
+  await opened.session.loadState({ parameters, slots: [], step: 0 });
+  return opened;
 }
 
 async function runSubject(path: string): Promise<Subject> {

@@ -47,8 +47,6 @@ export async function trainConfiguration(
     await using _ending = session;
     const parameters = initialParameters(model, plan.seed, ZOO[flags.model].recipe.init);
     await session.loadState({ parameters, slots: [], step: 0 });
-    await session.attach(dataset.train);
-    await session.attach(dataset.test);
     const { outcome } = await train(session, dataset, plan, {
       signal,
       onEpoch: (metrics) => {

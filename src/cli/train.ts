@@ -2,7 +2,7 @@
 /** The train command: parses, configures, trains, saves. */
 
 import type { SessionOptions, TrainingState } from "../backends/backend.ts";
-import type { Dataset } from "../data/dataset.ts";
+import { type Dataset, sliceImages } from "../data/dataset.ts";
 import { findLauncher } from "../distributed/launcher.ts";
 import type { World } from "../distributed/world.ts";
 import { specOf } from "../nn/model_spec.ts";
@@ -234,8 +234,6 @@ interface Run {
 async function runTraining(run: Run): Promise<number> {
   const { folder, dataset, opened: { session, backend }, display, signal } = run;
   const { plan, logSteps, checkpointEvery } = folder.config;
-  await session.attach(dataset.train);
-  await session.attach(dataset.test);
   const onAbort = () => display.note("Stopping after this step; Ctrl-C again ends at once");
   signal.addEventListener("abort", onAbort, { once: true });
   try {
@@ -287,12 +285,7 @@ async function dryRun(
     batchSize: plan.batchSize,
     learningRates: Float32Array.of(plan.learningRate),
   });
-  const one = {
-    ...test,
-    count: 1,
-    images: test.images.subarray(0, test.images.length / test.count),
-    labels: test.labels.subarray(0, 1),
-  };
+  const one = sliceImages(test, 0, 1);
   await session.attach(one);
   await session.evaluate(one);
   return losses[0];

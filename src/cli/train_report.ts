@@ -1,7 +1,7 @@
 /** The report at the end of a run, with the answers that its session gives. */
 
 import type { Session } from "../backends/backend.ts";
-import type { LabeledImages } from "../data/dataset.ts";
+import { type LabeledImages, sliceImages } from "../data/dataset.ts";
 import { readRunParameters, type RunFolder } from "../report/run_folder.ts";
 import type { Ending } from "../report/run_report.ts";
 
@@ -31,7 +31,7 @@ export async function reportEnd(
  */
 async function affordable(session: Session, test: LabeledImages): Promise<LabeledImages> {
   if (test.count <= PROBE_COUNT) return test;
-  const probe = firstImages(test, PROBE_COUNT);
+  const probe = sliceImages(test, 0, PROBE_COUNT);
   await session.attach(probe);
   await session.predict(probe); // the first call may compile or allocate
   const started = performance.now();
@@ -39,19 +39,9 @@ async function affordable(session: Session, test: LabeledImages): Promise<Labele
   const imageMs = (performance.now() - started) / PROBE_COUNT;
   const count = Math.max(PROBE_COUNT, Math.floor(MAX_PREDICT_MS / imageMs));
   if (count >= test.count) return test;
-  const part = firstImages(test, count);
+  const part = sliceImages(test, 0, count);
   await session.attach(part);
   return part;
-}
-
-function firstImages({ images, labels, shape, count: all }: LabeledImages, count: number) {
-  const size = images.length / all;
-  return {
-    images: images.subarray(0, count * size),
-    labels: labels.subarray(0, count),
-    count,
-    shape,
-  };
 }
 
 /** Writes the report of a run whose loss is not finite any more: it shows the model saved last. */

@@ -2,7 +2,7 @@
 
 import type { EvaluationResult, Session, TrainRequest, TrainResult } from "../backends/backend.ts";
 import { shardRange } from "../backends/backend.ts";
-import type { LabeledImages } from "../data/dataset.ts";
+import { type LabeledImages, sliceImages } from "../data/dataset.ts";
 import { bytesOf } from "./wire.ts";
 import type { World } from "./world.ts";
 
@@ -106,13 +106,7 @@ export class Member {
   async #partOf(data: LabeledImages, start: number, end: number): Promise<LabeledImages> {
     const known = this.#parts.get(data);
     if (known) return known;
-    const size = data.images.length / data.count;
-    const part = {
-      ...data,
-      images: data.images.subarray(start * size, end * size),
-      labels: data.labels.subarray(start, end),
-      count: end - start,
-    };
+    const part = sliceImages(data, start, end);
     await this.#attach(part);
     this.#parts.set(data, part);
     return part;

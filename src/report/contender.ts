@@ -2,7 +2,7 @@
 
 import type { BackendName, Device, Session } from "../backends/backend.ts";
 import { loadBackend } from "../backends/registry.ts";
-import type { LabeledImages } from "../data/dataset.ts";
+import { type LabeledImages, sliceImages } from "../data/dataset.ts";
 import { countCorrect } from "../train/metrics.ts";
 import type { ComparisonPlan } from "./comparison_plan.ts";
 import { PeerMissingError, type PeerName, PeerProcess } from "./peers.ts";
@@ -162,7 +162,7 @@ class SessionRunner implements Runner {
   async #part(count: number): Promise<LabeledImages> {
     const known = this.#parts.get(count);
     if (known !== undefined) return known;
-    const part = firstImages(this.#test, count);
+    const part = sliceImages(this.#test, 0, count);
     await this.#session.attach(part);
     this.#parts.set(count, part);
     return part;
@@ -202,15 +202,4 @@ class PeerRunner implements Runner {
 
   /** The process ends with its owner, who started it: it may be opened again. */
   async [Symbol.asyncDispose](): Promise<void> {}
-}
-
-/** The first images of a set. */
-export function firstImages(data: LabeledImages, count: number): LabeledImages {
-  const imageSize = data.images.length / data.count;
-  return {
-    ...data,
-    count,
-    images: data.images.subarray(0, count * imageSize),
-    labels: data.labels.subarray(0, count),
-  };
 }

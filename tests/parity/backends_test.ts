@@ -3,19 +3,14 @@
 import type { BackendName, OptimizerSpec, Session } from "../../src/backends/backend.ts";
 import { BackendUnavailableError } from "../../src/backends/backend.ts";
 import { BACKEND_NAMES, loadBackend } from "../../src/backends/registry.ts";
+import { sliceImages } from "../../src/data/dataset.ts";
 import { loadDataset } from "../../src/data/load.ts";
 import { initialParameters } from "../../src/nn/init.ts";
 import { flatten, linear } from "../../src/nn/layers.ts";
 import { type Model, sequential } from "../../src/nn/sequential.ts";
 import { lenet } from "../../src/nn/zoo.ts";
 import { assert, assertAlmostEquals, assertEquals, assertRejects } from "../assert.ts";
-import {
-  BATCH_SIZE,
-  firstImages,
-  LEARNING_RATE,
-  readTorchStage,
-  STAGES,
-} from "../fixtures/torch.ts";
+import { BATCH_SIZE, LEARNING_RATE, readTorchStage, STAGES } from "../fixtures/torch.ts";
 import { granted } from "../permissions.ts";
 import { caseModel, largestRelativeDifference, PARITY_CASES, randomImages } from "./cases.ts";
 
@@ -209,7 +204,7 @@ async function compareLenet(name: BackendName, tolerance: Tolerance) {
   const { start } = await readTorchStage("epoch5");
   const { train } = await loadDataset("sample");
   const [steps, batchSize] = [10, 6];
-  const data = firstImages(train, steps * batchSize);
+  const data = sliceImages(train, 0, steps * batchSize);
   const order = Uint32Array.from({ length: data.count }, (_, n) => n);
   const learningRates = new Float32Array(steps).fill(LEARNING_RATE);
   const runs = [];
@@ -237,8 +232,8 @@ async function compareWithTorch(
   // The sample keeps the file order of the whole set, so that it starts with the same images.
   const { train, test } = await loadDataset("sample");
   const steps = torch.losses.length;
-  const data = firstImages(train, steps * BATCH_SIZE);
-  const testImages = firstImages(test, torch.testLogits.length / model.classCount);
+  const data = sliceImages(train, 0, steps * BATCH_SIZE);
+  const testImages = sliceImages(test, 0, torch.testLogits.length / model.classCount);
   await using session = await open(name, model, { batchSize: BATCH_SIZE });
   await session.loadState({ parameters: torch.start, slots: [], step: 0 });
   await session.attach(data);

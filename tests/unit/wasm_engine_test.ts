@@ -7,6 +7,7 @@ import { type Build, createMemory, supports } from "../../src/backends/wasm/kern
 import { layOut } from "../../src/backends/wasm/layout.ts";
 import { Team, TeamFailedError } from "../../src/backends/wasm/team.ts";
 import { WorkerPool } from "../../src/backends/wasm/worker_pool.ts";
+import { sliceImages } from "../../src/data/dataset.ts";
 import { loadDataset } from "../../src/data/load.ts";
 import { initialParameters } from "../../src/nn/init.ts";
 import {
@@ -30,13 +31,7 @@ import {
   assertRejects,
   assertThrows,
 } from "../assert.ts";
-import {
-  BATCH_SIZE,
-  firstImages,
-  LEARNING_RATE,
-  readTorchStage,
-  STAGES,
-} from "../fixtures/torch.ts";
+import { BATCH_SIZE, LEARNING_RATE, readTorchStage, STAGES } from "../fixtures/torch.ts";
 import { largestRelativeDifference, randomImages } from "../parity/cases.ts";
 import { granted } from "../permissions.ts";
 
@@ -60,7 +55,7 @@ for (const build of BUILDS) {
           const torch = await readTorchStage(stage);
           const { train } = await loadDataset("sample");
           const steps = torch.losses.length;
-          const data = firstImages(train, steps * BATCH_SIZE);
+          const data = sliceImages(train, 0, steps * BATCH_SIZE);
           await using session = await open(model, { build, threads, batchSize: BATCH_SIZE });
           await session.loadState({ parameters: torch.start, slots: [], step: 0 });
           await session.attach(data);
