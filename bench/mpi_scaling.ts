@@ -10,7 +10,7 @@ import { formatCount, formatTable } from "../src/report/table.ts";
 import { describeEnvironment } from "../src/report/environment.ts";
 import { allReduceMs, type CostModel, fitLink, stepMs } from "./mpi/model.ts";
 import { addressesOf, type Link, makeHosts } from "./mpi/hosts.ts";
-import type { RankMeasurement, RankOptions } from "./mpi/rank.ts";
+import type { AllReduce, RankMeasurement, RankOptions } from "./mpi/rank.ts";
 
 const RANK = fileURLToPath(new URL("mpi/rank.ts", import.meta.url));
 const AGENT = fileURLToPath(new URL("mpi/netns_agent.sh", import.meta.url));
@@ -44,9 +44,21 @@ const COMMAND = defineCommand({
   },
 });
 
-/** One line of a table. */
-interface Measured extends RankMeasurement {
+/** A row to measure. */
+interface Variant {
   readonly name: string;
+  /** Ranks that mpirun starts; undefined for a process without MPI. */
+  readonly ranks?: number;
+  readonly options: RankOptions;
+}
+
+/** A row of a table, of some rounds. */
+interface Measured {
+  readonly name: string;
+  readonly imagesPerSecond: readonly number[];
+  readonly sumMs: readonly number[];
+  readonly stepMs: readonly number[];
+  readonly allReduce: readonly AllReduce[];
 }
 
 async function benchCommand(args: string[]): Promise<number> {
@@ -63,98 +75,119 @@ async function benchCommand(args: string[]): Promise<number> {
     }; LeNet, batch ${batchSize}, ` +
       `medians of ${rounds} rounds: deno task bench:mpi ${args.join(" ")}\n`,
   );
-  const options = { threads: 1, batchSize, seconds };
-  const variants = [
-    { name: "1 process, 1 thread", ranks: 1, threads: 1 },
-    { name: "1 process, 2 threads", ranks: 1, threads: 2 },
-    { name: "2 ranks of 1 thread", ranks: 2, threads: 1 },
-  ];
-  const turns = new Map<string, Measured>();
-  for (let round = 0; round < rounds; round++) { // in turns: a slow moment then meets all
-    for (const { name, ranks, threads } of variants) {
-      const measured = await runRanks(ranks, { ...options, threads, rounds: 1 });
-      turns.set(name, merge(turns.get(name), { name, ...measured }));
-    }
+  const options = { batchSize, seconds };
+  const [one, two, shared] = await measureInTurns([
+    { name: "1 process, 1 thread", options: { ...options, threads: 1, plain: true } },
+    { name: "1 process, 2 threads", options: { ...options, threads: 2, plain: true } },
+    {
+      name: "2 ranks of 1 thread",
+      ranks: 2,
+      options: { ...options, threads: 1, allReduce: true },
+    },
+  ], rounds);
+  printTable("One machine", [one, two, shared]);
+  printRatio(shared, two);
+  printAllReduce(shared, "shared memory, 2 ranks");
+  if (flags.hosts) {
+    for (const link of LINKS) await benchHosts(link, { ...options, threads: 1 }, rounds);
   }
-  printTable("One machine", [...turns.values()]);
-  printAllReduce(turns.get("2 ranks of 1 thread")!, "shared memory, 2 ranks");
-  if (flags.hosts) await benchHosts({ ...options, rounds });
-  const imagesPerSecond = median(turns.get("1 process, 1 thread")!.imagesPerSecond);
+  const imagesPerSecond = median(one.imagesPerSecond);
   for (const link of PAPER_LINKS) printModel(link.name, { ...link, imagesPerSecond });
   return EXIT.ok;
 }
 
-async function benchHosts(options: RankOptions): Promise<void> {
-  for (const link of LINKS) {
-    const rows: Measured[] = [];
-    const checks: string[][] = [];
-    for (const count of [1, 2]) {
-      await using _hosts = await makeHosts(count, link);
-      const strong = await runRanks(count, options, count);
-      rows.push({ name: `strong: batch ${options.batchSize}, ${count} hosts`, ...strong });
-      if (count === 1) continue;
-      printAllReduce(strong, `${link.name}, ${count} hosts`);
-      const imagesPerSecond = median(rows[0].imagesPerSecond);
-      const model = { ...fitLink(strong.allReduce), imagesPerSecond };
-      const weak = { ...options, batchSize: count * options.batchSize };
-      const measured = await runRanks(count, weak, count);
-      rows.push({ name: `weak: batch ${weak.batchSize}, ${count} hosts`, ...measured });
-      for (
-        const { name, batchSize, found } of [
-          { name: "strong", batchSize: options.batchSize, found: strong },
-          { name: "weak", batchSize: weak.batchSize, found: measured },
-        ]
-      ) {
-        const predicted = stepMs(count, batchSize, model);
-        checks.push([name, predicted.toFixed(2), median(found.stepMs).toFixed(2)]);
-      }
-    }
-    printTable(`Hosts behind links: ${link.name}`, rows);
-    console.log(`${formatTable(["", "model, ms a step", "measured"], checks, "lrr")}\n`);
+/** Measures rounds of each variant in turns: a slow moment then meets all. */
+async function measureInTurns(
+  variants: readonly Variant[],
+  rounds: number,
+  hosts?: number,
+): Promise<Measured[]> {
+  const found = variants.map((): RankMeasurement[] => []);
+  for (let round = 0; round < rounds; round++) {
+    for (const [n, variant] of variants.entries()) found[n].push(await runOnce(variant, hosts));
   }
+  return variants.map(({ name }, n) => ({
+    name,
+    imagesPerSecond: found[n].map(({ imagesPerSecond }) => imagesPerSecond),
+    sumMs: found[n].map(({ sumMs }) => sumMs),
+    stepMs: found[n].map(({ stepMs }) => stepMs),
+    allReduce: found[n][0].allReduce.map(({ floats }, size) => ({
+      floats,
+      ms: found[n].flatMap(({ allReduce }) => allReduce[size].ms),
+    })),
+  }));
 }
 
-/** Runs ranks on this machine, or one on each of some hosts. */
-async function runRanks(
-  ranks: number,
-  options: RankOptions,
-  hosts?: number,
+/** Two hosts on the batch of one process (strong scaling), and on twice as much (weak). */
+async function benchHosts(link: Link, options: RankOptions, rounds: number): Promise<void> {
+  const { batchSize } = options;
+  const twice = 2 * batchSize;
+  await using _hosts = await makeHosts(2, link);
+  const rows = await measureInTurns(
+    [
+      { name: `1 process: batch ${batchSize}`, options: { ...options, plain: true } },
+      {
+        name: `strong: batch ${batchSize}, 2 hosts`,
+        ranks: 2,
+        options: { ...options, allReduce: true },
+      },
+      {
+        name: `weak: batch ${twice}, 2 hosts`,
+        ranks: 2,
+        options: { ...options, batchSize: twice },
+      },
+    ],
+    rounds,
+    2,
+  );
+  const [alone, strong, weak] = rows;
+  printAllReduce(strong, `${link.name}, 2 hosts`);
+  printTable(`Hosts behind links: ${link.name}`, rows);
+  const least = strong.allReduce.map(({ floats, ms }) => ({ floats, leastMs: Math.min(...ms) }));
+  const model = { ...fitLink(least), imagesPerSecond: median(alone.imagesPerSecond) };
+  const checks = [
+    ["strong", stepMs(2, batchSize, model).toFixed(2), median(strong.stepMs).toFixed(2)],
+    ["weak", stepMs(2, twice, model).toFixed(2), median(weak.stepMs).toFixed(2)],
+  ];
+  console.log(`${formatTable(["", "model, ms a step", "measured"], checks, "lrr")}\n`);
+}
+
+/** Runs a process or ranks on this machine, or ranks one on each of some hosts. */
+async function runOnce(
+  { ranks, options }: Variant,
+  hosts: number | undefined,
 ): Promise<RankMeasurement> {
+  const deno = [
+    "run",
+    ...["--no-prompt", "--allow-read", "--allow-sys=cpus", `--allow-env=${ENV},XDG_RUNTIME_DIR`],
+    "--allow-ffi=/usr/lib,/usr/lib64,/lib,/lib64",
+    ...[RANK, JSON.stringify(options)],
+  ];
+  const command = ranks === undefined
+    ? new Deno.Command("deno", { args: deno })
+    : new Deno.Command("mpirun", {
+      args: [
+        ...["--quiet", "--allow-run-as-root", "--oversubscribe", "--bind-to", "none"],
+        ...(hosts === undefined ? [] : placement(hosts)),
+        ...["-n", String(ranks), "deno", ...deno],
+      ],
+    });
+  const { code, stdout, stderr } = await command.output();
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes).trim();
+  if (code !== 0) throw new Error(`Cannot measure ${ranks ?? 1} ranks: ${text(stderr) || code}`);
+  return JSON.parse(text(stdout));
+}
+
+/** Options of mpirun that put a rank on each host. */
+function placement(hosts: number): string[] {
   const network = "10.77.0.0/24";
-  const placement = hosts === undefined ? [] : [
+  return [
     ...["--host", addressesOf(hosts).join(",")],
     ...["--mca", "plm_rsh_agent", AGENT],
     ...["--mca", "oob_tcp_if_include", network],
     ...["--mca", "btl", "tcp,self"],
     ...["--mca", "btl_tcp_if_include", network],
   ];
-  const deno = [
-    "deno",
-    "run",
-    ...["--no-prompt", "--allow-read", "--allow-sys=cpus", `--allow-env=${ENV},XDG_RUNTIME_DIR`],
-    "--allow-ffi=/usr/lib,/usr/lib64,/lib,/lib64",
-    ...[RANK, JSON.stringify(options)],
-  ];
-  const { code, stdout, stderr } = await new Deno.Command("mpirun", {
-    args: [
-      ...["--quiet", "--allow-run-as-root", "--oversubscribe", "--bind-to", "none"],
-      ...placement,
-      ...["-n", String(ranks), ...deno],
-    ],
-  }).output();
-  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes).trim();
-  if (code !== 0) throw new Error(`Cannot measure ${ranks} ranks: ${text(stderr) || code}`);
-  return JSON.parse(text(stdout));
-}
-
-function merge(before: Measured | undefined, now: Measured): Measured {
-  if (before === undefined) return now;
-  return {
-    ...now,
-    imagesPerSecond: [...before.imagesPerSecond, ...now.imagesPerSecond],
-    stepMs: [...before.stepMs, ...now.stepMs],
-    sumMs: [...before.sumMs, ...now.sumMs],
-  };
 }
 
 function printTable(title: string, rows: readonly Measured[]): void {
@@ -165,18 +198,31 @@ function printTable(title: string, rows: readonly Measured[]): void {
     `${formatCount(Math.min(...imagesPerSecond))}-${formatCount(Math.max(...imagesPerSecond))}`,
     (median(imagesPerSecond) / base).toFixed(2),
     median(stepMs).toFixed(2),
-    `${(100 * median(sumMs.map((ms, n) => ms / stepMs[n]))).toFixed(1)}%`,
+    median(sumMs) === 0
+      ? ""
+      : `${(100 * median(sumMs.map((ms, n) => ms / stepMs[n]))).toFixed(1)}%`,
   ]);
   const header = ["", "images/s", "range", "against the first", "ms a step", "in all-reduce"];
   console.log(`### ${title}\n\n${formatTable(header, cells, "lrrrrr")}\n`);
 }
 
-function printAllReduce({ allReduce }: RankMeasurement, title: string): void {
-  const cells = allReduce.map(({ floats, ms, leastMs }) => [
+/** Prints what the round-by-round ratios say of ranks in place of threads. */
+function printRatio(ranks: Measured, threads: Measured): void {
+  const ratios = ranks.imagesPerSecond.map((rate, n) => rate / threads.imagesPerSecond[n]);
+  const [least, middle, most] = [Math.min(...ratios), median(ratios), Math.max(...ratios)]
+    .map((ratio) => ratio.toFixed(2));
+  console.log(
+    `${ranks.name} against ${threads.name}: ${middle} times the images/s ` +
+      `(median of each round's ratio; ${least}-${most})\n`,
+  );
+}
+
+function printAllReduce({ allReduce }: Measured, title: string): void {
+  const cells = allReduce.map(({ floats, ms }) => [
     formatCount(floats),
-    ms.toFixed(3),
-    leastMs.toFixed(3),
-    formatCount(4 * floats / leastMs / 1000),
+    median(ms).toFixed(3),
+    Math.min(...ms).toFixed(3),
+    formatCount(4 * floats / Math.min(...ms) / 1000),
   ]);
   const table = formatTable(["floats", "median ms", "least ms", "MB/s at best"], cells, "rrrr");
   console.log(`### All-reduce: ${title}\n\n${table}\n`);

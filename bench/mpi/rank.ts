@@ -1,8 +1,10 @@
 // deno-lint-ignore-file no-console
-/** One rank of `bench/mpi_scaling.ts`: trains LeNet in rounds and prints what they took, as JSON. */
+/** One process of `bench/mpi_scaling.ts`: trains LeNet for a round and prints what it took, as JSON. */
 
 import type { LabeledImages } from "../../src/data/dataset.ts";
 import { loadDataset } from "../../src/data/load.ts";
+import type { Session } from "../../src/backends/backend.ts";
+import { loadBackend } from "../../src/backends/registry.ts";
 import { followWorld } from "../../src/cli/mpi.ts";
 import { endFollowers, follow } from "../../src/distributed/follow.ts";
 import { openTogether } from "../../src/distributed/session.ts";
@@ -15,29 +17,33 @@ export interface RankOptions {
   readonly threads: number;
   /** Images of a whole step. */
   readonly batchSize: number;
-  /** About this many seconds a round. */
+  /** About this long. */
   readonly seconds: number;
-  readonly rounds: number;
+  /** Without MPI and shards: the process that ranks are measured against. */
+  readonly plain?: boolean;
+  /** Whether to measure all-reduces alone, too. */
+  readonly allReduce?: boolean;
 }
 
 /** What rank 0 prints: medians are the driver's. */
 export interface RankMeasurement {
-  readonly ranks: number;
-  readonly imagesPerSecond: readonly number[];
+  readonly imagesPerSecond: number;
   /** Mean time of a step's all-reduce on rank 0, with the waiting for the slowest rank. */
-  readonly sumMs: readonly number[];
-  readonly stepMs: readonly number[];
-  /** Of an all-reduce alone: its floats, and what the median one and the quickest take. */
-  readonly allReduce: readonly {
-    readonly floats: number;
-    readonly ms: number;
-    readonly leastMs: number;
-  }[];
+  readonly sumMs: number;
+  readonly stepMs: number;
+  /** What each of some all-reduces took, for each number of floats. */
+  readonly allReduce: readonly AllReduce[];
+}
+
+/** All-reduces of one length. */
+export interface AllReduce {
+  readonly floats: number;
+  readonly ms: readonly number[];
 }
 
 const SIZES = [1, 1_024, 16_384, 61_706, 262_144, 1_048_576];
 
-/** Measures how long the ranks wait for each other, and sum. */
+/** Measures how long the ranks wait for each other, and sum gradients. */
 function timed(world: World): { world: World; takeMs: () => number } {
   let ms = 0;
   return {
@@ -46,7 +52,7 @@ function timed(world: World): { world: World; takeMs: () => number } {
       sum(values) {
         const started = performance.now();
         world.sum(values);
-        ms += performance.now() - started;
+        if (values instanceof Float32Array) ms += performance.now() - started;
       },
     },
     takeMs: () => {
@@ -57,15 +63,22 @@ function timed(world: World): { world: World; takeMs: () => number } {
   };
 }
 
-async function measureTraining(world: World, options: RankOptions, data: LabeledImages) {
-  const { world: watched, takeMs } = timed(world);
-  const { threads, batchSize, seconds, rounds } = options;
+/** Trains on all ranks; without a world, in this process as `train` does it. */
+async function measureTraining(options: RankOptions, data: LabeledImages, world?: World) {
+  const { threads, batchSize, seconds } = options;
   const model = lenet();
-  await using session = await openTogether(watched, {
-    backend: "wasm",
-    model,
-    options: { optimizer: { type: "sgd", momentum: 0 }, batchSize, threads },
-  });
+  const sessionOptions = { optimizer: { type: "sgd", momentum: 0 }, batchSize, threads } as const;
+  let takeMs = () => 0;
+  let opened: Session;
+  if (world === undefined) {
+    opened = await (await loadBackend("wasm")).open(model, sessionOptions);
+  } else {
+    const watched = timed(world);
+    takeMs = watched.takeMs;
+    const shared = { backend: "wasm", model, options: sessionOptions } as const;
+    opened = await openTogether(watched.world, shared);
+  }
+  await using session = opened;
   await session.loadState({ parameters: initialParameters(model, 0), slots: [], step: 0 });
   await session.attach(data);
   const train = async (steps: number) => {
@@ -80,39 +93,46 @@ async function measureTraining(world: World, options: RankOptions, data: Labeled
   await train(4);
   const warm = await train(20);
   const steps = Math.max(10, Math.round(1000 * seconds / warm.stepMs));
-  const stepMs: number[] = [];
-  const sumMs: number[] = [];
-  for (let round = 0; round < rounds; round++) {
-    const result = await train(steps);
-    stepMs.push(result.stepMs);
-    sumMs.push(result.sumMs);
-  }
-  return { stepMs, sumMs, imagesPerSecond: stepMs.map((ms) => 1000 * batchSize / ms) };
+  const { stepMs, sumMs } = await train(steps);
+  return { stepMs, sumMs, imagesPerSecond: 1000 * batchSize / stepMs };
 }
 
-function measureAllReduce(world: World): RankMeasurement["allReduce"] {
+function measureAllReduce(world: World): AllReduce[] {
   return SIZES.map((floats) => {
     const values = new Float32Array(floats);
-    const repeats = floats > 100_000 ? 20 : 100;
-    const times = Array.from({ length: repeats }, () => {
+    const repeats = floats > 100_000 ? 5 : 50;
+    const ms = Array.from({ length: repeats }, () => {
       world.barrier();
       const started = performance.now();
       world.sum(values);
       return performance.now() - started;
     });
-    const sorted = times.toSorted((a, b) => a - b);
-    return { floats, ms: sorted[repeats >> 1], leastMs: sorted[0] };
+    return { floats, ms };
   });
 }
 
-if (import.meta.main) {
+async function measureRanks(options: RankOptions): Promise<void> {
   const world = openWorld();
-  const allReduce = measureAllReduce(world);
+  const allReduce = options.allReduce ? measureAllReduce(world) : [];
   if (world.rank > 0) Deno.exit(await followWorld(world, follow));
   const { train } = await loadDataset("sample");
-  const measured = await measureTraining(world, JSON.parse(Deno.args[0]), train);
-  console.log(JSON.stringify({ ranks: world.size, ...measured, allReduce }));
+  const measured = await measureTraining(options, train, world);
+  print({ ...measured, allReduce });
   endFollowers(world);
   world.finalize();
+}
+
+function print(measured: RankMeasurement): void {
+  console.log(JSON.stringify(measured));
+}
+
+if (import.meta.main) {
+  const options: RankOptions = JSON.parse(Deno.args[0]);
+  if (options.plain) {
+    const { train } = await loadDataset("sample");
+    print({ ...await measureTraining(options, train), allReduce: [] });
+  } else {
+    await measureRanks(options);
+  }
   Deno.exit(0);
 }
