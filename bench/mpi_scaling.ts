@@ -35,7 +35,7 @@ const COMMAND = defineCommand({
   usage: "deno task bench:mpi",
   summary:
     "Measure LeNet's training on MPI ranks of one machine, and on network namespaces (as root).",
-  examples: [["--rounds 9", "what docs/scaling.md holds"]],
+  examples: [["--rounds 5", "what docs/scaling.md holds"]],
   flags: {
     rounds: { type: "integer", min: 1, default: 5, help: "of each measurement, in turns" },
     seconds: { type: "number", exclusiveMin: 0, default: 1, help: "of a round" },

@@ -15,7 +15,7 @@ export const GRADIENT_BYTES = 4 * 61_706;
 
 /** Time of an all-reduce of `bytes` over ranks: a sum of halves, then a gathering of halves.
  *
- * 2 log2(p) messages, and 2 (p - 1) / p of the bytes through each rank's link. Source: Thakur,
+ * 2 ceil(log2 p) messages, and 2 (p - 1) / p of the bytes through each rank's link. Source: Thakur,
  * Rabenseifner and Gropp 2005, which OpenMPI and MPICH follow for vectors of this length; adding up is
  * left out.
  */
