@@ -45,12 +45,14 @@ export class Runner {
   readonly #network: Network;
   readonly #rows: readonly RowWork[];
   readonly #own: number;
+  readonly #transform: ReturnType<typeof byteTransform>;
 
   constructor(options: RunnerOptions) {
     const { kernels, layout, thread } = options;
     this.#options = options;
     this.#network = buildNetwork(kernels, layout, thread);
     this.#rows = buildRowWork(kernels, layout, options);
+    this.#transform = byteTransform(options.model.standardization);
     this.#own = layout.ownStart + thread * layout.threadBytes;
   }
 
@@ -183,7 +185,7 @@ export class Runner {
 
   #load(job: Job, { position, count, block }: { position: number; count: number; block: number }) {
     const { kernels, layout, model } = this.#options;
-    const { scale, offset } = byteTransform(model.standardization);
+    const { scale, offset } = this.#transform;
     kernels.loadImages(
       job.images,
       job.indices + 4 * position,

@@ -109,6 +109,8 @@ class WasmSession implements Session {
   readonly #options: SessionOptions;
   #engine: Engine | undefined;
   #step = 0;
+  /** Images of a training's next slice, which outlives the call: many calls may be short. */
+  #sliceImages = 1;
 
   constructor(
     model: Model,
@@ -158,7 +160,8 @@ class WasmSession implements Session {
     const losses = new Float32Array(steps);
     const corrects = new Uint32Array(steps);
     let done = 0;
-    for (let slice = 1; done < steps && !signal?.aborted;) {
+    while (done < steps && !signal?.aborted) {
+      const slice = Math.max(1, Math.floor(this.#sliceImages / batchSize));
       const count = Math.min(slice, steps - done);
       const first = done * batchSize;
       const start = performance.now();
@@ -170,7 +173,10 @@ class WasmSession implements Session {
         batchSize,
         step: this.#step,
       });
-      slice = nextSlice(count, performance.now() - start);
+      // The rest of a call says little of how long a whole slice may be.
+      if (count === slice) {
+        this.#sliceImages = batchSize * nextSlice(count, performance.now() - start);
+      }
       for (let step = done; step < done + count; step++) {
         const first = step * batchSize;
         const batch = Math.min(batchSize, order.length - first);
