@@ -1,8 +1,12 @@
 /** Trains for a long time on every engine, opens and disposes many sessions, and watches the memory.
  *
- *     deno task soak                                an hour on each engine, then 1,000 sessions on each
- *     deno task soak --minutes 5 --sessions 50      less of it
- *     deno task soak --backends wasm,webgpu         some of the engines
+ * What leaks, leaks by the step. So an hour of training is as many steps as the engine makes of the usual
+ * 256 images in an hour, but of few images each: that takes minutes.
+ *
+ *     deno task soak                             an hour's steps on each engine, then 1,000 sessions on each
+ *     deno task soak --minutes 5 --sessions 50   less of it
+ *     deno task soak --backends wasm,webgpu      some of the engines
+ *     deno task soak --batch-size 256            a whole hour on each
  */
 
 // deno-lint-ignore-file no-console
@@ -18,6 +22,13 @@ import type { Model } from "../src/nn/sequential.ts";
 import { MODEL_NAMES, zooModel } from "../src/nn/zoo.ts";
 import { createRandom } from "../src/random.ts";
 
+/** Images of the steps by which an engine's pace is told. */
+const USUAL_BATCH_SIZE = 256;
+const PACE_MS = 3_000;
+
+/** Steps of a round, before memory may be looked at. */
+const BATCHES_PER_ROUND = 32;
+
 /** Measurements of a soak; a quarter of them is for warming up. */
 const SAMPLES = 20;
 
@@ -29,7 +40,8 @@ const OPTIMIZER = { type: "adam", beta1: 0.9, beta2: 0.999, epsilon: 1e-8 } as c
 /** Memory over a soak, in bytes, and what was done. */
 export interface Soak {
   readonly rss: readonly number[];
-  readonly steps: number;
+  /** Steps, or sessions. */
+  readonly done: number;
   /** Median of the last quarter less that of the second. */
   readonly growth: number;
 }
@@ -38,17 +50,17 @@ export interface Soak {
 export interface SoakOptions {
   readonly model: Model;
   readonly batchSize: number;
-  /** Says whether a part of the work has gone on long enough. */
-  readonly isPartDone: (part: { readonly elapsedMs: number; readonly rounds: number }) => boolean;
+  /** Steps, or sessions, in all; made in equal parts, after each of which memory is measured. */
+  readonly count: number;
 }
 
 /** Trains one session over and over, with an evaluation and a reading of its state now and then. */
 export async function soakSteps(backend: Backend, options: SoakOptions): Promise<Soak> {
   const { model, batchSize } = options;
-  const data = randomImages(model, 8 * batchSize + 1);
+  const data = randomImages(model, BATCHES_PER_ROUND * batchSize);
   await using session = await openSession(backend, options);
   await session.attach(data);
-  return await soak(options, async () => {
+  return await soak(options.count, async () => {
     const { steps } = await trainOnce(session, data, batchSize);
     await session.evaluate(data);
     await session.loadState(await session.readState());
@@ -59,36 +71,48 @@ export async function soakSteps(backend: Backend, options: SoakOptions): Promise
 /** Opens, uses and disposes one session after the other. */
 export async function soakSessions(backend: Backend, options: SoakOptions): Promise<Soak> {
   const data = randomImages(options.model, options.batchSize);
-  return await soak(options, async () => {
+  return await soak(options.count, async () => {
     await using session = await openSession(backend, options);
     await session.attach(data);
     return (await trainOnce(session, data, options.batchSize)).steps;
   });
 }
 
-async function soak({ isPartDone }: SoakOptions, work: () => Promise<number>): Promise<Soak> {
+/** Works until `count` is reached; `work` says how far it brought it. */
+async function soak(count: number, work: () => Promise<number>): Promise<Soak> {
   const rss: number[] = [];
-  let steps = 0;
-  for (let sample = 0; sample < SAMPLES; sample++) {
-    const started = performance.now();
-    let rounds = 0;
-    do {
-      steps += await work();
-      rounds++;
-    } while (!isPartDone({ elapsedMs: performance.now() - started, rounds }));
+  let done = 0;
+  for (let sample = 1; sample <= SAMPLES; sample++) {
+    while (done < count * sample / SAMPLES) done += await work();
     rss.push(Deno.memoryUsage().rss);
   }
   const quarter = SAMPLES / 4;
   return {
     rss,
-    steps,
+    done,
     growth: median(rss.slice(-quarter)) - median(rss.slice(quarter, 2 * quarter)),
   };
 }
 
+/** Steps of {@linkcode USUAL_BATCH_SIZE} images that an engine makes in a second. */
+async function measurePace(backend: Backend, model: Model): Promise<number> {
+  const batchSize = USUAL_BATCH_SIZE;
+  const data = randomImages(model, batchSize);
+  await using session = await openSession(backend, { model, batchSize });
+  await session.attach(data);
+  const train = async () => (await trainOnce(session, data, batchSize)).steps;
+  await train(); // the first step compiles
+  const start = performance.now();
+  let steps = 0;
+  do {
+    steps += await train();
+  } while (performance.now() - start < PACE_MS);
+  return 1_000 * steps / (performance.now() - start);
+}
+
 async function openSession(
   backend: Backend,
-  { model, batchSize }: SoakOptions,
+  { model, batchSize }: Pick<SoakOptions, "model" | "batchSize">,
 ): Promise<Session> {
   const session = await backend.open(model, { optimizer: OPTIMIZER, batchSize });
   await session.loadState({ parameters: initialParameters(model, 1), slots: [], step: 0 });
@@ -126,8 +150,13 @@ const COMMAND = defineCommand({
   flags: {
     backends: { type: "list", choices: BACKEND_NAMES, help: "which engines", defaultText: "all" },
     model: { type: "choice", choices: MODEL_NAMES, default: "lenet", help: "what to train" },
-    "batch-size": { type: "integer", min: 1, default: 64, help: "images per step" },
-    minutes: { type: "number", exclusiveMin: 0, default: 60, help: "of training, on each engine" },
+    "batch-size": { type: "integer", min: 1, default: 8, help: "images per step" },
+    minutes: {
+      type: "number",
+      exclusiveMin: 0,
+      default: 60,
+      help: `as many steps as these hold of ${USUAL_BATCH_SIZE} images, on each engine`,
+    },
     sessions: { type: "integer", min: SAMPLES, default: 1_000, help: "sessions, on each engine" },
   },
 });
@@ -144,30 +173,24 @@ async function soakCommand(args: string[]): Promise<number> {
   let isFlat = true;
   for (const name of flags.backends ?? await listAvailable()) {
     const backend = await loadBackend(name);
+    const pace = await measurePace(backend, model);
+    const steps = Math.ceil(60 * flags.minutes * pace);
+    console.log(`${name}: ${steps} steps, then ${flags.sessions} sessions`);
     const soaks = {
-      [`${flags.minutes} min of training`]: () =>
-        soakSteps(backend, {
-          model,
-          batchSize,
-          isPartDone: ({ elapsedMs }) => elapsedMs >= flags.minutes * 60_000 / SAMPLES,
-        }),
-      [`${flags.sessions} sessions`]: () =>
-        soakSessions(backend, {
-          model,
-          batchSize,
-          isPartDone: ({ rounds }) => rounds >= flags.sessions / SAMPLES,
-        }),
+      [`steps of ${flags.minutes} min`]: () =>
+        soakSteps(backend, { model, batchSize, count: steps }),
+      sessions: () => soakSessions(backend, { model, batchSize, count: flags.sessions }),
     };
     for (const [what, start] of Object.entries(soaks)) {
-      const { rss, steps, growth } = await start();
+      const { rss, done, growth } = await start();
       const megabytes = rss.map((bytes) => Math.round(bytes / 1e6));
-      console.log(`${name}, ${what}, ${steps} steps; MB: ${megabytes.join(" ")}`);
+      console.log(`${name}, ${done} ${what}; MB: ${megabytes.join(" ")}`);
       const verdict = growth <= MAX_GROWTH_BYTES ? "flat" : "GROWS";
       isFlat &&= verdict === "flat";
-      rows.push([name, what, String(steps), `${(growth / 1e6).toFixed(1)} MB`, verdict]);
+      rows.push([name, `${done} ${what}`, `${(growth / 1e6).toFixed(1)} MB`, verdict]);
     }
   }
-  console.log("\n" + markdownTable([["engine", "what", "steps", "growth", "memory"], ...rows]));
+  console.log("\n" + markdownTable([["engine", "what", "growth", "memory"], ...rows]));
   return isFlat ? EXIT.ok : EXIT.failure;
 }
 

@@ -3,6 +3,7 @@ import { zooModel } from "../../src/nn/zoo.ts";
 import type { BackendName } from "../../src/backends/backend.ts";
 import { loadBackend } from "../../src/backends/registry.ts";
 import { supports } from "../../src/backends/wasm/kernels.ts";
+import { describeAdapters } from "../../src/backends/webgpu/adapters.ts";
 import { initialParameters } from "../../src/nn/init.ts";
 import { soakSessions, soakSteps } from "../../bench/soak.ts";
 import { assert, assertEquals } from "../assert.ts";
@@ -12,38 +13,42 @@ import { granted } from "../permissions.ts";
 /** Threads are started from a file, which needs permission to be read. */
 const ignoreWasm = !supports("plain") || !granted({ name: "read" });
 
-const MODEL = zooModel("softmax");
-const ROUNDS: Partial<Record<BackendName, number>> = { wasm: 20, reference: 4 };
+const ignoreWebgpu = (await describeAdapters()).length === 0;
 
-for (const [name, rounds] of Object.entries(ROUNDS)) {
+const STEPS: Partial<Record<BackendName, number>> = { wasm: 3_200, reference: 640 };
+
+for (const [name, count] of Object.entries(STEPS)) {
   Deno.test({
     name: `soak: ${name} trains hundreds of steps in flat memory`,
     ignore: name === "wasm" && ignoreWasm,
     async fn() {
-      const { steps, growth } = await soakSteps(await loadBackend(name as BackendName), {
-        model: MODEL,
+      const backend = await loadBackend(name as BackendName);
+      const { done, growth } = await soakSteps(backend, {
+        model: zooModel("softmax"),
         batchSize: 8,
-        isPartDone: (part) => part.rounds >= rounds,
+        count,
       });
-      assertEquals(steps, 20 * 9 * rounds);
+      assertEquals(done, count);
       assert(growth < 32e6, `memory grew by ${growth} bytes`);
     },
   });
 }
 
-Deno.test({
-  name: "soak: wasm sessions opened and disposed leave memory flat",
-  ignore: ignoreWasm,
-  async fn() {
-    const { steps, growth } = await soakSessions(await loadBackend("wasm"), {
-      model: MODEL,
-      batchSize: 8,
-      isPartDone: ({ rounds }) => rounds >= 3,
-    });
-    assertEquals(steps, 60);
-    assert(growth < 64e6, `memory grew by ${growth} bytes`);
-  },
-});
+for (const name of ["wasm", "webgpu"] as const) {
+  Deno.test({
+    name: `soak: ${name} sessions opened and disposed leave memory flat`,
+    ignore: name === "wasm" ? ignoreWasm : ignoreWebgpu,
+    async fn() {
+      const { done, growth } = await soakSessions(await loadBackend(name), {
+        model: zooModel("lenet"),
+        batchSize: 8,
+        count: 60,
+      });
+      assertEquals(done, 60);
+      assert(growth < 32e6, `memory grew by ${growth} bytes`);
+    },
+  });
+}
 
 Deno.test({
   name: "soak: wasm gives the same bits while other threads fight for the cores",

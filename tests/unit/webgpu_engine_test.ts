@@ -29,6 +29,7 @@ import { largestRelativeDifference, randomImages } from "../parity/cases.ts";
 
 const SGD = { type: "sgd", momentum: 0 } as const;
 const TUNINGS = { software: SOFTWARE_TUNING, hardware: HARDWARE_TUNING };
+const LINEAR = sequential([flatten(), linear({ outFeatures: 2 })], { inputShape: [1, 2, 2] });
 const ignore = (await describeAdapters()).length === 0;
 
 for (const [tuningName, tuning] of Object.entries(TUNINGS)) {
@@ -113,14 +114,13 @@ Deno.test({
 });
 
 Deno.test({
-  name: "webgpu frees every buffer and its device, session after session",
+  name: "webgpu frees every buffer, session after session",
   ignore,
   async fn() {
-    const model = sequential([flatten(), linear({ outFeatures: 2 })], { inputShape: [1, 2, 2] });
-    const data = randomImages(model, 4, 1);
+    const data = randomImages(LINEAR, 4, 1);
     using counts = countBuffers();
     for (let round = 0; round < 50; round++) {
-      const session = await open(model, { batchSize: 4 });
+      const session = await open(LINEAR, { batchSize: 4 });
       await session.attach(data);
       await session.train(data, request(data, 4, 0.1));
       await session.predict(data);
@@ -179,7 +179,7 @@ Deno.test({
   name: "webgpu turns a device's errors into one line",
   ignore,
   async fn() {
-    const gpu = await Gpu.open(await chooseAdapter());
+    const gpu = await Gpu.open();
     try {
       const chunks = gpu.createBuffer("chunks", 256, GPUBufferUsage.UNIFORM);
       const kernel = { label: "broken", bindings: [], workgroups: [1, 1, 1] } as const;
@@ -204,18 +204,12 @@ Deno.test({
   name: "webgpu says in one line that its device was lost, and never goes on with zeros",
   ignore,
   async fn() {
-    const { requestDevice } = GPUAdapter.prototype;
-    let device: GPUDevice | undefined;
-    GPUAdapter.prototype.requestDevice = async function (descriptor) {
-      return device = await requestDevice.call(this, descriptor);
-    };
-    const model = sequential([flatten(), linear({ outFeatures: 2 })], { inputShape: [1, 2, 2] });
-    const data = randomImages(model, 4, 1);
-    try {
-      await using session = await open(model, { batchSize: 4 });
+    const data = randomImages(LINEAR, 4, 1);
+    {
+      await using session = await open(LINEAR, { batchSize: 4 });
       await session.attach(data);
       await session.train(data, request(data, 4, 0.1));
-      device!.destroy();
+      (await Gpu.open()).device.destroy();
       const uses: (() => Promise<unknown>)[] = [
         () => session.train(data, request(data, 4, 0.1)),
         () => session.evaluate(data),
@@ -226,9 +220,34 @@ Deno.test({
         const { message } = await assertRejects(use, Error, "lost");
         assert(!message.includes("\n"), message);
       }
-    } finally {
-      GPUAdapter.prototype.requestDevice = requestDevice;
     }
+    await using next = await open(LINEAR, { batchSize: 4 });
+    await next.attach(data);
+    const { steps } = await next.train(data, request(data, 4, 0.1));
+    assertEquals(steps, 1);
+  },
+});
+
+Deno.test({
+  name: "webgpu sessions, one after the other or side by side, share a device and its pipelines",
+  ignore,
+  async fn() {
+    const data = randomImages(LINEAR, 4, 1);
+    const use = async (session: Session) => {
+      await session.attach(data);
+      await session.train(data, request(data, 4, 0.1));
+      return { state: await session.readState(), logits: await session.predict(data) };
+    };
+    const first = await open(LINEAR, { batchSize: 4 });
+    const expected = await use(first);
+    await first[Symbol.asyncDispose]();
+    using counts = countPipelines();
+    const [second, third] = await Promise.all([1, 2].map(() => open(LINEAR, { batchSize: 4 })));
+    assertEquals(await Promise.all([use(second), use(third)]), [expected, expected]);
+    await second[Symbol.asyncDispose]();
+    assertEquals(await third.predict(data), expected.logits);
+    await third[Symbol.asyncDispose]();
+    assertEquals(counts.compiled, 0);
   },
 });
 
@@ -309,6 +328,22 @@ function request(data: LabeledImages, batchSize: number, learningRate: number) {
     batchSize,
     learningRates: new Float32Array(Math.ceil(data.count / batchSize)).fill(learningRate),
   };
+}
+
+/** Counts pipelines that are compiled until it is disposed. */
+function countPipelines() {
+  const { createComputePipelineAsync } = GPUDevice.prototype;
+  const counts = {
+    compiled: 0,
+    [Symbol.dispose]() {
+      GPUDevice.prototype.createComputePipelineAsync = createComputePipelineAsync;
+    },
+  };
+  GPUDevice.prototype.createComputePipelineAsync = function (descriptor) {
+    counts.compiled++;
+    return createComputePipelineAsync.call(this, descriptor);
+  };
+  return counts;
 }
 
 /** Counts buffers that are made and destroyed until it is disposed. */

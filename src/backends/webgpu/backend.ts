@@ -1,7 +1,6 @@
 /** The `webgpu` backend: whole training steps in fused WGSL kernels, on the GPU. */
 
 import type { Backend, SessionOptions } from "../backend.ts";
-import { chooseAdapter } from "./adapters.ts";
 import { Gpu } from "./gpu.ts";
 import { openWebgpuSession, type WebgpuSession } from "./session.ts";
 import type { Model } from "../../nn/sequential.ts";
@@ -28,7 +27,7 @@ export function createWebgpuBackend(options: WebgpuBackendOptions = {}): WebgpuB
   return {
     name: "webgpu",
     async open(model, sessionOptions) {
-      const gpu = await Gpu.open(await chooseAdapter(sessionOptions.adapter));
+      const gpu = await Gpu.open(sessionOptions.adapter);
       const { tuning = gpu.software ? SOFTWARE_TUNING : HARDWARE_TUNING, bytesPerBuffer } = options;
       try {
         return await openWebgpuSession(gpu, model, { ...sessionOptions, tuning, bytesPerBuffer });

@@ -1,8 +1,9 @@
 /** From kernels to pipelines and bind groups. */
 
-import { type Gpu, oneLine } from "./gpu.ts";
 import { CHUNK_BYTES } from "./chunk.ts";
+import type { Gpu } from "./gpu.ts";
 import { type Binding, type Kernel, shaderOf } from "./kernel.ts";
+import { oneLine } from "./one_line.ts";
 
 /** A kernel that is ready to be dispatched. */
 export interface CompiledKernel {
@@ -12,10 +13,19 @@ export interface CompiledKernel {
   readonly workgroups: Kernel["workgroups"];
 }
 
+/** A kernel's code, compiled. */
 interface Program {
   readonly pipeline: GPUComputePipeline;
   readonly layout: GPUBindGroupLayout;
 }
+
+/** Programs of a device by their code; those used last come last. */
+type Programs = Map<string, Promise<Program>>;
+
+/** Programs that a device keeps: those of ten networks or so. */
+const MOST_PROGRAMS = 256;
+
+const programsOf = new WeakMap<GPUDevice, Programs>();
 
 const BUFFER_TYPES: Record<Binding["access"], GPUBufferBindingType> = {
   read: "read-only-storage",
@@ -23,17 +33,19 @@ const BUFFER_TYPES: Record<Binding["access"], GPUBufferBindingType> = {
   uniform: "uniform",
 };
 
-/** Compiles kernels of one device, each once; equal code is compiled once too. */
+/** Compiles a session's kernels, each once; equal code is compiled once for all sessions of a device. */
 export class Compiler {
   readonly #gpu: Gpu;
   readonly #chunks: GPUBuffer;
   readonly #compiled = new WeakMap<Kernel, Promise<CompiledKernel>>();
-  readonly #programs = new Map<string, Promise<Program>>();
+  readonly #programs: Programs;
 
   /** Every kernel finds its chunk's record in `chunks`, at the offset it is dispatched with. */
   constructor(gpu: Gpu, chunks: GPUBuffer) {
     this.#gpu = gpu;
     this.#chunks = chunks;
+    this.#programs = programsOf.get(gpu.device) ?? new Map();
+    programsOf.set(gpu.device, this.#programs);
   }
 
   /** Compiles kernels side by side.
@@ -53,18 +65,25 @@ export class Compiler {
 
   async #compile(kernel: Kernel): Promise<CompiledKernel> {
     const { label, workgroups } = kernel;
-    const code = shaderOf(kernel);
-    let program = this.#programs.get(code);
-    if (program === undefined) {
-      program = this.#createProgram(kernel, code);
-      this.#programs.set(code, program);
-    }
-    const { pipeline, layout } = await program;
+    const { pipeline, layout } = await this.#program(kernel);
     const bindGroup = await this.#gpu.guard(
       `bind the buffers of ${label}`,
       () => this.#createBindGroup(kernel, layout),
     );
     return { label, pipeline, bindGroup, workgroups };
+  }
+
+  #program(kernel: Kernel): Promise<Program> {
+    const code = shaderOf(kernel);
+    const program = this.#programs.get(code) ?? this.#createProgram(kernel, code);
+    this.#programs.delete(code);
+    this.#programs.set(code, program);
+    program.catch(() => this.#programs.delete(code));
+    if (this.#programs.size > MOST_PROGRAMS) {
+      const [oldest] = this.#programs.keys();
+      this.#programs.delete(oldest);
+    }
+    return program;
   }
 
   async #createProgram({ label, bindings }: Kernel, code: string): Promise<Program> {
@@ -88,8 +107,7 @@ export class Compiler {
     try {
       return { pipeline: await pending, layout };
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
-      throw new Error(`Cannot compile ${label}: ${name} reports ${oneLine(message)}`);
+      throw new Error(`Cannot compile ${label}: ${name} reports ${oneLine(error)}`);
     }
   }
 

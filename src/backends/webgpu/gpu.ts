@@ -1,43 +1,40 @@
-/** A device that remembers what went wrong, and everything that was made on it. */
+/** A session's part of a GPU device: its buffers, and what went wrong with the device. */
 
-import { adapterName, requiredLimits } from "./adapters.ts";
+import type { AdapterChoice } from "../backend.ts";
+import { oneLine } from "./one_line.ts";
+import { openDevice, type SharedDevice } from "./shared_device.ts";
 
-const LONGEST_MESSAGE = 300;
 const LOSS_NEWS_MS = 500;
 
-/** A GPU device.
+/** A GPU device, of which a session frees what it made itself.
  *
  * WebGPU reports most errors out of band and goes on with zeros. Here they are collected, and thrown by
  * the next {@linkcode Gpu.check}, as one line.
  */
 export class Gpu {
+  /** The device, which other sessions may use too. */
   readonly device: GPUDevice;
   /** Name of the adapter for people to read. */
   readonly name: string;
   /** Whether the adapter is emulated by the CPU. */
   readonly software: boolean;
+  readonly #reports: SharedDevice["reports"];
   readonly #buffers = new Set<GPUBuffer>();
-  readonly #reports: Reports;
 
-  /** Opens a device with all that its adapter allows. */
-  static async open(adapter: GPUAdapter): Promise<Gpu> {
-    const features: GPUFeatureName[] = ["timestamp-query"];
-    try {
-      const device = await adapter.requestDevice({
-        requiredFeatures: features.filter((feature) => adapter.features.has(feature)),
-        requiredLimits: requiredLimits(adapter),
-      });
-      return new Gpu(device, adapter);
-    } catch (error) {
-      throw new Error(`Cannot open ${adapterName(adapter)}: ${oneLine(messageOf(error))}`);
-    }
+  /** Opens the device of an adapter, or takes part in one that is open.
+   *
+   * @throws {BackendUnavailableError} If there is no such adapter.
+   * @throws {Error} If it gives no device.
+   */
+  static async open(choice: AdapterChoice = {}): Promise<Gpu> {
+    return new Gpu(await openDevice(choice));
   }
 
-  private constructor(device: GPUDevice, adapter: GPUAdapter) {
+  private constructor({ device, name, software, reports }: SharedDevice) {
     this.device = device;
-    this.name = adapterName(adapter);
-    this.software = adapter.info.isFallbackAdapter;
-    this.#reports = watch(device);
+    this.name = name;
+    this.software = software;
+    this.#reports = reports;
   }
 
   /** Makes a buffer of zeros, that {@linkcode Gpu.destroy} frees. */
@@ -57,11 +54,6 @@ export class Gpu {
   destroyBuffer(buffer: GPUBuffer): void {
     this.#buffers.delete(buffer);
     buffer.destroy();
-  }
-
-  /** Number of buffers that are not yet freed. */
-  get bufferCount(): number {
-    return this.#buffers.size;
   }
 
   /** Runs `create`, which must not wait for anything, and throws what the device reports about it.
@@ -87,7 +79,8 @@ export class Gpu {
     this.check();
   }
 
-  /** Throws what the device reported since it was opened.
+  /** Throws what the device reported since it was opened, whichever session it was about: who shares a
+   * device with a fault cannot trust it.
    *
    * @throws {Error} If it reported anything.
    */
@@ -107,33 +100,11 @@ export class Gpu {
     this.check();
   }
 
-  /** Frees all buffers and the device. */
+  /** Frees all buffers. */
   destroy(): void {
-    this.#reports.closed = true;
     for (const buffer of this.#buffers) buffer.destroy();
     this.#buffers.clear();
-    this.device.destroy();
   }
-}
-
-/** The first error that a device reported out of band. */
-interface Reports {
-  first?: string;
-  /** The device is to go: its loss is no error. */
-  closed?: boolean;
-}
-
-/** Collects a device's reports. The callbacks hold nothing but the list: a runtime keeps them while the
- * device lives, so that one that led to the device would keep it for ever. */
-function watch(device: GPUDevice): Reports {
-  const reports: Reports = {};
-  device.addEventListener("uncapturederror", (event) => {
-    reports.first ??= (event as GPUUncapturedErrorEvent).error.message;
-  });
-  device.lost.then(({ message, reason }) => {
-    if (!reports.closed) reports.first ??= `device lost: ${message || reason}`;
-  });
-  return reports;
 }
 
 function attempt<T>(create: () => T): { readonly value: T } | { readonly failure: unknown } {
@@ -142,14 +113,4 @@ function attempt<T>(create: () => T): { readonly value: T } | { readonly failure
   } catch (failure) {
     return { failure };
   }
-}
-
-/** A driver's message, which may go on for pages, as one line. */
-export function oneLine(message: string): string {
-  const line = message.replace(/\s+/g, " ").trim();
-  return line.length > LONGEST_MESSAGE ? `${line.slice(0, LONGEST_MESSAGE)}...` : line;
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,7 +1,7 @@
 /** What a call sends to the device and gets back: an order of images, and results in its places. */
 
 import type { Gpu } from "./gpu.ts";
-import { oneLine } from "./gpu.ts";
+import { oneLine } from "./one_line.ts";
 
 /** A range to read back, from a buffer's start. */
 export interface ReadRange {
@@ -57,8 +57,7 @@ export class WorkBuffers {
       await staging.mapAsync(GPUMapMode.READ, 0, total);
     } catch (error) {
       await this.#gpu.checkLoss();
-      const message = error instanceof Error ? error.message : String(error);
-      throw new Error(`Cannot read from ${this.#gpu.name}: ${oneLine(message)}`);
+      throw new Error(`Cannot read from ${this.#gpu.name}: ${oneLine(error)}`);
     }
     const mapped = staging.getMappedRange(0, total);
     offset = 0;
