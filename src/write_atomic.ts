@@ -5,6 +5,8 @@ import { dirname } from "node:path";
 /** What the name of a file ends with while it is written; a crash can leave such a file behind. */
 export const TEMPORARY = /\.tmp-\d+$/;
 
+type Chunks = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+
 /** Writes a file so that its name only ever shows the whole content: temporary file, sync, rename.
  *
  * @param previous Where to keep what the file held before: it gives way only after the new content
@@ -17,16 +19,30 @@ export async function writeAtomic(
   { previous }: { readonly previous?: string } = {},
 ): Promise<void> {
   const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
+  await streamAtomic(path, [bytes], async (temporary) => {
+    if (previous === undefined) return;
+    await requireContent(temporary, bytes);
+    await renameIfThere(path, previous);
+  });
+}
+
+/** The same for content that comes piece by piece; where it fails, the file stays as it was.
+ *
+ * @param onWritten Called with the temporary file before it gets its name.
+ * @throws {Error} What the file system says, or what the content fails with.
+ */
+export async function streamAtomic(
+  path: string,
+  chunks: Chunks,
+  onWritten: (temporary: string) => Promise<void> = () => Promise.resolve(),
+): Promise<void> {
   const temporary = `${path}.tmp-${Deno.pid}`;
   try {
     {
       using file = await Deno.open(temporary, { write: true, create: true, truncate: true });
-      await writeAll(file, bytes);
+      await writeAll(file, chunks);
     }
-    if (previous !== undefined) {
-      await requireContent(temporary, bytes);
-      await renameIfThere(path, previous);
-    }
+    await onWritten(temporary);
     await Deno.rename(temporary, path);
   } catch (error) {
     await removeIfThere(temporary);
@@ -40,12 +56,14 @@ export async function writeAtomic(
 /** Appends to a file, and returns when the disk has it. */
 export async function appendSynced(path: string, text: string): Promise<void> {
   using file = await Deno.open(path, { append: true, create: true });
-  await writeAll(file, new TextEncoder().encode(text));
+  await writeAll(file, [new TextEncoder().encode(text)]);
 }
 
-async function writeAll(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {
-  for (let offset = 0; offset < bytes.length;) {
-    offset += await file.write(bytes.subarray(offset));
+async function writeAll(file: Deno.FsFile, chunks: Chunks): Promise<void> {
+  for await (const chunk of chunks) {
+    for (let offset = 0; offset < chunk.length;) {
+      offset += await file.write(chunk.subarray(offset));
+    }
   }
   await file.sync();
 }

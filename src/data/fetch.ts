@@ -2,8 +2,8 @@
 import { join } from "node:path";
 import { sampleFolder } from "./embedded.ts";
 import { DatasetError, MissingFileError } from "./errors.ts";
-import { removeIfThere, writeAtomic } from "../write_atomic.ts";
-import { readVerified } from "./files.ts";
+import { removeIfThere } from "../write_atomic.ts";
+import { requireVerified } from "./files.ts";
 import { removePartial } from "./partial.ts";
 import { TEMPORARY_PREFIX } from "./packages.ts";
 import {
@@ -111,10 +111,10 @@ export async function fetchEntry(
           onEvent({ type: "progress", file: file.name, bytes, total }),
       });
       for (const file of missing) {
-        const bytes = await opened.read(file);
+        await opened.store(file);
+        await removeSuperseded(join(folder, file.name));
         options.signal?.throwIfAborted();
-        await store(folder, file, bytes);
-        onEvent({ type: "stored", file: file.name, byteLength: bytes.length });
+        onEvent({ type: "stored", file: file.name, byteLength: file.byteLength });
         missing = missing.filter((other) => other !== file);
       }
     } catch (error) {
@@ -147,7 +147,7 @@ async function unverified(
   for (const part of PARTS) {
     const file = entry.files[part];
     try {
-      await readVerified(folder, file);
+      await requireVerified(folder, file);
     } catch (error) {
       if (!(error instanceof DatasetError)) throw error;
       missing.push(file);
@@ -162,14 +162,12 @@ async function unverified(
 /** The sample is part of the project: all that can be done is to look whether it is whole. */
 async function verifySample(entry: DatasetEntry): Promise<FetchResult> {
   const folder = sampleFolder();
-  for (const part of PARTS) await readVerified(folder, entry.files[part]);
+  for (const part of PARTS) await requireVerified(folder, entry.files[part]);
   return { name: entry.name, folder, sources: [] };
 }
 
-/** Stores verified content; an older or damaged `.gz` of the same name is then of no use. */
-async function store(folder: string, file: DatasetFile, bytes: Uint8Array): Promise<void> {
-  const path = join(folder, file.name);
-  await writeAtomic(path, bytes);
+/** Once a file is stored, an older or damaged `.gz` and the rest of a download are of no use. */
+async function removeSuperseded(path: string): Promise<void> {
   await removeIfThere(`${path}.gz`);
   await removePartial(`${path}.download.part`);
 }

@@ -1,9 +1,11 @@
 /** Dataset files on disk: bounded reading, checking by digest, writing all or nothing. */
+import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { sha256Hex } from "../sha256.ts";
 import { isSystemError, readingReason } from "../system_reason.ts";
+import { streamAtomic } from "../write_atomic.ts";
+import { collect } from "./collect.ts";
 import { DatasetError, MissingFileError } from "./errors.ts";
-import { gunzip, type GunzipOptions, isGzip } from "./gunzip.ts";
+import { gunzip, type GunzipOptions, isGzip, SLICE_BYTES } from "./gunzip.ts";
 import { MAX_IDX_BYTES } from "./idx.ts";
 import type { DatasetFile } from "./registry.ts";
 
@@ -31,16 +33,8 @@ export async function readIdxFile(
   name: string,
   maxBytes: GunzipOptions["maxBytes"],
 ): Promise<FileContent> {
-  const { path, size } = await locate(folder, name);
-  const contentLimit = typeof maxBytes === "number" ? maxBytes : MAX_IDX_BYTES;
-  if (size > maxGzipBytes(contentLimit)) {
-    throw new DatasetError(
-      `Cannot read "${path}": expected at most ${contentLimit.toLocaleString("en-US")} bytes, ` +
-        `found ${size.toLocaleString("en-US")}; obtain the file again`,
-    );
-  }
-  const bytes = await readFile(path);
-  return { bytes: isGzip(bytes) ? await gunzip(bytes, { name: path, maxBytes }) : bytes, path };
+  const { path, size } = await locate(folder, name, maxBytes);
+  return { bytes: await collect(contentOf(path, maxBytes), size), path };
 }
 
 /** Reads a file of a known dataset from a folder, gzipped or not, and checks its digest.
@@ -48,44 +42,95 @@ export async function readIdxFile(
  * @throws {DatasetError} If the file is missing, unreadable or not the one expected.
  */
 export async function readVerified(folder: string, file: DatasetFile): Promise<Uint8Array> {
-  try {
-    const { bytes, path } = await readIdxFile(folder, file.name, file.byteLength);
-    checkContent(bytes, file, path);
-    return bytes;
-  } catch (error) {
-    if (error instanceof SyntaxError) throw new DatasetError(error.message, { cause: error });
-    throw error;
-  }
+  const { path, size } = await locate(folder, file.name, file.byteLength);
+  return await collect(verified(path, file), size);
 }
 
-/** Checks size and digest of uncompressed content.
+/** Checks a file as {@linkcode readVerified} does, and keeps nothing of it. */
+export async function requireVerified(folder: string, file: DatasetFile): Promise<void> {
+  const { path } = await locate(folder, file.name, file.byteLength);
+  for await (const _ of verified(path, file));
+}
+
+/** Where a file is to be copied from. */
+export interface Origin {
+  /** Folder that holds it. */
+  readonly folder: string;
+  /** Its name there, without `.gz`; default its own. */
+  readonly name?: string;
+  /** How messages call it; default its path. */
+  readonly label?: string;
+}
+
+/** Copies a file of a known dataset into a folder, uncompressed, where it gets its name only after
+ * its digest has been checked. It is never in memory as a whole.
  *
- * @param origin How messages call the place it came from.
- * @throws {DatasetError} If it is not the file expected.
+ * @throws {DatasetError} If the file is missing, unreadable or not the one expected.
+ * @throws {Error} What the file system says if it cannot be written.
  */
-export function checkContent(bytes: Uint8Array, file: DatasetFile, origin: string): void {
-  if (bytes.length !== file.byteLength) {
+export async function copyVerified(from: Origin, file: DatasetFile, folder: string): Promise<void> {
+  const { path } = await locate(from.folder, from.name ?? file.name, file.byteLength);
+  await streamAtomic(join(folder, file.name), verified(path, file, from.label));
+}
+
+/** Passes on uncompressed content piece by piece; fails at its end, or as soon as it is too large.
+ *
+ * @param label How messages call the file.
+ * @throws {DatasetError} If it is not the one expected.
+ */
+async function* verified(
+  path: string,
+  file: DatasetFile,
+  label = path,
+): AsyncGenerator<Uint8Array> {
+  const hash = createHash("sha256");
+  let byteLength = 0;
+  try {
+    for await (const chunk of contentOf(path, file.byteLength)) {
+      hash.update(chunk);
+      byteLength += chunk.length;
+      if (byteLength > file.byteLength) break;
+      yield chunk;
+    }
+  } catch (error) {
+    if (!(error instanceof SyntaxError || error instanceof DatasetError)) throw error;
+    throw new DatasetError(error.message.replaceAll(path, label), { cause: error });
+  }
+  if (byteLength !== file.byteLength) {
+    const found = byteLength > file.byteLength ? "more" : byteLength.toLocaleString("en-US");
     throw new DatasetError(
-      `Cannot use "${origin}": expected ${file.byteLength.toLocaleString("en-US")} bytes of ` +
-        `${file.name}, found ${bytes.length.toLocaleString("en-US")}`,
+      `Cannot use "${label}": expected ${file.byteLength.toLocaleString("en-US")} bytes of ` +
+        `${file.name}, found ${found}`,
     );
   }
-  const sha256 = sha256Hex(bytes);
+  const sha256 = hash.digest("hex");
   if (sha256 !== file.sha256) {
     throw new DatasetError(
-      `Cannot use "${origin}": expected SHA-256 ${file.sha256.slice(0, 16)}... of ${file.name}, ` +
+      `Cannot use "${label}": expected SHA-256 ${file.sha256.slice(0, 16)}... of ${file.name}, ` +
         `found ${sha256.slice(0, 16)}...; the file is damaged or another one`,
     );
   }
 }
 
-async function locate(folder: string, name: string): Promise<{ path: string; size: number }> {
+/** Finds `name` or `name.gz`, of a size that may be read. */
+async function locate(
+  folder: string,
+  name: string,
+  maxBytes: GunzipOptions["maxBytes"],
+): Promise<{ path: string; size: number }> {
+  const contentLimit = typeof maxBytes === "number" ? maxBytes : MAX_IDX_BYTES;
   for (const candidate of [name, `${name}.gz`]) {
     const path = join(folder, candidate);
     const info = await stat(path);
     if (info === undefined) continue;
-    if (info.isFile) return { path, size: info.size };
-    throw new DatasetError(`Cannot read "${path}": expected a file, found something else`);
+    if (!info.isFile) {
+      throw new DatasetError(`Cannot read "${path}": expected a file, found something else`);
+    }
+    if (info.size <= maxGzipBytes(contentLimit)) return { path, size: info.size };
+    throw new DatasetError(
+      `Cannot read "${path}": expected at most ${contentLimit.toLocaleString("en-US")} bytes, ` +
+        `found ${info.size.toLocaleString("en-US")}; obtain the file again`,
+    );
   }
   throw new MissingFileError(`Cannot find "${join(folder, name)}", neither as it is nor as .gz`);
 }
@@ -99,12 +144,29 @@ async function stat(path: string): Promise<Deno.FileInfo | undefined> {
   }
 }
 
-async function readFile(path: string): Promise<Uint8Array> {
+/** The uncompressed content of a file, piece by piece. */
+async function* contentOf(
+  path: string,
+  maxBytes: GunzipOptions["maxBytes"],
+): AsyncGenerator<Uint8Array> {
   try {
-    return await Deno.readFile(path);
+    using file = await Deno.open(path);
+    const head = new Uint8Array(2);
+    await file.read(head);
+    await file.seek(0, Deno.SeekMode.Start);
+    if (isGzip(head)) yield* gunzip(slicesOf(file, SLICE_BYTES), { name: path, maxBytes });
+    else yield* slicesOf(file, 8 * SLICE_BYTES);
   } catch (error) {
     throw unreadable(path, error);
   }
+}
+
+/** A file, slice by slice. Each overwrites the last, so that none waits to be collected: whoever
+ * takes them, a decompressor too, is done with one before it asks for the next.
+ */
+async function* slicesOf(file: Deno.FsFile, sliceBytes: number): AsyncGenerator<Uint8Array> {
+  const slice = new Uint8Array(sliceBytes);
+  for (let read; (read = await file.read(slice)) !== null;) yield slice.subarray(0, read);
 }
 
 function unreadable(path: string, error: unknown): unknown {

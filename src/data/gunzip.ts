@@ -1,10 +1,14 @@
 /** Decompression of gzip with a bound on what the result may claim. */
 
+import { isSystemError } from "../system_reason.ts";
+
 /** Small, so that one slice of a gzip bomb (1,000 to 1) cannot inflate to more than 8 MB. */
-const SLICE_BYTES = 8192;
+export const SLICE_BYTES = 8192;
 
 /** Enough of the result for a bound to be found in: an IDX header. */
 const HEAD_BYTES = 16;
+
+type Slices = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 
 /** How far a gzip file may inflate, and how messages call it. */
 export interface GunzipOptions {
@@ -19,60 +23,50 @@ export function isGzip(bytes: Uint8Array): boolean {
   return bytes[0] === 0x1f && bytes[1] === 0x8b;
 }
 
-/** Decompresses one gzip member, and stops as soon as the result passes its bound.
+/** Decompresses one gzip member piece by piece, and stops as soon as the result passes its bound.
  *
- * Memory stays within the bound and one inflated slice, whatever the file claims.
+ * Memory stays within one inflated slice, whatever the file claims.
  *
+ * @param slices The file, in pieces of {@linkcode SLICE_BYTES} at most.
  * @throws {SyntaxError} If the data is cut short, corrupt, followed by other data, or too large.
  */
-export async function gunzip(data: Uint8Array, options: GunzipOptions): Promise<Uint8Array> {
-  const { name, maxBytes } = options;
-  const chunks: Uint8Array[] = [];
+export async function* gunzip(
+  slices: Slices,
+  { name, maxBytes }: GunzipOptions,
+): AsyncGenerator<Uint8Array> {
+  let head = new Uint8Array();
+  let limit = maxBytes;
   let byteLength = 0;
-  let limit = typeof maxBytes === "number" ? maxBytes : undefined;
-  for await (const chunk of inflate(data, name)) {
-    chunks.push(chunk);
+  for await (const chunk of inflate(slices, name)) {
     byteLength += chunk.length;
-    if (limit === undefined && typeof maxBytes === "function" && byteLength >= HEAD_BYTES) {
-      limit = maxBytes(concat(chunks, byteLength).subarray(0, HEAD_BYTES));
+    if (typeof limit === "function") {
+      head = Uint8Array.from([...head, ...chunk.subarray(0, HEAD_BYTES)]);
+      if (head.length >= HEAD_BYTES) limit = limit(head.subarray(0, HEAD_BYTES));
     }
-    if (limit !== undefined && byteLength > limit) {
+    if (typeof limit === "number" && byteLength > limit) {
       throw new SyntaxError(
         `Cannot read "${name}": expected at most ${limit.toLocaleString("en-US")} bytes of ` +
           "uncompressed data, found more; the file is not what it should be, obtain it again",
       );
     }
+    yield chunk;
   }
-  return concat(chunks, byteLength);
 }
 
 /** Yields the decompressed chunks; leaving the loop early cancels the stream. */
-async function* inflate(data: Uint8Array, name: string): AsyncGenerator<Uint8Array> {
-  let offset = 0;
-  const slices = new ReadableStream<BufferSource>({
-    pull(controller) {
-      controller.enqueue(data.slice(offset, offset += SLICE_BYTES));
-      if (offset >= data.length) controller.close();
-    },
-  }, { highWaterMark: 0 });
+async function* inflate(
+  slices: Slices,
+  name: string,
+): AsyncGenerator<Uint8Array> {
   try {
-    yield* slices.pipeThrough(new DecompressionStream("gzip"));
+    yield* ReadableStream.from(slices as AsyncIterable<BufferSource>)
+      .pipeThrough(new DecompressionStream("gzip"));
   } catch (error) {
+    if (isSystemError(error)) throw error; // the file itself cannot be read
     throw new SyntaxError(
       `Cannot read "${name}": expected a gzip file, found data that is cut short or corrupt; ` +
         "obtain it again",
       { cause: error },
     );
   }
-}
-
-function concat(chunks: readonly Uint8Array[], byteLength: number): Uint8Array {
-  if (chunks.length === 1) return chunks[0]!;
-  const joined = new Uint8Array(byteLength);
-  let offset = 0;
-  for (const chunk of chunks) {
-    joined.set(chunk, offset);
-    offset += chunk.length;
-  }
-  return joined;
 }

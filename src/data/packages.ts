@@ -1,8 +1,8 @@
 /** Sources that unpack another ecosystem's package, without root and outside the system. */
 import { join } from "node:path";
 import { DatasetError } from "./errors.ts";
-import { readVerified } from "./files.ts";
-import { FILE_NAMES } from "./registry.ts";
+import { copyVerified } from "./files.ts";
+import { type DatasetFile, FILE_NAMES } from "./registry.ts";
 import type { Source, SourceContext } from "./source.ts";
 
 /** Prefix of the temporary folders; whoever holds the dataset's lock may remove old ones. */
@@ -80,7 +80,8 @@ function packageSource({ name, programs, unpack }: PackageRecipe): Source {
           temporary,
           signal ? AbortSignal.any([signal, timeout]) : timeout,
         );
-        return { read: (file) => readVerified(unpacked, file), [Symbol.asyncDispose]: dispose };
+        const store = (file: DatasetFile) => copyVerified({ folder: unpacked }, file, folder);
+        return { store, [Symbol.asyncDispose]: dispose };
       } catch (error) {
         await dispose();
         throw error;

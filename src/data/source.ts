@@ -13,11 +13,11 @@ export interface SourceContext {
 
 /** A source that is ready to be read; disposing it removes what it unpacked. */
 export interface OpenSource extends AsyncDisposable {
-  /** Obtains the uncompressed content of a file, its digest checked.
+  /** Stores a file in the dataset's folder, uncompressed, once its digest has been checked.
    *
    * @throws {DatasetError} If this source cannot give it.
    */
-  read(file: DatasetFile): Promise<Uint8Array>;
+  store(file: DatasetFile): Promise<void>;
 }
 
 /** A place that a dataset can be obtained from. */

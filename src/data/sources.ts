@@ -2,7 +2,7 @@
 import { download } from "./download.ts";
 import { DatasetError, DownloadError } from "./errors.ts";
 import { removeIfThere } from "../write_atomic.ts";
-import { checkContent, maxGzipBytes, readIdxFile, readVerified } from "./files.ts";
+import { copyVerified, maxGzipBytes } from "./files.ts";
 import { isAcceptedUrl } from "./http.ts";
 import { debianSource, npmSource } from "./packages.ts";
 import type { DatasetEntry, DatasetFile } from "./registry.ts";
@@ -40,10 +40,10 @@ function explicitSource(from: string, allowLoopbackHttp: boolean): Source {
 function folderSource(folder: string): Source {
   return {
     name: `folder ${folder}`,
-    async open() {
+    async open(context) {
       await requireFolder(folder);
       return {
-        read: (file) => readVerified(folder, file),
+        store: (file) => copyVerified({ folder }, file, context.folder),
         [Symbol.asyncDispose]: () => Promise.resolve(),
       };
     },
@@ -70,7 +70,7 @@ function addressSource(home: URL, allowLoopbackHttp: boolean): Source {
     name: home.href,
     open: (context) =>
       Promise.resolve({
-        read: (file) => readFromAddress(home, file, { ...context, allowLoopbackHttp }),
+        store: (file) => storeFromAddress(home, file, { ...context, allowLoopbackHttp }),
         [Symbol.asyncDispose]: () => Promise.resolve(),
       }),
   };
@@ -80,22 +80,22 @@ interface AddressContext extends SourceContext {
   readonly allowLoopbackHttp: boolean;
 }
 
-async function readFromAddress(home: URL, file: DatasetFile, context: AddressContext) {
+async function storeFromAddress(home: URL, file: DatasetFile, context: AddressContext) {
   try {
-    return await downloadVerified(new URL(`${file.name}.gz`, home), file, context);
+    await storeDownload(new URL(`${file.name}.gz`, home), file, context);
   } catch (error) {
     if (!(error instanceof DownloadError && error.status === 404)) throw error;
     // A mirror may hold the files unpacked; if it does not, the first answer is the telling one.
     try {
-      return await downloadVerified(new URL(file.name, home), file, context);
+      await storeDownload(new URL(file.name, home), file, context);
     } catch (second) {
       throw second instanceof DownloadError && second.status === 404 ? error : second;
     }
   }
 }
 
-/** Downloads and checks a file; what was resumed and proves wrong is downloaded once more. */
-async function downloadVerified(url: URL, file: DatasetFile, context: AddressContext) {
+/** Downloads and stores a file; what was resumed and proves wrong is downloaded once more. */
+async function storeDownload(url: URL, file: DatasetFile, context: AddressContext) {
   const { folder, signal, allowLoopbackHttp } = context;
   const name = `${file.name}.download`;
   const path = `${folder}/${name}`;
@@ -107,21 +107,14 @@ async function downloadVerified(url: URL, file: DatasetFile, context: AddressCon
       onProgress: (bytes, total) => context.onProgress(file, bytes, total),
     });
     try {
-      const { bytes } = await readIdxFile(folder, name, file.byteLength);
-      checkContent(bytes, file, url.href);
-      return bytes;
+      // The temporary path is gone when a message is read: the address says more.
+      return await copyVerified({ folder, name, label: url.href }, file, folder);
     } catch (error) {
-      if (!resumed) throw asDatasetError(error, path, url.href);
+      if (!(resumed && error instanceof DatasetError)) throw error;
     } finally {
       await removeIfThere(path);
     }
   }
-}
-
-/** Gives a reading error the address in place of the temporary path, which is already gone. */
-function asDatasetError(error: unknown, path: string, address: string): unknown {
-  if (!(error instanceof SyntaxError || error instanceof DatasetError)) return error;
-  return new DatasetError(error.message.replaceAll(path, address), { cause: error });
 }
 
 async function requireFolder(folder: string): Promise<void> {

@@ -4,6 +4,7 @@ import { gzipSync } from "node:zlib";
 import { encode } from "fast-png";
 import jpeg from "jpeg-js";
 import { sha256Hex } from "../../src/sha256.ts";
+import { collect } from "../../src/data/collect.ts";
 import { gunzip } from "../../src/data/gunzip.ts";
 import { encodeIdx, idxByteLength, parseIdx, parseLabeledImages } from "../../src/data/idx.ts";
 import { decodePicture, fitPicture } from "../../src/data/picture.ts";
@@ -165,7 +166,8 @@ export const FUZZ_KINDS: Readonly<Record<string, FuzzKind>> = {
     mutators: [mutateBytes, mutateGzipContent],
     async read(bytes) {
       const maxBytes = (head: Uint8Array) => idxByteLength(head, LABEL, 3);
-      return parseIdx(await gunzip(bytes, { name: LABEL, maxBytes }), LABEL, 3);
+      const content = await collect(gunzip([bytes], { name: LABEL, maxBytes }));
+      return parseIdx(content, LABEL, 3);
     },
   },
   safetensors: {
