@@ -1,16 +1,11 @@
-/** Compiles the `wasm` engine's AssemblyScript kernels to src/backends/wasm/kernels_generated.ts.
- *
- *     deno task build:kernels            write the file
- *     deno task build:kernels --check    compare with it; exit code 1 if it is out of date
- */
+/** `deno task build:kernels`: compiles the `wasm` engine's AssemblyScript kernels. */
 
-// deno-lint-ignore-file no-console
 // deno-lint-ignore no-import-prefix -- named here, so that only who builds kernels gets the compiler
 import asc from "npm:assemblyscript@0.28.20/asc";
 import { MEMORY_PAGES } from "../src/backends/wasm/memory_pages.ts";
+import { runGenerator } from "./generated_file.ts";
 
 const SOURCES = new URL("../src/backends/wasm/assembly/", import.meta.url);
-const GENERATED = new URL("../src/backends/wasm/kernels_generated.ts", import.meta.url);
 
 // Not above -O1: from -O2 on Binaryen moves loads and multiply-adds together, until accumulators
 // wait for one another and registers run out, which costs a third of the speed.
@@ -49,9 +44,10 @@ async function readSource(name: string): Promise<string | null> {
   }
 }
 
-const relaxed = await compile("simd,threads,relaxed-simd");
-const plain = await compile("simd,threads");
-const generated = `/** Made by \`deno task build:kernels\` from \`assembly/\`; do not edit. */
+async function generate(): Promise<string> {
+  const relaxed = await compile("simd,threads,relaxed-simd");
+  const plain = await compile("simd,threads");
+  return `/** Made by \`deno task build:kernels\` from \`assembly/\`; do not edit. */
 
 /** The build with relaxed SIMD, as base64. */
 export const RELAXED_BASE64 =
@@ -61,14 +57,11 @@ export const RELAXED_BASE64 =
 export const PLAIN_BASE64 =
   "${plain.toBase64()}";
 `;
-
-if (Deno.args.includes("--check")) {
-  if (await Deno.readTextFile(GENERATED) !== generated) {
-    console.error("The kernels are out of date: run deno task build:kernels");
-    Deno.exit(1);
-  }
-  console.log("The kernels are up to date");
-} else {
-  await Deno.writeTextFile(GENERATED, generated);
-  console.log(`Compiled the kernels: relaxed ${relaxed.length} bytes, plain ${plain.length} bytes`);
 }
+
+await runGenerator({
+  usage: "deno task build:kernels",
+  summary: "Compile the wasm engine's AssemblyScript kernels.",
+  path: "src/backends/wasm/kernels_generated.ts",
+  generate,
+});

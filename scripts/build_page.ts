@@ -1,16 +1,11 @@
-/** Bundles the script of a model's page to src/report/model_page/script_generated.ts.
- *
- *     deno task build:page            write the file
- *     deno task build:page --check    compare with it; exit code 1 if it is out of date
- */
+/** `deno task build:page`: bundles the script of a model's page. */
 
-// deno-lint-ignore-file no-console
 // deno-lint-ignore no-import-prefix -- named here, so that only who builds the page gets the bundler
 import * as esbuild from "npm:esbuild@0.28.2";
 import { fileURLToPath } from "node:url";
+import { runGenerator } from "./generated_file.ts";
 
 const FOLDER = new URL("../src/report/model_page/", import.meta.url);
-const GENERATED = new URL("script_generated.ts", FOLDER);
 
 async function bundle(): Promise<string> {
   const { outputFiles: [{ text }] } = await esbuild.build({
@@ -33,10 +28,10 @@ async function bundle(): Promise<string> {
   return text.trimEnd();
 }
 
-const script = await bundle();
-await esbuild.stop();
-const generated =
-  `/** Made by \`deno task build:page\` from \`browser/\` and all it imports; do not edit. */
+async function generate(): Promise<string> {
+  const script = await bundle();
+  await esbuild.stop();
+  return `/** Made by \`deno task build:page\` from \`browser/\` and all it imports; do not edit. */
 
 // deno-fmt-ignore-file -- which quotes it prefers depends on what stands between them
 
@@ -44,14 +39,11 @@ const generated =
 export const PAGE_SCRIPT =
   ${JSON.stringify(script)};
 `;
-
-if (Deno.args.includes("--check")) {
-  if (await Deno.readTextFile(GENERATED).catch(() => "") !== generated) {
-    console.error("The page's script is out of date: run deno task build:page");
-    Deno.exit(1);
-  }
-  console.log("The page's script is up to date");
-} else {
-  await Deno.writeTextFile(GENERATED, generated);
-  console.log(`Bundled the page's script: ${script.length} bytes`);
 }
+
+await runGenerator({
+  usage: "deno task build:page",
+  summary: "Bundle the script of a model's page.",
+  path: "src/report/model_page/script_generated.ts",
+  generate,
+});

@@ -1,13 +1,14 @@
 // deno-lint-ignore-file no-console
-/** Runs the lesson's notebook: all code cells as one program, in order, from the project's root.
- *
- *     deno task notebook            # runs it and saves what its cells print
- *     deno task notebook --check    # runs it, and fails where it prints something else than is saved
+/** `deno task notebook`: all code cells of the lesson's notebook as one program, in order.
  *
  * Its seeds are fixed, so it prints the same everywhere, but for the last digit of what is rounded:
  * machines sum in different orders. `--check` lets numbers with a fraction or % differ by that, and
  * bars by a character.
  */
+
+import { EXIT, runCommand } from "../src/cli/errors.ts";
+import { defineCommand, parseFlags } from "../src/cli/flags.ts";
+import { helpText } from "../src/cli/help.ts";
 
 const PATH = "docs/lesson.ipynb";
 /** Printed after each cell, to tell what belongs to which. */
@@ -20,34 +21,46 @@ interface Cell {
   outputs?: readonly { readonly output_type: string; readonly text?: readonly string[] }[];
 }
 
-const check = Deno.args.includes("--check");
-const notebook = JSON.parse(await Deno.readTextFile(PATH));
-const cells: readonly Cell[] = notebook.cells.filter((cell: Cell) => cell.cell_type === "code");
-const printed = await runCells(cells);
-for (const [n, cell] of cells.entries()) {
-  const lines = printed[n].match(/[^\n]*\n/g) ?? [];
-  if (check) {
-    const saved = cell.outputs?.flatMap(({ text = [] }) => text) ?? [];
-    const longer = lines.length > saved.length ? lines : saved;
-    const differs = longer.findIndex((_, index) => !isSameLine(lines[index], saved[index]));
-    if (differs >= 0) {
-      const [found, expected] = [lines, saved].map((all) =>
-        JSON.stringify(all[differs]) ?? "nothing"
-      );
-      console.error(
-        `error: Cell ${n + 1} of ${PATH} prints ${found} as line ${differs + 1}, ` +
-          `${expected} is saved: run deno task notebook`,
-      );
-      Deno.exit(1);
-    }
-  } else {
+const COMMAND = defineCommand({
+  usage: "deno task notebook",
+  summary: "Run the lesson's notebook and save what its cells print.",
+  examples: [["--check", "whether they print what is saved"]],
+  flags: { check: { type: "boolean", help: "write nothing; exit code 1 where they differ" } },
+});
+
+async function notebookCommand(args: string[]): Promise<number> {
+  const { flags, help } = parseFlags(COMMAND, args);
+  if (help) {
+    console.log(helpText(COMMAND));
+    return EXIT.ok;
+  }
+  const notebook = JSON.parse(await Deno.readTextFile(PATH));
+  const cells: readonly Cell[] = notebook.cells.filter((cell: Cell) => cell.cell_type === "code");
+  const printed = await runCells(cells);
+  for (const [n, cell] of cells.entries()) {
+    const lines = printed[n].match(/[^\n]*\n/g) ?? [];
+    if (flags.check) requireSaved(n + 1, cell, lines);
     cell.execution_count = n + 1;
     const output = { name: "stdout", output_type: "stream", text: [...lines] };
     cell.outputs = lines.length === 0 ? [] : [output];
   }
+  if (!flags.check) await Deno.writeTextFile(PATH, JSON.stringify(notebook, undefined, 1) + "\n");
+  console.log(`${cells.length} cells of ${PATH} ran`);
+  return EXIT.ok;
 }
-if (!check) await Deno.writeTextFile(PATH, JSON.stringify(notebook, undefined, 1) + "\n");
-console.log(`${cells.length} cells of ${PATH} ran`);
+
+/** Compares what a cell prints with what is saved. */
+function requireSaved(number: number, { outputs }: Cell, lines: readonly string[]): void {
+  const saved = outputs?.flatMap(({ text = [] }) => text) ?? [];
+  const longer = lines.length > saved.length ? lines : saved;
+  const differs = longer.findIndex((_, index) => !isSameLine(lines[index], saved[index]));
+  if (differs < 0) return;
+  const [found, expected] = [lines, saved].map((all) => JSON.stringify(all[differs]) ?? "nothing");
+  throw new Error(
+    `Cell ${number} of ${PATH} prints ${found} as line ${differs + 1}, ${expected} is saved: ` +
+      "run deno task notebook",
+  );
+}
 
 /** Whether two lines are the same but for the last digit of rounded numbers, and a bar's length. */
 function isSameLine(printed: string | undefined, saved: string | undefined): boolean {
@@ -82,8 +95,9 @@ async function runCells(cells: readonly Cell[]): Promise<string[]> {
   const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
   const printed = decode(stdout).split(`${SEPARATOR}\n`);
   if (code !== 0) {
-    console.error(`error: Cell ${printed.length} of ${PATH} failed: ${decode(stderr).trim()}`);
-    Deno.exit(1);
+    throw new Error(`Cell ${printed.length} of ${PATH} failed: ${decode(stderr).trim()}`);
   }
   return printed;
 }
+
+if (import.meta.main) await runCommand(notebookCommand);

@@ -1,14 +1,9 @@
 // deno-lint-ignore-file no-console
-/** Makes every figure, table and measured number of README.md and docs/ that is the product's.
- *
- *     deno task docs:figures                       from what is recorded in docs/measurements/
- *     deno task docs:figures --train               after training again; about 20 minutes
- *     deno task docs:figures --bench FILE          FILE as deno task bench --json FILE wrote it
- *     deno task docs:figures --bench-webgpu FILE   FILE as deno task bench:webgpu --json FILE did
- *     deno task docs:figures --check               writes nothing; 1 if a file is not up to date
- */
+/** `deno task docs:figures`: every figure, table and measured number of README.md and docs/. */
 
-import { parseArgs } from "@std/cli/parse-args";
+import { EXIT, runCommand } from "../../src/cli/errors.ts";
+import { defineCommand, parseFlags } from "../../src/cli/flags.ts";
+import { helpText } from "../../src/cli/help.ts";
 import {
   differencesIn,
   formatText,
@@ -21,42 +16,51 @@ import { generate } from "./pages.ts";
 import { readBench, readWebgpuBench } from "./speed.ts";
 import { runTrainings } from "./trainings.ts";
 
-const flags = parseArgs(Deno.args, {
-  string: ["bench", "bench-webgpu"],
-  boolean: ["train", "check"],
-  unknown: (argument: string) => {
-    console.error(`error: Unknown argument ${argument}: see docs/generator/main.ts`);
-    Deno.exit(2);
+const COMMAND = defineCommand({
+  usage: "deno task docs:figures",
+  summary: "Make every figure, table and measured number of README.md and docs/.",
+  examples: [
+    ["", "from what is recorded in docs/measurements/"],
+    ["--train", "after training again; about 20 minutes"],
+    ["--bench FILE", "with what deno task bench --json FILE measured"],
+    ["--bench-webgpu FILE", "with what deno task bench:webgpu --json FILE measured"],
+  ],
+  flags: {
+    train: { type: "boolean", help: "train the lesson's models again" },
+    bench: { type: "string", placeholder: "FILE", help: "a new measurement of the engines" },
+    "bench-webgpu": { type: "string", placeholder: "FILE", help: "one of the webgpu engine" },
+    check: { type: "boolean", help: "write nothing; exit code 1 if a file is not up to date" },
   },
 });
 
-try {
+async function figuresCommand(args: string[]): Promise<number> {
+  const { flags: { train, bench, benchWebgpu, check }, help } = parseFlags(COMMAND, args);
+  if (help) {
+    console.log(helpText(COMMAND));
+    return EXIT.ok;
+  }
   const measured = {
     ...await readMeasurements(),
-    ...(flags.train && { trainings: await runTrainings((line) => console.error(line)) }),
-    ...(flags.bench && { bench: readBench(await readText(flags.bench), flags.bench) }),
-    ...(flags["bench-webgpu"] && {
-      webgpuBench: readWebgpuBench(await readText(flags["bench-webgpu"]), flags["bench-webgpu"]),
-    }),
+    ...(train && { trainings: await runTrainings((line) => console.error(line)) }),
+    ...(bench && { bench: readBench(await readText(bench), bench) }),
+    ...(benchWebgpu && { webgpuBench: readWebgpuBench(await readText(benchWebgpu), benchWebgpu) }),
   };
   const files = await generate(measured, { read: readText, format: formatText });
-  if (!flags.check) {
-    for (const [key, path] of Object.entries(MEASUREMENTS)) {
-      const value = measured[key as keyof typeof measured];
-      if (value !== undefined) files.set(path, JSON.stringify(value, undefined, 2) + "\n");
-    }
-  }
-  const different = await differencesIn(files);
-  if (flags.check) {
+  if (check) {
+    const different = await differencesIn(files);
     for (const path of different) {
       console.error(`error: ${path} is not up to date: run deno task docs:figures`);
     }
-    if (different.length > 0) Deno.exit(1);
-  } else {
-    await writeFiles(files, different);
-    for (const path of different) console.log(path);
+    return different.length > 0 ? EXIT.failure : EXIT.ok;
   }
-} catch (error) {
-  console.error(`error: ${error instanceof Error ? error.message : error}`);
-  Deno.exit(1);
+  for (const [key, path] of Object.entries(MEASUREMENTS)) {
+    const value = measured[key as keyof typeof measured];
+    if (value !== undefined) files.set(path, JSON.stringify(value, undefined, 2) + "\n");
+  }
+  const different = await differencesIn(files);
+  await writeFiles(files, different);
+  for (const path of different) console.log(path);
+  return EXIT.ok;
 }
+
+if (import.meta.main) await runCommand(figuresCommand);

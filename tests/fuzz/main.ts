@@ -1,10 +1,9 @@
 // deno-lint-ignore-file no-console
-/** `deno task fuzz`: many mutated files of each kind; a failure is told by its number and kept.
- *
- * `--count N` files of each kind, `--seed N`, `--first N` to go on or to look at one again, `--kind NAME`.
- */
+/** `deno task fuzz`: many mutated files of each kind; a failure is told by its number and kept. */
 
-import { parseArgs } from "@std/cli/parse-args";
+import { EXIT, runCommand } from "../../src/cli/errors.ts";
+import { defineCommand, parseFlags } from "../../src/cli/flags.ts";
+import { helpText } from "../../src/cli/help.ts";
 import { FUZZ_KINDS } from "./kinds.ts";
 import { type FuzzFailure, type FuzzResult, mutatedFile } from "./fuzz.ts";
 import type { FuzzOrder } from "./worker.ts";
@@ -47,21 +46,28 @@ async function run(order: Omit<FuzzOrder, "progress">): Promise<Outcome> {
   }
 }
 
-async function main(): Promise<number> {
-  const flags = parseArgs(Deno.args, { string: ["count", "seed", "first", "kind"] });
-  const [count, seed, first] = [flags.count ?? 100_000, flags.seed ?? 1, flags.first ?? 0]
-    .map(Number);
-  if (![count, seed, first].every((value) => Number.isSafeInteger(value) && value >= 0)) {
-    console.error("error: --count, --seed and --first must be whole numbers");
-    return 2;
+const KIND_NAMES = Object.keys(FUZZ_KINDS);
+
+const COMMAND = defineCommand({
+  usage: "deno task fuzz",
+  summary: "Read many mutated files of every kind: each must be refused in one line, or be valid.",
+  examples: [["--kind png --seed 2", "other files, of one kind"]],
+  flags: {
+    count: { type: "integer", min: 1, default: 100_000, help: "files of each kind" },
+    seed: { type: "integer", min: 0, default: 1, help: "which files" },
+    first: { type: "integer", min: 0, default: 0, help: "number of the first, to go on from" },
+    kind: { type: "choice", choices: KIND_NAMES, defaultText: "all", help: "a kind" },
+  },
+});
+
+async function fuzzCommand(args: string[]): Promise<number> {
+  const { flags: { count, seed, first, kind }, help } = parseFlags(COMMAND, args);
+  if (help) {
+    console.log(helpText(COMMAND));
+    return EXIT.ok;
   }
-  const kind = flags.kind as string | undefined;
-  if (kind !== undefined && !Object.hasOwn(FUZZ_KINDS, kind)) {
-    console.error(`error: Unknown --kind: expected one of ${Object.keys(FUZZ_KINDS).join(", ")}`);
-    return 2;
-  }
-  let exitCode = 0;
-  for (const kindName of kind === undefined ? Object.keys(FUZZ_KINDS) : [kind]) {
+  let exitCode: number = EXIT.ok;
+  for (const kindName of kind === undefined ? KIND_NAMES : [kind]) {
     const { refused, accepted, peakBytes, failure, seconds } = await run({
       kindName,
       seed,
@@ -76,7 +82,7 @@ async function main(): Promise<number> {
       );
       continue;
     }
-    exitCode = 1;
+    exitCode = EXIT.failure;
     const path = `/tmp/lenet-fuzz-${kindName}-${seed}-${failure.index}`;
     await Deno.writeFile(path, mutatedFile(kindName, seed, failure.index));
     console.log(
@@ -87,4 +93,4 @@ async function main(): Promise<number> {
   return exitCode;
 }
 
-if (import.meta.main) Deno.exit(await main());
+if (import.meta.main) await runCommand(fuzzCommand);

@@ -1,0 +1,37 @@
+/** What all tasks have in common on the command line. */
+
+import configuration from "../../deno.json" with { type: "json" };
+import { assertEquals } from "../assert.ts";
+import { canRunCommands, runTask } from "./command.ts";
+
+const TASKS = Object.entries(configuration.tasks)
+  .filter(([, { command }]) => command.startsWith("deno run "))
+  .map(([name]) => name);
+
+Deno.test({
+  name: "every task shows its usage for --help, and refuses in one line a flag that it lacks",
+  ignore: !canRunCommands(),
+  fn: async () => {
+    for (const task of TASKS) {
+      const [help, wrong] = await Promise.all([
+        runTask(task, ["--help"]),
+        runTask(task, ["--hepl"]),
+      ]);
+      const usage = help.stdout.split("\n").find((line) => line.startsWith("Usage: "));
+      // What a task fixes for a command, such as --mpi, is no other command.
+      const known = usage?.startsWith(`Usage: deno task ${task.split(":")[0]}`);
+      assertEquals({ task, code: help.code, stderr: help.stderr, known }, {
+        task,
+        code: 0,
+        stderr: "",
+        known: true,
+      });
+      assertEquals({ task, ...wrong }, {
+        task,
+        code: 2,
+        stdout: "",
+        stderr: "error: Unknown flag --hepl: did you mean --help? --help lists all flags\n",
+      });
+    }
+  },
+});
