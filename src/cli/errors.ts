@@ -18,8 +18,6 @@ export const EXIT = {
   usage: 2,
   /** As a shell reports a program ended by SIGINT. */
   interrupted: 130,
-  /** As a shell reports a program ended by SIGPIPE. */
-  brokenPipe: 141,
 } as const;
 
 /** Runs a command and ends the program.
@@ -50,19 +48,26 @@ export async function runCommand(
   }
 }
 
-/** Lets what is printed on a terminal that has been closed be lost, instead of ending the program. */
+/** Lets what is printed on a terminal that has been closed be lost, instead of ending the program.
+ *
+ * A pipe that nobody reads any more needs no such care: `console` does not mind it, as all else does
+ * that writes to a pipe. What a full disk does not take of a file is an error.
+ */
 function surviveClosedTerminal(): void {
-  for (const name of ["log", "error"] as const) {
-    const print = console[name];
-    console[name] = (...args) => {
-      try {
-        print(...args);
-      } catch {
-        // Nobody reads it any more.
-      }
-    };
-  }
-  if (Deno.stderr.isTerminal()) process.stderr.on("error", () => {}); // for the progress bar
+  if (Deno.stdout.isTerminal()) console.log = unlessClosed(console.log);
+  if (!Deno.stderr.isTerminal()) return;
+  console.error = unlessClosed(console.error);
+  process.stderr.on("error", () => {}); // for the progress bar
+}
+
+function unlessClosed(print: typeof console.log): typeof console.log {
+  return (...args) => {
+    try {
+      print(...args);
+    } catch {
+      // Nobody reads it any more.
+    }
+  };
 }
 
 /** Runs a task that Ctrl-C, SIGTERM and the end of its terminal are to stop: its signal aborts, so that it can clean up.
@@ -128,7 +133,6 @@ export function describeError(error: unknown): string {
 }
 
 function report(error: unknown, debug: boolean): number {
-  if (error instanceof Deno.errors.BrokenPipe) return EXIT.brokenPipe;
   console.error(`error: ${describeError(error)}`);
   if (debug) console.error(error);
   if (error instanceof InterruptedError) return EXIT.interrupted;

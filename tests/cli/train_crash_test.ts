@@ -77,20 +77,21 @@ Deno.test({
     }),
 });
 
-Deno.test({
-  name:
-    "train: a terminal that is closed saves and ends a run, which goes on to the very same bits",
-  ignore: ignoreTerminals,
-  fn: () =>
-    withTempDir(async (folder) => {
-      await writeNoise(`${folder}/noise`);
-      const out = `${folder}/run`;
-      const command = [
-        ...["exec deno run --no-prompt --allow-read", `--allow-write=${folder}`],
-        ...[`${ROOT}scripts/train.ts`, ...ENDLESS, "--live --out=run"],
-      ].join(" ");
-      // With its only other end gone, the system hangs up the terminal that script has made.
-      const script = `
+for (const [display, flag] of [["lines", ""], ["charts", "--live"]]) {
+  Deno.test({
+    name:
+      `train: a terminal that is closed saves and ends a run, which goes on to the very same bits: ${display}`,
+    ignore: ignoreTerminals,
+    fn: () =>
+      withTempDir(async (folder) => {
+        await writeNoise(`${folder}/noise`);
+        const out = `${folder}/run`;
+        const command = [
+          ...["exec deno run --no-prompt --allow-read", `--allow-write=${folder}`],
+          ...[`${ROOT}scripts/train.ts`, ...ENDLESS, flag, "--out=run"],
+        ].join(" ");
+        // With its only other end gone, the system hangs up the terminal that script has made.
+        const script = `
         const script = new Deno.Command("script", {
           args: ["-qec", ${JSON.stringify(command)}, "/dev/null"], cwd: ${JSON.stringify(folder)},
           stdin: "null", stdout: "piped" }).spawn();
@@ -101,13 +102,14 @@ Deno.test({
         }
         script.kill("SIGKILL");
         await script.status;`;
-      const { code, stderr } = await runDeno(["eval", script]);
-      assertEquals([code, stderr], [0, ""]);
-      while (!await isFree(out)); // until the run has ended
-      assert((await namesIn(out)).includes("report.html"), "it was ended before it had saved");
-      await assertGoesOn(folder);
-    }),
-});
+        const { code, stderr } = await runDeno(["eval", script]);
+        assertEquals([code, stderr], [0, ""]);
+        while (!await isFree(out)); // until the run has ended
+        assert((await namesIn(out)).includes("report.html"), "it was ended before it had saved");
+        await assertGoesOn(folder);
+      }),
+  });
+}
 
 /** Lets a run that was stopped go on to the end of its epoch, and compares it with one that was not. */
 async function assertGoesOn(folder: string): Promise<void> {

@@ -5,7 +5,16 @@ import { zooModel } from "../../src/nn/zoo.ts";
 import { readCheckpoint } from "../../src/train/checkpoint.ts";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";
 import { namesIn, withTempDir } from "../temp.ts";
-import { canRunCommands, linesOf, NO_GPU, ROOT, runDeno, runTask } from "./command.ts";
+import {
+  canRunCommands,
+  linesOf,
+  NO_GPU,
+  outcomeOf,
+  ROOT,
+  runDeno,
+  runTask,
+  startDeno,
+} from "./command.ts";
 
 const ignore = !canRunCommands();
 const ignoreMounts = ignore || !await canMount();
@@ -23,6 +32,30 @@ const RUN_FILES = [
   "model.safetensors",
   "report.html",
 ];
+
+/** Faults of a worker thread, as scripts that are loaded before the program. */
+const THREAD_FAULTS = {
+  "it finds no kernels to work with": `
+    const noKernels = new WebAssembly.Module(Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0));
+    const { postMessage } = Worker.prototype;
+    Worker.prototype.postMessage = function (task) {
+      postMessage.call(this, { ...task, module: noKernels });
+    };`,
+  "it cannot start in the memory that it is given": `
+    const memory = new WebAssembly.Memory({ initial: 0, maximum: 1, shared: true });
+    const { postMessage } = Worker.prototype;
+    Worker.prototype.postMessage = function (task) {
+      postMessage.call(this, { ...task, memory });
+    };`,
+  "its script is not there": `
+    const Real = Worker;
+    globalThis.Worker = class extends Real {
+      constructor(url, options) { super(new URL("gone.ts", url), options); }
+    };`,
+};
+
+/** Longest that a run may go on that ought to have ended. */
+const DEADLINE_MS = 60_000;
 
 /** Runs a program for which the tests themselves have no permission; says whether it succeeded. */
 async function runProgram(program: string, args: string[]): Promise<boolean> {
@@ -248,3 +281,28 @@ Deno.test({
       assertMatch(stderr, /^error: The file system is read-only.*; choose another folder\n$/);
     }),
 });
+
+for (const [name, fault] of Object.entries(THREAD_FAULTS)) {
+  Deno.test({
+    name:
+      `train: a thread that crashes ends a run with its message, and what is saved stays: ${name}`,
+    ignore,
+    fn: () =>
+      withTempDir(async (folder) => {
+        const run = `${folder}/run`;
+        const train = ["run", "--no-prompt", "--allow-read", `--allow-write=${folder}`];
+        const script = `${ROOT}scripts/train.ts`;
+        await runDeno([...train, script, ...SOFTMAX, "--threads=2", "--epochs=1", `--out=${run}`]);
+        const checkpoint = await Deno.readFile(`${run}/checkpoint.safetensors`);
+        await Deno.writeTextFile(`${folder}/fault.js`, fault);
+        const preload = `--preload=${folder}/fault.js`;
+        const child = startDeno([...train, preload, script, `--resume=${run}`, "--epochs=2"]);
+        const deadline = setTimeout(() => child.kill("SIGKILL"), DEADLINE_MS);
+        const { code, stderr } = await outcomeOf(child);
+        clearTimeout(deadline);
+        assertMatch(stderr, /(^|\n)error: Cannot go on as thread 1 failed: .+\n$/);
+        assertEquals(code, 1);
+        assertEquals(await Deno.readFile(`${run}/checkpoint.safetensors`), checkpoint);
+      }),
+  });
+}

@@ -276,18 +276,3 @@ Deno.test({
       assertMatch(JSON.parse(linesOf(stdout)[0]).out, /^runs.softmax-\d{8}-\d{6}-2$/);
     }),
 });
-
-Deno.test({
-  name: "train: a reader that goes away, as head does, does not end a run half done",
-  ignore,
-  fn: () =>
-    withTempDir(async (folder) => {
-      const child = startDeno([
-        ...["task", "--quiet", "train", ...SOFTMAX, "--epochs", "3", "--out", `${folder}/run`],
-      ]);
-      await child.stdout.cancel();
-      const stderr = await new Response(child.stderr).text();
-      assertEquals([(await child.status).code, stderr], [0, ""]);
-      assertEquals(await namesIn(`${folder}/run`), RUN_FILES);
-    }),
-});

@@ -5,6 +5,7 @@ import { loadBackend } from "../../src/backends/registry.ts";
 import { supports } from "../../src/backends/wasm/kernels.ts";
 import { describeAdapters } from "../../src/backends/webgpu/adapters.ts";
 import { initialParameters } from "../../src/nn/init.ts";
+import { sha256Hex } from "../../src/sha256.ts";
 import { soakSessions, soakSteps } from "../../bench/soak.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { randomImages } from "../parity/cases.ts";
@@ -55,9 +56,11 @@ Deno.test({
   ignore: ignoreWasm,
   async fn() {
     const model = zooModel("lenet");
-    const data = randomImages(model, 64, 5);
+    // Many blocks of images a batch, so that a thread which is held up gives some to the others.
+    const batchSize = 256;
+    const data = randomImages(model, 4 * batchSize, 5);
     const train = async () => {
-      const options = { optimizer: { type: "sgd", momentum: 0.9 }, batchSize: 16 } as const;
+      const options = { optimizer: { type: "sgd", momentum: 0.9 }, batchSize } as const;
       await using session = await (await loadBackend("wasm")).open(model, {
         ...options,
         threads: 3,
@@ -67,9 +70,10 @@ Deno.test({
       const order = Uint32Array.from(data.labels, (_, index) => index);
       const learningRates = new Float32Array(4).fill(0.1);
       for (let epoch = 0; epoch < 5; epoch++) {
-        await session.train(data, { order, batchSize: 16, learningRates });
+        await session.train(data, { order, batchSize, learningRates });
       }
-      return await session.readState();
+      const { parameters, slots } = await session.readState();
+      return sha256Hex(...[parameters, ...slots].map(({ buffer }) => new Uint8Array(buffer)));
     };
     const quiet = await train();
     const code = "self.postMessage(0); for (;;) Math.random();";

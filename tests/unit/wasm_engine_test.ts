@@ -3,10 +3,7 @@
 import type { OptimizerSpec, Session } from "../../src/backends/backend.ts";
 import { referenceBackend } from "../../src/backends/reference/backend.ts";
 import { createWasmBackend, wasmBackend } from "../../src/backends/wasm/backend.ts";
-import { type Build, createMemory, supports } from "../../src/backends/wasm/kernels.ts";
-import { layOut } from "../../src/backends/wasm/layout.ts";
-import { Team, TeamFailedError } from "../../src/backends/wasm/team.ts";
-import { WorkerPool } from "../../src/backends/wasm/worker_pool.ts";
+import { type Build, supports } from "../../src/backends/wasm/kernels.ts";
 import { sliceImages } from "../../src/data/dataset.ts";
 import { loadDataset } from "../../src/data/load.ts";
 import { initialParameters } from "../../src/nn/init.ts";
@@ -24,13 +21,7 @@ import {
 import { type Model, sequential } from "../../src/nn/sequential.ts";
 import { lenet } from "../../src/nn/zoo.ts";
 import { createRandom, type Random } from "../../src/random.ts";
-import {
-  assert,
-  assertAlmostEquals,
-  assertEquals,
-  assertRejects,
-  assertThrows,
-} from "../assert.ts";
+import { assert, assertAlmostEquals, assertEquals, assertRejects } from "../assert.ts";
 import { BATCH_SIZE, LEARNING_RATE, readTorchStage, STAGES } from "../fixtures/torch.ts";
 import { largestRelativeDifference, randomImages } from "../parity/cases.ts";
 import { granted } from "../permissions.ts";
@@ -226,25 +217,6 @@ Deno.test("images that do not fit the memory are refused by size", { ignore }, a
   const data = { images, labels: new Uint8Array(count), count, shape };
   await assertRejects(async () => await session.attach(data), RangeError, "bytes");
 });
-
-Deno.test(
-  "a thread that cannot start, or fails at work, ends the run with its message",
-  { ignore },
-  async () => {
-    const model = lenet();
-    const options = { batchSize: 8, threads: 2, slotCount: 0 };
-    const empty = await WebAssembly.compile(Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0));
-    const task = { ...options, module: empty, memory: createMemory(), model, optimizer: SGD };
-    const team = new Team(task.memory, layOut(model, options).control, 2);
-    const pool = await WorkerPool.start(task);
-    team.announceJob(); // the worker finds no kernel in the empty module
-    assertThrows(() => team.meet(), TeamFailedError);
-    await assertRejects(() => pool.failure(), Error, "thread 1 failed: TypeError");
-    pool.terminate();
-    const memory = new WebAssembly.Memory({ initial: 0, maximum: 1, shared: true });
-    await assertRejects(() => WorkerPool.start({ ...task, memory }), Error, "thread 1 failed");
-  },
-);
 
 interface OpenOptions {
   readonly optimizer?: OptimizerSpec;
