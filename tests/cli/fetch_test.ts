@@ -214,21 +214,34 @@ Deno.test({
   ignore: ignoreNet,
   fn: () =>
     withTempDir(async (folder) => {
-      await using server = Deno.serve(
-        { hostname: "127.0.0.1", port: 0, onListen() {} },
-        () => new Response(new Uint8Array(1_000)),
-      );
-      const host = `127.0.0.1:${server.addr.port}`;
-      const url = `http://${host}/`;
-      const { code, stderr } = await run(folder, ["--loopback-http", "--from", url], [
-        `--allow-net=${host}`,
-      ]);
-      assertEquals(code, 1);
-      assertStringIncludes(stderr, `error: Cannot fetch fashion-mnist from ${url}: Cannot use`);
-      assertStringIncludes(stderr, "expected 47,040,016 bytes");
-      assertEquals(await namesIn(`${folder}/data/fashion-mnist`), [".lock"]);
+      const entry = datasetEntry("fashion-mnist");
+      const zeros = new Blob([new Uint8Array(entry.files.trainImages.byteLength)]);
+      const contents = {
+        "expected 47,040,016 bytes": new Uint8Array(1_000),
+        "expected SHA-256": await gzipped(zeros),
+      };
+      for (const [reason, content] of Object.entries(contents)) {
+        await using server = Deno.serve(
+          { hostname: "127.0.0.1", port: 0, onListen() {} },
+          () => new Response(content),
+        );
+        const host = `127.0.0.1:${server.addr.port}`;
+        const url = `http://${host}/`;
+        const { code, stderr } = await run(folder, ["--loopback-http", "--from", url], [
+          `--allow-net=${host}`,
+        ]);
+        assertEquals(code, 1);
+        assertStringIncludes(stderr, `error: Cannot fetch fashion-mnist from ${url}: Cannot use`);
+        assertStringIncludes(stderr, reason);
+        assertEquals(await namesIn(`${folder}/data/fashion-mnist`), [".lock"]);
+      }
     }),
 });
+
+function gzipped(content: Blob): Promise<Uint8Array<ArrayBuffer>> {
+  const stream = content.stream().pipeThrough(new CompressionStream("gzip"));
+  return new Response(stream).bytes();
+}
 
 Deno.test({
   name: "fetch: the sample needs no fetching, only looking at",

@@ -1,6 +1,7 @@
 /** `train` where something is wrong: one line that says what, and nothing of value lost. */
 import { pathToFileURL } from "node:url";
 import { decodeSafetensors } from "../../src/formats/safetensors.ts";
+import { describeAdapters } from "../../src/backends/webgpu/adapters.ts";
 import { zooModel } from "../../src/nn/zoo.ts";
 import { readCheckpoint } from "../../src/train/checkpoint.ts";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";
@@ -53,6 +54,25 @@ const THREAD_FAULTS = {
       constructor(url, options) { super(new URL("gone.ts", url), options); }
     };`,
 };
+
+/** Leaves a process little more memory than it has when it has opened a GPU. */
+const LITTLE_MEMORY = `
+  const limit = "read pages _ < /proc/$PPID/statm; " +
+    "prlimit --pid $PPID --as=$((4096 * pages + 20000000))";
+  // Started now, since training may not start programs, and then waits for its input to end.
+  const shell = new Deno.Command("bash", { args: ["-c", "read; " + limit], stdin: "piped" }).spawn();
+  shell.unref();
+  const { requestDevice } = GPUAdapter.prototype;
+  GPUAdapter.prototype.requestDevice = async function (...args) {
+    const device = await requestDevice.apply(this, args);
+    shell.ref();
+    await shell.stdin.close();
+    if (!(await shell.status).success) throw new Error("Cannot limit the memory");
+    return device;
+  };`;
+
+/** Where the memory of a GPU is that of the process. */
+const hasSoftwareAdapter = (await describeAdapters()).some(({ software }) => software);
 
 /** Longest that a run may go on that ought to have ended. */
 const DEADLINE_MS = 60_000;
@@ -306,3 +326,21 @@ for (const [name, fault] of Object.entries(THREAD_FAULTS)) {
       }),
   });
 }
+
+Deno.test({
+  name: "train: a GPU without memory ends a run with one line that says what there is no room for",
+  ignore: ignore || Deno.build.os !== "linux" || !hasSoftwareAdapter,
+  fn: () =>
+    withTempDir(async (folder) => {
+      await Deno.writeTextFile(`${folder}/limit.js`, LITTLE_MEMORY);
+      const { code, stdout, stderr } = await runDeno([
+        ...["run", "--no-prompt", "--allow-read", `--allow-write=${folder}`, "--allow-run=bash"],
+        ...["--allow-env=XDG_RUNTIME_DIR", `--preload=${folder}/limit.js`],
+        ...[`${ROOT}scripts/train.ts`, ...SAMPLE, "--backend=webgpu", "--batch-size=1024"],
+        `--out=${folder}/run`,
+      ], { env: { XDG_RUNTIME_DIR: "/tmp" } });
+      assertMatch(stderr, /^error: Cannot make room for batches of 1024: .* is out of memory.*\n$/);
+      assertEquals([code, stdout], [1, ""]);
+      assertEquals(await namesIn(`${folder}/run`), []);
+    }),
+});

@@ -31,6 +31,8 @@ const SGD = { type: "sgd", momentum: 0 } as const;
 const TUNINGS = { software: SOFTWARE_TUNING, hardware: HARDWARE_TUNING };
 const LINEAR = sequential([flatten(), linear({ outFeatures: 2 })], { inputShape: [1, 2, 2] });
 const ignore = (await describeAdapters()).length === 0;
+/** Most parameters that any model may have: some GPUs can bind them all. */
+const LARGEST_MODEL = 2 ** 28;
 
 for (const [tuningName, tuning] of Object.entries(TUNINGS)) {
   for (const seed of [1, 2, 3, 4]) {
@@ -197,6 +199,26 @@ Deno.test({
     } finally {
       gpu.destroy();
     }
+  },
+});
+
+async function mostBound(): Promise<number> {
+  return (await chooseAdapter()).limits.maxStorageBufferBindingSize;
+}
+
+Deno.test({
+  name: "a model whose parameters webgpu cannot bind is refused by size",
+  ignore: ignore || await mostBound() > 4 * LARGEST_MODEL,
+  async fn() {
+    const outFeatures = Math.ceil(await mostBound() / 4 / 64 ** 2);
+    const layers = [flatten(), linear({ outFeatures }), linear({ outFeatures: 2 })];
+    const model = sequential(layers, { inputShape: [1, 64, 64] });
+    const { message } = await assertRejects(
+      () => webgpuBackend.open(model, { optimizer: SGD, batchSize: 1 }),
+      RangeError,
+      "its parameters take",
+    );
+    assert(message.endsWith("use a smaller model or the wasm backend"), message);
   },
 });
 

@@ -41,7 +41,7 @@ export function checkRounds(
 
 /** The most images that every tensor can hold within what can be bound.
  *
- * @throws {RangeError} If that is not even one group.
+ * @throws {RangeError} If that is not even one group, or if the parameters are too many.
  */
 export function chooseCapacity(
   { device, name }: Gpu,
@@ -49,13 +49,19 @@ export function chooseCapacity(
   { batchSize, tuning }: { readonly batchSize: number; readonly tuning: Tuning },
 ): number {
   const operations = listOperations(model);
+  const layout = layParameters(model);
   const group = tuning.imagesPerInvocation * tuning.invocations;
   const { maxStorageBufferBindingSize, maxBufferSize } = device.limits;
+  if (4 * layout.length > maxStorageBufferBindingSize) {
+    throw new RangeError(
+      `Cannot train model "${model.name}": its parameters take ${4 * layout.length} bytes, and ` +
+        `${name} can bind ${maxStorageBufferBindingSize}; use a smaller model or the wasm backend`,
+    );
+  }
   const fitting = Math.min(maxStorageBufferBindingSize, maxBufferSize) /
     (4 * largestTensor(operations));
   const wanted = Math.min(Math.max(batchSize, SMALLEST_CAPACITY), LARGEST_CAPACITY);
   let capacity = Math.min(roundUp(wanted, group), Math.floor(fitting / group) * group);
-  const layout = layParameters(model);
   const partialBytes = () =>
     4 * Math.max(...layPartials(operations, layout, { tuning, capacity }).map(({ end }) => end));
   while (capacity > group && partialBytes() > maxStorageBufferBindingSize) {
