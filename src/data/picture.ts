@@ -26,6 +26,10 @@ const USUAL_SCANS = 32;
 const MAX_SCANNED_PIXELS = USUAL_SCANS * MAX_PIXELS;
 
 const PNG_SIGNATURE = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
+/** Places in the header, which comes first. */
+const [DEPTH_AT, COLOR_TYPE_AT, INTERLACE_AT] = [24, 25, 28];
+/** The colour type of pixels that are places in a palette. */
+const PALETTE_COLOR = 3;
 const JPEG_SIGNATURE = [0xff, 0xd8, 0xff];
 
 /** Decodes a PNG or JPEG file to grey.
@@ -52,10 +56,19 @@ function decodePngPicture(bytes: Uint8Array, background: number): GreyPicture {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (bytes.length < 33) throw new PictureFault("the file is cut off");
   checkSize(view.getUint32(16), view.getUint32(20));
+  // The decoder takes a whole byte for each of their samples, and would give other pixels.
+  if (bytes[INTERLACE_AT] === 1 && bytes[DEPTH_AT] < 8) {
+    throw new PictureFault(
+      `it is interlaced with ${bytes[DEPTH_AT]} bits a sample; save it without interlacing`,
+    );
+  }
   const png = decodePng(neededChunks(bytes), { checkCrc: true });
   const { width, height, data, channels, depth } = png;
   const sample = sampleReader({ data, depth, rowSamples: width * channels });
   const pixels = new Uint8Array(width * height);
+  if (png.palette === undefined && bytes[COLOR_TYPE_AT] === PALETTE_COLOR) {
+    throw new PictureFault("its palette is missing");
+  }
   // A picture in true colour can have a palette too, as a suggestion.
   if (png.palette !== undefined && channels === 1) {
     const greys = png.palette.map(([red, green, blue, alpha = 255]) =>

@@ -73,6 +73,35 @@ Deno.test("a PNG with a palette takes its colours, and their opacity", () => {
   assertEquals([...decodePicture(clear, "test", 255).pixels], [0, 255, 76, 255]);
 });
 
+/** Files made byte by byte, as the encoder writes neither. */
+Deno.test("a PNG that the decoder would get wrong is refused: interlaced bits, places in no palette", () => {
+  const picture = ({ depth, type, interlaced }: {
+    readonly depth: number;
+    readonly type: number;
+    readonly interlaced: boolean;
+  }) => {
+    // A picture of 2 x 1 pixels: interlaced, each is a pass and a row of its own.
+    const rows = interlaced ? [0, 0x50, 0, 0xa0] : [0, 0x50, 0xa0];
+    return Uint8Array.of(
+      ...encode({ width: 1, height: 1, data: Uint8Array.of(0), channels: 1 }).slice(0, 8),
+      ...chunk("IHDR", [0, 0, 0, 2, 0, 0, 0, 1, depth, type, 0, 0, Number(interlaced)]),
+      ...chunk("IDAT", [...deflateSync(Uint8Array.from(rows))]),
+      ...chunk("IEND", []),
+    );
+  };
+  for (const interlaced of [false, true]) {
+    const grey = picture({ depth: 8, type: 0, interlaced });
+    assertEquals([...decodePicture(grey, "test").pixels], [0x50, 0xa0]);
+    const places = picture({ depth: 8, type: 3, interlaced });
+    assertThrows(() => decodePicture(places, "x"), SyntaxError, "its palette is missing");
+  }
+  for (const depth of [1, 2, 4]) {
+    const bits = picture({ depth, type: 0, interlaced: true });
+    const expected = `it is interlaced with ${depth} bits a sample; save it without interlacing`;
+    assertThrows(() => decodePicture(bits, "x"), SyntaxError, expected);
+  }
+});
+
 Deno.test("a JPEG is decoded to grey within its loss", () => {
   const data = new Uint8Array(4 * 16 * 16);
   for (let n = 0; n < 256; n++) data.set(n < 128 ? [250, 250, 250, 255] : [5, 5, 5, 255], 4 * n);
