@@ -159,7 +159,7 @@ function printReport(
 ): void {
   const percent = (share: number) => share.toFixed(3);
   console.log(
-    `${facts.weights} (${facts.model}) on ${formatCount(facts.count)} test images of ` +
+    `${printable(facts.weights)} (${facts.model}) on ${formatCount(facts.count)} test images of ` +
       `${printable(facts.dataset)}, ${facts.backend}\n`,
   );
   console.log(

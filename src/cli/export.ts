@@ -3,6 +3,7 @@
 
 import { dirname, join, resolve, sep } from "node:path";
 import { invocation } from "../invocation.ts";
+import { printable } from "../printable.ts";
 import { formatBytes } from "../report/std.ts";
 import { formatCount } from "../report/table.ts";
 import { writeAtomic } from "../write_atomic.ts";
@@ -52,6 +53,7 @@ export async function exportCommand(args: string[]): Promise<number> {
   const format: ExportFormat = EXPORT_FORMATS[flags.format];
   const subject = await loadSubject(flags);
   const out = flags.out ?? join("exports", nameOf(subject.label) + format.suffix);
+  if (!format.isFolder) await requireNoFolder(out, nameOf(subject.label) + format.suffix);
   await requireWritePermission(out);
   const files = await format.encode(subject);
   await Deno.mkdir(format.isFolder ? out : dirname(out), { recursive: true });
@@ -71,10 +73,20 @@ export async function exportCommand(args: string[]): Promise<number> {
     return EXIT.ok;
   }
   console.log(
-    `${out}: ${label} (${model.name}, ${formatCount(model.parameterCount)} parameters) as ` +
+    `${printable(`${out}: ${label}`)} (${model.name}, ` +
+      `${formatCount(model.parameterCount)} parameters) as ` +
       `${format.description}; ${formatBytes(bytes)}`,
   );
   return EXIT.ok;
+}
+
+/** A file is written beside its place before it is renamed: what is said then tells of other folders. */
+async function requireNoFolder(path: string, name: string): Promise<void> {
+  const isFolder = await Deno.stat(path).then(({ isDirectory }) => isDirectory, () => false);
+  if (!isFolder) return;
+  throw new TypeError(
+    printable(`Cannot write to ${path}: it is a folder; give a file, as --out ${join(path, name)}`),
+  );
 }
 
 /** What an export is called: the last part of the model's path that says something. */

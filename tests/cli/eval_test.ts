@@ -60,6 +60,11 @@ Deno.test({
       assertMatch(table.stdout, /^.* \(softmax\) on 1,000 test images of sample, reference\n/);
       assert(table.stdout.includes(`accuracy ${testAccuracy.toFixed(4)}  loss `));
       assertMatch(table.stdout, /\| 9 Ankle boot +\|( +\d+ \|){10}\n$/);
+      // The newest run may be a stranger's folder, put there under any name.
+      const steering = `${run}/../\x1b[31mred`;
+      await Deno.rename(run, steering);
+      const answer = await runTask("eval", ["--run", steering, "--backend", "reference"]);
+      assertMatch(answer.stdout, /\ufffd\[31mred \(softmax\) on 1,000 test images/);
     }),
 });
 

@@ -134,5 +134,9 @@ Deno.test({
         assertMatch(stderr, cases[n][2]);
       });
       assertEquals(await namesIn(folder), ["broken.onnx", "first.safetensors"]);
+      const given = ["--format", "onnx", "--weights", weights, "--out", folder];
+      const { code, stdout, stderr } = await runTask("export", given);
+      assertEquals([code, stdout], [1, ""]);
+      assertMatch(stderr, /^error: Cannot write to .*: it is a folder; .* --out .*first.onnx\n$/);
     }),
 });
