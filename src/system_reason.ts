@@ -21,6 +21,10 @@ export function systemReason(error: Error): SystemReason | undefined {
   if (code === "ENOSPC" || code === "EDQUOT") {
     return { found: "The disk is full", advice: "free some space and run again" };
   }
+  // Deno gives this one no code.
+  if (error.message.startsWith("File too large (os error")) {
+    return { found: "The file is larger than may be", advice: "raise ulimit -f and run again" };
+  }
   if (code === "EROFS") {
     return { found: "The file system is read-only", advice: "choose another folder" };
   }

@@ -32,6 +32,8 @@ export async function runCommand(
 ): Promise<never> {
   const debug = args.includes("--debug");
   surviveClosedTerminal();
+  // Where files may become only so large, a write is to fail: the signal would end all without a word.
+  if (Deno.build.os !== "windows") Deno.addSignalListener("SIGXFSZ", () => {});
   // An error outside the command's own chain of promises: in a stray timer, a listener or a worker.
   globalThis.addEventListener("unhandledrejection", (event) => {
     event.preventDefault();

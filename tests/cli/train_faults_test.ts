@@ -5,6 +5,7 @@ import { describeAdapters } from "../../src/backends/webgpu/adapters.ts";
 import { zooModel } from "../../src/nn/zoo.ts";
 import { readCheckpoint } from "../../src/train/checkpoint.ts";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";
+import { granted } from "../permissions.ts";
 import { namesIn, withTempDir } from "../temp.ts";
 import {
   canRunCommands,
@@ -288,6 +289,31 @@ Deno.test({
         decodeSafetensors(await Deno.readFile(`${out}/${name}`), name);
       }
       await readCheckpoint(`${out}/checkpoint.safetensors`, zooModel("softmax"));
+    }),
+});
+
+Deno.test({
+  name: "train: where files may be no larger, a run ends with one line and nothing half-written",
+  ignore: ignore || Deno.build.os === "windows" || !granted({ name: "run", command: "bash" }),
+  fn: () =>
+    withTempDir(async (folder) => {
+      // Deno writes what it has compiled to a cache of its own, which the limit must not meet.
+      await runTask("train", [...SOFTMAX, "--dry-run"]);
+      const child = new Deno.Command("bash", {
+        args: [
+          ...["-c", 'ulimit -f 20; exec deno run --no-code-cache "$@"', "bash"],
+          ...["--no-prompt", "--allow-read", `--allow-write=${folder}`],
+          ...[`${ROOT}scripts/train.ts`, ...SOFTMAX, "--out", `${folder}/run`],
+        ],
+        cwd: ROOT,
+        env: { NO_COLOR: "1" },
+        stdout: "piped",
+        stderr: "piped",
+      }).spawn();
+      const { code, stderr } = await outcomeOf(child);
+      const line = "error: The file is larger than may be; raise ulimit -f and run again\n";
+      assertEquals([code, stderr], [1, line]);
+      assertEquals(await namesIn(`${folder}/run`), []);
     }),
 });
 

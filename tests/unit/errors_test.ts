@@ -20,6 +20,10 @@ Deno.test("describeError says in one line what was found and what to do", () => 
       "The disk is full; free some space and run again",
     ],
     [
+      new Error("File too large (os error 27)"),
+      "The file is larger than may be; raise ulimit -f and run again",
+    ],
+    [
       systemError("Read-only file system (os error 30): mkdir '/x/y'", "EROFS"),
       'The file system is read-only ("/x/y"); choose another folder',
     ],
