@@ -78,7 +78,11 @@ export {
 } from "./src/formats/safetensors.ts";
 export { fromTensors, toTensors } from "./src/formats/parameters.ts";
 export { type ModelFacts, modelPage } from "./src/report/model_page.ts";
-export type { TrainedModel } from "./src/formats/trained_model.ts";
+export type {
+  ModelDescription,
+  PicturePolarity,
+  TrainedModel,
+} from "./src/formats/trained_model.ts";
 export type { NamedModel } from "./src/report/model_page/page_model.ts";
 export { decodeSafetensorsModel, encodeSafetensorsModel } from "./src/formats/safetensors_model.ts";
 export { encodeLayersModel, type LayersModelFiles } from "./src/formats/layers_model.ts";

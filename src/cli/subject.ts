@@ -47,7 +47,7 @@ export interface Subject {
   readonly digest?: string;
   /** One name per class; numbers where nobody knows. */
   readonly classNames: readonly string[];
-  /** How pictures were made into what it was trained on; known of runs only. */
+  /** How pictures were made into what it was trained on; a file says no more than the polarity. */
   readonly pictures?: PictureFacts;
 }
 
@@ -106,12 +106,12 @@ async function weightsSubject(
   path: string,
   name: ModelName | undefined,
 ): Promise<Subject> {
-  const { model, parameters, classNames } = await readModelFile(path, {
+  const trained = await readModelFile(path, {
     model: name && zooModel(name),
     fallback: zooModel("lenet"),
   });
-  const names = namesFor(model, classNames);
-  return { label: path, model, parameters, datasetName: "fashion-mnist", classNames: names };
+  const classNames = namesFor(trained.model, trained.classNames);
+  return { ...trained, label: path, datasetName: "fashion-mnist", classNames };
 }
 
 /** Names of the model's classes; numbers where the file has none that fit. */

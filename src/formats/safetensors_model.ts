@@ -4,9 +4,9 @@ import type { Model } from "../nn/sequential.ts";
 import { fromTensors, toTensors } from "./parameters.ts";
 import { decodeSafetensors, encodeSafetensors, type Tensor } from "./safetensors.ts";
 import {
-  areNamesOf,
   describeModel,
   DESCRIPTION_KEY,
+  knownOf,
   type ModelDescription,
   parseDescription,
   type TrainedModel,
@@ -98,12 +98,11 @@ function layerOf(parameterName: string): string {
   return parameterName.slice(0, parameterName.indexOf("."));
 }
 
-/** A model by the caller's choice; what becomes of pixels, and class names, are the file's. */
+/** A model by the caller's choice; what becomes of pixels, and all else, are the file's. */
 function describedAs(model: Model, description: string | undefined): ModelDescription {
-  const { model: { standardization } = model, classNames } =
-    (description === undefined ? undefined : tryDescription(description)) ?? {};
-  const names = areNamesOf(model, classNames) && { classNames };
-  return { model: { ...model, standardization }, ...names };
+  const described = description === undefined ? undefined : tryDescription(description);
+  const { standardization } = described?.model ?? model;
+  return { model: { ...model, standardization }, ...knownOf(model, described) };
 }
 
 function readDescription(

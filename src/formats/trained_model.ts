@@ -6,30 +6,36 @@ import { isNormalized, type Standardization } from "../nn/standardization.ts";
 import { parseJson } from "../parse_json.ts";
 import { isPrintable } from "../printable.ts";
 
-/** A model, its parameters and what its classes are called. */
-export interface TrainedModel {
-  /** The layers. */
-  readonly model: Model;
-  /** A flat vector, laid out as {@linkcode Model.parameters} says. */
-  readonly parameters: Float32Array;
-  /** One name per class, in label order; left out where nobody knows. */
-  readonly classNames?: readonly string[];
+/** Which of light and dark the thing in a picture was, where a model was trained on pictures. */
+export interface PicturePolarity {
+  /** Whether light and dark of the pictures were swapped. */
+  readonly invert: boolean;
+  /** Whether most of them were dark on light all the same: such pictures are what the model knows. */
+  readonly darkOnLight: boolean;
 }
 
 /** What a file's metadata says about the model in it. */
 export interface ModelDescription {
-  /** The layers it names. */
+  /** The layers. */
   readonly model: Model;
-  /** One name per class; left out where the file has none that fit. */
+  /** One name per class, in label order; left out where nobody knows any that fit. */
   readonly classNames?: readonly string[];
+  /** How pictures are to be taken; left out where nobody knows. */
+  readonly pictures?: PicturePolarity;
+}
+
+/** A model, its parameters and what else is known of it. */
+export interface TrainedModel extends ModelDescription {
+  /** A flat vector, laid out as {@linkcode Model.parameters} says. */
+  readonly parameters: Float32Array;
 }
 
 /** The key under which every format's metadata holds the description. */
 export const DESCRIPTION_KEY = "lenet";
 
 /** Describes a model as JSON: enough to build it again, without its parameters. */
-export function describeModel({ model, classNames }: ModelDescription): string {
-  return JSON.stringify({ ...specOf(model), classNames });
+export function describeModel({ model, classNames, pictures }: ModelDescription): string {
+  return JSON.stringify({ ...specOf(model), classNames, pictures: polarityOf(pictures) });
 }
 
 /** Builds the model that a description describes.
@@ -37,9 +43,28 @@ export function describeModel({ model, classNames }: ModelDescription): string {
  * @throws {Error} If it is not JSON, or describes no model; the message says what is wrong.
  */
 export function parseDescription(description: string): ModelDescription {
-  const { classNames, ...spec } = Object(parseFields(description));
+  const { classNames, pictures, ...spec } = Object(parseFields(description));
   const model = modelOf(spec);
-  return { model, ...(areNamesOf(model, classNames) && { classNames }) };
+  return { model, ...knownOf(model, { classNames, pictures }) };
+}
+
+/** Of what a file says of a model beside its layers, what fits; the rest is as if it were not there. */
+export function knownOf(
+  model: Model,
+  { classNames, pictures }: { readonly classNames?: unknown; readonly pictures?: unknown } = {},
+): Omit<ModelDescription, "model"> {
+  const polarity = polarityOf(pictures);
+  return {
+    ...(areNamesOf(model, classNames) && { classNames }),
+    ...(polarity && { pictures: polarity }),
+  };
+}
+
+/** The polarity alone of what is known of pictures. */
+function polarityOf(pictures: unknown): PicturePolarity | undefined {
+  const { invert, darkOnLight } = Object(pictures);
+  const isKnown = typeof invert === "boolean" && typeof darkOnLight === "boolean";
+  return isKnown ? { invert, darkOnLight } : undefined;
 }
 
 function parseFields(description: string): unknown {
@@ -59,7 +84,7 @@ export function areNamesOf({ classCount }: Model, names: unknown): names is read
 /** Gives a model read from a file's layers the names that the file's description has for them.
  *
  * What is computed comes from the layers alone: a description of other layers, or a damaged one, only
- * lends its class names, if their number fits.
+ * lends its class names, if their number fits, and how pictures are taken.
  */
 export function withDescription(
   { model, parameters }: TrainedModel,
@@ -68,11 +93,10 @@ export function withDescription(
   const described = description === undefined ? undefined : tryDescription(description);
   const isOwn = described !== undefined && haveSameLayers(described.model, model) &&
     areClose(described.model.standardization, model.standardization);
-  const classNames = described?.classNames;
   return {
     model: isOwn ? described.model : takingPixels(model),
     parameters,
-    ...(areNamesOf(model, classNames) && { classNames }),
+    ...knownOf(model, described),
   };
 }
 

@@ -83,7 +83,7 @@ function boardSection(width: number, height: number): Html {
         </select>
       </div>
       <p id="invert-row" hidden><label><input id="invert" type="checkbox">
-        Swap light and dark: the picture is dark on light</label></p>
+        Swap light and dark</label></p>
       <p id="notice" class="notice" role="alert" hidden></p>
       <p id="board-help"
         class="soft aside">Without a mouse: arrow keys move the pen, with Shift further; the

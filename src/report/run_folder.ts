@@ -165,8 +165,9 @@ export class RunFolder {
   async finish(parameters: Float32Array): Promise<void> {
     // Imported only now, so that a run starts without loading TensorFlow.js and the chart library.
     const { encodeLayersModel } = await import("../formats/layers_model.ts");
-    const { model, config: { dataset: { classNames } } } = this;
-    const { modelJson, weights } = await encodeLayersModel({ model, parameters, classNames });
+    const { model, config: { dataset: { classNames, pictures } } } = this;
+    const trained = { model, parameters, classNames, pictures };
+    const { modelJson, weights } = await encodeLayersModel(trained);
     await Deno.mkdir(join(this.path, LAYERS_MODEL), { recursive: true });
     await writeAtomic(join(this.path, LAYERS_MODEL, "weights.bin"), weights);
     await writeAtomic(join(this.path, LAYERS_MODEL, "model.json"), modelJson);
@@ -201,9 +202,9 @@ export class RunFolder {
   }
 
   async #writeModel(name: string, { state }: Checkpoint): Promise<void> {
-    const { classNames } = this.config.dataset;
+    const { classNames, pictures } = this.config.dataset;
     const { parameters } = state;
-    await writeModel(join(this.path, name), this.model, { parameters, classNames });
+    await writeModel(join(this.path, name), this.model, { parameters, classNames, pictures });
   }
 }
 

@@ -4,6 +4,7 @@ import type { TrainingState } from "../backends/backend.ts";
 import { fromTensors, toTensors } from "../formats/parameters.ts";
 import { decodeSafetensors, encodeSafetensors, type Tensor } from "../formats/safetensors.ts";
 import { encodeSafetensorsModel } from "../formats/safetensors_model.ts";
+import type { TrainedModel } from "../formats/trained_model.ts";
 import type { Model } from "../nn/sequential.ts";
 import { parseJson } from "../parse_json.ts";
 import { readUnlinked } from "../read_bounded.ts";
@@ -17,12 +18,9 @@ const SLOT_PREFIX = /^slot(\d)\./;
 export async function writeModel(
   path: string,
   model: Model,
-  { parameters, classNames }: {
-    readonly parameters: Float32Array;
-    readonly classNames: readonly string[];
-  },
+  trained: Omit<TrainedModel, "model">,
 ): Promise<void> {
-  await writeAtomic(path, encodeSafetensorsModel({ model, parameters, classNames }));
+  await writeAtomic(path, encodeSafetensorsModel({ ...trained, model }));
 }
 
 /** A checkpoint as its file holds it. */

@@ -9,7 +9,9 @@ import { canRunCommands, linesOf, runTask } from "./command.ts";
 const ignore = !canRunCommands();
 
 Deno.test({
-  name: "pictures: train keeps class names and split, eval repeats its test, predict its polarity",
+  name:
+    "pictures: train keeps class names and split, eval repeats its test, predict its polarity, " +
+    "from exported files too",
   ignore,
   fn: () =>
     withTempDir(async (folder) => {
@@ -33,15 +35,21 @@ Deno.test({
       );
       assert(testAccuracy > 0.9, `${testAccuracy}`);
       const names = ["bag/001.png", "trouser/001.png"].map((name) => `${photos}/${name}`);
-      const [evaluated, weights, predicted, resumed, wrong] = await Promise.all([
+      const onnx = `${folder}/model.onnx`;
+      const exported = await runTask("export", ["--format", "onnx", "--run", run, "--out", onnx]);
+      assertEquals([exported.code, exported.stderr], [0, ""]);
+      const [evaluated, weights, resumed, wrong, ...predictions] = await Promise.all([
         runTask("eval", ["--run", run, "--dataset", photos, "--json"]),
         runTask("eval", [
           ...["--weights", `${run}/model.safetensors`, "--dataset", photos],
-          ...["--valid-split", "0.25", "--invert", "--json"],
+          ...["--valid-split", "0.25", "--json"],
         ]),
-        runTask("predict", ["--run", run, ...names]),
         runTask("train", ["--resume", run, "--dataset", photos, "--epochs", "13", "--quiet"]),
         runTask("train", ["--dataset", "sample", "--invert", "--out", `${folder}/none`]),
+        runTask("predict", ["--run", run, ...names]),
+        ...[`${run}/best.safetensors`, `${run}/model`, onnx].map((file) =>
+          runTask("predict", ["--weights", file, ...names])
+        ),
       ]);
       for (const { code, stdout, stderr } of [evaluated, weights]) {
         assertEquals([code, stderr], [0, ""]);
@@ -52,11 +60,10 @@ Deno.test({
           "trouser",
         ]);
       }
-      assertEquals([predicted.code, predicted.stderr], [0, ""]);
-      assertMatch(
-        predicted.stdout,
-        /bag\/001.png {2}bag \d.*\n.*trouser\/001.png {2}trouser \d.*\n$/,
-      );
+      for (const { code, stdout, stderr } of predictions) {
+        assertEquals([code, stderr], [0, ""]);
+        assertMatch(stdout, /bag\/001.png {2}bag \d.*\n.*trouser\/001.png {2}trouser \d.*\n$/);
+      }
       assertEquals([resumed.code, resumed.stderr], [0, ""]);
       assertEquals([wrong.code, linesOf(wrong.stderr).length], [2, 1]);
       assertMatch(wrong.stderr, /^error: Cannot use --invert with dataset "sample": it is for/);

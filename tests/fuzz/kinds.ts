@@ -176,13 +176,16 @@ export const FUZZ_KINDS: Readonly<Record<string, FuzzKind>> = {
         model: MODEL,
         parameters: PARAMETERS,
         classNames: CONFIG.dataset.classNames,
+        pictures: { invert: true, darkOnLight: false },
       }),
       encodeSafetensors({ tensors: toTensors(MODEL, PARAMETERS), metadata: {} }),
     ],
     mutators: [mutateBytes, mutateSafetensorsHeader, mutateDescription],
     read(bytes) {
-      const { model, parameters } = decodeSafetensorsModel(bytes, LABEL, { fallback: MODEL });
+      const trained = decodeSafetensorsModel(bytes, LABEL, { fallback: MODEL });
+      const { model, parameters, pictures } = trained;
       require(parameters.length === model.parameterCount, "parameters do not fill the model");
+      require(typeof (pictures?.invert ?? true) === "boolean", "no polarity");
     },
   },
   onnx: {

@@ -9,7 +9,12 @@ import {
   decodeSafetensorsModel,
   encodeSafetensorsModel,
 } from "../../src/formats/safetensors_model.ts";
-import { asModel, type TrainedModel } from "../../src/formats/trained_model.ts";
+import {
+  asModel,
+  describeModel,
+  parseDescription,
+  type TrainedModel,
+} from "../../src/formats/trained_model.ts";
 import { initialParameters } from "../../src/nn/init.ts";
 import { MODEL_NAMES, zooModel } from "../../src/nn/zoo.ts";
 import { assertAlmostEquals, assertEquals, assertThrows } from "../assert.ts";
@@ -45,14 +50,15 @@ function namesOf(count: number): string[] {
 }
 
 for (const [format, roundTrip] of Object.entries(FORMATS)) {
-  Deno.test(`${format}: any model comes back bit for bit, with its names and its classes'`, async () => {
+  Deno.test(`${format}: any model comes back bit for bit, with its names, its classes' and its pictures' polarity`, async () => {
     const models = [...MODEL_NAMES.map((name) => zooModel(name))];
     const check = async (model: typeof models[number]) => {
       const parameters = initialParameters(model, 5);
       const classNames = namesOf(model.classCount);
-      const back = await roundTrip({ model, parameters, classNames }, false);
+      const pictures = { invert: true, darkOnLight: model.classCount % 2 === 0 };
+      const back = await roundTrip({ model, parameters, classNames, pictures }, false);
       assertEquals(back.parameters, parameters);
-      assertEquals(back.classNames, classNames);
+      assertEquals([back.classNames, back.pictures], [classNames, pictures]);
       assertEquals(JSON.stringify(back.model), JSON.stringify(model));
     };
     for (const model of models) await check(model);
@@ -76,6 +82,17 @@ for (const format of ["onnx", "tfjs"] as const) {
     await fc.assert(fc.asyncProperty(randomModels(), check), { seed: 7, numRuns: 50 });
   });
 }
+
+Deno.test("a description's polarity of pictures is two booleans, or none, and nothing else of them", () => {
+  const model = zooModel("softmax");
+  const pictures = { validSplit: 0.2, invert: true, darkOnLight: false };
+  const description = describeModel({ model, pictures });
+  assertEquals(parseDescription(description).pictures, { invert: true, darkOnLight: false });
+  for (const wrong of ['"invert":1', '"invert":"true"', '"invert":null', '"other":true']) {
+    const altered = description.replace('"invert":true', wrong);
+    assertEquals(Object.keys(parseDescription(altered)), ["model"]);
+  }
+});
 
 Deno.test("a model of other layers is refused with the first that differs", () => {
   const trained = (name: "mlp" | "lenet" | "softmax") => {

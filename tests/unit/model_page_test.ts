@@ -19,6 +19,7 @@ const TRAINED = {
   model: MODEL,
   parameters: initialParameters(MODEL, 2),
   classNames: ["</script>", "\u2028", "<!--<script>"],
+  pictures: { invert: false, darkOnLight: true },
 };
 
 Deno.test("a page's model survives its text, which holds nothing that HTML would take for markup", () => {

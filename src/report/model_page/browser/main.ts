@@ -75,11 +75,15 @@ async function take(files: FileList | undefined | null): Promise<void> {
   document.body.dataset.state = "busy";
   try {
     const picture = await GivenPicture.read(file);
-    invert.checked = picture.looksDarkOnLight();
+    const looksDarkOnLight = picture.looksDarkOnLight();
+    invert.checked = looksDarkOnLight !== (trained.pictures?.darkOnLight ?? false);
     given = picture;
     element("invert-row").hidden = false;
     notice(
-      invert.checked ? "The picture looks dark on light, so light and dark were swapped." : "",
+      invert.checked
+        ? `The picture looks ${looksDarkOnLight ? "dark on light" : "light on dark"}, ` +
+          "so light and dark were swapped."
+        : "",
     );
     showGiven();
   } catch (error) {
