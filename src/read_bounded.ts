@@ -19,11 +19,10 @@ export async function readBounded(
   maxBytes = MAX_MODEL_BYTES,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const { isFile, isDirectory, size } = await Deno.stat(path);
-  if (!isFile && !isDirectory) { // opening a folder has an error of its own
+  if (!isFile) {
+    const found = isDirectory ? "folder" : "pipe or device";
     throw new TypeError(
-      `Cannot read ${
-        printable(path)
-      }: expected a file, found a pipe or device; choose another file`,
+      `Cannot read ${printable(path)}: expected a file, found a ${found}; choose another file`,
     );
   }
   if (size > maxBytes) throw tooLarge(path, size, maxBytes);

@@ -105,17 +105,19 @@ export class RunFolder {
    * Metrics and steps after the checkpoint will be made again.
    *
    * @param run As {@linkcode RunFolder.open} gave it, or with another plan.
+   * @throws {TypeError} If metrics are missing, or there twice.
    */
   static async resume(
     path: string,
     { config, checkpoint, damage, resumption }: OpenedRun & { readonly resumption: Resumption },
   ): Promise<RunFolder> {
+    const { epochsDone, step } = checkpoint.progress;
+    const history = (await readMetrics(path)).filter(({ epoch }) => epoch <= epochsDone);
+    requireEveryEpoch(history, epochsDone, path);
     await removeFiles(path, isTemporary);
     await removeFiles(join(path, LAYERS_MODEL), isTemporary);
     // Else the next checkpoint would put the damaged one in the place of the good one.
     if (damage !== undefined) await Deno.rename(join(path, PREVIOUS), join(path, CHECKPOINT));
-    const { epochsDone, step } = checkpoint.progress;
-    const history = (await readMetrics(path)).filter(({ epoch }) => epoch <= epochsDone);
     const stepsFile = join(path, STEPS);
     const steps = parseStepsLog(await readLog(stepsFile), stepsFile);
     const recorded = { ...config, resumed: [...config.resumed ?? [], resumption] };
@@ -242,6 +244,27 @@ async function requireNoLinks(path: string): Promise<void> {
         `put the file itself in its place`,
     );
   }
+}
+
+/** Checks that the metrics hold each epoch that the checkpoint has seen, once and in order.
+ *
+ * A run makes sure of that. Curves and report of what somebody has edited would be wrong in silence.
+ *
+ * @throws {TypeError} If they do not.
+ */
+function requireEveryEpoch(
+  history: readonly EpochMetrics[],
+  epochsDone: number,
+  path: string,
+): void {
+  const isWhole = history.length === epochsDone &&
+    history.every(({ epoch }, index) => epoch === index + 1);
+  if (isWhole) return;
+  const found = history.map(({ epoch }) => epoch).join(", ");
+  throw new TypeError(
+    `Cannot go on with ${path}: ${METRICS} must hold epochs 1 to ${epochsDone} in order, found ` +
+      `${quote(found).slice(1, -1) || "none"}; put the file back, or start a new run with --init`,
+  );
 }
 
 /** Reads the configuration of a run.

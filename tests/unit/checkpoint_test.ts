@@ -244,7 +244,7 @@ Deno.test({
       const newest = `${path}/checkpoint.safetensors`;
       const { state, progress } = CHECKPOINT;
       const folder = await RunFolder.create(path, CONFIG, { ...state, slots: [], step: 0 });
-      await folder.saveCheckpoint(CHECKPOINT);
+      await folder.saveEpoch(metricsOf(1), CHECKPOINT);
       await folder.saveCheckpoint({ state, progress: { ...progress, step: 6 } });
       assertEquals((await RunFolder.open(path)).damage, undefined);
 
@@ -268,6 +268,39 @@ Deno.test({
       assertEquals((await RunFolder.open(path)).checkpoint, CHECKPOINT);
       await Deno.writeFile(`${path}/checkpoint.previous.safetensors`, damaged);
       await assertRejects(() => RunFolder.open(path), SyntaxError, "checksum does not match");
+    }),
+});
+
+Deno.test({
+  name: "metrics that lack an epoch of the checkpoint, or have one twice, are not gone on with",
+  ignore,
+  fn: () =>
+    withTempDir(async (temporary) => {
+      const path = `${temporary}/run`;
+      const { state, progress } = CHECKPOINT;
+      const folder = await RunFolder.create(path, CONFIG, { ...state, slots: [], step: 0 });
+      await folder.saveEpoch(metricsOf(1), { state, progress: { ...progress, epochsDone: 2 } });
+      const run = await RunFolder.open(path);
+      const { backend, device } = CONFIG;
+      const resumption = { started: CONFIG.started, step: 5, backend, device };
+      const before = await namesIn(path);
+      const cases: [number[], string][] = [
+        [[], "found none; put the file back, or start a new run with --init"],
+        [[1], "metrics.jsonl must hold epochs 1 to 2 in order, found 1; put"],
+        [[2, 1], "found 2, 1;"],
+        [[1, 1, 2, 3], "found 1, 1, 2;"],
+      ];
+      for (const [epochs, expected] of cases) {
+        const lines = epochs.map((epoch) => JSON.stringify(metricsOf(epoch)) + "\n").join("");
+        await Deno.writeTextFile(`${path}/metrics.jsonl`, lines);
+        await assertRejects(
+          () => RunFolder.resume(path, { ...run, resumption }),
+          TypeError,
+          expected,
+        );
+        assertEquals(await Deno.readTextFile(`${path}/metrics.jsonl`), lines);
+      }
+      assertEquals(await namesIn(path), before);
     }),
 });
 
