@@ -90,8 +90,8 @@ async function sweep(
     },
   };
   await (sharing ? sharing.run(work) : runAlone(work));
-  const table = await writeSweepReport(out, record);
-  say(`\n${table}\n\nSaved ${out}: sweep.json, table.md, chart.svg`);
+  const { table, files } = await writeSweepReport(out, record);
+  say(`\n${table}\n\nSaved ${out}: sweep.json, ${files.join(", ")}`);
   if (signal.aborted) {
     if (!flags.quiet) console.error(`Stopped; the same command with --out ${out} goes on`);
     return EXIT.interrupted;

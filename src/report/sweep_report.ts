@@ -9,14 +9,19 @@ import { formatCount, formatTable } from "./table.ts";
 const TABLE = "table.md";
 const CHART = "chart.svg";
 
-/** Writes the table and the chart of a record; returns the table. */
-export async function writeSweepReport(folder: string, record: SweepRecord): Promise<string> {
+/** Writes the table and, where there is anything to draw, the chart of a record.
+ *
+ * @returns The table, and the names of the files that were written.
+ */
+export async function writeSweepReport(
+  folder: string,
+  record: SweepRecord,
+): Promise<{ readonly table: string; readonly files: readonly string[] }> {
   const table = sweepTable(record.results);
   await writeAtomic(join(folder, TABLE), `${table}\n`);
-  if (record.results.some(({ last }) => last !== undefined)) {
-    await writeAtomic(join(folder, CHART), await sweepChart(record));
-  }
-  return table;
+  if (record.results.every(({ last }) => last === undefined)) return { table, files: [TABLE] };
+  await writeAtomic(join(folder, CHART), await sweepChart(record));
+  return { table, files: [TABLE, CHART] };
 }
 
 /** One row a configuration, the best test accuracy first, failures last. */

@@ -8,10 +8,10 @@ import {
   type SweepResult,
   writeSweep,
 } from "../../src/report/sweep_record.ts";
-import { sweepChart, sweepTable } from "../../src/report/sweep_report.ts";
+import { sweepChart, sweepTable, writeSweepReport } from "../../src/report/sweep_report.ts";
 import { assert, assertEquals, assertRejects, assertThrows } from "../assert.ts";
 import { canRunCommands, runDeno } from "../cli/command.ts";
-import { withTempDir } from "../temp.ts";
+import { canUseTemp, namesIn, withTempDir } from "../temp.ts";
 
 const LAST: EpochMetrics = {
   epoch: 1,
@@ -43,6 +43,26 @@ const RECORD: SweepRecord = {
     { settings: { lr: "9", seed: "1" }, error: "Diverged", elapsedMs: 9.5, rank: 0 },
   ],
 };
+
+Deno.test({
+  name:
+    "the report of a sweep names the files that it has written: a chart only of what was trained",
+  ignore: !canUseTemp(),
+  fn: () =>
+    withTempDir(async (folder) => {
+      const failed = { ...RECORD, results: RECORD.results.slice(1) };
+      for (
+        const [record, names] of [[failed, ["table.md"]], [RECORD, [
+          "chart.svg",
+          "table.md",
+        ]]] as const
+      ) {
+        const { table, files } = await writeSweepReport(folder, record);
+        assertEquals([files.toSorted(), await namesIn(folder)], [names, names]);
+        assertEquals(await Deno.readTextFile(`${folder}/table.md`), `${table}\n`);
+      }
+    }),
+});
 
 Deno.test({
   name: "a sweep is read back as it was written; what is not one is refused in one line",
