@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 import { decodeSafetensorsModel } from "../formats/safetensors_model.ts";
 import { asModel, type TrainedModel } from "../formats/trained_model.ts";
 import type { Model } from "../nn/sequential.ts";
+import { quote } from "../quote.ts";
 import { readBounded, readUnlinked } from "../read_bounded.ts";
 
 /** Whose parameters a file holds, as far as the caller knows. */
@@ -18,9 +19,34 @@ export interface ExpectedModel {
  * by its folder or its `model.json`.
  *
  * @throws {SyntaxError} If the file is damaged.
- * @throws {TypeError} If it is of another model than expected, or holds what is not supported.
+ * @throws {TypeError} If it is of another model than expected, or holds what is not supported, or
+ * parameters that are no numbers.
  */
 export async function readModelFile(path: string, expected: ExpectedModel): Promise<TrainedModel> {
+  const trained = await readAnyModel(path, expected);
+  requireFinite(trained, path);
+  return trained;
+}
+
+/** Checks that parameters are numbers: what a model answers without would look like an answer.
+ *
+ * @param label Names the file or run in errors.
+ * @throws {TypeError} If one is NaN or infinite; the message names its tensor.
+ */
+export function requireFinite(
+  { model, parameters }: Pick<TrainedModel, "model" | "parameters">,
+  label: string,
+): void {
+  const index = parameters.findIndex((value) => !Number.isFinite(value));
+  if (index < 0) return;
+  const { name } = model.parameters.findLast(({ offset }) => offset <= index)!;
+  throw new TypeError(
+    `Cannot use ${label}: expected numbers in ${quote(name)}, found ${parameters[index]}; ` +
+      `its training has diverged, or the file is damaged`,
+  );
+}
+
+async function readAnyModel(path: string, expected: ExpectedModel): Promise<TrainedModel> {
   const { isDirectory } = await Deno.stat(path);
   const read = isDirectory || path.endsWith(".json")
     ? await readLayersModel(isDirectory ? join(path, "model.json") : path)

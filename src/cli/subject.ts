@@ -15,7 +15,7 @@ import {
 } from "./backend_flags.ts";
 import { UsageError } from "./errors.ts";
 import type { FlagTable, FlagValues } from "./flag_types.ts";
-import { readModelFile } from "./model_files.ts";
+import { readModelFile, requireFinite } from "./model_files.ts";
 
 /** The flags that name a trained model. */
 export const SUBJECT_FLAGS = {
@@ -96,6 +96,7 @@ async function runSubject(path: string): Promise<Subject> {
   const config = await readRunConfig(path);
   const model = configuredModel(config);
   const parameters = await readRunParameters(path, model);
+  requireFinite({ model, parameters }, path);
   const { name: datasetName, classNames: names, digest, pictures } = config.dataset;
   const classNames = namesFor(model, names);
   const trainedOn = { datasetName, digest, classNames, pictures };

@@ -77,6 +77,9 @@ Deno.test({
       const short = `${run}/../short.safetensors`;
       const whole = await Deno.readFile(weights);
       await Deno.writeFile(short, whole.subarray(0, -1));
+      const diverged = `${run}/../diverged.safetensors`;
+      const notANumber = new Uint8Array(Float32Array.of(NaN).buffer);
+      await Deno.writeFile(diverged, Uint8Array.of(...whole.subarray(0, -4), ...notANumber));
       const before = await namesIn(run);
       const cases: [string[], number, RegExp][] = [
         [["--run", run, "--weights", weights], 2, /Cannot use --run and --weights together/],
@@ -84,6 +87,7 @@ Deno.test({
         [["--wieghts", weights], 2, /Unknown flag --wieghts: did you mean --weights\?/],
         [["--run", `${run}/none`], 1, /Cannot find a run in .*none: it has no config.json/],
         [["--weights", short], 1, /Cannot read .*short.* "fc.bias" ends at byte \d+, the file at/],
+        [["--weights", diverged], 1, /Cannot use .*: expected numbers in "fc.bias", found NaN;/],
         [["--weights", `${run}/config.json`], 1, /Cannot read .*config.json as a LayersModel: /],
         [["--weights", `${run}/none`], 1, /No such file or folder \(".*none"\)/],
         [["--weights", weights, "--model", "mlp"], 1, /into model "mlp": expected "fc1.weight"/],
