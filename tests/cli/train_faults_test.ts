@@ -365,7 +365,10 @@ Deno.test({
         ...[`${ROOT}scripts/train.ts`, ...SAMPLE, "--backend=webgpu", "--batch-size=1024"],
         `--out=${folder}/run`,
       ], { env: { XDG_RUNTIME_DIR: "/tmp" } });
-      assertMatch(stderr, /^error: Cannot make room for batches of 1024: .* is out of memory.*\n$/);
+      assertMatch(
+        stderr,
+        /^error: Cannot make room for batches of 1024: .* is out of memory; use a smaller batch size, model or dataset\n$/,
+      );
       assertEquals([code, stdout], [1, ""]);
       assertEquals(await namesIn(`${folder}/run`), []);
     }),

@@ -26,7 +26,7 @@ import { forward, lossAndGradients } from "./network.ts";
 import { updateParameters } from "./optimizer.ts";
 import { softmaxCrossEntropy } from "./softmax_cross_entropy.ts";
 
-/** Images that evaluation and prediction take at a time, so that memory stays bounded. */
+/** Images that are taken at a time, so that memory stays bounded. */
 const CHUNK_SIZE = 64;
 
 /** The only part of a batch. */
@@ -101,21 +101,20 @@ class ReferenceSession implements Session {
       const whole = order.subarray(done * batchSize, (done + 1) * batchSize);
       const { shard } = this.#options;
       const { start, end } = shardRange(whole.length, shard ?? WHOLE);
-      const batch = gather(this.#model, data, whole.subarray(start, end));
-      const result = lossAndGradients(this.#model, this.#parameters, batch);
-      const gradients = shard
-        ? sumOverShards(result.gradients, shard, (end - start) / whole.length)
-        : result.gradients;
+      const part = await this.#lossAndGradients(data, whole.subarray(start, end), whole.length);
       updateParameters(
         this.#options.optimizer,
-        { parameters: this.#parameters, gradients, slots: this.#slots },
+        {
+          parameters: this.#parameters,
+          gradients: shard ? sumOverShards(part.gradients, shard) : part.gradients,
+          slots: this.#slots,
+        },
         { learningRate: learningRates[done], step: ++this.#step },
       );
-      losses[done] = result.lossSum / whole.length;
-      corrects[done] = countCorrect(result.predictions, batch.labels);
+      losses[done] = part.loss;
+      corrects[done] = part.correct;
       done++;
       onProgress?.(done);
-      await nextTask();
     }
     return { steps: done, losses: losses.subarray(0, done), corrects: corrects.subarray(0, done) };
   }
@@ -140,18 +139,27 @@ class ReferenceSession implements Session {
     return logits;
   }
 
-  gradients(data: LabeledImages, indices: Uint32Array) {
+  async gradients(data: LabeledImages, indices: Uint32Array) {
     requireAttached(this.#attached.has(data));
     checkIndices(indices, data.count);
-    const result = lossAndGradients(
-      this.#model,
-      this.#parameters,
-      gather(this.#model, data, indices),
-    );
-    return Promise.resolve({
-      loss: result.lossSum / indices.length,
-      gradients: Float32Array.from(result.gradients),
-    });
+    const { loss, gradients } = await this.#lossAndGradients(data, indices, indices.length);
+    return { loss, gradients: Float32Array.from(gradients) };
+  }
+
+  /** What some images make of the mean loss of a batch and of its gradients, and how many are right. */
+  async #lossAndGradients(data: LabeledImages, indices: Uint32Array, batchSize: number) {
+    const gradients = new Float64Array(this.#model.parameterCount);
+    let [lossSum, correct] = [0, 0];
+    for (let start = 0; start < indices.length; start += CHUNK_SIZE) {
+      const chunk = gather(this.#model, data, indices.subarray(start, start + CHUNK_SIZE));
+      const result = lossAndGradients(this.#model, this.#parameters, chunk);
+      const share = chunk.labels.length / batchSize;
+      for (const [n, gradient] of result.gradients.entries()) gradients[n] += share * gradient;
+      lossSum += result.lossSum;
+      correct += countCorrect(result.predictions, chunk.labels);
+      await nextTask();
+    }
+    return { loss: lossSum / batchSize, gradients, correct };
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -176,11 +184,11 @@ function gather({ standardization }: Model, data: LabeledImages, indices: Uint32
   return { images, labels: Uint8Array.from(indices, (index) => data.labels[index]) };
 }
 
-/** Gradient of a whole batch's mean loss, from that of a part's. */
-function sumOverShards(gradients: Float64Array, shard: Shard, share: number): Float64Array {
-  const part = Float32Array.from(gradients, (gradient) => gradient * share);
-  shard.sumGradients(part);
-  return Float64Array.from(part);
+/** Gradients of a batch's mean loss, from what this part of it makes of them. */
+function sumOverShards(gradients: Float64Array, shard: Shard): Float64Array {
+  const sums = Float32Array.from(gradients);
+  shard.sumGradients(sums);
+  return Float64Array.from(sums);
 }
 
 function countCorrect(predictions: Uint8Array, labels: Uint8Array): number {

@@ -67,7 +67,11 @@ export class Gpu {
     const reports = filters.map(() => this.device.popErrorScope()); // the last pushed comes first
     const [internal, memory, validation] = await Promise.all(reports);
     const error = validation ?? internal;
-    if (memory) throw new Error(`Cannot ${what}: ${this.name} is out of memory`);
+    if (memory) {
+      throw new Error(
+        `Cannot ${what}: ${this.name} is out of memory; use a smaller batch size, model or dataset`,
+      );
+    }
     if (error) throw new Error(`Cannot ${what}: ${this.name} reports ${oneLine(error.message)}`);
     if ("failure" in outcome) throw outcome.failure;
     return outcome.value;
