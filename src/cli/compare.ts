@@ -1,6 +1,7 @@
 // deno-lint-ignore-file no-console
 /** The compare command: the same training on several backends, as tables, JSON and a page. */
 
+import { resolve } from "node:path";
 import { BACKEND_NAMES } from "../backends/registry.ts";
 import { type Dataset, sliceImages } from "../data/dataset.ts";
 import { invocation } from "../invocation.ts";
@@ -125,9 +126,13 @@ export async function compareCommand(args: string[]): Promise<number> {
   if (flags.epochs !== undefined && flags.maxSteps !== undefined) {
     throw new UsageError("Cannot use --epochs and --max-steps together: choose one of them");
   }
-  for (const path of [flags.json, flags.markdown, flags.html]) {
-    if (path !== undefined) await requireWritableFile(path);
+  const outs = [flags.json, flags.markdown, flags.html].filter((path) => path !== undefined);
+  if (new Set(outs.map((path) => resolve(path))).size < outs.length) {
+    throw new UsageError(
+      "Cannot write --json, --markdown and --html to one file: give each its own",
+    );
   }
+  for (const path of outs) await requireWritableFile(path);
   return await withInterrupt(async (signal) => {
     await using stack = new AsyncDisposableStack();
     // Peers start first: getting the dataset gives back the permission to start programs.

@@ -11,7 +11,7 @@ import { EXIT, UsageError } from "./errors.ts";
 import { EXPORT_FORMAT_NAMES, EXPORT_FORMATS, type ExportFormat } from "./export_formats.ts";
 import { defineCommand, parseFlags } from "./flags.ts";
 import { helpText } from "./help.ts";
-import { requireWritePermission } from "./permissions.ts";
+import { requireNoFolder, requireWritePermission } from "./permissions.ts";
 import { loadSubject, SUBJECT_FLAGS } from "./subject.ts";
 
 const COMMAND = defineCommand({
@@ -78,15 +78,6 @@ export async function exportCommand(args: string[]): Promise<number> {
       `${format.description}; ${formatBytes(bytes)}`,
   );
   return EXIT.ok;
-}
-
-/** A file is written beside its place before it is renamed: what is said then tells of other folders. */
-async function requireNoFolder(path: string, name: string): Promise<void> {
-  const isFolder = await Deno.stat(path).then(({ isDirectory }) => isDirectory, () => false);
-  if (!isFolder) return;
-  throw new TypeError(
-    printable(`Cannot write to ${path}: it is a folder; give a file, as --out ${join(path, name)}`),
-  );
 }
 
 /** What an export is called: the last part of the model's path that says something. */

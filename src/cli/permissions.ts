@@ -1,6 +1,7 @@
 /** Deno's permissions as commands use them: asked for early, given back early. */
 
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
+import { printable } from "../printable.ts";
 
 /** Makes sure that a path may be written: asks on a terminal, elsewhere it must be allowed already.
  *
@@ -16,12 +17,28 @@ export async function requireWritePermission(path: string): Promise<void> {
 
 /** Makes sure that a file can be written later: permission, and a folder to hold it.
  *
- * @throws {TypeError} If it may not be written.
+ * @throws {TypeError} If it may not be written, or is a folder.
  * @throws {Deno.errors.NotFound} If there is no such folder.
  */
 export async function requireWritableFile(path: string): Promise<void> {
+  await requireNoFolder(path);
   await requireWritePermission(path);
   await Deno.stat(dirname(path));
+}
+
+/** Makes sure that a path is no folder where a file is to be written.
+ *
+ * A file is made beside its place and then renamed: what that says tells of another folder.
+ *
+ * @param name What the file could be called in the folder, for the message.
+ * @throws {TypeError} If it is one.
+ */
+export async function requireNoFolder(path: string, name = "FILE"): Promise<void> {
+  const isFolder = await Deno.stat(path).then(({ isDirectory }) => isDirectory, () => false);
+  if (!isFolder) return;
+  throw new TypeError(
+    printable(`Cannot write to ${path}: it is a folder; give a file, as ${join(path, name)}`),
+  );
 }
 
 /** Gives back the permissions that only fetching needs, so that training has no way out.

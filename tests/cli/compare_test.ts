@@ -189,6 +189,16 @@ Deno.test({
           `No such file or folder ("${folder}/none"); check the path`,
         ],
         [
+          [...SHORT, `--html=${folder}`],
+          1,
+          `Cannot write to ${folder}: it is a folder; give a file, as ${folder}/FILE`,
+        ],
+        [
+          [...SHORT, `--html=${folder}/same`, `--json=${folder}/none/../same`],
+          2,
+          "Cannot write --json, --markdown and --html to one file: give each its own",
+        ],
+        [
           [...SHORT, "--markdown=/lenet.md"],
           1,
           "Cannot write to /lenet.md: this command has no permission to; choose a path below runs/",

@@ -137,6 +137,9 @@ Deno.test({
       const given = ["--format", "onnx", "--weights", weights, "--out", folder];
       const { code, stdout, stderr } = await runTask("export", given);
       assertEquals([code, stdout], [1, ""]);
-      assertMatch(stderr, /^error: Cannot write to .*: it is a folder; .* --out .*first.onnx\n$/);
+      assertMatch(
+        stderr,
+        /^error: Cannot write to .*: it is a folder; give a file, as .*first.onnx\n$/,
+      );
     }),
 });
