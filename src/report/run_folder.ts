@@ -275,10 +275,29 @@ function requireEveryEpoch(
 export async function readRunConfig(path: string): Promise<RunConfig> {
   const file = join(path, CONFIG);
   try {
-    return parseRunConfig(await readText(file, MAX_CONFIG_BYTES), file);
+    const config = parseRunConfig(await readText(file, MAX_CONFIG_BYTES), file);
+    requireModelAndNames(config, file);
+    return config;
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
     throw new TypeError(`Cannot find a run in ${path}: it has no ${CONFIG}`);
+  }
+}
+
+/** Checks that the layers make a model, and that there is a name for each of its classes. */
+function requireModelAndNames(config: RunConfig, file: string): void {
+  const invalid = (reason: string) =>
+    new SyntaxError(`Cannot read ${file} as the configuration of a run: ${reason}`);
+  let model: Model;
+  try {
+    model = configuredModel(config);
+  } catch (error) {
+    if (!(error instanceof TypeError || error instanceof RangeError)) throw error;
+    throw invalid(`${error.message.charAt(0).toLowerCase()}${error.message.slice(1)}`);
+  }
+  const { length } = config.dataset.classNames;
+  if (length !== model.classCount) {
+    throw invalid(`it has names for ${length} classes, its model ${model.classCount}`);
   }
 }
 

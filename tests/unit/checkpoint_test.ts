@@ -17,6 +17,7 @@ import {
 } from "../../src/train/checkpoint.ts";
 import { type Checkpoint, type EpochMetrics, NOT_STARTED } from "../../src/train/trainer.ts";
 import { writeAtomic } from "../../src/write_atomic.ts";
+import type { LayerSpec } from "../../src/nn/layers.ts";
 import { assert, assertEquals, assertRejects, assertThrows } from "../assert.ts";
 import { canUseTemp, namesIn, withTempDir } from "../temp.ts";
 
@@ -326,6 +327,29 @@ Deno.test({
       const longer = { ...CONFIG, plan: { ...plan, epochs: 9, targetAccuracy: 0.5 } };
       await Deno.writeTextFile(`${path}/config.json`, JSON.stringify(longer));
       assertEquals((await RunFolder.open(path)).config, longer);
+    }),
+});
+
+Deno.test({
+  name:
+    "a configuration whose layers make no model, or whose names are not its classes', is refused",
+  ignore,
+  fn: () =>
+    withTempDir(async (temporary) => {
+      const path = `${temporary}/run`;
+      await RunFolder.create(path, CONFIG, { ...CHECKPOINT.state, slots: [], step: 0 });
+      const { model, dataset } = CONFIG;
+      const layers: LayerSpec[] = [{ type: "flatten" }, { type: "linear", outFeatures: 1e9 }];
+      const cases: [Partial<RunConfig>, string][] = [
+        [{ model: { ...model, layers } }, 'invalid outFeatures of linear "1": expected a whole'],
+        [{ dataset: { ...dataset, classNames: ["a"] } }, "it has names for 1 classes, its model 3"],
+      ];
+      const file = `${path}/config.json`;
+      for (const [change, reason] of cases) {
+        await Deno.writeTextFile(file, JSON.stringify({ ...CONFIG, ...change }));
+        const expected = `Cannot read ${file} as the configuration of a run: ${reason}`;
+        await assertRejects(() => RunFolder.open(path), SyntaxError, expected);
+      }
     }),
 });
 
