@@ -222,9 +222,10 @@ export async function requireVacant(path: string): Promise<void> {
     const hasBegun = entries.some(({ name }) => name === CONFIG);
     for (const entry of entries) {
       if (!hasBegun && isLeftover(entry.name)) continue;
+      const advice = hasBegun ? `, or go on with train --resume ${path}` : "";
       throw new TypeError(
-        `Cannot start a run in ${path}: it holds ${entry.name} already; ` +
-          `choose another --out, or go on with --resume ${path}`,
+        `Cannot start in ${path}: it holds ${quote(entry.name)} already; ` +
+          `choose another --out${advice}`,
       );
     }
   } catch (error) {

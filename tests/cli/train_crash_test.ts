@@ -174,7 +174,7 @@ Deno.test({
         assertEquals(linesOf(stderr).length, 1);
         assertMatch(
           stderr,
-          /^error: Cannot (start a run in run: it holds|use run: another process is at work)/,
+          /^error: Cannot (start in run: it holds|use run: another process is at work)/,
         );
       }
       const steps = linesOf(await Deno.readTextFile(`${folder}/run/steps.jsonl`));

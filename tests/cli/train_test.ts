@@ -100,7 +100,7 @@ Deno.test({
       assertEquals([again.code, again.stdout], [1, ""]);
       assertMatch(
         again.stderr,
-        /^error: Cannot start a run in .* it holds .* already; .*--resume .*\n$/,
+        /^error: Cannot start in .* it holds .* already; .*--resume .*\n$/,
       );
       const ended = await runTask("train", ["--resume", out, "--quiet", "--json"]);
       assertEquals(ended.code, 0);

@@ -231,7 +231,7 @@ Deno.test({
       await assertRejects(
         () => RunFolder.create(path, CONFIG, state),
         TypeError,
-        `Cannot start a run in ${path}: it holds `,
+        `Cannot start in ${path}: it holds `,
       );
     }),
 });
@@ -363,7 +363,9 @@ Deno.test({
       await Deno.writeTextFile(`${folder}/config.json.tmp-12`, "");
       await requireVacant(folder);
       await Deno.writeTextFile(`${folder}/notes.txt`, "");
-      await assertRejects(() => requireVacant(folder), TypeError, "it holds notes.txt already");
+      const { message } = await assertRejects(() => requireVacant(folder), TypeError);
+      // There is no run that could be gone on with.
+      assert(message.endsWith('it holds "notes.txt" already; choose another --out'), message);
     }),
 });
 
