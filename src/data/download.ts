@@ -1,6 +1,6 @@
 /** Download of one file over HTTPS: bounded in size and time, resumed after an interruption. */
 import { DownloadError } from "./errors.ts";
-import { type Answer, Interruption, openAnswer } from "./http.ts";
+import { addressText, type Answer, Interruption, openAnswer } from "./http.ts";
 import { beginningOf, completePartial, recordOrigin, removePartial, sizeOf } from "./partial.ts";
 
 /** Bounds of a download and what to tell while it runs. */
@@ -180,7 +180,7 @@ function tooLarge(source: URL, most: number, found: string): DownloadError {
 }
 
 function describe(source: URL, reason: string): string {
-  return `Cannot download ${source.href}: ${reason}`;
+  return `Cannot download ${addressText(source)}: ${reason}`;
 }
 
 function bytesText(bytes: number): string {

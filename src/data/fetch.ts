@@ -124,7 +124,7 @@ export async function fetchEntry(
     }
     if (missing.length < before) used.push(source.name);
   }
-  if (missing.length > 0) throw allFailed(entry, failures, from);
+  if (missing.length > 0) throw allFailed(entry, failures, from && sources[0].name);
   return { name, folder, sources: used };
 }
 

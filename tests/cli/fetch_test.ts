@@ -123,6 +123,25 @@ Deno.test({
 });
 
 Deno.test({
+  name: "fetch: an address is shown without its user, password and query",
+  ignore: ignoreNet,
+  fn: () =>
+    withTempDir(async (folder) => {
+      await using server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, () => {
+        return new Response("not here", { status: 404 });
+      });
+      const { port } = server.addr;
+      const from = `http://user:hidden@127.0.0.1:${port}/data/?token=hidden`;
+      const net = [`--allow-net=127.0.0.1:${port}`];
+      const { code, stdout, stderr } = await run(folder, ["--from", from, "--loopback-http"], net);
+      assertEquals([code, stdout], [1, ""]);
+      assertStringIncludes(stderr, `Trying http://127.0.0.1:${port}/data/\n`);
+      assertStringIncludes(stderr, `http://127.0.0.1:${port}/data/train-images-idx3-ubyte.gz: `);
+      assert(!stderr.includes("hidden"), stderr);
+    }),
+});
+
+Deno.test({
   name: "fetch: files that are not the dataset are refused and nothing is stored",
   ignore,
   fn: () =>
