@@ -2,8 +2,9 @@
 
 const ARRIVED = 0, PHASE = 1, JOBS = 2, FAILED = 3, CLOSED = 4, CLAIMED = 5;
 
-/** Looks at a word before sleeping: waking a thread costs more than most waits last. */
-const SPINS = 20_000;
+/** Looks at a word before sleeping, 1.6 ms of them: more than a wait lasts whose end is not held up.
+ * Sleeping costs far more than that where a host takes its time to wake a core. */
+const SPINS = 200_000;
 
 /** A thread of the team has failed; its own message is reported elsewhere. */
 export class TeamFailedError extends Error {
