@@ -103,15 +103,18 @@ async function measureEngines(rounds: number) {
   }
   const missing: string[] = [];
   const parameters = initialParameters(lenet, 1);
+  const isThere = (name: string) => contenders.some((contender) => contender.name.startsWith(name));
+  const refusals = new Map<string, string>();
   for (const turn of listPeers(allThreads, BATCH_SIZE)) {
     const peer = await BenchPeer.start(turn, { data, parameters, batchSize: BATCH_SIZE });
     if (typeof peer === "string") {
-      missing.push(`${turn.name}: ${peer}`);
+      refusals.set(turn.name, peer);
       continue;
     }
     stack.use(peer);
-    let evaluate = 0;
     const name = `${turn.name} (${peer.description})`;
+    if (isThere(name)) continue; // two names of one Python
+    let evaluate = 0;
     contenders.push({
       name,
       async measure() {
@@ -120,6 +123,9 @@ async function measureEngines(rounds: number) {
         return sample.train;
       },
     }, { name: `${name}: evaluation`, measure: () => evaluate });
+  }
+  for (const [name, reason] of refusals) {
+    if (!isThere(name)) missing.push(`${name}: ${reason}`);
   }
   const rates = await sampleInTurns(contenders, rounds);
   for (const [name, spread] of await measureTfjs(missing)) rates.set(name, spread);

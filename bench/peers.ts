@@ -1,6 +1,6 @@
 /** The peers as the benchmark sees them: a rate of training and one of evaluation for each turn. */
 
-import { PeerMissingError, type PeerName, PeerProcess } from "../src/report/peers.ts";
+import { peerCommands, PeerMissingError, type PeerName, PeerProcess } from "../src/report/peers.ts";
 import type { LabeledImages } from "../src/data/dataset.ts";
 
 /** A peer's rates, in images a second. */
@@ -13,22 +13,22 @@ export interface PeerSample {
 export interface PeerTurn {
   readonly name: string;
   readonly peer: PeerName;
+  readonly command: string;
   readonly threads: number;
   readonly images: number;
 }
 
-/** Peers that the benchmark looks for. */
+/** Peers that the benchmark looks for: PyTorch of every Python, jax-js. */
 export function listPeers(threads: number, batchSize: number): PeerTurn[] {
-  const pytorch = (count: number): PeerTurn => ({
-    name: `PyTorch, ${count} thread${count > 1 ? "s" : ""}`,
-    peer: "pytorch",
-    threads: count,
-    images: 8 * batchSize,
-  });
+  const peers = (peer: PeerName, turn: Omit<PeerTurn, "peer" | "command">) =>
+    peerCommands(peer).map((command): PeerTurn => ({ ...turn, peer, command }));
+  const counts = [...new Set([1, threads])];
   return [
-    pytorch(1),
-    ...(threads > 1 ? [pytorch(threads)] : []),
-    { name: "jax-js wasm", peer: "jax-js", threads: 1, images: batchSize },
+    ...counts.flatMap((count) => {
+      const name = `PyTorch, ${count} thread${count > 1 ? "s" : ""}`;
+      return peers("pytorch", { name, threads: count, images: 8 * batchSize });
+    }),
+    ...peers("jax-js", { name: "jax-js wasm", threads: 1, images: batchSize }),
   ];
 }
 
@@ -46,7 +46,7 @@ export class BenchPeer implements AsyncDisposable {
 
   /** Starts a peer; the text that says how to install it if it is missing. */
   static async start(
-    { peer, threads, images }: PeerTurn,
+    { peer, command, threads, images }: PeerTurn,
     { data, parameters, batchSize }: {
       readonly data: LabeledImages;
       readonly parameters: Float32Array;
@@ -54,7 +54,7 @@ export class BenchPeer implements AsyncDisposable {
     },
   ): Promise<BenchPeer | string> {
     try {
-      const process = await PeerProcess.start(peer, threads);
+      const process = await PeerProcess.start(peer, threads, [command]);
       await process.attach("train", data);
       await process.attach("test", data);
       await process.load(parameters);

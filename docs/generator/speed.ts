@@ -78,15 +78,21 @@ export function speedBlock({ machine, date, rounds, rows }: Bench): string {
     ) + ratioToPyTorch(rows);
 }
 
-/** How many times PyTorch's rate, threads for threads; empty where it was not installed. */
+/** How many times each PyTorch's rate, threads for threads; empty where none was installed. */
 function ratioToPyTorch(rows: Bench["rows"]): string {
-  const ratios = rows.flatMap(({ name, training }) => {
-    const [, threads] = /^wasm lenet, (\d+ threads?), batch 256$/.exec(name) ?? [];
-    const peer = rows.find((row) => /^PyTorch/.test(row.name) && row.name.includes(`${threads} `));
-    if (threads === undefined || peer === undefined) return [];
-    return `${(training.median / peer.training.median).toFixed(1)} times PyTorch on ${threads}`;
-  });
-  return ratios.length === 0 ? "" : `\n\n\`wasm\` trains at ${ratios.join(", ")}.`;
+  const ratios = new Map<string, string[]>();
+  for (const { name, training } of rows) {
+    const [, threads, version] = /^PyTorch, (\d+ threads?) \((PyTorch [^,]+)/.exec(name) ?? [];
+    const own = rows.find((row) => row.name === `wasm lenet, ${threads}, batch 256`);
+    if (version === undefined || own === undefined) continue;
+    const ratio = (own.training.median / training.median).toFixed(1);
+    ratios.set(version, [...ratios.get(version) ?? [], `${ratio} on ${threads}`]);
+  }
+  if (ratios.size === 0) return "";
+  const versions = [...ratios].map(([version, [first, ...rest]]) =>
+    `against ${version}: ${[first.replace(" ", " times its rate "), ...rest].join(", ")}`
+  );
+  return `\n\n\`wasm\` ${versions.join("; ")}.`;
 }
 
 /** The sentence about the GPU. */

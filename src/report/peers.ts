@@ -15,7 +15,7 @@ const TITLES: Readonly<Record<PeerName, string>> = { "pytorch": "PyTorch", "jax-
 
 /** How to start a peer, and what to do if it is not there. */
 interface Peer {
-  /** Programs to try in turn. */
+  /** Programs by which it may be installed. */
   readonly commands: readonly string[];
   readonly args: (threads: number) => readonly string[];
   /** What it is, to follow its version. */
@@ -39,6 +39,11 @@ const PEERS: Readonly<Record<PeerName, Peer>> = {
     install: "deno cache npm:@jax-js/jax@0.1.25",
   },
 };
+
+/** Programs by which a peer may be installed; each may be another version of it. */
+export function peerCommands(name: PeerName): readonly string[] {
+  return PEERS[name].commands;
+}
 
 /** Bytes of images in one line to a peer: small enough that no buffer grows without end. */
 const CHUNK_BYTES = 2 ** 20;
@@ -71,15 +76,20 @@ export class PeerProcess implements AsyncDisposable {
 
   /** Starts a peer and waits until its libraries are loaded.
    *
+   * @param commands Programs to try in turn.
    * @throws {PeerMissingError} If it is not installed, or this process may not start it.
    */
-  static async start(name: PeerName, threads: number): Promise<PeerProcess> {
+  static async start(
+    name: PeerName,
+    threads: number,
+    commands: readonly string[] = peerCommands(name),
+  ): Promise<PeerProcess> {
     if (Deno.build.standalone) {
       throw new PeerMissingError(
         "not part of the compiled program; use deno task compare:peers in the project's folder",
       );
     }
-    const { commands, args, install } = PEERS[name];
+    const { args, install } = PEERS[name];
     let refused = "";
     for (const command of commands) {
       try {
