@@ -162,24 +162,6 @@ Deno.test(
   },
 );
 
-Deno.test("sessions that come and go leave no thread and no memory", { ignore }, async () => {
-  const model = lenet();
-  const data = randomImages(model, 16, 2);
-  const cycle = async () => {
-    await using session = await open(model, { threads: 3, batchSize: 16 });
-    await session.attach(data);
-    const learningRates = Float32Array.of(0.1);
-    await session.train(data, { order: indices(data.count), batchSize: 16, learningRates });
-  };
-  for (let warmUp = 0; warmUp < 20; warmUp++) await cycle();
-  const bytes = Deno.memoryUsage().rss;
-  for (let round = 0; round < 60; round++) await cycle();
-  const grown = Deno.memoryUsage().rss - bytes;
-  // Sessions not yet collected make up tens of MB; the two threads of each, left running, would
-  // make hundreds.
-  assert(grown < 150e6, `memory grew by ${grown} bytes`);
-});
-
 Deno.test(
   "a session says what is wrong with its threads, and that it has ended",
   { ignore },
