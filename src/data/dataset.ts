@@ -14,6 +14,10 @@ export interface LabeledImages {
   readonly count: number;
   /** Shape of one image: [channels, height, width]. */
   readonly shape: readonly [channels: number, height: number, width: number];
+  /** The file that each image was read from, relative to the dataset's folder; left out where images
+   * have no files of their own.
+   */
+  readonly names?: readonly string[];
 }
 
 /** A training set and a test set over the same classes. */
@@ -24,6 +28,8 @@ export interface Dataset {
   readonly classNames: readonly string[];
   /** What to train on. */
   readonly train: LabeledImages;
+  /** What to choose by: the best epoch, a sweep's best run; left out where nothing was set apart. */
+  readonly validation?: LabeledImages;
   /** What to evaluate on. */
   readonly test: LabeledImages;
   /** SHA-256 over the content of training and test set, lower-case hexadecimal. */
@@ -53,6 +59,7 @@ export function sliceImages<Data extends LabeledImages>(
     ...data,
     images: data.images.subarray(start * imageSize, end * imageSize),
     labels: data.labels.subarray(start, end),
+    ...(data.names && { names: data.names.slice(start, end) }),
     count: end - start,
   };
 }

@@ -28,6 +28,8 @@ export interface ModelDescription {
 export interface TrainedModel extends ModelDescription {
   /** A flat vector, laid out as {@linkcode Model.parameters} says. */
   readonly parameters: Float32Array;
+  /** What reading it assumed, left out or changed, a sentence each, for whoever uses it to be told. */
+  readonly notes?: readonly string[];
 }
 
 /** The key under which every format's metadata holds the description. */
