@@ -1,8 +1,8 @@
 /** A comparison as one page that needs nothing else: charts, tables, verdicts. */
 
-import { isMeasured, type Measured } from "./comparison.ts";
-import { ratesChart, ratiosChart, scalingChart, untilChart } from "./comparison_charts.ts";
-import type { ComparisonFacts } from "./comparison_facts.ts";
+import { isMeasured, type Measured } from "./turns.ts";
+import { ratesChart, ratiosChart, scalingChart, untilChart } from "./charts.ts";
+import type { ComparisonFacts } from "./facts.ts";
 import {
   describeMachine,
   describeTask,
@@ -12,8 +12,8 @@ import {
   rateText,
   ratioText,
   workText,
-} from "./comparison_table.ts";
-import { type Fragment, Html, html, htmlPage } from "./html.ts";
+} from "./table.ts";
+import { type Fragment, Html, html, htmlPage } from "../report/html.ts";
 import { spread } from "./statistics.ts";
 
 /** Makes the page: one HTML file without scripts, light or dark, that loads nothing. */
@@ -97,6 +97,11 @@ function figure(title: string, svg: string | undefined, note: string): Fragment 
   `;
 }
 
+/** Whether a cell is a sentence, which may take several lines. */
+function isLong(cell: Fragment): boolean {
+  return typeof cell === "string" && cell.length > 24;
+}
+
 /** A table whose first column names its rows; numbers stand to the right. */
 function table(header: readonly string[], rows: readonly (readonly Fragment[])[]): Html {
   return html`
@@ -109,7 +114,7 @@ function table(header: readonly string[], rows: readonly (readonly Fragment[])[]
         </thead>
         <tbody>${rows.map(([name, ...cells]) =>
           html`<tr><th scope="row">${name}</th>${
-            cells.map((cell) => html`<td class="n">${cell}</td>`)
+            cells.map((cell) => html`<td class="${isLong(cell) ? "text" : "n"}">${cell}</td>`)
           }</tr>`
         )}</tbody>
       </table>

@@ -1,9 +1,9 @@
 /** A comparison as text for the terminal and for Markdown: three narrow tables rather than a wide one. */
 
-import { isMeasured, type Measured } from "./comparison.ts";
-import type { ComparisonFacts } from "./comparison_facts.ts";
+import { isMeasured, type Measured } from "./turns.ts";
+import type { ComparisonFacts } from "./facts.ts";
 import { type Estimate, spread } from "./statistics.ts";
-import { countOf, formatCount, formatTable } from "./table.ts";
+import { countOf, formatCount, formatTable } from "../report/table.ts";
 
 /** Describes all that was found. */
 export function describeComparison(facts: ComparisonFacts): string {
@@ -11,6 +11,7 @@ export function describeComparison(facts: ComparisonFacts): string {
   const measured = rows.filter(isMeasured);
   const sections = [
     [describeTask(facts), describeMachine(facts)],
+    facts.warnings.map((text) => `Warning: ${text}.`),
     [speedTable(facts)],
     [startTable(facts)],
     ...(until ? [[untilTable(until)]] : []),
@@ -19,7 +20,6 @@ export function describeComparison(facts: ComparisonFacts): string {
       ...measured.map((row) => `- ${row.backend}: ${deviceText(row)}`),
       ...rows.flatMap((row) => isMeasured(row) ? [] : [`- ${row.backend}: ${row.reason}`]),
     ],
-    facts.warnings.map((text) => `Warning: ${text}.`),
     [explanation(facts.rates[0]?.backend)],
   ];
   return sections.filter((lines) => lines.length > 0).map((lines) => lines.join("\n")).join("\n\n");
@@ -98,13 +98,12 @@ function speedTable({ rows, rates }: ComparisonFacts): string {
 
 function startTable({ rows }: ComparisonFacts): string {
   const cells = rows.filter(isMeasured).map((row) => {
-    const { agreement, memoryBytes } = row;
+    const { agreement } = row;
     return [
       row.backend,
       durationText(row.startMs),
       durationText(row.firstStepMs),
       durationText(row.warmUpMs),
-      memoryBytes === undefined ? "" : `${formatCount(memoryBytes / 2 ** 20)} MiB`,
       workText(agreement),
       differenceText(agreement.lossDifference),
       differenceText(agreement.parameterDifference),
@@ -112,8 +111,8 @@ function startTable({ rows }: ComparisonFacts): string {
     ];
   });
   const differences = ["compared", "losses", "parameters", "verdict"];
-  const header = ["backend", "start", "first step", "warm-up", "memory", ...differences];
-  return formatTable(header, cells, "lrrrrrrrl");
+  const header = ["backend", "start", "first step", "warm-up", ...differences];
+  return formatTable(header, cells, "lrrrrrrl");
 }
 
 function untilTable({ accuracy, times }: NonNullable<ComparisonFacts["until"]>): string {
@@ -150,7 +149,7 @@ function explanation(first: string | undefined): string {
     (first === undefined ? "" : `ratio: training rate over that of ${first}, with its 95% ` +
       "bootstrap interval. ") +
     "compared: first steps against the float64 reference, from the same parameters; losses and " +
-    "parameters: largest relative difference. memory: growth of resident memory.";
+    "parameters: largest relative difference.";
 }
 
 function formatRatio(ratio: number): string {
