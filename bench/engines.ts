@@ -20,7 +20,7 @@ import {
 import { loadBefore, LoadMeter, loadWarnings } from "../src/compare/load.ts";
 import { peerCommands, PeerMissingError, PeerProcess } from "../src/compare/peers.ts";
 import type { ComparisonPlan } from "../src/compare/plan.ts";
-import { median, type Quartiles, quartiles } from "../src/compare/statistics.ts";
+import { median, quartiles } from "../src/compare/statistics.ts";
 import { inTurns } from "../src/compare/turns.ts";
 import type { LabeledImages } from "../src/data/dataset.ts";
 import { initialParameters } from "../src/nn/init.ts";

@@ -152,7 +152,7 @@ Deno.test("judgeRows: a busy machine, and one whose cores are taken, are said fi
   assertEquals(quiet.warnings, []);
 });
 
-Deno.test("LoadMeter: another process that computes is seen, the own work and waiting are not", async () => {
+Deno.test("LoadMeter: another process that computes is seen, the own work and waiting are not", () => {
   if (Deno.permissions.querySync({ name: "sys", kind: "cpus" }).state !== "granted") return;
   const spin = (ms: number) => {
     for (const start = performance.now(); performance.now() - start < ms;);
