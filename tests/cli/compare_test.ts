@@ -45,14 +45,14 @@ Deno.test({
       );
       assertEquals(await Deno.readTextFile(markdown), stdout);
       assertStringIncludes(stdout, "softmax on sample, batch 32: 3 repeats of 2 steps");
-      const [speed, start] = tablesIn(stdout);
+      const [speed, agreement] = tablesIn(stdout);
       assertEquals(
         speed.slice(2).map(([name]) => name),
         ["wasm", "reference", "tfjs-wasm", "tfjs-webgpu"],
       );
       assertEquals(speed[2][1], "2 x 32");
       assertEquals(speed[5][1], "unavailable");
-      assertEquals(start.slice(2).map((row) => row.at(-1)), ["agrees", "agrees", "agrees"]);
+      assertEquals(agreement.slice(2).map((row) => row.at(-1)), ["agrees", "agrees", "agrees"]);
       assertMatch(stdout, /\n- tfjs-webgpu: .*adapter.*\n/);
 
       const json = await runTask("compare", [...args, "--json", "--quiet"], { env: NO_GPU });
@@ -133,7 +133,7 @@ Deno.test({
       ...["--dataset=sample", "--model=lenet-relu", "--batch-size=8", ...args],
     ]);
     assertEquals(code, 1);
-    assertMatch(stdout, /\| differs +\|/);
+    assertMatch(stdout, /\| +DIFFERS +\|/);
   },
 });
 
