@@ -8,7 +8,7 @@ import { readBounded } from "../read_bounded.ts";
 import { sha256Hex } from "../sha256.ts";
 import { isSystemError, readingReason } from "../system_reason.ts";
 import { fitPicture, hasLightBorder } from "./picture.ts";
-import { decodeLightOnDark, MAX_PICTURE_BYTES } from "./picture_file.ts";
+import { decodePicture, MAX_PICTURE_BYTES } from "./picture_file.ts";
 import { type ListedPicture, listPictures, type PictureListing } from "./picture_listing.ts";
 import { orderByContent, type Split, splitByContent } from "./split.ts";
 
@@ -117,7 +117,7 @@ async function readPictureFile({ path }: ListedPicture, label: string): Promise<
 
 function decodeOrAdvise(bytes: Uint8Array, label: string, invert: boolean) {
   try {
-    return decodeLightOnDark(bytes, label, invert);
+    return decodePicture(bytes, label, { invert });
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
     throw new SyntaxError(`${error.message}; replace it or remove it`, { cause: error });
