@@ -2,8 +2,8 @@
 
 import { upright } from "./exif.ts";
 import { fittedSize, greyOf, type GreyPicture, invertPicture } from "./picture.ts";
-import { PictureFault, type PictureHeader, pictureHeader } from "./picture_header.ts";
-import { KIND_NAMES, otherKind, pictureKind } from "./picture_kind.ts";
+import { type PictureHeader, pictureHeader } from "./picture_header.ts";
+import { KIND_NAMES, otherKind, PictureFault, pictureKind } from "./picture_kind.ts";
 import { decodeJpeg, decodeRgba } from "./wasm_decoders.ts";
 
 /** Names of the files that can be decoded. */

@@ -1,11 +1,8 @@
 /** What a picture file says of itself, checked before a decoder believes it. */
 
 import { exifOrientation, type Orientation } from "./exif.ts";
-import { type PictureKind } from "./picture_kind.ts";
+import { PictureFault, type PictureKind } from "./picture_kind.ts";
 import { concat, neededChunks } from "./png_chunks.ts";
-
-/** What is wrong with a picture, in words for the user. */
-export class PictureFault extends Error {}
 
 /** What decoding a file needs to know beforehand. */
 export interface PictureHeader {
@@ -45,7 +42,7 @@ export function pictureHeader(bytes: Uint8Array, kind: PictureKind): PictureHead
   } catch (error) {
     // What a view says of an offset beyond the file's end.
     if (error instanceof RangeError) throw new PictureFault("the file is cut off");
-    throw error instanceof SyntaxError ? new PictureFault(error.message) : error;
+    throw error;
   }
 }
 

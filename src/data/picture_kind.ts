@@ -1,5 +1,8 @@
 /** What a file is by its content, whatever its name says. */
 
+/** What is wrong with a picture, in words for the user. */
+export class PictureFault extends Error {}
+
 /** The kinds that can be decoded. */
 export type PictureKind = "bmp" | "gif" | "jpeg" | "png" | "webp";
 

@@ -1,6 +1,7 @@
 /** A PNG file cut down to what its picture needs, before a decoder believes what it says of itself. */
 
 import { inflateSync } from "node:zlib";
+import { PictureFault } from "./picture_kind.ts";
 
 /** Chunks that decide what the pixels are; texts, colour profiles and animations do not. */
 const NEEDED = ["IHDR", "PLTE", "tRNS", "IDAT", "IEND"];
@@ -32,7 +33,7 @@ const ADAM7 = [
  * decoder makes room for all the pixels that a header claims.
  *
  * @returns What makes the file without the others; what its EXIF chunk holds; whether it is animated.
- * @throws {SyntaxError} If chunks are damaged; from `needed`, if pixels are, or not as many as the header says.
+ * @throws {PictureFault} If chunks are damaged; from `needed`, if pixels are, or not as many as the header says.
  */
 export function neededChunks(
   bytes: Uint8Array,
@@ -52,9 +53,9 @@ export function neededChunks(
     // A second header would be believed by a decoder, and has not been checked by the caller.
     const isHeader = end === start + FRAME_BYTES + HEADER_BYTES && start === SIGNATURE_BYTES;
     if ((type === "IHDR") !== (start === SIGNATURE_BYTES) || type === "IHDR" && !isHeader) {
-      throw new SyntaxError("its header is not where it must be");
+      throw new PictureFault("its header is not where it must be");
     }
-    if (end > bytes.length) throw new SyntaxError("the file is cut off");
+    if (end > bytes.length) throw new PictureFault("the file is cut off");
     if (NEEDED.includes(type)) kept.push(bytes.subarray(start, end));
     if (type === "IDAT") pixels.push(bytes.subarray(start + 8, end - 4));
     if (type === "eXIf") exif = bytes.subarray(start + 8, end - 4);
@@ -63,11 +64,11 @@ export function neededChunks(
     if (isWhole) break;
     start = end;
   }
-  if (!isWhole) throw new SyntaxError("the file is cut off");
+  if (!isWhole) throw new PictureFault("the file is cut off");
   const needed = () => {
     const expected = rawLength(view);
     const found = inflatedLength(concat(pixels), expected);
-    if (found < expected) throw new SyntaxError("it holds fewer pixels than its size says");
+    if (found < expected) throw new PictureFault("it holds fewer pixels than its size says");
     return concat(kept);
   };
   return { needed, exif, isAnimated };
@@ -92,7 +93,7 @@ function inflatedLength(pixels: Uint8Array, expected: number): number {
     return inflateSync(pixels, { maxOutputLength: expected + SLACK_BYTES }).length;
   } catch (error) {
     const isTooMuch = (error as { code?: string }).code === "ERR_BUFFER_TOO_LARGE";
-    throw new SyntaxError(
+    throw new PictureFault(
       isTooMuch ? "it holds more than its size says" : "the pixels are damaged",
     );
   }

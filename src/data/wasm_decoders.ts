@@ -5,8 +5,8 @@
  */
 
 import type { GreyPicture, RgbaPicture } from "./picture.ts";
-import { PictureFault, type PictureHeader } from "./picture_header.ts";
-import type { PictureKind } from "./picture_kind.ts";
+import type { PictureHeader } from "./picture_header.ts";
+import { PictureFault, type PictureKind } from "./picture_kind.ts";
 
 type CFunction = (...args: number[]) => number;
 
