@@ -34,7 +34,7 @@ const COMMAND = defineCommand({
       defaultText: "the run's, else fashion-mnist",
       help: "whose test set; of pictures, the share that the run kept back",
     },
-    "valid-split": { ...PICTURE_FLAGS["valid-split"], defaultText: "the run's, else 0.2" },
+    "test-split": { ...PICTURE_FLAGS["test-split"], defaultText: "the run's, else 0.2" },
     invert: { type: "boolean", help: "turn dark on light into light on dark, as the run did" },
     json: { type: "boolean", help: "print one JSON object on standard output" },
   },
@@ -90,14 +90,14 @@ export async function evalCommand(args: string[]): Promise<number> {
 async function loadForEvaluation(
   name: string,
   { model, pictures }: Subject,
-  flags: { readonly json: boolean; readonly validSplit?: number; readonly invert: boolean },
+  flags: { readonly json: boolean; readonly testSplit?: number; readonly invert: boolean },
 ): Promise<Dataset> {
   const { onPicture, stop } = showPictures(flags.json);
-  const validSplit = flags.validSplit ?? pictures?.validSplit;
+  const testSplit = flags.testSplit ?? pictures?.testSplit;
   const invert = flags.invert || pictures?.invert;
   try {
     return await loadDataset(name, {
-      pictures: picturesFor(model, { validSplit, invert }),
+      pictures: picturesFor(model, { testSplit, invert }),
       onPicture,
     });
   } finally {

@@ -83,7 +83,7 @@ export function parseRunConfig(text: string, label: string): RunConfig {
     throw invalid(`it is ${(error as SyntaxError).message}`);
   }
   requireFields(fields, FIELDS, invalid);
-  return fields as RunConfig;
+  return withTestSplit(fields as RunConfig);
 }
 
 /** What the rest of the program relies on; the layers are checked when the model is built. */
@@ -127,9 +127,19 @@ function isOptimizer(value: unknown): boolean {
 }
 
 function isPictureFacts(value: unknown): boolean {
-  const { validSplit, invert, darkOnLight } = Object(value);
-  return isOptional(isShare)(validSplit) && typeof invert === "boolean" &&
+  const { testSplit, validSplit, invert, darkOnLight } = Object(value);
+  return isOptional(isShare)(testSplit ?? validSplit) && typeof invert === "boolean" &&
     typeof darkOnLight === "boolean";
+}
+
+/** Version 0.1 called the share of pictures to test on `validSplit`. */
+function withTestSplit(config: RunConfig): RunConfig {
+  const { validSplit, ...pictures } = Object(config.dataset.pictures);
+  if (validSplit === undefined) return config;
+  return {
+    ...config,
+    dataset: { ...config.dataset, pictures: { ...pictures, testSplit: validSplit } },
+  };
 }
 
 /** A run may come from anybody: what it names must not lead out of the folder it is used in. */
