@@ -1,6 +1,6 @@
 /** A dataset of IDX files in a folder, as MNIST and its descendants come. */
 
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, relative } from "node:path";
 import { isPrintable } from "../printable.ts";
 import { quoteWhole } from "../quote.ts";
 import { readBounded } from "../read_bounded.ts";
@@ -48,7 +48,7 @@ export async function loadIdxFolder(
   const first = firstLabel(parts, notes);
   const labels = await classNamesOf(set, parts, { first, notes });
   if (transpose) notes.push("rows and columns of the images are swapped (--transpose)");
-  else if (/emnist/i.test(`${basename(set.folder)}/${set.prefix}`)) {
+  else if (/(^|[^a-z])emnist/i.test(`${basename(set.folder)}/${set.prefix}`)) {
     notes.push(
       "EMNIST stores images with rows and columns swapped: --transpose turns them upright",
     );
@@ -159,7 +159,7 @@ async function classNamesOf(
   const unnamed = numbers.find((_, n) => !isPrintable(names[n]));
   if (unnamed === undefined && new Set(names).size === names.length) return names as string[];
   notes.push(
-    `classes are called by their numbers: ${quoteWhole(mapping.path)} ` +
+    `classes are called by their numbers: ${quoteWhole(basename(mapping.path))} ` +
       (unnamed === undefined ? "gives some the same name" : `has no name for label ${unnamed}`),
   );
   return numbers.map(String);
@@ -195,12 +195,17 @@ function transposed(set: LabeledImages): LabeledImages {
 }
 
 /** Files that are there twice, under names that differ in more than `.gz`. */
-function doublesOf({ files }: IdxSet): string[] {
-  return Object.values(files).flatMap(([read, ...others]) => {
+function doublesOf({ folder, files }: IdxSet): string[] {
+  const doubles = Object.values(files).flatMap(([read, ...others]) => {
     const other = others.find((path) => path !== `${read}.gz`);
-    if (other === undefined) return [];
-    return [`read ${quoteWhole(read)}, not ${quoteWhole(other)} of the same part`];
+    return other === undefined
+      ? []
+      : [[read, other].map((path) => quoteWhole(relative(folder, path)))];
   });
+  if (doubles.length === 0) return [];
+  const [[read, other]] = doubles;
+  const more = doubles.length > 1 ? `, and so for ${doubles.length - 1} more` : "";
+  return [`read ${read}, not ${other}, which is of the same part${more}`];
 }
 
 /** Whether a path leads to a dataset: a folder, or a set of IDX files in one. */

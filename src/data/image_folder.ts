@@ -163,11 +163,11 @@ function unreadableReason(error: unknown, path: string): string {
   if (error instanceof SyntaxError) {
     return error.message.replace(`Cannot read ${LABEL} as a picture: `, "");
   }
-  if (isSystemError(error)) return readingReason(error);
+  if (isSystemError(error)) return readingReason(error).split(";")[0];
   if (!(error instanceof RangeError || error instanceof TypeError)) throw error;
   const start = `Cannot read ${printable(path)}: `; // too large, or no file
   if (!error.message.startsWith(start)) throw error;
-  return error.message.slice(start.length);
+  return error.message.slice(start.length).split(";")[0];
 }
 
 /** What is said of pictures that could not be read and are left out.
@@ -190,7 +190,11 @@ function skippedNotes(
   const names = first.join(", ") + (more > 0 ? ` and ${formatCount(more)} more` : "");
   const total = countOf(pictures.length + unlisted.length, "picture");
   const share = `${formatCount(unreadable.length)} of the ${total} of ${place}`;
-  if (skipUnreadable) return [`left out ${share}, which cannot be read: ${names}`];
+  if (skipUnreadable) {
+    return [
+      `left out ${formatCount(unreadable.length)} of ${total}, which cannot be read: ${names}`,
+    ];
+  }
   throw new UnreadablePicturesError(
     `Cannot read ${share}: ${names}; replace or remove them, or leave them out with ` +
       `--skip-unreadable`,

@@ -64,6 +64,7 @@ export async function listPictures(folder: string): Promise<PictureListing> {
   const unreadable: UnreadableFile[] = [];
   const others = new Map<string, number>();
   const subfolders: string[] = [];
+  const here = (place: string) => quoteWhole(relative(folder, place));
   const loose = folders.size === 1 ? [] : (await reader.look(folder)).pictures;
   for (const [part, place] of folders) {
     const inside = await reader.look(place);
@@ -83,7 +84,7 @@ export async function listPictures(folder: string): Promise<PictureListing> {
       missing.push(className);
     }
     if (missing.length === classNames.length) throw noClasses(place, inside.pictures.length);
-    if (missing.length > 0) notes.push(`${named(place)} has no pictures of ${listed(missing)}`);
+    if (missing.length > 0) notes.push(`${here(place)} has no pictures of ${listed(missing)}`);
     loose.push(...inside.pictures.map((name) => relative(folder, join(place, name))));
   }
   if (others.size > 0) notes.push(`left out what is no picture: ${listKinds(others)}`);
@@ -96,7 +97,7 @@ export async function listPictures(folder: string): Promise<PictureListing> {
   if (subfolders.length > 0) {
     notes.push(
       `took pictures of ${countOf(subfolders.length, "folder")} within classes as of the class, ` +
-        `such as ${quoteWhole(relative(folder, subfolders[0]))}`,
+        `such as ${here(subfolders[0])}`,
     );
   }
   return { classNames, pictures, unreadable, parts: new Set(folders.keys()), notes };
@@ -146,7 +147,7 @@ async function findParts(reader: FolderReader, notes: string[]): Promise<Map<Par
   if (both !== undefined) throw fault(`${listed(both)} mean the same part; keep one of them`);
   const unused = [...found.get("unused") ?? [], ...others];
   if (unused.length > 0) {
-    notes.push(`left out ${listed(unused)}, beside the folders for training and test`);
+    notes.push(`left out the folder${unused.length > 1 ? "s" : ""} ${listed(unused)}`);
   }
   const parts = new Map<Part, string>([["train", train]]);
   for (const part of ["validation", "test"] as const) {
@@ -157,9 +158,13 @@ async function findParts(reader: FolderReader, notes: string[]): Promise<Map<Par
   if (!parts.has("test") && validation !== undefined) {
     parts.delete("validation");
     parts.set("test", validation);
-    notes.push(`there is no test folder: ${named(validation)} is tested on`);
+    notes.push(
+      `there is no test folder: the pictures of ${quoteWhole(basename(validation))} are tested on`,
+    );
   } else if (!parts.has("test")) {
-    notes.push(`there is no test folder: a share of ${named(train)} is kept back to test on`);
+    notes.push(
+      `there is no test folder: a share of ${quoteWhole(basename(train))} is kept back to test on`,
+    );
   }
   return parts;
 }
