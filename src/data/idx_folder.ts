@@ -208,6 +208,11 @@ function doublesOf({ folder, files }: IdxSet): string[] {
   return [`read ${read}, not ${other}, which is of the same part${more}`];
 }
 
+/** Whether a folder holds a dataset's IDX files. */
+export async function holdsIdxFiles(folder: string): Promise<boolean> {
+  return (await idxSetsIn(folder)).length > 0;
+}
+
 /** Whether a path leads to a dataset: a folder, or a set of IDX files in one. */
 export async function isDatasetFolder(path: string): Promise<boolean> {
   const isFolder = await Deno.stat(path).then(({ isDirectory }) => isDirectory, () => false);

@@ -13,7 +13,7 @@ import { type FileContent, readVerified } from "./files.ts";
 import { FolderReader } from "./folder_reader.ts";
 import { loadImageFolder, type PictureHooks, type PictureOptions } from "./image_folder.ts";
 import { parseLabeledImages } from "./idx.ts";
-import { isDatasetFolder, loadIdxFolder, requireShape } from "./idx_folder.ts";
+import { holdsIdxFiles, isDatasetFolder, loadIdxFolder, requireShape } from "./idx_folder.ts";
 import {
   type DatasetEntry,
   DATASETS,
@@ -156,6 +156,12 @@ async function loadFolder(folder: string, options: LoadOptions): Promise<Dataset
     throw new DatasetError(
       `Cannot use "${folder}" as a dataset: expected a folder of pictures for each class, or four ` +
         `IDX files (${FILE_NAMES.trainImages}, ...), found ${found}`,
+    );
+  }
+  for (const inner of folders.map((name) => join(folder, name))) {
+    if (!await holdsIdxFiles(inner)) continue;
+    throw new DatasetError(
+      `Cannot use "${folder}" as a dataset: its IDX files are in a folder of it; try ${inner}`,
     );
   }
   return await loadImageFolder(folder, { ...options.pictures, ...options });

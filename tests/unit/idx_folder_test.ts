@@ -64,6 +64,11 @@ Deno.test({
         assertEquals([[...train.labels], notes], [[0, 1, 2, 0], undefined]);
       }
       assertEquals(digests.size, 1);
+      const { message } = await assertRejects(() => loadDataset(root), DatasetError);
+      assertEquals(
+        message,
+        `Cannot use "${root}" as a dataset: its IDX files are in a folder of it; try ${root}/0`,
+      );
       // A part for choosing, and one part twice.
       await writeFiles(`${root}/0`, {
         "val-images-idx3-ubyte": imagesOf(3),
