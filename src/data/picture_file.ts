@@ -1,13 +1,23 @@
 /** Picture files: which they are, and how one is read so that a model is shown what it expects. */
 
 import { upright } from "./exif.ts";
-import { fittedSize, greyOf, type GreyPicture, invertPicture } from "./picture.ts";
+import {
+  fitPicture,
+  fittedSize,
+  greyOf,
+  type GreyPicture,
+  hasLightBorder,
+  invertPicture,
+} from "./picture.ts";
 import { type PictureHeader, pictureHeader } from "./picture_header.ts";
 import { KIND_NAMES, otherKind, PictureFault, pictureKind } from "./picture_kind.ts";
 import { decodeJpeg, decodeRgba } from "./wasm_decoders.ts";
 
-/** Names of the files that can be decoded. */
+/** Names of the files that are taken for pictures; what they are is for their content to say. */
 export const PICTURE_FILE = /\.(png|apng|jpe?g|jpe|jfif|webp|gif|bmp|dib)$/i;
+
+/** The same, in words for messages. */
+export const PICTURE_KINDS = ".png, .jpg, .webp, .gif or .bmp";
 
 /** Largest file that is read: far above any picture that can be decoded in reasonable time. */
 export const MAX_PICTURE_BYTES = 256 * 2 ** 20;
@@ -73,6 +83,43 @@ export function decodePicture(
     if (!(error instanceof PictureFault)) throw error;
     throw new SyntaxError(`Cannot read ${label} as a picture: ${error.message}`, { cause: error });
   }
+}
+
+/** A picture to be made into a model's input. */
+export interface FitTask {
+  /** Content of the file. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Names the file in errors. */
+  readonly label: string;
+  readonly size: { readonly width: number; readonly height: number };
+  readonly invert: boolean;
+}
+
+/** A picture as a model takes it. */
+export interface FittedPicture {
+  /** One byte a pixel, 0 black to 255 white, of the size asked for. */
+  readonly pixels: Uint8Array;
+  /** Whether it was dark on light, by its border. */
+  readonly hasLightBorder: boolean;
+  /** Whether it is the first of several in its file. */
+  readonly isAnimated: boolean;
+}
+
+/** What a worker answers. */
+export type FitReport = { readonly fitted: FittedPicture } | { readonly fault: string };
+
+/** Decodes and fits one picture on this thread.
+ *
+ * @throws {SyntaxError} If it cannot be decoded.
+ */
+export function fitFile({ bytes, label, size, invert }: FitTask): FittedPicture {
+  const picture = decodePicture(bytes, label, { invert, fit: size });
+  const { isAnimated } = picture;
+  return {
+    pixels: fitPicture(picture, size).pixels,
+    hasLightBorder: hasLightBorder(picture),
+    isAnimated,
+  };
 }
 
 /** Memory that decoding a file takes, about, in bytes; 0 where it is not going to be decoded. */
