@@ -73,7 +73,7 @@ export async function readPicture(
     const [label, bytes] = name === "-"
       ? ["standard input", await readStandardInput()]
       : [quote(name), await readBounded(name, MAX_PICTURE_BYTES)];
-    const lightOnDark = decodePicture(bytes, label, { invert });
+    const lightOnDark = decodePicture(bytes, label, { invert, fit: size });
     const doubt = doubtAbout(lightOnDark);
     return { name, picture: fitPicture(lightOnDark, size), ...(doubt && { doubt }) };
   } catch (error) {

@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-control-regex -- binary files begin with such bytes
 /** What a file is by its content, whatever its name says. */
 
 /** What is wrong with a picture, in words for the user. */

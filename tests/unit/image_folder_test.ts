@@ -296,12 +296,12 @@ Deno.test({
   fn: () =>
     withTempDir(async (root) => {
       await writeFiles(root, { ...classOf("a", 2), ...classOf("b", 2, 10), "b/\u001b[2J.png": "" });
-      await Deno.truncate(`${root}/b/\u001b[2J.png`, 2 ** 26 + 1); // sparse: takes no room
+      await Deno.truncate(`${root}/b/\u001b[2J.png`, 2 ** 28 + 1); // sparse: takes no room
       const { message } = await assertRejects(() => loadDataset(root), DatasetError);
       assertEquals(
         message,
-        `Cannot read 1 of the 5 pictures of "${root}": "b/\\u001b[2J.png" (it has 67108865 bytes, ` +
-          `more than 67108864); replace or remove them, or leave them out with --skip-unreadable`,
+        `Cannot read 1 of the 5 pictures of "${root}": "b/\\u001b[2J.png" (it has 268435457 bytes, ` +
+          `more than 268435456); replace or remove them, or leave them out with --skip-unreadable`,
       );
     }),
 });
