@@ -238,6 +238,14 @@ Deno.test({
           '"Valid", "val" mean the same part; keep one of them',
         ],
         [
+          { ...two, ...classOf("flowers/a", 1, 20), ...classOf("flowers/b", 1, 30) },
+          'the folder "flowers/a" within a class is named as another class: a copy',
+        ],
+        [
+          { ...classOf("a/Train", 2), ...classOf("a/Test", 2, 10), ...classOf("b/Train", 2, 20) },
+          'the folder "a/Test" within a class is named as a part: put it above classes',
+        ],
+        [
           { ...classOf("photos/a", 1), ...classOf("photos/b", 1) },
           'found only "photos", which holds folders: try ',
         ],
