@@ -39,7 +39,7 @@ export async function obtainForTraining(
   try {
     const { dataset, fallbackReason } = await obtainDataset(name, {
       onEvent: display.onEvent,
-      onPicture: reading.onPicture,
+      ...reading,
       signal,
       pictures,
       transpose,

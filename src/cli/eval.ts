@@ -102,7 +102,7 @@ async function loadForEvaluation(
   { model, pictures, transposed }: Subject,
   flags: FlagValues<typeof COMMAND.flags>,
 ): Promise<Dataset> {
-  const { onPicture, stop } = showPictures(flags.json);
+  const { stop, ...hooks } = showPictures(flags.json);
   const testSplit = flags.testSplit ?? pictures?.testSplit;
   const invert = flags.invert || pictures?.invert;
   const recorded = picturesFor(model, { ...pictures, testSplit, invert });
@@ -111,7 +111,7 @@ async function loadForEvaluation(
     const dataset = await loadDataset(name, {
       pictures: { ...recorded, skipUnreadable },
       transpose: flags.transpose || transposed,
-      onPicture,
+      ...hooks,
     });
     requirePictures(dataset, flags);
     sayNotes(dataset);
