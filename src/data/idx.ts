@@ -172,7 +172,10 @@ function describeMagic(magic: number, dimensions: readonly number[]): string {
   if (magic >>> 16 !== 0 || elements === undefined) {
     return `no IDX file: it begins with ${hex(magic)}; obtain it again`;
   }
-  const sizes = dimensions.length > 0 ? ` (${dimensions.map(count).join(" x ")})` : "";
+  const more = dimensions.length > 4 ? " x ..." : "";
+  const sizes = dimensions.length > 0
+    ? ` (${dimensions.slice(0, 4).map(count).join(" x ")}${more})`
+    : "";
   const found = `${elements} in ${rank} dimension${rank === 1 ? "" : "s"}${sizes}`;
   if (type !== UNSIGNED_BYTE) return `${found}; write the elements as unsigned bytes`;
   if (rank === 1) return `${found}; is this the file of labels?`;

@@ -10,7 +10,7 @@ import { DatasetError } from "./errors.ts";
 import { type FileContent, readIdxFile } from "./files.ts";
 import { isStray } from "./folder_reader.ts";
 import { idxByteLength, parseLabeledImages } from "./idx.ts";
-import { FILE_NAMES, PARTS } from "./registry.ts";
+import { FILE_NAMES } from "./registry.ts";
 
 /** `emnist-letters-train-images-idx3-ubyte.gz`, `train-images.idx3-ubyte` and the like. */
 const IDX_NAME =

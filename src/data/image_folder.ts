@@ -175,7 +175,8 @@ function unreadableReason(error: unknown, path: string): string {
   if (error instanceof SyntaxError) {
     return error.message.replace(`Cannot read ${LABEL} as a picture: `, "");
   }
-  if (isSystemError(error)) return readingReason(error).split(";")[0];
+  // Runs record it: no path of this machine.
+  if (isSystemError(error)) return readingReason(error).split(";")[0].replace(/: \w+ '.*/s, "");
   if (!(error instanceof RangeError || error instanceof TypeError)) throw error;
   const start = `Cannot read ${printable(path)}: `; // too large, or no file
   if (!error.message.startsWith(start)) throw error;

@@ -77,7 +77,18 @@ export async function listPictures(folder: string): Promise<PictureListing> {
       const found = name === undefined ? undefined : await reader.picturesIn(join(place, name));
       for (const path of found?.paths ?? []) pictures.push({ path, label, part });
       unreadable.push(...found?.unreadable ?? []);
-      subfolders.push(...found?.subfolders ?? []);
+      for (const path of found?.subfolders ?? []) {
+        const fault = orderFault(path, className, classNames);
+        if (fault !== undefined) {
+          throw new DatasetError(
+            `Cannot use ${quoteWhole(folder)} as a dataset: the folder ${
+              here(path)
+            } within a class ` +
+              fault,
+          );
+        }
+        subfolders.push(path);
+      }
       for (const [kind, n] of found?.others ?? []) others.set(kind, (others.get(kind) ?? 0) + n);
       if (found !== undefined && found.paths.length + found.unreadable.length > 0) continue;
       if (part === "train") throw emptyClass(join(place, name!), found?.others);
@@ -223,6 +234,19 @@ function byClass(place: string, names: readonly string[]): Map<string, string> {
     `Cannot use ${named(place)}: two of its folders are named ${quoteWhole(twice)}, once with ` +
       `letters and accents apart; put them together`,
   );
+}
+
+/** What is wrong with a folder within a class that is named as a part or another class. */
+function orderFault(path: string, className: string, classNames: readonly string[]) {
+  const name = basename(path).normalize("NFC");
+  if (name === className) return undefined;
+  if (classNames.includes(name)) {
+    return "is named as another class: a copy of all, or of another part? Move it away";
+  }
+  const isPart = PARTS.some((part) => part === partOf(name));
+  return isPart
+    ? "is named as a part: put it above classes, as train/CLASS, test/CLASS"
+    : undefined;
 }
 
 function extraClasses(place: string, extra: readonly string[], train: string): DatasetError {

@@ -1,11 +1,15 @@
 /** Own pictures, from training to prediction, as a user runs them. */
 
+import { encode } from "fast-png";
 import { encodeIdx } from "../../src/data/idx.ts";
 import { loadDataset } from "../../src/data/load.ts";
+import { PictureCache } from "../../src/data/picture_cache.ts";
+import { createRandom } from "../../src/random.ts";
+import { sha256Hex } from "../../src/sha256.ts";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";
-import { classOf, writeClasses, writeFiles } from "../picture_folder.ts";
-import { withTempDir } from "../temp.ts";
-import { canRunCommands, linesOf, runTask } from "./command.ts";
+import { classOf, jpegOf, writeClasses, writeFiles } from "../picture_folder.ts";
+import { namesIn, withTempDir } from "../temp.ts";
+import { canRunCommands, linesOf, ROOT, runDeno, runTask } from "./command.ts";
 
 const ignore = !canRunCommands();
 
@@ -195,7 +199,8 @@ Deno.test({
 });
 
 Deno.test({
-  name: "pictures: what training decoded, eval takes from the cache; without permission there is none",
+  name:
+    "pictures: what training decoded, eval takes from the cache; without permission there is none",
   ignore,
   fn: () =>
     withTempDir(async (folder) => {
@@ -203,7 +208,9 @@ Deno.test({
       const random = createRandom(1, "noise");
       for (const [n, name] of ["a/1", "a/2", "b/1", "b/2"].entries()) {
         const data = Uint8Array.from({ length: 1000 * 1200 }, () => random.below(100) + 30 * n);
-        const picture = encode({ width: 1000, height: 1200, data, channels: 1 }, { zlib: { level: 0 } });
+        const picture = encode({ width: 1000, height: 1200, data, channels: 1 }, {
+          zlib: { level: 0 },
+        });
         await writeFiles(photos, { [`${name}.png`]: picture });
       }
       const run = (write: string[], name: string, args: string[]) =>
