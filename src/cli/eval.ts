@@ -10,8 +10,15 @@ import { quote, quoteWhole } from "../quote.ts";
 import { formatCount, formatTable } from "../report/table.ts";
 import { type ClassificationReport, classificationReport } from "../train/metrics.ts";
 import { DEVICE_FLAGS } from "./backend_flags.ts";
-import { PICTURE_FLAGS, picturesFor, showPictures } from "./picture_flags.ts";
+import {
+  PICTURE_FLAGS,
+  picturesFor,
+  requirePictures,
+  sayNotes,
+  showPictures,
+} from "./picture_flags.ts";
 import { EXIT } from "./errors.ts";
+import type { FlagValues } from "./flag_types.ts";
 import { defineCommand, parseFlags } from "./flags.ts";
 import { helpText } from "./help.ts";
 import { requireRecordedDataset } from "./recorded_path.ts";
@@ -34,8 +41,10 @@ const COMMAND = defineCommand({
       defaultText: "the run's, else fashion-mnist",
       help: "whose test set; of pictures, the share that the run kept back",
     },
-    "valid-split": { ...PICTURE_FLAGS["valid-split"], defaultText: "the run's, else 0.2" },
+    "test-split": { ...PICTURE_FLAGS["test-split"], defaultText: "the run's, else 0.2" },
     invert: { type: "boolean", help: "turn dark on light into light on dark, as the run did" },
+    "skip-unreadable": PICTURE_FLAGS["skip-unreadable"],
+    transpose: PICTURE_FLAGS.transpose,
     json: { type: "boolean", help: "print one JSON object on standard output" },
   },
 });
@@ -82,24 +91,31 @@ export async function evalCommand(args: string[]): Promise<number> {
     evalMs,
     imagesPerSecond: test.count / evalMs * 1000,
   };
-  if (flags.json) console.log(JSON.stringify({ ...facts, ...report }));
+  const { notes } = whole;
+  if (flags.json) console.log(JSON.stringify({ ...facts, ...report, ...(notes && { notes }) }));
   else printReport(facts, report);
   return EXIT.ok;
 }
 
 async function loadForEvaluation(
   name: string,
-  { model, pictures }: Subject,
-  flags: { readonly json: boolean; readonly validSplit?: number; readonly invert: boolean },
+  { model, pictures, transposed }: Subject,
+  flags: FlagValues<typeof COMMAND.flags>,
 ): Promise<Dataset> {
-  const { onPicture, stop } = showPictures(flags.json);
-  const validSplit = flags.validSplit ?? pictures?.validSplit;
+  const { stop, ...hooks } = showPictures(flags.json);
+  const testSplit = flags.testSplit ?? pictures?.testSplit;
   const invert = flags.invert || pictures?.invert;
+  const recorded = picturesFor(model, { ...pictures, testSplit, invert });
+  const skipUnreadable = flags.skipUnreadable || recorded.skipUnreadable;
   try {
-    return await loadDataset(name, {
-      pictures: picturesFor(model, { validSplit, invert }),
-      onPicture,
+    const dataset = await loadDataset(name, {
+      pictures: { ...recorded, skipUnreadable },
+      transpose: flags.transpose || transposed,
+      ...hooks,
     });
+    requirePictures(dataset, flags);
+    sayNotes(dataset);
+    return dataset;
   } finally {
     stop();
   }

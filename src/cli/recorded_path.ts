@@ -1,6 +1,7 @@
 /** Paths as they are recorded in files that travel, and found again from there. */
 
 import { basename, isAbsolute, relative, resolve } from "node:path";
+import { isDatasetFolder } from "../data/idx_folder.ts";
 import { findDataset } from "../data/registry.ts";
 import { quoteWhole } from "../quote.ts";
 
@@ -28,8 +29,7 @@ export function recordedDataset(name: string): string {
  */
 export async function requireRecordedDataset(name: string, label: string): Promise<void> {
   if (findDataset(name)) return;
-  const isThere = await Deno.stat(name).then(({ isDirectory }) => isDirectory, () => false);
-  if (isThere) return;
+  if (await isDatasetFolder(name)) return;
   throw new TypeError(
     `Cannot find the dataset that ${label} was trained on: expected the folder ` +
       `${quoteWhole(name)}, found none; give it with --dataset DIR`,

@@ -49,6 +49,8 @@ export interface Subject {
   readonly classNames: readonly string[];
   /** How pictures were made into what it was trained on; a file says no more than the polarity. */
   readonly pictures?: PictureFacts;
+  /** Whether its training swapped rows and columns of IDX images. */
+  readonly transposed?: boolean;
 }
 
 /** Loads the model that `--run`, `--weights` and `--model` name; without them the newest run's.
@@ -97,9 +99,10 @@ async function runSubject(path: string): Promise<Subject> {
   const model = configuredModel(config);
   const parameters = await readRunParameters(path, model);
   requireFinite({ model, parameters }, path);
-  const { name: datasetName, classNames: names, digest, pictures } = config.dataset;
+  const { name: datasetName, classNames: names, ...facts } = config.dataset;
   const classNames = namesFor(model, names);
-  const trainedOn = { datasetName, digest, classNames, pictures };
+  const { digest, pictures, transposed } = facts;
+  const trainedOn = { datasetName, digest, classNames, pictures, transposed };
   return { label: path, run: path, model, parameters, ...trainedOn };
 }
 

@@ -114,7 +114,7 @@ async function runAlone({ flags, dataset, signal, next, done }: Parameters<Shari
 async function openRecord(
   out: string,
   flags: SweepFlags,
-  { name, digest }: Dataset,
+  { name, digest, notes }: Dataset,
 ): Promise<SweepRecord> {
   const before = await readSweep(out);
   const shared = sharedFlags(flags);
@@ -123,7 +123,7 @@ async function openRecord(
     const record: SweepRecord = {
       started: new Date().toISOString(),
       flags: shared,
-      dataset: { name: recordedDataset(name), digest },
+      dataset: { name: recordedDataset(name), digest, ...(notes && { notes }) },
       environment: describeEnvironment(),
       results: [],
     };

@@ -107,7 +107,7 @@ async function startRun(flags: TrainFlags, { signal, world }: Surroundings): Pro
   }
   const pictures = pictureOptions(flags);
   const dataset = flags.dryRun
-    ? await loadForDryRun(flags.dataset, pictures)
+    ? await loadForDryRun(flags.dataset, { ...flags, pictures })
     : await obtainForTraining({ ...flags, pictures }, signal);
   requirePictures(dataset, flags);
   const model = modelFor(flags, dataset);
@@ -131,6 +131,8 @@ async function startRun(flags: TrainFlags, { signal, world }: Surroundings): Pro
       testCount: dataset.test.count,
       classNames: dataset.classNames,
       ...(dataset.pictures && { pictures: dataset.pictures }),
+      ...(dataset.transposed && { transposed: true }),
+      ...(dataset.notes && { notes: dataset.notes }),
     },
     plan,
     optimizer,
@@ -187,7 +189,9 @@ async function resumeRun(
   if (flags.dataset === undefined) await requireRecordedDataset(name, path);
   const model = configuredModel(config);
   const pictures = picturesFor(model, config.dataset.pictures);
-  const dataset = await obtainForTraining({ ...flags, dataset: name, pictures }, signal);
+  const transpose = config.dataset.transposed;
+  const given = { ...flags, dataset: name, pictures, transpose };
+  const dataset = await obtainForTraining(given, signal);
   if (dataset.digest !== config.dataset.digest) {
     throw new TypeError(
       `Cannot resume ${path} on dataset "${name}": its content is not what the run was trained on ` +

@@ -21,7 +21,7 @@ export const TRAIN_COMMAND = defineCommand({
     ["", "LeNet on Fashion-MNIST, 20 epochs, on the fastest backend"],
     ["--epochs 3 --out runs/first", "a short run, in a folder of your choice"],
     ["--backend tfjs-wasm --model mlp", "another backend, another model"],
-    ["--dataset photos/", "your own pictures: PNG or JPEG, in a folder for each class"],
+    ["--dataset photos/", "your own pictures, in a folder for each class"],
     ["--resume runs/first --epochs 5", "go on with a run, up to 5 epochs in all"],
   ],
   flags: {

@@ -38,6 +38,10 @@ export interface RunConfig {
     readonly classNames: readonly string[];
     /** How pictures were made into it; left out where it was none. */
     readonly pictures?: PictureFacts;
+    /** Whether rows and columns of IDX images were swapped; left out where not. */
+    readonly transposed?: true;
+    /** What reading it left out, took for something or missed. */
+    readonly notes?: readonly string[];
   };
   readonly plan: TrainPlan;
   readonly optimizer: OptimizerSpec;
@@ -83,7 +87,7 @@ export function parseRunConfig(text: string, label: string): RunConfig {
     throw invalid(`it is ${(error as SyntaxError).message}`);
   }
   requireFields(fields, FIELDS, invalid);
-  return fields as RunConfig;
+  return withTestSplit(fields as RunConfig);
 }
 
 /** What the rest of the program relies on; the layers are checked when the model is built. */
@@ -98,6 +102,8 @@ const FIELDS: FieldTable = {
   "dataset.testCount": isCount,
   "dataset.classNames": isList(isText),
   "dataset.pictures": isOptional(isPictureFacts),
+  "dataset.transposed": isOptional((value) => value === true),
+  "dataset.notes": isOptional(isList((value) => typeof value === "string")), // made printable where shown
   "plan.epochs": isCount,
   "plan.batchSize": (value) => isCount(value) && isPositive(value) && Number(value) <= 65_536,
   "plan.learningRate": isPositive,
@@ -127,9 +133,19 @@ function isOptimizer(value: unknown): boolean {
 }
 
 function isPictureFacts(value: unknown): boolean {
-  const { validSplit, invert, darkOnLight } = Object(value);
-  return isOptional(isShare)(validSplit) && typeof invert === "boolean" &&
-    typeof darkOnLight === "boolean";
+  const { testSplit, validSplit, invert, darkOnLight, unreadable } = Object(value);
+  return isOptional(isShare)(testSplit ?? validSplit) && typeof invert === "boolean" &&
+    typeof darkOnLight === "boolean" && isOptional(isList(isRecord))(unreadable);
+}
+
+/** Version 0.1 called the share of pictures to test on `validSplit`. */
+function withTestSplit(config: RunConfig): RunConfig {
+  const { validSplit, ...pictures } = Object(config.dataset.pictures);
+  if (validSplit === undefined) return config;
+  return {
+    ...config,
+    dataset: { ...config.dataset, pictures: { ...pictures, testSplit: validSplit } },
+  };
 }
 
 /** A run may come from anybody: what it names must not lead out of the folder it is used in. */

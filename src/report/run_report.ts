@@ -4,6 +4,7 @@ import type { Backend } from "../backends/backend.ts";
 import type { LabeledImages } from "../data/dataset.ts";
 import { invocation } from "../invocation.ts";
 import type { Model } from "../nn/sequential.ts";
+import { printable } from "../printable.ts";
 import { type ClassificationReport, classificationReport } from "../train/metrics.ts";
 import type { EpochMetrics } from "../train/trainer.ts";
 import { curveSvg } from "./curves.ts";
@@ -111,7 +112,8 @@ function notices(
     ? `Confusion, classes and mistakes are those of the first ${formatCount(test.count)} of ` +
       `${formatCount(dataset.testCount)} test images: all would have taken too long.`
     : undefined;
-  return [notice, short, part].filter((line) => line !== undefined)
+  const notes = dataset.notes?.map((note) => `Dataset: ${printable(note)}.`) ?? [];
+  return [notice, short, part, ...notes].filter((line) => line !== undefined)
     .map((line) => html`<p class="notice" role="note">${line}</p>`);
 }
 

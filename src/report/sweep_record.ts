@@ -46,7 +46,12 @@ export interface SweepRecord {
   readonly started: string;
   /** The flags that all configurations share. */
   readonly flags: Readonly<Record<string, unknown>>;
-  readonly dataset: { readonly name: string; readonly digest: string };
+  readonly dataset: {
+    readonly name: string;
+    readonly digest: string;
+    /** What reading it left out, took for something or missed. */
+    readonly notes?: readonly string[];
+  };
   readonly environment: Environment;
   /** In the order in which they ended. */
   readonly results: readonly SweepResult[];
