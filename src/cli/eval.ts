@@ -15,7 +15,7 @@ import { EXIT } from "./errors.ts";
 import { defineCommand, parseFlags } from "./flags.ts";
 import { helpText } from "./help.ts";
 import { requireRecordedDataset } from "./recorded_path.ts";
-import { loadSubject, openTrained, type Subject, SUBJECT_FLAGS } from "./subject.ts";
+import { loadSubject, openTrained, sayNotes, type Subject, SUBJECT_FLAGS } from "./subject.ts";
 
 const COMMAND = defineCommand({
   usage: invocation("eval"),
@@ -55,21 +55,18 @@ export async function evalCommand(args: string[]): Promise<number> {
   const name = flags.dataset ?? subject.datasetName;
   if (isOwn && subject.run !== undefined) await requireRecordedDataset(name, subject.label);
   const whole = await loadForEvaluation(name, subject, flags);
-  const { test, classNames, name: dataset } = whole;
-  if (classNames.length !== model.classCount) {
-    throw new TypeError(
-      `Cannot evaluate ${subject.label} on dataset "${dataset}": the model has ` +
-        `${model.classCount} classes, the dataset ${classNames.length}`,
-    );
-  }
+  const { test, name: dataset } = whole;
+  const notes = [...subject.notes, ...checkClasses(whole, subject)];
   if (whole.pictures) checkPictures(whole, subject);
   else if (isOwn) requireOwnDataset(whole, subject);
+  sayNotes({ label: subject.label, notes });
   const { backend, session: opened } = await openTrained(subject, flags);
   await using session = opened;
   await session.attach(test);
   const started = performance.now();
   const { loss, predictions } = await session.evaluate(test);
   const evalMs = performance.now() - started;
+  const classNames = isNamed(subject) ? subject.classNames : whole.classNames;
   const report = classificationReport(predictions, test.labels, classNames);
   const facts = {
     weights: subject.label,
@@ -82,8 +79,9 @@ export async function evalCommand(args: string[]): Promise<number> {
     evalMs,
     imagesPerSecond: test.count / evalMs * 1000,
   };
-  if (flags.json) console.log(JSON.stringify({ ...facts, ...report }));
-  else printReport(facts, report);
+  if (flags.json) {
+    console.log(JSON.stringify({ ...facts, ...report, ...(notes.length > 0 && { notes }) }));
+  } else printReport(facts, report);
   return EXIT.ok;
 }
 
@@ -120,26 +118,48 @@ function requireOwnDataset({ name, digest: found }: Dataset, { label, digest }: 
   );
 }
 
-/** Pictures must be of the classes that the model was trained on, and should be split as then. */
-function checkPictures(
-  dataset: Dataset,
-  { label, classNames, datasetName, digest }: Subject,
-): void {
+/** Whether anybody has named the classes: without names they are called by their numbers. */
+function isNamed({ classNames }: Pick<Dataset, "classNames">): boolean {
+  return classNames.some((className, label) => className !== String(label));
+}
+
+/** The labels of a dataset must be the model's; what is assumed of them is returned, to be said.
+ *
+ * @throws {TypeError} If they are not.
+ */
+function checkClasses(dataset: Dataset, { label, classNames, model }: Subject): string[] {
   const name = quoteWhole(dataset.name);
-  const isNamed = classNames.some((className, k) => className !== String(k));
-  const wrong = classNames.findIndex((className, k) => className !== dataset.classNames[k]);
-  if (isNamed && wrong >= 0) {
-    throw new TypeError(
-      `Cannot evaluate ${label} on dataset ${name}: expected the class ` +
-        `${quote(classNames[wrong])}, found ${quote(dataset.classNames[wrong])}`,
+  const invalid = (reason: string) =>
+    new TypeError(`Cannot evaluate ${label} on dataset ${name}: ${reason}`);
+  const { length } = dataset.classNames;
+  if (length !== model.classCount) {
+    throw invalid(
+      `the model has ${model.classCount} classes, the dataset ${length}; give one of its classes ` +
+        `with --dataset`,
     );
   }
+  const wrong = classNames.findIndex((className, k) => className !== dataset.classNames[k]);
+  if (wrong < 0) return [];
+  const [expected, found] = [classNames[wrong], dataset.classNames[wrong]].map(quote);
+  if (!isNamed({ classNames })) return [`its classes are taken to be those of ${name}, in order`];
+  const isReordered = isNamed(dataset) &&
+    dataset.classNames.every((one) => classNames.includes(one));
+  if (dataset.pictures || isReordered) {
+    throw invalid(`expected the class ${expected} as number ${wrong}, found ${found}`);
+  }
+  return [`its names of classes are shown: number ${wrong} is ${expected}, in ${name} ${found}`];
+}
+
+/** Pictures should be split as they were for training. */
+function checkPictures(dataset: Dataset, { label, datasetName, digest }: Subject): void {
   // Of a folder elsewhere, a run records the last name only.
   const isSame = dataset.name === datasetName ||
     basename(resolve(dataset.name)) === basename(datasetName);
   if (isSame && digest !== undefined && dataset.digest !== digest) {
     console.error(
-      `note: dataset ${name} is not what it was when ${label} was trained: its test set may hold ` +
+      `note: dataset ${
+        quoteWhole(dataset.name)
+      } is not what it was when ${label} was trained: its test set may hold ` +
         `pictures that the model was trained on`,
     );
   }

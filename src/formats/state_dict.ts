@@ -1,9 +1,10 @@
 /** The tensors of a `state_dict` as a model's parameters, whatever its modules are called. */
 
 import type { Model } from "../nn/sequential.ts";
-import { MODEL_NAMES, type ModelName, zooModel } from "../nn/zoo.ts";
+import { MODEL_NAMES, type ModelName } from "../nn/zoo.ts";
 import { quote } from "../quote.ts";
 import type { Tensor } from "./safetensors.ts";
+import { sizedAs } from "./trained_model.ts";
 
 /** Tensors by name. */
 export type Tensors = ReadonlyMap<string, Tensor>;
@@ -55,7 +56,8 @@ function sizedModel(name: ModelName, tensors: Tensors): Model | undefined {
   const heads = all.filter(({ shape }) => shape.length === 2 && shape[0] > 0 && shape[0] <= 256);
   for (const classCount of new Set(heads.map(({ shape }) => shape[0]))) {
     for (const channels of [1, 3]) {
-      const sized = (side: number) => tryModel(name, { classCount, channels, side });
+      const sized = (side: number) =>
+        sizedAs({ classCount, inputShape: [channels, side, side] }, name);
       for (const side of [28, smallestSide(count, sized)]) {
         const model = sized(side);
         if (model?.parameterCount === count && fitTensors(model, tensors)) return model;
@@ -75,18 +77,6 @@ function smallestSide(count: number, sized: (side: number) => Model | undefined)
     else high = side;
   }
   return low;
-}
-
-function tryModel(
-  name: ModelName,
-  { classCount, channels, side }: Readonly<Record<"classCount" | "channels" | "side", number>>,
-): Model | undefined {
-  try {
-    return zooModel(name, { inputShape: [channels, side, side], classCount });
-  } catch (error) {
-    if (error instanceof RangeError) return undefined; // too small for its windows, or too large
-    throw error;
-  }
 }
 
 function areParameters({ parameters }: Model, tensors: Tensors): boolean {

@@ -2,6 +2,7 @@
 
 import { type Layer, type Model, showShape } from "../nn/sequential.ts";
 import { modelOf, specOf } from "../nn/model_spec.ts";
+import { type ModelName, zooModel } from "../nn/zoo.ts";
 import { isNormalized, type Standardization } from "../nn/standardization.ts";
 import { parseJson } from "../parse_json.ts";
 import { isPrintable } from "../printable.ts";
@@ -30,6 +31,8 @@ export interface TrainedModel extends ModelDescription {
   readonly parameters: Float32Array;
   /** What reading it assumed, left out or changed, a sentence each, for whoever uses it to be told. */
   readonly notes?: readonly string[];
+  /** Whether what becomes of pixels is taken for granted, as its file does not say. */
+  readonly assumesPixels?: boolean;
 }
 
 /** The key under which every format's metadata holds the description. */
@@ -86,7 +89,8 @@ export function areNamesOf({ classCount }: Model, names: unknown): names is read
 /** Gives a model read from a file's layers the names that the file's description has for them.
  *
  * What is computed comes from the layers alone: a description of other layers, or a damaged one, only
- * lends its class names, if their number fits, and how pictures are taken.
+ * lends its class names, if their number fits, and how pictures are taken. The notes say so, and what
+ * the file leaves open.
  */
 export function withDescription(
   { model, parameters, notes = [] }: TrainedModel,
@@ -95,12 +99,20 @@ export function withDescription(
   const described = description === undefined ? undefined : tryDescription(description);
   const isOwn = described !== undefined && haveSameLayers(described.model, model) &&
     areClose(described.model.standardization, model.standardization);
-  const taken = isOwn ? { model: described.model, notes: [] } : takingPixels(model);
+  const known = knownOf(model, described);
+  if (isOwn) return { model: described.model, parameters, notes, ...known };
+  const taken = takingPixels(model);
   return {
     model: taken.model,
     parameters,
-    notes: [...notes, ...taken.notes],
-    ...knownOf(model, described),
+    ...known,
+    notes: [
+      ...notes,
+      ...taken.notes,
+      ...(description === undefined ? [] : ["its description is not used: it is of other layers"]),
+      ...(known.classNames ? [] : ["it does not name its classes: they are numbered"]),
+    ],
+    ...(isNormalized(model.standardization) && { assumesPixels: true }),
   };
 }
 
@@ -113,25 +125,47 @@ export function tryDescription(description: string): ModelDescription | undefine
   }
 }
 
-/** Gives a model read from a file's layers the names of a model whose layers it must have.
+/** Gives a model read from a file the names of a model whose layers it must have.
  *
  * What becomes of pixels stays as the file says.
  *
+ * @param expected The model, or a name of the zoo, for the images and classes of the file's.
  * @throws {TypeError} If it has other layers; says which is the first.
  */
-export function asModel(trained: TrainedModel, model: Model, label: string): TrainedModel {
+export function asModel(
+  trained: TrainedModel,
+  expected: Model | ModelName,
+  label: string,
+): TrainedModel {
+  const model = typeof expected === "string" ? sizedAs(trained.model, expected) : expected;
   const { standardization } = trained.model;
-  if (haveSameLayers(trained.model, model)) {
+  if (model !== undefined && haveSameLayers(trained.model, model)) {
     return { ...trained, model: { ...model, standardization } };
   }
-  const [expected, found] = [model, trained.model].map(({ layers }) => layers.map(showLayer));
-  const differs = expected.findIndex((layer, index) => layer !== found[index]);
-  const place = differs < 0 ? expected.length : differs;
+  const [wanted, found] = [model, trained.model].map((one) => one?.layers.map(showLayer) ?? []);
+  const differs = wanted.findIndex((layer, index) => layer !== found[index]);
+  const place = differs < 0 ? wanted.length : differs;
+  const reason = model === undefined
+    ? `its images of ${showShape(trained.model.inputShape)} are too small for that`
+    : `expected ${wanted[place] ?? "no more layers"} as layer ${place}, found ` +
+      (found[place] ?? "none");
   throw new TypeError(
-    `Cannot load ${label} into model "${model.name}": expected ` +
-      `${expected[place] ?? "no more layers"} as layer ${place}, ` +
-      `found ${found[place] ?? "none"}; choose the --model it was trained as`,
+    `Cannot load ${label} into model "${model?.name ?? expected}": ${reason}; its layers are in ` +
+      `the file, leave --model out`,
   );
+}
+
+/** A model of the zoo for another's images and classes; undefined where its windows do not fit. */
+export function sizedAs(
+  { inputShape, classCount }: Pick<Model, "inputShape" | "classCount">,
+  name: ModelName,
+): Model | undefined {
+  try {
+    return zooModel(name, { inputShape, classCount });
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
 }
 
 /** A foreign model as this project's take pixels, and what had to be assumed of its ends.

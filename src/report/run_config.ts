@@ -54,6 +54,8 @@ export interface RunConfig {
   readonly checkpointEvery?: CheckpointInterval;
   /** Where the run was gone on with, in order; left out if it never stopped. */
   readonly resumed?: readonly Resumption[];
+  /** How its training diverged, in a sentence; left out if it has not, or was gone on with since. */
+  readonly diverged?: string;
 }
 
 /** One going on of a run that had stopped. */
@@ -118,6 +120,7 @@ const FIELDS: FieldTable = {
   "init.path": isOptional(isText), // shown, never read
   "environment": isOptional(isFlat),
   "resumed": isOptional(isList(isResumption)),
+  "diverged": isOptional(isText),
 };
 
 function isOptimizer(value: unknown): boolean {
