@@ -14,7 +14,7 @@ import { PICTURE_FLAGS, picturesFor, showPictures } from "./picture_flags.ts";
 import { EXIT } from "./errors.ts";
 import { defineCommand, parseFlags } from "./flags.ts";
 import { helpText } from "./help.ts";
-import { requireRecordedDataset } from "./recorded_path.ts";
+import { findRecorded, type FoundDataset } from "./recorded_path.ts";
 import { loadSubject, openTrained, sayNotes, type Subject, SUBJECT_FLAGS } from "./subject.ts";
 
 const COMMAND = defineCommand({
@@ -52,9 +52,11 @@ export async function evalCommand(args: string[]): Promise<number> {
   const subject = await loadSubject(flags);
   const { model } = subject;
   const isOwn = flags.dataset === undefined;
-  const name = flags.dataset ?? subject.datasetName;
-  if (isOwn && subject.run !== undefined) await requireRecordedDataset(name, subject.label);
-  const whole = await loadForEvaluation(name, subject, flags);
+  const { run, config } = subject;
+  const place = isOwn && run !== undefined && config !== undefined
+    ? await findRecorded(config, run)
+    : { name: flags.dataset ?? subject.datasetName };
+  const whole = await loadForEvaluation(place, subject, flags);
   const { test, name: dataset } = whole;
   const notes = [...subject.notes, ...checkClasses(whole, subject)];
   if (whole.pictures) checkPictures(whole, subject);
@@ -86,7 +88,7 @@ export async function evalCommand(args: string[]): Promise<number> {
 }
 
 async function loadForEvaluation(
-  name: string,
+  { name, dataDir }: Partial<FoundDataset> & { readonly name: string },
   { model, pictures }: Subject,
   flags: { readonly json: boolean; readonly validSplit?: number; readonly invert: boolean },
 ): Promise<Dataset> {
@@ -95,6 +97,7 @@ async function loadForEvaluation(
   const invert = flags.invert || pictures?.invert;
   try {
     return await loadDataset(name, {
+      dataDir,
       pictures: picturesFor(model, { validSplit, invert }),
       onPicture,
     });
@@ -152,7 +155,6 @@ function checkClasses(dataset: Dataset, { label, classNames, model }: Subject): 
 
 /** Pictures should be split as they were for training. */
 function checkPictures(dataset: Dataset, { label, datasetName, digest }: Subject): void {
-  // Of a folder elsewhere, a run records the last name only.
   const isSame = dataset.name === datasetName ||
     basename(resolve(dataset.name)) === basename(datasetName);
   if (isSame && digest !== undefined && dataset.digest !== digest) {

@@ -55,7 +55,7 @@ export async function exportCommand(args: string[]): Promise<number> {
   sayNotes(subject);
   const out = flags.out ?? join("exports", nameOf(subject.label) + format.suffix);
   if (!format.isFolder) await requireNoFolder(out, nameOf(subject.label) + format.suffix);
-  await requireWritePermission(out);
+  await requireWritePermission(format.isFolder ? out : dirname(out), out);
   const files = await format.encode(subject);
   await Deno.mkdir(format.isFolder ? out : dirname(out), { recursive: true });
   let bytes = 0;

@@ -8,7 +8,7 @@ import type { Model } from "../nn/sequential.ts";
 import { MODEL_NAMES, type ModelName } from "../nn/zoo.ts";
 import { invocation } from "../invocation.ts";
 import { printable } from "../printable.ts";
-import { configuredModel } from "../report/run_config.ts";
+import { configuredModel, type RunConfig } from "../report/run_config.ts";
 import { readRunConfig, readRunParameters } from "../report/run_folder.ts";
 import {
   type DEVICE_FLAGS,
@@ -42,6 +42,8 @@ export interface Subject {
   readonly label: string;
   /** Folder of its run; left out for a file. */
   readonly run?: string;
+  /** Configuration of its run. */
+  readonly config?: RunConfig;
   readonly model: Model;
   readonly parameters: Float32Array;
   /** The dataset it was trained on, or Fashion-MNIST where nobody knows. */
@@ -121,7 +123,7 @@ async function runSubject(path: string, isNewest: boolean): Promise<Subject> {
       : [`its training diverged later, this is what it saved before: ${config.diverged}`]),
   ];
   const trainedOn = { datasetName, digest, classNames, pictures, notes };
-  return { label: path, run: path, model, parameters, ...trainedOn };
+  return { label: path, run: path, config, model, parameters, ...trainedOn };
 }
 
 async function weightsSubject(path: string, name: ModelName | undefined): Promise<Subject> {

@@ -7,9 +7,10 @@ import { findLauncher } from "../distributed/launcher.ts";
 import type { World } from "../distributed/world.ts";
 import { specOf } from "../nn/model_spec.ts";
 import { initialParameters } from "../nn/init.ts";
-import { ZOO } from "../nn/zoo.ts";
+import { type ModelName, ZOO } from "../nn/zoo.ts";
+import { quoteWhole } from "../quote.ts";
 import { describeEnvironment } from "../report/environment.ts";
-import { configuredModel, type RunConfig } from "../report/run_config.ts";
+import { configuredModel, isElsewhere, type RunConfig } from "../report/run_config.ts";
 import { claimFolder } from "../report/run_claim.ts";
 import { readRunConfig, requireVacant, RunFolder } from "../report/run_folder.ts";
 import type { Ending } from "../report/run_report.ts";
@@ -26,12 +27,12 @@ import { loadForDryRun, obtainForTraining } from "./dataset_flag.ts";
 import { EXIT, UsageError, withInterrupt } from "./errors.ts";
 import { parseFlags } from "./flags.ts";
 import { helpText } from "./help.ts";
-import { readModelFile } from "./model_files.ts";
 import { makeFolder, RUNS } from "./new_folder.ts";
 import { requireWritePermission } from "./permissions.ts";
 import { pictureOptions, picturesFor, requirePictures } from "./picture_flags.ts";
-import { recordedDataset, recordedPath, requireRecordedDataset } from "./recorded_path.ts";
+import { findRecorded, recordedDataset, recordedPath, recordedWay } from "./recorded_path.ts";
 import { endLines, type TrainDisplay, trainDisplay } from "./train_display.ts";
+import { fitToDataset, picturesLike, readInitialModel } from "./train_init.ts";
 import { reportDivergence, reportEnd } from "./train_report.ts";
 import {
   asksForMpi,
@@ -56,9 +57,10 @@ export async function trainCommand(args: string[]): Promise<number> {
     ? parseInSilence(args)
     : parseTrainFlags(args);
   if (flags === undefined) return EXIT.ok;
-  if (!flags.mpi) return await trainOn(flags);
+  const named = args.some((arg) => /^--model(=|$)/.test(arg)) ? flags.model : undefined;
+  if (!flags.mpi) return await trainOn(flags, { named });
   const { withWorld } = await import("./mpi.ts");
-  return await withWorld((world) => trainOn(flags, world));
+  return await withWorld((world) => trainOn(flags, { named, world }));
 }
 
 /** The flags; undefined where help was asked for, which is then printed.
@@ -83,44 +85,58 @@ function parseInSilence(args: string[]): TrainFlags | undefined {
 }
 
 /** Trains in this process, or in all of a world. */
-async function trainOn(flags: TrainFlags, world?: World): Promise<number> {
+async function trainOn(
+  flags: TrainFlags,
+  surroundings: Omit<Surroundings, "signal">,
+): Promise<number> {
   return await withInterrupt((signal) =>
     flags.resume === undefined
-      ? startRun(flags, { signal, world })
-      : resumeRun(flags, flags.resume, { signal, world })
+      ? startRun(flags, { ...surroundings, signal })
+      : resumeRun(flags, flags.resume, { ...surroundings, signal })
   );
 }
 
 /** Where a run happens, and what stops it. */
 interface Surroundings {
   readonly signal: AbortSignal;
+  /** The model that `--model` names; undefined without the flag. */
+  readonly named?: ModelName;
   /** The processes that share it; undefined for this one alone. */
   readonly world?: World;
 }
 
-async function startRun(flags: TrainFlags, { signal, world }: Surroundings): Promise<number> {
+async function startRun(
+  given: TrainFlags,
+  { signal, named, world }: Surroundings,
+): Promise<number> {
+  const source = given.init === undefined
+    ? undefined
+    : await readInitialModel(given.init, given, named);
+  const flags = source === undefined ? given : { ...given, model: source.recipe };
   const plan = planOf(flags);
   const display = trainDisplay(flags);
   if (!flags.dryRun) {
     await requireWritePermission(flags.out ?? RUNS);
     if (flags.out !== undefined) await requireVacant(flags.out);
   }
-  const pictures = pictureOptions(flags);
+  const pictures = source === undefined ? pictureOptions(flags) : picturesLike(source, flags);
   const dataset = flags.dryRun
     ? await loadForDryRun(flags.dataset, pictures)
     : await obtainForTraining({ ...flags, pictures }, signal);
   requirePictures(dataset, flags);
-  const model = modelFor(flags, dataset);
+  const { model, notes } = source === undefined
+    ? { model: modelFor(flags, dataset), notes: [] }
+    : fitToDataset(source, dataset, flags);
   const { init } = ZOO[flags.model].recipe;
-  const parameters = flags.init === undefined
-    ? initialParameters(model, plan.seed, init)
-    : (await readModelFile(flags.init, { model })).parameters;
+  const parameters = source?.parameters ?? initialParameters(model, plan.seed, init);
   const optimizer = optimizerOf(flags);
   const options: SessionOptions = { optimizer, batchSize: plan.batchSize, ...deviceOptions(flags) };
   const opened = await openSession(flags.backend, model, options, world);
   await using session = opened.session;
   const state: TrainingState = { parameters, slots: [], step: 0 };
   await session.loadState(state);
+  const out = flags.dryRun ? undefined : flags.out ?? await makeFolder(flags.model);
+  const workingDirectory = out && recordedWay(out);
   const config: RunConfig = {
     started: new Date().toISOString(),
     model: specOf(model),
@@ -132,6 +148,7 @@ async function startRun(flags: TrainFlags, { signal, world }: Surroundings): Pro
       classNames: dataset.classNames,
       ...(dataset.pictures && { pictures: dataset.pictures }),
     },
+    ...(workingDirectory !== undefined && { workingDirectory }),
     plan,
     optimizer,
     init: flags.init === undefined ? init : { type: "file", path: recordedPath(flags.init) },
@@ -142,19 +159,18 @@ async function startRun(flags: TrainFlags, { signal, world }: Surroundings): Pro
     ...(flags.logSteps && { logSteps: true }),
     checkpointEvery: checkpointIntervalOf(flags) ?? DEFAULT_INTERVAL,
   };
-  if (flags.dryRun) {
-    display.start(config, model, opened);
+  if (out === undefined) {
+    display.start(config, model, opened, { notes });
     const loss = await dryRun(opened, dataset, config);
     display.end("dry run", [`Dry run: one step, loss ${loss.toFixed(3)}; nothing was written`], {
       loss,
     });
     return EXIT.ok;
   }
-  const out = flags.out ?? await makeFolder(flags.model);
   await Deno.mkdir(out, { recursive: true });
   using _claim = await claimFolder(out);
   const folder = await RunFolder.create(out, config, state);
-  display.start(config, model, opened, out);
+  display.start(config, model, opened, { out, notes });
   return await runTraining({ folder, dataset, opened, display, signal });
 }
 
@@ -183,15 +199,18 @@ async function resumeRun(
     checkpointEvery: checkpointEvery ?? DEFAULT_INTERVAL,
   };
   const display = trainDisplay(flags);
-  const name = flags.dataset ?? config.dataset.name;
-  if (flags.dataset === undefined) await requireRecordedDataset(name, path);
+  const { name, ...place } = flags.dataset === undefined
+    ? await findRecorded(config, path)
+    : { name: flags.dataset };
   const model = configuredModel(config);
   const pictures = picturesFor(model, config.dataset.pictures);
-  const dataset = await obtainForTraining({ ...flags, dataset: name, pictures }, signal);
+  const found = { ...flags, ...place, dataset: name, pictures };
+  const dataset = await obtainForTraining(found, signal);
   if (dataset.digest !== config.dataset.digest) {
     throw new TypeError(
-      `Cannot resume ${path} on dataset "${name}": its content is not what the run was trained on ` +
-        `(SHA-256 ${config.dataset.digest.slice(0, 16)}, found ${dataset.digest.slice(0, 16)})`,
+      `Cannot resume ${path} on dataset ${quoteWhole(name)}: its content is not what the run was ` +
+        `trained on (SHA-256 ${config.dataset.digest.slice(0, 16)}, found ` +
+        `${dataset.digest.slice(0, 16)}); give that with --dataset DIR`,
     );
   }
   const backend = flags.backend === "auto" ? config.backend : flags.backend;
@@ -211,7 +230,7 @@ async function resumeRun(
   const ranks = world && { ranks: world.size };
   const resumption = { started: new Date().toISOString(), step, backend, device, ...ranks };
   const folder = await RunFolder.resume(path, { config, checkpoint, damage, resumption });
-  display.start(config, model, opened, path);
+  display.start(config, model, opened, { out: path });
   if (damage !== undefined) display.note(`${damage}: going on from the one before it`);
   display.note(
     epochsDone < plan.epochs
@@ -253,7 +272,9 @@ async function runTraining(run: Run): Promise<number> {
     await folder.finish(parameters);
     const ending: Ending = { outcome, step: progress.step };
     await reportEnd(folder, { session, test: dataset.test, parameters, ending });
-    const lines = endLines(outcome, folder, { ...progress, backend });
+    // Only what lies below here is found again by itself.
+    const lost = isElsewhere(folder.config.dataset.name) ? dataset.name : undefined;
+    const lines = endLines(outcome, folder, { ...progress, backend, lost });
     display.end(outcome, lines, { out: folder.path, ...progress });
     return outcome === "interrupted" ? EXIT.interrupted : EXIT.ok;
   } catch (error) {

@@ -1,8 +1,9 @@
 // deno-lint-ignore-file no-console
 /** What the train command says while it runs: lines for people, or JSON for programs. */
 
-import { invocation } from "../invocation.ts";
+import { invocation, shellWord } from "../invocation.ts";
 import type { OpenedSession } from "./backend_flags.ts";
+import { sayNotes } from "./subject.ts";
 import { liveChart, type Screen } from "../report/live_chart.ts";
 import { type Progress, startProgress } from "../report/progress.ts";
 import { countOf, formatCount } from "../report/table.ts";
@@ -29,8 +30,13 @@ function unlessClosed<Value>(use: () => Value): Value | undefined {
 
 /** Listens to a run and shows it. */
 export interface TrainDisplay {
-  /** Comes before all else but remarks. */
-  start(config: RunConfig, model: Model, opened: OpenedSession, out?: string): void;
+  /** Comes before all else but remarks; `notes` are on the file of `--init`. */
+  start(
+    config: RunConfig,
+    model: Model,
+    opened: OpenedSession,
+    more: { readonly out?: string; readonly notes?: readonly string[] },
+  ): void;
   /** Steps done in an epoch. */
   progress(progress: { readonly epoch: number; readonly steps: number }): void;
   epoch(metrics: EpochMetrics): void;
@@ -63,11 +69,18 @@ export function trainDisplay({ quiet, json, live }: {
     bar?.progress.stop();
     bar = undefined;
   };
+  const remark = (line: string) => {
+    stop();
+    if (quiet) return;
+    if (chart) chart.print(line);
+    else console.error(line);
+  };
   return {
-    start(config, model, opened, out) {
+    start(config, model, opened, { out, notes = [] }) {
       run = config;
+      if (config.init.type === "file") sayNotes({ label: config.init.path, notes }, remark);
       for (const line of startLines(config, model, opened, out)) say(line);
-      emit({ type: "start", out: out ?? null, ...config });
+      emit({ type: "start", out: out ?? null, ...config, ...(notes.length > 0 && { notes }) });
     },
     progress({ epoch, steps }) {
       const { plan: { epochs, batchSize }, dataset: { trainCount: total } } = run!;
@@ -90,12 +103,7 @@ export function trainDisplay({ quiet, json, live }: {
       for (const line of lines) say(line);
       emit({ type: "end", outcome, ...facts });
     },
-    note(line) {
-      stop();
-      if (quiet) return;
-      if (chart) chart.print(line);
-      else console.error(line);
-    },
+    note: remark,
     stop,
   };
 }
@@ -117,7 +125,11 @@ export function epochLine(metrics: EpochMetrics, epochs: number): string {
 export function endLines(
   outcome: Outcome,
   { path, history }: RunFolder,
-  { step, bestAccuracy, backend }: Checkpoint["progress"] & { readonly backend: string },
+  { step, bestAccuracy, backend, lost }: Checkpoint["progress"] & {
+    readonly backend: string;
+    /** Folder of the dataset, where it must be named to go on. */
+    readonly lost?: string;
+  },
 ): string[] {
   const saved =
     `Saved ${path}: report.html, model.safetensors, best.safetensors, model/, metrics.jsonl, ` +
@@ -126,7 +138,8 @@ export function endLines(
     case "interrupted":
       return [
         `Stopped after step ${step}; everything is saved. ` +
-        `Go on with: ${invocation("train")} --resume ${path}`,
+        `Go on with: ${invocation("train")} --resume ${shellWord(path)}` +
+        (lost === undefined ? "" : ` --dataset ${shellWord(lost)}`),
       ];
     case "target reached":
       return [`Reached the target: test accuracy ${bestAccuracy.toFixed(3)}`, saved];

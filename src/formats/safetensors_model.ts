@@ -1,7 +1,7 @@
 /** Models as safetensors files: PyTorch's names and layout, the layers described in the metadata. */
 
 import { type Model, showShape } from "../nn/sequential.ts";
-import { isNormalized } from "../nn/standardization.ts";
+import { showPixels } from "../nn/standardization.ts";
 import { MODEL_NAMES, type ModelName, ZOO, zooModel } from "../nn/zoo.ts";
 import { quote } from "../quote.ts";
 import { fromTensors, listTensors, toTensors } from "./parameters.ts";
@@ -140,11 +140,9 @@ function undescribed(
 
 /** What a file that describes nothing is taken to be. */
 function assumptionOf({ name, inputShape, classCount, standardization }: Model): string {
-  const { mean, std } = standardization;
-  const pixels = isNormalized(standardization) ? "pixel / 255" : `(pixel / 255 - ${mean}) / ${std}`;
   const layers = Object.hasOwn(ZOO, name) ? ` (${ZOO[name as ModelName].description})` : "";
-  return `it describes no layers, pixels and classes: taken for ${
+  return `it says nothing of layers, pixels and classes: taken for ${
     quote(name)
-  }${layers}, images of ` +
-    `${showShape(inputShape)} as ${pixels}, classes 0 to ${classCount - 1}`;
+  }${layers}, images ` +
+    `of ${showShape(inputShape)} as ${showPixels(standardization)}, classes 0 to ${classCount - 1}`;
 }

@@ -201,7 +201,8 @@ function areClose(one: Standardization, other: Standardization): boolean {
   return Math.abs(one.mean - other.mean) <= tolerance && Math.abs(one.std - other.std) <= tolerance;
 }
 
-function haveSameLayers({ layers }: Model, { layers: others }: Model): boolean {
+/** Whether two compute the same of parameters and pixels that are. */
+export function haveSameLayers({ layers }: Model, { layers: others }: Model): boolean {
   return layers.length === others.length &&
     layers.every((layer, index) => showLayer(layer) === showLayer(others[index]));
 }

@@ -30,7 +30,8 @@ export interface RunConfig {
   readonly started: string;
   readonly model: ModelSpec;
   readonly dataset: {
-    /** Registry name, or the folder relative to where the run was started, as `./photos`. */
+    /** Registry name, or the folder relative to where the run was started, as `./photos`; of one
+     * that is not below, `.../photos`. */
     readonly name: string;
     readonly digest: string;
     readonly trainCount: number;
@@ -39,6 +40,8 @@ export interface RunConfig {
     /** How pictures were made into it; left out where it was none. */
     readonly pictures?: PictureFacts;
   };
+  /** The way from the run's folder up to where it was started, as `../..`; left out if not up. */
+  readonly workingDirectory?: string;
   readonly plan: TrainPlan;
   readonly optimizer: OptimizerSpec;
   /** How the first parameters came to be: drawn, or read from a file. */
@@ -100,6 +103,7 @@ const FIELDS: FieldTable = {
   "dataset.testCount": isCount,
   "dataset.classNames": isList(isText),
   "dataset.pictures": isOptional(isPictureFacts),
+  "workingDirectory": isOptional(isWayUp),
   "plan.epochs": isCount,
   "plan.batchSize": (value) => isCount(value) && isPositive(value) && Number(value) <= 65_536,
   "plan.learningRate": isPositive,
@@ -140,9 +144,22 @@ function isNameOrPathBelow(value: unknown): boolean {
   return isText(value) && !/^([\\/]|[A-Za-z]:)|(^|[\\/])\.\.([\\/]|$)/.test(String(value));
 }
 
+/** Up alone: what is found from there lies beside the run's folder or one that holds it. */
+function isWayUp(value: unknown): boolean {
+  return isText(value) && /^\.\.(\/\.\.){0,15}$/.test(String(value));
+}
+
 function isResumption(value: unknown): boolean {
   return isRecord(value) && isText(value.started) && isCount(value.step) &&
     isOneOf(...BACKEND_NAMES)(value.backend);
+}
+
+/** What stands for the way to a place outside of the folder that a run was started in. */
+export const ELSEWHERE = ".../";
+
+/** Whether a recorded dataset is a folder that cannot be found by what is recorded of it. */
+export function isElsewhere(name: string): boolean {
+  return name.startsWith(ELSEWHERE);
 }
 
 /** Builds the model of a configuration. */
