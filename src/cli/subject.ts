@@ -134,11 +134,8 @@ async function weightsSubject(path: string, name: ModelName | undefined): Promis
 }
 
 /** Tells the user what finding and reading a model assumed, left out or changed. */
-export function sayNotes(
-  { label, notes }: Pick<Subject, "label" | "notes">,
-  say: (line: string) => void = console.error,
-): void {
-  for (const note of notes) say(printable(`note: ${label}: ${note}`));
+export function sayNotes({ label, notes }: Pick<Subject, "label" | "notes">): void {
+  for (const note of notes) console.error(printable(`note: ${label}: ${note}`));
 }
 
 /** Names of the model's classes; numbers where the file has none that fit. */

@@ -14,7 +14,8 @@ import { configuredModel, isElsewhere, type RunConfig } from "../report/run_conf
 import { claimFolder } from "../report/run_claim.ts";
 import { readRunConfig, requireVacant, RunFolder } from "../report/run_folder.ts";
 import type { Ending } from "../report/run_report.ts";
-import type { TrainPlan } from "../train/plan.ts";
+import { countOf } from "../report/table.ts";
+import { learningRates, type TrainPlan } from "../train/plan.ts";
 import {
   type Checkpoint,
   type CheckpointInterval,
@@ -230,7 +231,8 @@ async function resumeRun(
   const ranks = world && { ranks: world.size };
   const resumption = { started: new Date().toISOString(), step, backend, device, ...ranks };
   const folder = await RunFolder.resume(path, { config, checkpoint, damage, resumption });
-  display.start(config, model, opened, { out: path });
+  const note = scheduleNote(before, plan, step);
+  display.start(config, model, opened, { out: path, notes: note === undefined ? [] : [note] });
   if (damage !== undefined) display.note(`${damage}: going on from the one before it`);
   display.note(
     epochsDone < plan.epochs
@@ -239,6 +241,24 @@ async function resumeRun(
         `go further with --epochs ${epochsDone + 1} or more`,
   );
   return await runTraining({ folder, dataset, opened, display, signal, checkpoint });
+}
+
+/** What other `--epochs` do to a learning rate that changes over the whole run. */
+function scheduleNote(
+  { plan: before, dataset: { trainCount } }: RunConfig,
+  plan: TrainPlan,
+  step: number,
+): string | undefined {
+  if (plan.schedule === "constant" || plan.epochs === before.epochs) return undefined;
+  const stepsPerEpoch = Math.ceil(trainCount / plan.batchSize);
+  const [rate, rateBefore] = [plan, before].map((one) => {
+    const first = Math.min(step, one.epochs * stepsPerEpoch);
+    return Number(learningRates(one, { first, count: 1, stepsPerEpoch })[0].toPrecision(3));
+  });
+  return `the ${plan.schedule} learning rate now falls over ${
+    countOf(plan.epochs, "epoch")
+  }, not ` +
+    `${before.epochs}: it goes on at ${rate} instead of ${rateBefore}`;
 }
 
 interface Run {

@@ -96,22 +96,18 @@ export function fitToDataset(
   const standardization = isFree ? standardizationOf(images) : model.standardization;
   const moved = classNames?.findIndex((className, k) => className !== found[k]) ?? -1;
   const isTurned = facts && pictures && facts.darkOnLight !== pictures.darkOnLight;
-  return {
-    model: { ...model, standardization },
-    notes: [
-      ...notes,
-      ...(isFree ? ["pixels are standardized all the same, as --standardize says"] : []),
-      ...(facts?.invert && !flags.invert ? ["pictures are inverted, as it says"] : []),
-      ...(moved < 0 ? [] : [
-        `its class ${moved} was ${quote(classNames![moved])} and becomes ${quote(found[moved])}`,
-      ]),
-      ...(isTurned
-        ? [
-          `it knows pictures of the other polarity: try it ${
-            flags.invert ? "without" : "with"
-          } --invert`,
-        ]
-        : []),
-    ],
-  };
+  const all = [
+    ...notes,
+    ...(isFree ? ["pixels are standardized all the same, as --standardize says"] : []),
+    ...(facts?.invert && !flags.invert ? ["pictures are inverted, as it says"] : []),
+    ...(moved < 0
+      ? []
+      : [`its class ${moved} was ${quote(classNames![moved])} and becomes ${quote(found[moved])}`]),
+    ...(isTurned
+      ? [
+        `it knows pictures of the other polarity: try ${flags.invert ? "it without " : ""}--invert`,
+      ]
+      : []),
+  ];
+  return { model: { ...model, standardization }, notes: all.map((note) => `${label}: ${note}`) };
 }
