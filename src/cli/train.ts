@@ -31,15 +31,17 @@ import { makeFolder, RUNS } from "./new_folder.ts";
 import { requireWritePermission } from "./permissions.ts";
 import { pictureOptions, picturesFor, requirePictures } from "./picture_flags.ts";
 import { recordedDataset, recordedPath, requireRecordedDataset } from "./recorded_path.ts";
-import { endLines, type TrainDisplay, trainDisplay } from "./train_display.ts";
+import { endLines, standingOf, type TrainDisplay, trainDisplay } from "./train_display.ts";
 import { reportDivergence, reportEnd } from "./train_report.ts";
 import {
   asksForMpi,
   checkCombination,
   checkpointIntervalOf,
+  fillFlags,
   modelFor,
   optimizerOf,
   planOf,
+  setApart,
   TRAIN_COMMAND,
   type TrainFlags,
 } from "./train_flags.ts";
@@ -98,18 +100,20 @@ interface Surroundings {
   readonly world?: World;
 }
 
-async function startRun(flags: TrainFlags, { signal, world }: Surroundings): Promise<number> {
-  const plan = planOf(flags);
-  const display = trainDisplay(flags);
-  if (!flags.dryRun) {
-    await requireWritePermission(flags.out ?? RUNS);
-    if (flags.out !== undefined) await requireVacant(flags.out);
+async function startRun(given: TrainFlags, { signal, world }: Surroundings): Promise<number> {
+  const display = trainDisplay(given);
+  if (!given.dryRun) {
+    await requireWritePermission(given.out ?? RUNS);
+    if (given.out !== undefined) await requireVacant(given.out);
   }
-  const pictures = pictureOptions(flags);
-  const dataset = flags.dryRun
-    ? await loadForDryRun(flags.dataset, pictures)
-    : await obtainForTraining({ ...flags, pictures }, signal);
-  requirePictures(dataset, flags);
+  const pictures = pictureOptions(given);
+  const whole = given.dryRun
+    ? await loadForDryRun(given.dataset, pictures)
+    : await obtainForTraining({ ...given, pictures }, signal);
+  requirePictures(whole, given);
+  const dataset = setApart(whole, given);
+  const flags = fillFlags(given, dataset);
+  const plan = planOf(flags);
   const model = modelFor(flags, dataset);
   const { init } = ZOO[flags.model].recipe;
   const parameters = flags.init === undefined
@@ -129,11 +133,14 @@ async function startRun(flags: TrainFlags, { signal, world }: Surroundings): Pro
       digest: dataset.digest,
       trainCount: dataset.train.count,
       testCount: dataset.test.count,
+      ...(dataset.validation && { validationCount: dataset.validation.count }),
+      ...(flags.validSplit !== undefined && { validSplit: flags.validSplit }),
       classNames: dataset.classNames,
       ...(dataset.pictures && { pictures: dataset.pictures }),
     },
     plan,
     optimizer,
+    ...(flags.chosen && { chosen: flags.chosen }),
     init: flags.init === undefined ? init : { type: "file", path: recordedPath(flags.init) },
     backend: opened.backend,
     device: session.device,
@@ -187,13 +194,14 @@ async function resumeRun(
   if (flags.dataset === undefined) await requireRecordedDataset(name, path);
   const model = configuredModel(config);
   const pictures = picturesFor(model, config.dataset.pictures);
-  const dataset = await obtainForTraining({ ...flags, dataset: name, pictures }, signal);
-  if (dataset.digest !== config.dataset.digest) {
+  const whole = await obtainForTraining({ ...flags, dataset: name, pictures }, signal);
+  if (whole.digest !== config.dataset.digest) {
     throw new TypeError(
       `Cannot resume ${path} on dataset "${name}": its content is not what the run was trained on ` +
-        `(SHA-256 ${config.dataset.digest.slice(0, 16)}, found ${dataset.digest.slice(0, 16)})`,
+        `(SHA-256 ${config.dataset.digest.slice(0, 16)}, found ${whole.digest.slice(0, 16)})`,
     );
   }
+  const dataset = setApart(whole, { validSplit: config.dataset.validSplit, seed: plan.seed });
   const backend = flags.backend === "auto" ? config.backend : flags.backend;
   const wasShared = (config.resumed?.at(-1) ?? config).ranks !== undefined;
   const options: SessionOptions = {
@@ -253,8 +261,9 @@ async function runTraining(run: Run): Promise<number> {
     await folder.finish(parameters);
     const ending: Ending = { outcome, step: progress.step };
     await reportEnd(folder, { session, test: dataset.test, parameters, ending });
-    const lines = endLines(outcome, folder, { ...progress, backend });
-    display.end(outcome, lines, { out: folder.path, ...progress });
+    const standing = standingOf(folder.history, dataset);
+    const lines = endLines(outcome, folder, { ...progress, backend, standing });
+    display.end(outcome, lines, { out: folder.path, ...progress, ...standing });
     return outcome === "interrupted" ? EXIT.interrupted : EXIT.ok;
   } catch (error) {
     display.stop();

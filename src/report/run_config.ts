@@ -23,6 +23,7 @@ import {
   requireFields,
   valueAt,
 } from "./field_checks.ts";
+import { formatCount } from "./table.ts";
 
 /** Content of `config.json`. */
 export interface RunConfig {
@@ -35,12 +36,18 @@ export interface RunConfig {
     readonly digest: string;
     readonly trainCount: number;
     readonly testCount: number;
+    /** Images to choose the best epoch by; left out where it is chosen on the test set. */
+    readonly validationCount?: number;
+    /** Share of the training set that became them; left out where the dataset had them. */
+    readonly validSplit?: number;
     readonly classNames: readonly string[];
     /** How pictures were made into it; left out where it was none. */
     readonly pictures?: PictureFacts;
   };
   readonly plan: TrainPlan;
   readonly optimizer: OptimizerSpec;
+  /** Flags that were chosen to fit the dataset; left out where the recipe is the model's own. */
+  readonly chosen?: readonly string[];
   /** How the first parameters came to be: drawn, or read from a file. */
   readonly init: WeightInit | { readonly type: "file"; readonly path: string };
   readonly backend: BackendName;
@@ -96,6 +103,8 @@ const FIELDS: FieldTable = {
   "dataset.digest": isText,
   "dataset.trainCount": isCount,
   "dataset.testCount": isCount,
+  "dataset.validationCount": isOptional(isCount),
+  "dataset.validSplit": isOptional(isShare),
   "dataset.classNames": isList(isText),
   "dataset.pictures": isOptional(isPictureFacts),
   "plan.epochs": isCount,
@@ -107,6 +116,7 @@ const FIELDS: FieldTable = {
   "plan.maxSteps": isOptional(isCount),
   "plan.targetAccuracy": isOptional(isPositive),
   "optimizer": isOptimizer,
+  "chosen": isOptional(isList(isText)),
   "backend": isOneOf(...BACKEND_NAMES),
   "device.threads": (value) => isCount(value) && Number(value) >= 1 && Number(value) <= 256,
   "logSteps": isOptional((value) => typeof value === "boolean"),
@@ -150,6 +160,16 @@ function isNameOrPathBelow(value: unknown): boolean {
 function isResumption(value: unknown): boolean {
   return isRecord(value) && isText(value.started) && isCount(value.step) &&
     isOneOf(...BACKEND_NAMES)(value.backend);
+}
+
+/** `576 training, 144 validation and 180 test`: of how many images. */
+export function partsText(
+  { trainCount, validationCount, testCount }: RunConfig["dataset"],
+): string {
+  const validation = validationCount === undefined
+    ? ""
+    : `, ${formatCount(validationCount)} validation`;
+  return `${formatCount(trainCount)} training${validation} and ${formatCount(testCount)} test`;
 }
 
 /** Builds the model of a configuration. */

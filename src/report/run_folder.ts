@@ -10,7 +10,12 @@ import { quote } from "../quote.ts";
 import { readUnlinked } from "../read_bounded.ts";
 import { readCheckpoint, writeCheckpoint, writeModel } from "../train/checkpoint.ts";
 import { appendSynced, removeIfThere, TEMPORARY, writeAtomic } from "../write_atomic.ts";
-import { type Checkpoint, type EpochMetrics, NOT_STARTED } from "../train/trainer.ts";
+import {
+  type Checkpoint,
+  decidingAccuracy,
+  type EpochMetrics,
+  NOT_STARTED,
+} from "../train/trainer.ts";
 import {
   configuredModel,
   fixedConfiguration,
@@ -151,7 +156,7 @@ export class RunFolder {
   async saveEpoch(metrics: EpochMetrics, checkpoint: Checkpoint): Promise<void> {
     this.history.push(metrics);
     await appendSynced(join(this.path, METRICS), toLine(metrics));
-    if (metrics.testAccuracy >= checkpoint.progress.bestAccuracy) {
+    if (decidingAccuracy(metrics) >= checkpoint.progress.bestAccuracy) {
       await this.#writeModel(BEST, checkpoint);
     }
     await this.saveCheckpoint(checkpoint);
