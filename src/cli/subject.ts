@@ -1,6 +1,6 @@
 /** The trained model that a command is to use: a run's, or a file's. */
 
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { PictureFacts } from "../data/dataset.ts";
 import { areNamesOf } from "../formats/trained_model.ts";
 import type { Model } from "../nn/sequential.ts";
@@ -47,6 +47,8 @@ export interface Subject {
   readonly digest?: string;
   /** One name per class; numbers where nobody knows. */
   readonly classNames: readonly string[];
+  /** Whether somebody does. */
+  readonly hasNames: boolean;
   /** How pictures were made into what it was trained on; a file says no more than the polarity. */
   readonly pictures?: PictureFacts;
 }
@@ -99,7 +101,7 @@ async function runSubject(path: string): Promise<Subject> {
   requireFinite({ model, parameters }, path);
   const { name: datasetName, classNames: names, digest, pictures } = config.dataset;
   const classNames = namesFor(model, names);
-  const trainedOn = { datasetName, digest, classNames, pictures };
+  const trainedOn = { datasetName, digest, classNames, hasNames: true, pictures };
   return { label: path, run: path, model, parameters, ...trainedOn };
 }
 
@@ -112,7 +114,18 @@ async function weightsSubject(
     fallback: zooModel("lenet"),
   });
   const classNames = namesFor(trained.model, trained.classNames);
-  return { ...trained, label: path, datasetName: "fashion-mnist", classNames };
+  // A file that lies in a run's folder, as best.safetensors does, was trained on what the run was.
+  const { dataset } = await readRunConfig(dirname(path)).catch(() => ({ dataset: undefined }));
+  const { digest, pictures } = dataset ?? {};
+  return {
+    ...trained,
+    label: path,
+    datasetName: "fashion-mnist",
+    digest,
+    classNames,
+    hasNames: areNamesOf(trained.model, trained.classNames),
+    pictures: trained.pictures ?? pictures,
+  };
 }
 
 /** Names of the model's classes; numbers where the file has none that fit. */
