@@ -30,6 +30,8 @@ export {
 export * from "./src/nn/init.ts";
 export * from "./src/nn/corr2d.ts";
 export {
+  type FittedRecipe,
+  fittedRecipe,
   lenet,
   MODEL_NAMES,
   type ModelName,
@@ -50,8 +52,11 @@ export { registerWasmTrainingKernels } from "./src/backends/tfjs/wasm_kernels/re
 
 export { openBackend, type OpenOptions } from "./src/train/open_backend.ts";
 export {
+  type BestEpoch,
+  bestEpoch,
   type Checkpoint,
   type CheckpointInterval,
+  decidingAccuracy,
   DivergedError,
   type EpochMetrics,
   NOT_STARTED,
@@ -68,7 +73,10 @@ export {
   type ClassificationReport,
   classificationReport,
   type ClassReport,
+  compareWithMajority,
   countCorrect,
+  type Majority,
+  type MajorityComparison,
 } from "./src/train/metrics.ts";
 export {
   decodeSafetensors,

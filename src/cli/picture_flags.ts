@@ -3,7 +3,7 @@
 import type { Dataset } from "../data/dataset.ts";
 import {
   DEFAULT_IMAGE_SIZE,
-  DEFAULT_VALID_SPLIT,
+  DEFAULT_TEST_SPLIT,
   type PictureHooks,
   type PictureOptions,
 } from "../data/image_folder.ts";
@@ -15,11 +15,11 @@ import type { FlagTable, FlagValues } from "./flag_types.ts";
 
 /** The flags that say what becomes of a folder of pictures. */
 export const PICTURE_FLAGS = {
-  "valid-split": {
+  "test-split": {
     type: "number",
     exclusiveMin: 0,
     exclusiveMax: 1,
-    defaultText: `${DEFAULT_VALID_SPLIT}, for pictures`,
+    defaultText: `${DEFAULT_TEST_SPLIT}, for pictures`,
     help: "share of each class of pictures to test on",
   },
   "image-size": {
@@ -35,17 +35,17 @@ export const PICTURE_FLAGS = {
 type PictureFlags = FlagValues<typeof PICTURE_FLAGS>;
 
 /** What the flags ask for. */
-export function pictureOptions({ validSplit, imageSize, invert }: PictureFlags): PictureOptions {
+export function pictureOptions({ testSplit, imageSize, invert }: PictureFlags): PictureOptions {
   const size = imageSize === undefined ? undefined : { width: imageSize, height: imageSize };
-  return { validSplit, size, invert };
+  return { testSplit, size, invert };
 }
 
 /** What makes pictures again as a model's training had them. */
 export function picturesFor(
   { inputShape: [, height, width] }: Model,
-  { validSplit, invert }: Pick<PictureOptions, "validSplit" | "invert"> = {},
+  { testSplit, invert }: Pick<PictureOptions, "testSplit" | "invert"> = {},
 ): PictureOptions {
-  return { validSplit, invert, size: { width, height } };
+  return { testSplit, invert, size: { width, height } };
 }
 
 /** Checks that flags for pictures had pictures to work on.
@@ -53,9 +53,9 @@ export function picturesFor(
  * @throws {UsageError} If they had not.
  */
 export function requirePictures({ name, pictures }: Dataset, flags: PictureFlags): void {
-  const { validSplit, imageSize, invert } = flags;
+  const { testSplit, imageSize, invert } = flags;
   const given = Object.entries({
-    "valid-split": validSplit !== undefined,
+    "test-split": testSplit !== undefined,
     "image-size": imageSize !== undefined,
     invert,
   }).find(([, isGiven]) => isGiven)?.[0];
@@ -64,9 +64,9 @@ export function requirePictures({ name, pictures }: Dataset, flags: PictureFlags
       `Cannot use --${given} with dataset ${quoteWhole(name)}: it is for folders of pictures`,
     );
   }
-  if (validSplit !== undefined && pictures?.validSplit === undefined) {
+  if (testSplit !== undefined && pictures?.testSplit === undefined) {
     throw new UsageError(
-      `Cannot use --valid-split with dataset ${quoteWhole(name)}: it has a test folder of its own`,
+      `Cannot use --test-split with dataset ${quoteWhole(name)}: it has a test folder of its own`,
     );
   }
 }

@@ -1,7 +1,7 @@
 // deno-lint-ignore-file no-console
 /** The trained model that a command is to use: a run's, or a file's. */
 
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { PictureFacts } from "../data/dataset.ts";
 import { areNamesOf } from "../formats/trained_model.ts";
 import type { Model } from "../nn/sequential.ts";
@@ -52,6 +52,8 @@ export interface Subject {
   readonly digest?: string;
   /** One name per class; numbers where nobody knows. */
   readonly classNames: readonly string[];
+  /** Whether somebody does. */
+  readonly hasNames: boolean;
   /** How pictures were made into what it was trained on; a file says no more than the polarity. */
   readonly pictures?: PictureFacts;
   /** What finding and reading it assumed, left out or changed, a sentence each. */
@@ -122,15 +124,25 @@ async function runSubject(path: string, isNewest: boolean): Promise<Subject> {
       ? []
       : [`its training diverged later, this is what it saved before: ${config.diverged}`]),
   ];
-  const trainedOn = { datasetName, digest, classNames, pictures, notes };
+  const trainedOn = { datasetName, digest, classNames, hasNames: true, pictures, notes };
   return { label: path, run: path, config, model, parameters, ...trainedOn };
 }
 
 async function weightsSubject(path: string, name: ModelName | undefined): Promise<Subject> {
   const trained = await readModelFile(path, name);
   const { model, classNames, notes = [] } = trained;
-  const known = { datasetName: "fashion-mnist", classNames: namesFor(model, classNames), notes };
-  return { ...trained, label: path, ...known };
+  // A file that lies in a run's folder, as best.safetensors does, was trained on what the run was.
+  const { dataset } = await readRunConfig(dirname(path)).catch(() => ({ dataset: undefined }));
+  return {
+    ...trained,
+    label: path,
+    datasetName: "fashion-mnist",
+    digest: dataset?.digest,
+    classNames: namesFor(model, classNames),
+    hasNames: areNamesOf(model, classNames),
+    pictures: trained.pictures ?? dataset?.pictures,
+    notes,
+  };
 }
 
 /** Tells the user what finding and reading a model assumed, left out or changed. */

@@ -7,7 +7,7 @@ import { findLauncher } from "../distributed/launcher.ts";
 import type { World } from "../distributed/world.ts";
 import { specOf } from "../nn/model_spec.ts";
 import { initialParameters } from "../nn/init.ts";
-import { type ModelName, ZOO } from "../nn/zoo.ts";
+import { ZOO } from "../nn/zoo.ts";
 import { quoteWhole } from "../quote.ts";
 import { describeEnvironment } from "../report/environment.ts";
 import { configuredModel, isElsewhere, type RunConfig } from "../report/run_config.ts";
@@ -32,16 +32,18 @@ import { makeFolder, RUNS } from "./new_folder.ts";
 import { requireWritePermission } from "./permissions.ts";
 import { pictureOptions, picturesFor, requirePictures } from "./picture_flags.ts";
 import { findRecorded, recordedDataset, recordedPath, recordedWay } from "./recorded_path.ts";
-import { endLines, type TrainDisplay, trainDisplay } from "./train_display.ts";
-import { fitToDataset, picturesLike, readInitialModel } from "./train_init.ts";
+import { endLines, standingOf, type TrainDisplay, trainDisplay } from "./train_display.ts";
+import { fillFrom, fitToDataset, picturesLike, readInitialModel } from "./train_init.ts";
 import { reportDivergence, reportEnd } from "./train_report.ts";
 import {
   asksForMpi,
   checkCombination,
   checkpointIntervalOf,
+  fillFlags,
   modelFor,
   optimizerOf,
   planOf,
+  setApart,
   TRAIN_COMMAND,
   type TrainFlags,
 } from "./train_flags.ts";
@@ -58,10 +60,9 @@ export async function trainCommand(args: string[]): Promise<number> {
     ? parseInSilence(args)
     : parseTrainFlags(args);
   if (flags === undefined) return EXIT.ok;
-  const named = args.some((arg) => /^--model(=|$)/.test(arg)) ? flags.model : undefined;
-  if (!flags.mpi) return await trainOn(flags, { named });
+  if (!flags.mpi) return await trainOn(flags);
   const { withWorld } = await import("./mpi.ts");
-  return await withWorld((world) => trainOn(flags, { named, world }));
+  return await withWorld((world) => trainOn(flags, world));
 }
 
 /** The flags; undefined where help was asked for, which is then printed.
@@ -86,48 +87,39 @@ function parseInSilence(args: string[]): TrainFlags | undefined {
 }
 
 /** Trains in this process, or in all of a world. */
-async function trainOn(
-  flags: TrainFlags,
-  surroundings: Omit<Surroundings, "signal">,
-): Promise<number> {
+async function trainOn(flags: TrainFlags, world?: World): Promise<number> {
   return await withInterrupt((signal) =>
     flags.resume === undefined
-      ? startRun(flags, { ...surroundings, signal })
-      : resumeRun(flags, flags.resume, { ...surroundings, signal })
+      ? startRun(flags, { signal, world })
+      : resumeRun(flags, flags.resume, { signal, world })
   );
 }
 
 /** Where a run happens, and what stops it. */
 interface Surroundings {
   readonly signal: AbortSignal;
-  /** The model that `--model` names; undefined without the flag. */
-  readonly named?: ModelName;
   /** The processes that share it; undefined for this one alone. */
   readonly world?: World;
 }
 
-async function startRun(
-  given: TrainFlags,
-  { signal, named, world }: Surroundings,
-): Promise<number> {
-  const source = given.init === undefined
-    ? undefined
-    : await readInitialModel(given.init, given, named);
-  const flags = source === undefined ? given : { ...given, model: source.recipe };
-  const plan = planOf(flags);
-  const display = trainDisplay(flags);
-  if (!flags.dryRun) {
-    await requireWritePermission(flags.out ?? RUNS);
-    if (flags.out !== undefined) await requireVacant(flags.out);
+async function startRun(given: TrainFlags, { signal, world }: Surroundings): Promise<number> {
+  const source = given.init === undefined ? undefined : await readInitialModel(given.init, given);
+  const display = trainDisplay(given);
+  if (!given.dryRun) {
+    await requireWritePermission(given.out ?? RUNS);
+    if (given.out !== undefined) await requireVacant(given.out);
   }
-  const pictures = source === undefined ? pictureOptions(flags) : picturesLike(source, flags);
-  const dataset = flags.dryRun
-    ? await loadForDryRun(flags.dataset, pictures)
-    : await obtainForTraining({ ...flags, pictures }, signal);
-  requirePictures(dataset, flags);
+  const pictures = source === undefined ? pictureOptions(given) : picturesLike(source, given);
+  const whole = given.dryRun
+    ? await loadForDryRun(given.dataset, pictures)
+    : await obtainForTraining({ ...given, pictures }, signal);
+  requirePictures(whole, given);
+  const dataset = setApart(whole, given);
+  const flags = source === undefined ? fillFlags(given, dataset) : fillFrom(source, given, dataset);
+  const plan = planOf(flags);
   const { model, notes } = source === undefined
     ? { model: modelFor(flags, dataset), notes: [] }
-    : fitToDataset(source, dataset, flags);
+    : fitToDataset(source, dataset, given);
   const { init } = ZOO[flags.model].recipe;
   const parameters = source?.parameters ?? initialParameters(model, plan.seed, init);
   const optimizer = optimizerOf(flags);
@@ -146,12 +138,15 @@ async function startRun(
       digest: dataset.digest,
       trainCount: dataset.train.count,
       testCount: dataset.test.count,
+      ...(dataset.validation && { validationCount: dataset.validation.count }),
+      ...(flags.validSplit !== undefined && { validSplit: flags.validSplit }),
       classNames: dataset.classNames,
       ...(dataset.pictures && { pictures: dataset.pictures }),
     },
     ...(workingDirectory !== undefined && { workingDirectory }),
     plan,
     optimizer,
+    ...(flags.chosen && { chosen: flags.chosen }),
     init: flags.init === undefined ? init : { type: "file", path: recordedPath(flags.init) },
     backend: opened.backend,
     device: session.device,
@@ -206,14 +201,15 @@ async function resumeRun(
   const model = configuredModel(config);
   const pictures = picturesFor(model, config.dataset.pictures);
   const found = { ...flags, ...place, dataset: name, pictures };
-  const dataset = await obtainForTraining(found, signal);
-  if (dataset.digest !== config.dataset.digest) {
+  const whole = await obtainForTraining(found, signal);
+  if (whole.digest !== config.dataset.digest) {
     throw new TypeError(
       `Cannot resume ${path} on dataset ${quoteWhole(name)}: its content is not what the run was ` +
         `trained on (SHA-256 ${config.dataset.digest.slice(0, 16)}, found ` +
-        `${dataset.digest.slice(0, 16)}); give that with --dataset DIR`,
+        `${whole.digest.slice(0, 16)}); give that with --dataset DIR`,
     );
   }
+  const dataset = setApart(whole, { validSplit: config.dataset.validSplit, seed: plan.seed });
   const backend = flags.backend === "auto" ? config.backend : flags.backend;
   const wasShared = (config.resumed?.at(-1) ?? config).ranks !== undefined;
   const options: SessionOptions = {
@@ -292,10 +288,11 @@ async function runTraining(run: Run): Promise<number> {
     await folder.finish(parameters);
     const ending: Ending = { outcome, step: progress.step };
     await reportEnd(folder, { session, test: dataset.test, parameters, ending });
+    const standing = standingOf(folder.history, dataset);
     // Only what lies below here is found again by itself.
     const lost = isElsewhere(folder.config.dataset.name) ? dataset.name : undefined;
-    const lines = endLines(outcome, folder, { ...progress, backend, lost });
-    display.end(outcome, lines, { out: folder.path, ...progress });
+    const lines = endLines(outcome, folder, { ...progress, backend, standing, lost });
+    display.end(outcome, lines, { out: folder.path, ...progress, ...standing });
     return outcome === "interrupted" ? EXIT.interrupted : EXIT.ok;
   } catch (error) {
     display.stop();

@@ -41,7 +41,7 @@ export interface Dataset {
 /** How pictures were made into a dataset: what is needed to do it again. */
 export interface PictureFacts {
   /** Share of each class that became the test set; left out where the folder has one of its own. */
-  readonly validSplit?: number;
+  readonly testSplit?: number;
   /** Whether dark on light was turned into light on dark. */
   readonly invert: boolean;
   /** Whether most of them are dark on light all the same: by their border. */

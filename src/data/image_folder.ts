@@ -1,5 +1,6 @@
 /** A dataset of pictures in folders, one folder a class. */
 
+import { relative } from "node:path";
 import { DatasetError } from "./errors.ts";
 import type { Dataset, LabeledImages } from "./dataset.ts";
 import { MAX_IDX_BYTES } from "./idx.ts";
@@ -10,20 +11,22 @@ import { isSystemError, readingReason } from "../system_reason.ts";
 import { fitPicture, hasLightBorder } from "./picture.ts";
 import { decodeLightOnDark, MAX_PICTURE_BYTES } from "./picture_file.ts";
 import { type ListedPicture, listPictures, type PictureListing } from "./picture_listing.ts";
-import { orderByContent, type Split, splitByContent } from "./split.ts";
+import { orderByContent, selectImages, type Split, splitByContent } from "./split.ts";
 
 /** What becomes of pictures. */
 export interface PictureOptions {
   /** What they are fitted to; default 28 x 28. */
   readonly size?: { readonly width: number; readonly height: number };
-  /** Share of each class that becomes the test set, above 0 and below 1; default 0.2. */
-  readonly validSplit?: number;
+  /** Share of each class that becomes the test set, above 0; 1 for all, where nothing is to be
+   * trained; default 0.2. Of no effect on a folder with a test folder of its own.
+   */
+  readonly testSplit?: number;
   /** Turns dark on light into light on dark; default false. */
   readonly invert?: boolean;
 }
 
 /** Share of each class that becomes the test set where nothing else is asked for. */
-export const DEFAULT_VALID_SPLIT = 0.2;
+export const DEFAULT_TEST_SPLIT = 0.2;
 
 /** Side of the square that pictures are fitted to where nothing else is asked for. */
 export const DEFAULT_IMAGE_SIZE = 28;
@@ -50,12 +53,12 @@ export async function loadImageFolder(
 ): Promise<Dataset> {
   const {
     size = { width: DEFAULT_IMAGE_SIZE, height: DEFAULT_IMAGE_SIZE },
-    validSplit = DEFAULT_VALID_SPLIT,
+    testSplit = DEFAULT_TEST_SPLIT,
     invert = false,
   } = options;
-  if (!(validSplit > 0 && validSplit < 1)) {
+  if (!(testSplit > 0 && testSplit <= 1)) {
     throw new RangeError(
-      `Cannot split "${folder}": validSplit must be above 0 and below 1: found ${validSplit}`,
+      `Cannot split "${folder}": testSplit must be above 0 and at most 1: found ${testSplit}`,
     );
   }
   const listing = await listPictures(folder);
@@ -81,14 +84,15 @@ export async function loadImageFolder(
     options.onPicture?.(n + 1, pictures.length);
   }
   const labels = Uint8Array.from(pictures, ({ label }) => label);
-  const split = divide(listing, { folder, labels, digests, validSplit });
-  const part = (indices: readonly number[]): LabeledImages => ({
-    images: gather(images, indices, pixelCount),
-    labels: gather(labels, indices, 1),
-    count: indices.length,
+  const split = divide(listing, { folder, labels, digests, testSplit });
+  const all: LabeledImages = {
+    images,
+    labels,
+    count: pictures.length,
     shape: [1, size.height, size.width],
-  });
-  const [train, test] = [part(split.train), part(split.test)];
+    names: pictures.map(({ path }) => relative(folder, path)),
+  };
+  const [train, test] = [selectImages(all, split.train), selectImages(all, split.test)];
   return {
     name: folder,
     classNames,
@@ -96,7 +100,7 @@ export async function loadImageFolder(
     test,
     digest: digestOf({ classNames, train, test }),
     pictures: {
-      ...(!listing.isSplit && { validSplit }),
+      ...(!listing.isSplit && { testSplit }),
       invert,
       darkOnLight: 2 * lightBorders > pictures.length,
     },
@@ -126,11 +130,11 @@ function decodeOrAdvise(bytes: Uint8Array, label: string, invert: boolean) {
 
 function divide(
   { isSplit, pictures }: PictureListing,
-  { folder, labels, digests, validSplit }: {
+  { folder, labels, digests, testSplit }: {
     readonly folder: string;
     readonly labels: Uint8Array;
     readonly digests: readonly string[];
-    readonly validSplit: number;
+    readonly testSplit: number;
   },
 ): Split {
   if (isSplit) {
@@ -140,7 +144,8 @@ function divide(
       test: order.filter((index) => pictures[index].isTest),
     };
   }
-  const split = splitByContent(labels, digests, validSplit);
+  if (testSplit === 1) return { train: [], test: orderByContent(digests) };
+  const split = splitByContent(labels, digests, testSplit);
   if (split.test.length === 0) {
     throw new DatasetError(
       `Cannot split "${folder}" into training and test: expected a class of 2 pictures or more, ` +
@@ -148,15 +153,6 @@ function divide(
     );
   }
   return split;
-}
-
-/** The rows of an array that the indices name, in their order. */
-function gather(rows: Uint8Array, indices: readonly number[], rowLength: number): Uint8Array {
-  const gathered = new Uint8Array(indices.length * rowLength);
-  for (const [n, index] of indices.entries()) {
-    gathered.set(rows.subarray(index * rowLength, (index + 1) * rowLength), n * rowLength);
-  }
-  return gathered;
 }
 
 /** Over all that training and evaluation see, as for IDX files; and over the names of the classes. */

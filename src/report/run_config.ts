@@ -23,6 +23,7 @@ import {
   requireFields,
   valueAt,
 } from "./field_checks.ts";
+import { formatCount } from "./table.ts";
 
 /** Content of `config.json`. */
 export interface RunConfig {
@@ -36,6 +37,10 @@ export interface RunConfig {
     readonly digest: string;
     readonly trainCount: number;
     readonly testCount: number;
+    /** Images to choose the best epoch by; left out where it is chosen on the test set. */
+    readonly validationCount?: number;
+    /** Share of the training set that became them; left out where the dataset had them. */
+    readonly validSplit?: number;
     readonly classNames: readonly string[];
     /** How pictures were made into it; left out where it was none. */
     readonly pictures?: PictureFacts;
@@ -44,6 +49,8 @@ export interface RunConfig {
   readonly workingDirectory?: string;
   readonly plan: TrainPlan;
   readonly optimizer: OptimizerSpec;
+  /** Flags that were chosen to fit the dataset; left out where the recipe is the model's own. */
+  readonly chosen?: readonly string[];
   /** How the first parameters came to be: drawn, or read from a file. */
   readonly init: WeightInit | { readonly type: "file"; readonly path: string };
   readonly backend: BackendName;
@@ -88,7 +95,7 @@ export function parseRunConfig(text: string, label: string): RunConfig {
     throw invalid(`it is ${(error as SyntaxError).message}`);
   }
   requireFields(fields, FIELDS, invalid);
-  return fields as RunConfig;
+  return withTestSplit(fields as RunConfig);
 }
 
 /** What the rest of the program relies on; the layers are checked when the model is built. */
@@ -101,6 +108,8 @@ const FIELDS: FieldTable = {
   "dataset.digest": isText,
   "dataset.trainCount": isCount,
   "dataset.testCount": isCount,
+  "dataset.validationCount": isOptional(isCount),
+  "dataset.validSplit": isOptional(isShare),
   "dataset.classNames": isList(isText),
   "dataset.pictures": isOptional(isPictureFacts),
   "workingDirectory": isOptional(isWayUp),
@@ -113,6 +122,7 @@ const FIELDS: FieldTable = {
   "plan.maxSteps": isOptional(isCount),
   "plan.targetAccuracy": isOptional(isPositive),
   "optimizer": isOptimizer,
+  "chosen": isOptional(isList(isText)),
   "backend": isOneOf(...BACKEND_NAMES),
   "device.threads": (value) => isCount(value) && Number(value) >= 1 && Number(value) <= 256,
   "logSteps": isOptional((value) => typeof value === "boolean"),
@@ -134,9 +144,19 @@ function isOptimizer(value: unknown): boolean {
 }
 
 function isPictureFacts(value: unknown): boolean {
-  const { validSplit, invert, darkOnLight } = Object(value);
-  return isOptional(isShare)(validSplit) && typeof invert === "boolean" &&
+  const { testSplit, validSplit, invert, darkOnLight } = Object(value);
+  return isOptional(isShare)(testSplit ?? validSplit) && typeof invert === "boolean" &&
     typeof darkOnLight === "boolean";
+}
+
+/** Version 0.1 called the share of pictures to test on `validSplit`. */
+function withTestSplit(config: RunConfig): RunConfig {
+  const { validSplit, ...pictures } = Object(config.dataset.pictures);
+  if (validSplit === undefined) return config;
+  return {
+    ...config,
+    dataset: { ...config.dataset, pictures: { ...pictures, testSplit: validSplit } },
+  };
 }
 
 /** A run may come from anybody: what it names must not lead out of the folder it is used in. */
@@ -160,6 +180,16 @@ export const ELSEWHERE = ".../";
 /** Whether a recorded dataset is a folder that cannot be found by what is recorded of it. */
 export function isElsewhere(name: string): boolean {
   return name.startsWith(ELSEWHERE);
+}
+
+/** `576 training, 144 validation and 180 test`: of how many images. */
+export function partsText(
+  { trainCount, validationCount, testCount }: RunConfig["dataset"],
+): string {
+  const validation = validationCount === undefined
+    ? ""
+    : `, ${formatCount(validationCount)} validation`;
+  return `${formatCount(trainCount)} training${validation} and ${formatCount(testCount)} test`;
 }
 
 /** Builds the model of a configuration. */

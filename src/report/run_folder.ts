@@ -12,7 +12,12 @@ import { quote } from "../quote.ts";
 import { readUnlinked } from "../read_bounded.ts";
 import { readCheckpoint, writeCheckpoint, writeModel } from "../train/checkpoint.ts";
 import { appendSynced, removeIfThere, TEMPORARY, writeAtomic } from "../write_atomic.ts";
-import { type Checkpoint, type EpochMetrics, NOT_STARTED } from "../train/trainer.ts";
+import {
+  type Checkpoint,
+  decidingAccuracy,
+  type EpochMetrics,
+  NOT_STARTED,
+} from "../train/trainer.ts";
 import {
   configuredModel,
   fixedConfiguration,
@@ -154,7 +159,7 @@ export class RunFolder {
   async saveEpoch(metrics: EpochMetrics, checkpoint: Checkpoint): Promise<void> {
     this.history.push(metrics);
     await appendSynced(join(this.path, METRICS), toLine(metrics));
-    if (metrics.testAccuracy >= checkpoint.progress.bestAccuracy) {
+    if (decidingAccuracy(metrics) >= checkpoint.progress.bestAccuracy) {
       await this.#writeModel(BEST, checkpoint);
     }
     await this.saveCheckpoint(checkpoint);

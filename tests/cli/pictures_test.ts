@@ -20,7 +20,7 @@ Deno.test({
       // On paper: dark on light, so that training and predicting must turn them the same way.
       await writeClasses(photos, sample, { labels: [1, 8], count: 40, turned: true });
       const trained = await runTask("train", [
-        ...["--dataset", photos, "--invert", "--valid-split", "0.25", "--image-size", "20"],
+        ...["--dataset", photos, "--invert", "--test-split", "0.25", "--image-size", "20"],
         ...["--model", "mlp", "--epochs", "12", "--batch-size", "16", "--lr", "0.1"],
         ...["--backend", "wasm", "--quiet", "--out", run],
       ]);
@@ -28,7 +28,7 @@ Deno.test({
       const { dataset, model } = JSON.parse(await Deno.readTextFile(`${run}/config.json`));
       assertEquals(dataset.classNames, ["bag", "trouser"]);
       assertEquals([dataset.trainCount, dataset.testCount], [60, 20]);
-      assertEquals(dataset.pictures, { validSplit: 0.25, invert: true, darkOnLight: false });
+      assertEquals(dataset.pictures, { testSplit: 0.25, invert: true, darkOnLight: false });
       assertEquals(model.inputShape, [1, 20, 20]);
       const { testAccuracy } = JSON.parse(
         linesOf(await Deno.readTextFile(`${run}/metrics.jsonl`)).at(-1)!,
@@ -42,7 +42,7 @@ Deno.test({
         runTask("eval", ["--run", run, "--dataset", photos, "--json"]),
         runTask("eval", [
           ...["--weights", `${run}/model.safetensors`, "--dataset", photos],
-          ...["--valid-split", "0.25", "--json"],
+          ...["--test-split", "0.25", "--json"],
         ]),
         runTask("train", ["--resume", run, "--dataset", photos, "--epochs", "13", "--quiet"]),
         runTask("train", ["--dataset", "sample", "--invert", "--out", `${folder}/none`]),

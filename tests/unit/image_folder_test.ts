@@ -1,11 +1,18 @@
 /** Datasets of pictures in folders, on real small files. */
 import fc from "fast-check";
 import { readPicture } from "../../src/cli/predict_inputs.ts";
+import { type Dataset, type LabeledImages, sliceImages } from "../../src/data/dataset.ts";
 import { DatasetError } from "../../src/data/errors.ts";
 import { loadDataset } from "../../src/data/load.ts";
-import { splitByContent } from "../../src/data/split.ts";
+import { selectImages, splitByContent, splitValidation } from "../../src/data/split.ts";
 import { printable } from "../../src/printable.ts";
-import { assert, assertEquals, assertRejects, assertStringIncludes } from "../assert.ts";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStringIncludes,
+  assertThrows,
+} from "../assert.ts";
 import { canRunCommands, runDeno } from "../cli/command.ts";
 import { jpegOf, pixelsOf, pngOf, writeFiles } from "../picture_folder.ts";
 import { canUseTemp, withTempDir } from "../temp.ts";
@@ -68,7 +75,7 @@ Deno.test({
           }),
         );
         assertEquals(contentOf(dataset), expected.sort());
-        assertEquals(dataset.pictures, { validSplit: 0.2, invert, darkOnLight: invert });
+        assertEquals(dataset.pictures, { testSplit: 0.2, invert, darkOnLight: invert });
       }
       const plain = await loadDataset(folder);
       assertEquals([...plain.train.shape], [1, 28, 28]);
@@ -90,17 +97,63 @@ Deno.test({
         ...classOf("b", 10, 20),
       });
       await writeFiles(`${folder}/more`, { ...classOf("a", 12), ...classOf("b", 10, 20) });
-      const pictures = { validSplit: 0.3 };
+      const pictures = { testSplit: 0.3 };
       const one = await loadDataset(`${folder}/one`, { pictures });
       const two = await loadDataset(`${folder}/two`, { pictures });
       assertEquals([one.train.count, one.test.count], [14, 6]);
-      assertEquals({ ...two, name: one.name }, one);
+      const nameless = ({ digest, train, test }: Dataset) => [
+        digest,
+        ...[train, test].map((part) => ({ ...part, names: undefined })),
+      ];
+      assertEquals(nameless(two), nameless(one));
+      assertEquals([...one.train.names!, ...one.test.names!].sort(), [
+        ...Object.keys({ ...classOf("a", 10), ...classOf("b", 10) }),
+      ]);
+      for (const [n, name] of two.test.names!.entries()) {
+        const again = await readPicture(`${folder}/two/${name}`, { width: 28, height: 28 }, {
+          invert: false,
+        });
+        assert("picture" in again);
+        assertEquals(pixelsOf(two.test, n), again.picture.pixels);
+      }
       const more = await loadDataset(`${folder}/more`, { pictures });
       assert(more.digest !== one.digest);
-      const other = await loadDataset(`${folder}/one`, { pictures: { validSplit: 0.5 } });
+      const other = await loadDataset(`${folder}/one`, { pictures: { testSplit: 0.5 } });
       assertEquals([other.test.count, contentOf(other)], [10, contentOf(one)]);
       assert(other.digest !== one.digest);
+      const all = await loadDataset(`${folder}/one`, { pictures: { testSplit: 1 } });
+      assertEquals([all.train.count, all.test.count, contentOf(all)], [0, 20, contentOf(one)]);
     }),
+});
+
+Deno.test("a share set apart for validation keeps every image once, its class and its name", () => {
+  const labels = Uint8Array.from({ length: 50 }, (_, n) => n < 30 ? 0 : n < 49 ? 1 : 2);
+  const images = Uint8Array.from(labels.keys());
+  const names = Array.from(labels.keys(), (n) => `${n}.png`);
+  const train: LabeledImages = { images, labels, count: 50, shape: [1, 1, 1], names };
+  const test = sliceImages(train, 0, 5);
+  const whole: Dataset = { name: "set", classNames: ["a", "b", "c"], train, test, digest: "" };
+  const split = splitValidation(whole, 0.2, 7);
+  assertEquals(split, splitValidation(whole, 0.2, 7));
+  assert(`${split.validation!.images}` !== `${splitValidation(whole, 0.2, 8).validation!.images}`);
+  assertEquals(split.test, test);
+  assertEquals([split.train.count, split.validation!.count], [40, 10]);
+  const isClass = (part: LabeledImages, label: number) =>
+    part.labels.filter((other) => other === label).length;
+  assertEquals([0, 1, 2].map((label) => isClass(split.validation!, label)), [6, 4, 0]);
+  for (const part of [split.train, split.validation!]) {
+    assertEquals([...part.images], [...part.images].sort((a, b) => a - b));
+    assertEquals(part.names, Array.from(part.images, (n) => names[n]));
+    assertEquals(part.labels, part.images.map((n) => labels[n]));
+  }
+  const all = [...split.train.images, ...split.validation!.images].sort((a, b) => a - b);
+  assertEquals(all, [...images]);
+  assertThrows(() => splitValidation(split, 0.2, 7), DatasetError, "it has 10 images for that");
+  for (const share of [0, 1, NaN]) {
+    assertThrows(() => splitValidation(whole, share, 7), RangeError, "above 0 and below 1");
+  }
+  const single = { ...whole, train: selectImages(train, [0, 30, 49]) };
+  assertThrows(() => splitValidation(single, 0.2, 7), DatasetError, "2 training images or more");
 });
 
 Deno.test("a split keeps every image once, and gives both parts of a class at least one", () => {
@@ -197,8 +250,12 @@ Deno.test({
         assertEquals(message.split("\n").length, 1);
         assert(message.startsWith("Cannot ") && message.includes(folder), message);
       }
-      const wrong = { pictures: { validSplit: 1 } };
-      await assertRejects(() => loadDataset(`${root}/8`, wrong), RangeError, "below 1: found 1");
+      const wrong = { pictures: { testSplit: 1.5 } };
+      await assertRejects(
+        () => loadDataset(`${root}/8`, wrong),
+        RangeError,
+        "at most 1: found 1.5",
+      );
       const stopped = { signal: AbortSignal.abort(new Error("stop")) };
       await assertRejects(() => loadDataset(`${root}/8`, stopped), Error, "stop");
     }),

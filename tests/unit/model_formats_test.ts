@@ -88,7 +88,7 @@ for (const format of ["onnx", "tfjs"] as const) {
 
 Deno.test("a description's polarity of pictures is two booleans, or none, and nothing else of them", () => {
   const model = zooModel("softmax");
-  const pictures = { validSplit: 0.2, invert: true, darkOnLight: false };
+  const pictures = { testSplit: 0.2, invert: true, darkOnLight: false };
   const description = describeModel({ model, pictures });
   assertEquals(parseDescription(description).pictures, { invert: true, darkOnLight: false });
   for (const wrong of ['"invert":1', '"invert":"true"', '"invert":null', '"other":true']) {
