@@ -2,7 +2,7 @@
 
 import { create, toBinary } from "@bufbuild/protobuf";
 import * as tf from "@tensorflow/tfjs";
-import { useCpu } from "../../src/formats/layers_model.ts";
+import { useCpu } from "../../src/backends/tfjs/network.ts";
 import { decodeLayersModel } from "../../src/formats/layers_model_decode.ts";
 import { decodeOnnx } from "../../src/formats/onnx/decode.ts";
 import { ModelProtoSchema } from "../../src/formats/onnx/schema.ts";
