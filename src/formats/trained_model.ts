@@ -89,15 +89,17 @@ export function areNamesOf({ classCount }: Model, names: unknown): names is read
  * lends its class names, if their number fits, and how pictures are taken.
  */
 export function withDescription(
-  { model, parameters }: TrainedModel,
+  { model, parameters, notes = [] }: TrainedModel,
   description: string | undefined,
 ): TrainedModel {
   const described = description === undefined ? undefined : tryDescription(description);
   const isOwn = described !== undefined && haveSameLayers(described.model, model) &&
     areClose(described.model.standardization, model.standardization);
+  const taken = isOwn ? { model: described.model, notes: [] } : takingPixels(model);
   return {
-    model: isOwn ? described.model : takingPixels(model),
+    model: taken.model,
     parameters,
+    notes: [...notes, ...taken.notes],
     ...knownOf(model, described),
   };
 }
@@ -132,14 +134,30 @@ export function asModel(trained: TrainedModel, model: Model, label: string): Tra
   );
 }
 
-/** A foreign model as this project's take pixels, in [0, 1].
+/** A foreign model as this project's take pixels, and what had to be assumed of its ends.
  *
- * A first step that makes its input smaller, such as Keras's Rescaling by 1/255, was made for bytes:
- * pixels in [0, 1] have a deviation of 0.5 at most, and would be made larger.
+ * A first step that makes its input smaller, such as Keras's Rescaling by 1/255, or takes more than 1
+ * from it, such as x - 128, was made for bytes: pixels in [0, 1] have a mean and a deviation of less.
  */
-function takingPixels(model: Model): Model {
+function takingPixels(model: Model): { readonly model: Model; readonly notes: readonly string[] } {
   const { mean, std } = model.standardization;
-  return std > 1 ? { ...model, standardization: { mean: mean / 255, std: std / 255 } } : model;
+  const isForBytes = std > 1 || Math.abs(mean) > 1;
+  const [low, high] = isForBytes ? [mean / 255, std / 255] : [mean, std];
+  const endsInSigmoids = model.layers.at(-1)?.type === "sigmoid";
+  const shown = [low, high].map((value) => Number(value.toPrecision(4)));
+  return {
+    model: isForBytes ? { ...model, standardization: { mean: low, std: high } } : model,
+    notes: [
+      isForBytes
+        ? `its first step is made for bytes: pixels are taken as 0 to 255`
+        : isNormalized(model.standardization)
+        ? "it does not say what pixels become: they are taken as pixel / 255"
+        : `pixels become (pixel / 255 - ${shown[0]}) / ${shown[1]}, as its first step says`,
+      ...(endsInSigmoids
+        ? ["its outputs end in a sigmoid each: the largest wins, percentages are a softmax of them"]
+        : []),
+    ],
+  };
 }
 
 /** Whether two are the same but for the rounding of a file's float32 numbers. */
