@@ -21,7 +21,7 @@ import {
 } from "../check_data.ts";
 import type { Engine } from "./engines.ts";
 import { type BatchTensors, batchTensors } from "./batch_tensors.ts";
-import { buildNetwork, readFlat, setParameters, writeFlat } from "./network.ts";
+import { buildLayersModel, readFlat, setParameters, writeFlat } from "./network.ts";
 import { Optimizer } from "./optimizer.ts";
 
 /** Results are read, and the event loop is let in, after this many steps or this long. */
@@ -49,7 +49,7 @@ export class TfjsSession implements Session {
   /** Builds the network on a started engine. */
   static async open(engine: Engine, model: Model, options: SessionOptions): Promise<TfjsSession> {
     await tf.setBackend(engine.tfName);
-    return new TfjsSession(engine, await buildNetwork(model), model, options);
+    return new TfjsSession(engine, await buildLayersModel(model), model, options);
   }
 
   private constructor(
