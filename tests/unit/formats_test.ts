@@ -1,7 +1,8 @@
 import * as tf from "@tensorflow/tfjs";
 import fc from "fast-check";
+import { useCpu } from "../../src/backends/tfjs/network.ts";
 import { referenceBackend } from "../../src/backends/reference/backend.ts";
-import { encodeLayersModel, useCpu } from "../../src/formats/layers_model.ts";
+import { encodeLayersModel } from "../../src/formats/layers_model.ts";
 import { fromTensors, toTensors } from "../../src/formats/parameters.ts";
 import {
   decodeSafetensors,
