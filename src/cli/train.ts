@@ -8,8 +8,9 @@ import type { World } from "../distributed/world.ts";
 import { specOf } from "../nn/model_spec.ts";
 import { initialParameters } from "../nn/init.ts";
 import { ZOO } from "../nn/zoo.ts";
+import { quoteWhole } from "../quote.ts";
 import { describeEnvironment } from "../report/environment.ts";
-import { configuredModel, type RunConfig } from "../report/run_config.ts";
+import { configuredModel, isElsewhere, type RunConfig } from "../report/run_config.ts";
 import { claimFolder } from "../report/run_claim.ts";
 import { readRunConfig, requireVacant, RunFolder } from "../report/run_folder.ts";
 import type { Ending } from "../report/run_report.ts";
@@ -26,12 +27,12 @@ import { loadForDryRun, obtainForTraining } from "./dataset_flag.ts";
 import { EXIT, UsageError, withInterrupt } from "./errors.ts";
 import { parseFlags } from "./flags.ts";
 import { helpText } from "./help.ts";
-import { readModelFile } from "./model_files.ts";
 import { makeFolder, RUNS } from "./new_folder.ts";
 import { requireWritePermission } from "./permissions.ts";
 import { pictureOptions, picturesFor, requirePictures } from "./picture_flags.ts";
-import { recordedDataset, recordedPath, requireRecordedDataset } from "./recorded_path.ts";
+import { findRecorded, recordedDataset, recordedPath, recordedWay } from "./recorded_path.ts";
 import { endLines, standingOf, type TrainDisplay, trainDisplay } from "./train_display.ts";
+import { fitToDataset, picturesLike, readInitialModel } from "./train_init.ts";
 import { reportDivergence, reportEnd } from "./train_report.ts";
 import {
   asksForMpi,
@@ -101,30 +102,33 @@ interface Surroundings {
 }
 
 async function startRun(given: TrainFlags, { signal, world }: Surroundings): Promise<number> {
+  const source = given.init === undefined ? undefined : await readInitialModel(given.init, given);
   const display = trainDisplay(given);
   if (!given.dryRun) {
     await requireWritePermission(given.out ?? RUNS);
     if (given.out !== undefined) await requireVacant(given.out);
   }
-  const pictures = pictureOptions(given);
+  const pictures = source === undefined ? pictureOptions(given) : picturesLike(source, given);
   const whole = given.dryRun
     ? await loadForDryRun(given.dataset, pictures)
     : await obtainForTraining({ ...given, pictures }, signal);
   requirePictures(whole, given);
   const dataset = setApart(whole, given);
-  const flags = fillFlags(given, dataset);
+  const flags = fillFlags(given, dataset, source?.recipe);
   const plan = planOf(flags);
-  const model = modelFor(flags, dataset);
+  const { model, notes } = source === undefined
+    ? { model: modelFor(flags, dataset), notes: [] }
+    : fitToDataset(source, dataset, given);
   const { init } = ZOO[flags.model].recipe;
-  const parameters = flags.init === undefined
-    ? initialParameters(model, plan.seed, init)
-    : (await readModelFile(flags.init, { model })).parameters;
+  const parameters = source?.parameters ?? initialParameters(model, plan.seed, init);
   const optimizer = optimizerOf(flags);
   const options: SessionOptions = { optimizer, batchSize: plan.batchSize, ...deviceOptions(flags) };
   const opened = await openSession(flags.backend, model, options, world);
   await using session = opened.session;
   const state: TrainingState = { parameters, slots: [], step: 0 };
   await session.loadState(state);
+  const out = flags.dryRun ? undefined : flags.out ?? await makeFolder(flags.model);
+  const workingDirectory = out && recordedWay(out);
   const config: RunConfig = {
     started: new Date().toISOString(),
     model: specOf(model),
@@ -138,6 +142,7 @@ async function startRun(given: TrainFlags, { signal, world }: Surroundings): Pro
       classNames: dataset.classNames,
       ...(dataset.pictures && { pictures: dataset.pictures }),
     },
+    ...(workingDirectory !== undefined && { workingDirectory }),
     plan,
     optimizer,
     ...(flags.chosen && { chosen: flags.chosen }),
@@ -149,19 +154,18 @@ async function startRun(given: TrainFlags, { signal, world }: Surroundings): Pro
     ...(flags.logSteps && { logSteps: true }),
     checkpointEvery: checkpointIntervalOf(flags) ?? DEFAULT_INTERVAL,
   };
-  if (flags.dryRun) {
-    display.start(config, model, opened);
+  if (out === undefined) {
+    display.start(config, model, opened, { notes });
     const loss = await dryRun(opened, dataset, config);
     display.end("dry run", [`Dry run: one step, loss ${loss.toFixed(3)}; nothing was written`], {
       loss,
     });
     return EXIT.ok;
   }
-  const out = flags.out ?? await makeFolder(flags.model);
   await Deno.mkdir(out, { recursive: true });
   using _claim = await claimFolder(out);
   const folder = await RunFolder.create(out, config, state);
-  display.start(config, model, opened, out);
+  display.start(config, model, opened, { out, notes });
   return await runTraining({ folder, dataset, opened, display, signal });
 }
 
@@ -190,15 +194,18 @@ async function resumeRun(
     checkpointEvery: checkpointEvery ?? DEFAULT_INTERVAL,
   };
   const display = trainDisplay(flags);
-  const name = flags.dataset ?? config.dataset.name;
-  if (flags.dataset === undefined) await requireRecordedDataset(name, path);
+  const { name, ...place } = flags.dataset === undefined
+    ? await findRecorded(config, path)
+    : { name: flags.dataset };
   const model = configuredModel(config);
   const pictures = picturesFor(model, config.dataset.pictures);
-  const whole = await obtainForTraining({ ...flags, dataset: name, pictures }, signal);
+  const found = { ...flags, ...place, dataset: name, pictures };
+  const whole = await obtainForTraining(found, signal);
   if (whole.digest !== config.dataset.digest) {
     throw new TypeError(
-      `Cannot resume ${path} on dataset "${name}": its content is not what the run was trained on ` +
-        `(SHA-256 ${config.dataset.digest.slice(0, 16)}, found ${whole.digest.slice(0, 16)})`,
+      `Cannot resume ${path} on dataset ${quoteWhole(name)}: its content is not what the run was ` +
+        `trained on (SHA-256 ${config.dataset.digest.slice(0, 16)}, found ` +
+        `${whole.digest.slice(0, 16)}); give that with --dataset DIR`,
     );
   }
   const dataset = setApart(whole, { validSplit: config.dataset.validSplit, seed: plan.seed });
@@ -219,7 +226,7 @@ async function resumeRun(
   const ranks = world && { ranks: world.size };
   const resumption = { started: new Date().toISOString(), step, backend, device, ...ranks };
   const folder = await RunFolder.resume(path, { config, checkpoint, damage, resumption });
-  display.start(config, model, opened, path);
+  display.start(config, model, opened, { out: path });
   if (damage !== undefined) display.note(`${damage}: going on from the one before it`);
   display.note(
     epochsDone < plan.epochs
@@ -261,8 +268,10 @@ async function runTraining(run: Run): Promise<number> {
     await folder.finish(parameters);
     const ending: Ending = { outcome, step: progress.step };
     await reportEnd(folder, { session, test: dataset.test, parameters, ending });
+    // Only what lies below here is found again by itself.
+    const lost = isElsewhere(folder.config.dataset.name) ? dataset.name : undefined;
     const standing = standingOf(folder.history, dataset);
-    const lines = endLines(outcome, folder, { ...progress, backend, standing });
+    const lines = endLines(outcome, folder, { ...progress, backend, standing, lost });
     display.end(outcome, lines, { out: folder.path, ...progress, ...standing });
     return outcome === "interrupted" ? EXIT.interrupted : EXIT.ok;
   } catch (error) {

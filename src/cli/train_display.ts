@@ -1,10 +1,11 @@
 // deno-lint-ignore-file no-console
 /** What the train command says while it runs: lines for people, or JSON for programs. */
 
-import { invocation } from "../invocation.ts";
+import { invocation, shellWord } from "../invocation.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { findDataset } from "../data/registry.ts";
 import type { OpenedSession } from "./backend_flags.ts";
+import { sayNotes } from "./subject.ts";
 import { liveChart, type Screen } from "../report/live_chart.ts";
 import { type Progress, startProgress } from "../report/progress.ts";
 import { countOf, formatCount } from "../report/table.ts";
@@ -39,8 +40,13 @@ function unlessClosed<Value>(use: () => Value): Value | undefined {
 
 /** Listens to a run and shows it. */
 export interface TrainDisplay {
-  /** Comes before all else but remarks. */
-  start(config: RunConfig, model: Model, opened: OpenedSession, out?: string): void;
+  /** Comes before all else but remarks; `notes` are on the file of `--init`. */
+  start(
+    config: RunConfig,
+    model: Model,
+    opened: OpenedSession,
+    more: { readonly out?: string; readonly notes?: readonly string[] },
+  ): void;
   /** Steps done in an epoch. */
   progress(progress: { readonly epoch: number; readonly steps: number }): void;
   epoch(metrics: EpochMetrics): void;
@@ -73,11 +79,18 @@ export function trainDisplay({ quiet, json, live }: {
     bar?.progress.stop();
     bar = undefined;
   };
+  const remark = (line: string) => {
+    stop();
+    if (quiet) return;
+    if (chart) chart.print(line);
+    else console.error(line);
+  };
   return {
-    start(config, model, opened, out) {
+    start(config, model, opened, { out, notes = [] }) {
       run = config;
+      if (config.init.type === "file") sayNotes({ label: config.init.path, notes }, remark);
       for (const line of startLines(config, model, opened, out)) say(line);
-      emit({ type: "start", out: out ?? null, ...config });
+      emit({ type: "start", out: out ?? null, ...config, ...(notes.length > 0 && { notes }) });
     },
     progress({ epoch, steps }) {
       const { plan: { epochs, batchSize }, dataset: { trainCount: total } } = run!;
@@ -100,12 +113,7 @@ export function trainDisplay({ quiet, json, live }: {
       for (const line of lines) say(line);
       emit({ type: "end", outcome, ...facts });
     },
-    note(line) {
-      stop();
-      if (quiet) return;
-      if (chart) chart.print(line);
-      else console.error(line);
-    },
+    note: remark,
     stop,
   };
 }
@@ -159,9 +167,11 @@ export function standingOf(
 export function endLines(
   outcome: Outcome,
   { path, history, config }: RunFolder,
-  { step, backend, standing: { best, test, train } }: Checkpoint["progress"] & {
+  { step, backend, standing: { best, test, train }, lost }: Checkpoint["progress"] & {
     readonly backend: string;
     readonly standing: Standing;
+    /** Folder of the dataset, where it must be named to go on. */
+    readonly lost?: string;
   },
 ): string[] {
   const saved =
@@ -171,7 +181,8 @@ export function endLines(
     case "interrupted":
       return [
         `Stopped after step ${step}; everything is saved. ` +
-        `Go on with: ${invocation("train")} --resume ${path}`,
+        `Go on with: ${invocation("train")} --resume ${shellWord(path)}` +
+        (lost === undefined ? "" : ` --dataset ${shellWord(lost)}`),
       ];
     case "target reached":
       return [

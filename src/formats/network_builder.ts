@@ -21,13 +21,27 @@ export interface LayerTensors {
   readonly bias?: Float32Array;
 }
 
-/** Collects layers and parameters in the order of computation. */
+/** Largest vector that gets a layer of its own for a multiplication of each number. */
+const MAX_SCALED = 4_096;
+
+/** Collects layers and parameters in the order of computation.
+ *
+ * What is no layer here becomes one or disappears, and `notes` say so: multiplications and additions
+ * for each channel, such as a batch norm at inference, go into the layer before
+ * ({@linkcode scaleOutputs}); a softmax at the end is left out ({@linkcode softmax}); one output z
+ * with a sigmoid at the end, which is how Keras tells two classes apart, becomes the logits [0, z],
+ * whose softmax is the same, and one output without a sigmoid is refused ({@linkcode finish}).
+ */
 export class NetworkBuilder {
   readonly #inputShape: ImageShape;
   readonly #specs: LayerSpec[] = [];
   readonly #tensors: Float32Array[] = [];
+  readonly #notes = new Set<string>();
   #shape: Shape;
   #standardization: Standardization = NORMALIZED;
+  /** Where in the file's vector each feature is, if the file flattens in another order. */
+  #order: readonly number[] | undefined;
+  #ended = false;
 
   /** Starts with the shape of one image. */
   constructor(inputShape: ImageShape) {
@@ -38,6 +52,11 @@ export class NetworkBuilder {
   /** Shape of one sample after the layers so far. */
   get shape(): Shape {
     return this.#shape;
+  }
+
+  /** Says what reading the file assumed, left out or changed: a sentence without a period. */
+  note(sentence: string): void {
+    this.#notes.add(sentence);
   }
 
   /** Adds a multiplication and an addition to the pixels, which comes before all layers.
@@ -60,6 +79,7 @@ export class NetworkBuilder {
    * @throws {RangeError} If a size is not in range.
    */
   add(spec: LayerSpec, tensors?: LayerTensors): void {
+    if (this.#ended) throw new TypeError("nothing may follow a softmax");
     const { name, ...unnamed } = spec;
     const candidate = name?.replaceAll(/[./:-]/g, "_") ?? "";
     const isTaken = this.#specs.some((other) => other.name === candidate);
@@ -77,14 +97,109 @@ export class NetworkBuilder {
           `found ${bias.length} numbers`,
       );
     }
-    this.#tensors.push(weight, bias);
+    this.#tensors.push(this.#inOrder(weight), bias);
+    this.#order = undefined;
+  }
+
+  /** Adds a flatten layer.
+   *
+   * @param axes Order of channels, rows and columns in which the file does it: channels last is
+   * [1, 2, 0]. The columns of the linear layer behind are then put into channels-first order.
+   */
+  flatten(axes: readonly number[] = [0, 1, 2]): void {
+    const shape = this.#shape;
+    this.add({ type: "flatten" });
+    const longer = axes.filter((axis) => shape[axis] > 1);
+    if (shape.length === 1 || longer.every((axis, n) => n === 0 || axis > longer[n - 1])) return;
+    const steps = [0, 0, 0];
+    axes.toReversed().reduce((step, axis) => (steps[axis] = step) * shape[axis], 1);
+    const [, height, width] = shape;
+    this.#order = Array.from(
+      { length: this.#shape[0] },
+      (_, n) =>
+        Math.floor(n / (height * width)) * steps[0] +
+        Math.floor(n / width) % height * steps[1] + n % width * steps[2],
+    );
+  }
+
+  /** Multiplies each channel, or each number of a vector, and adds to it.
+   *
+   * Goes into the convolution or linear layer before; where there is none, a layer that does it is
+   * added: a convolution of 1x1, or a linear one. On the pixels, all channels must be treated alike.
+   *
+   * @param scale One number for each channel or feature, in the file's order; offset likewise.
+   * @param what Names an operation that a note should tell of.
+   * @throws {TypeError} If a number is not finite, or the vector too long for a layer of its own.
+   */
+  scaleOutputs(scale: ArrayLike<number>, offset: ArrayLike<number>, what?: string): void {
+    if (this.#ended) throw new TypeError("nothing may follow a softmax");
+    const [count] = this.#shape;
+    const place = (n: number) => this.#order?.[n] ?? n;
+    const [scales, offsets] = [scale, offset].map((values) =>
+      Float64Array.from({ length: count }, (_, n) => values[place(n)])
+    );
+    if (![...scales, ...offsets].every(Number.isFinite)) {
+      throw new TypeError("its constants must be finite numbers");
+    }
+    if (this.#specs.length === 0) {
+      if (scales.some((value, n) => value !== scales[0] || offsets[n] !== offsets[0])) {
+        throw new TypeError(
+          "arithmetic on pixels is supported where all channels are treated alike",
+        );
+      }
+      return this.rescale(scales[0], offsets[0]);
+    }
+    const last = this.#specs.at(-1)!;
+    if (last.type === "conv2d" || last.type === "linear") {
+      const [weight, bias] = this.#tensors.splice(-2);
+      const inputs = weight.length / count;
+      this.#tensors.push(
+        weight.map((value, n) => value * scales[Math.floor(n / inputs)]),
+        bias.map((value, n) => value * scales[n] + offsets[n]),
+      );
+      if (what !== undefined) this.note(`${what} is folded into the layer before it`);
+      return;
+    }
+    if (this.#shape.length === 1 && count > MAX_SCALED) {
+      throw new TypeError(
+        `it would need a layer of its own of ${count}x${count} numbers: supported are up to ` +
+          `${MAX_SCALED}, or directly behind a convolution or linear layer`,
+      );
+    }
+    const weight = new Float32Array(count * count);
+    scales.forEach((value, n) => weight[n * (count + 1)] = value);
+    const bias = Float32Array.from(offsets);
+    const kernel = { kernelSize: [1, 1], stride: [1, 1], padding: [0, 0] } as const;
+    const order = this.#order;
+    this.#order = undefined; // the constants are in this project's order already
+    if (this.#shape.length === 1) {
+      this.add({ type: "linear", outFeatures: count }, { weight, bias });
+    } else this.add({ type: "conv2d", outChannels: count, ...kernel }, { weight, bias });
+    this.#order = order;
+    this.note(`${what ?? "arithmetic between layers"} has become a layer of its own`);
+  }
+
+  /** Ends the network with a softmax, which is left out: what it takes are the logits.
+   *
+   * @throws {TypeError} If there is one already, or its input is no vector.
+   */
+  softmax(): void {
+    if (this.#ended) throw new TypeError("nothing may follow a softmax");
+    if (this.#shape.length !== 1) throw new TypeError("it must be over the logits, at the end");
+    this.#ended = true;
   }
 
   /** Builds the model and lays out its parameters.
    *
-   * @throws {TypeError} If its output is no vector of logits.
+   * @throws {TypeError} If its output is no vector of logits, or one number without a sigmoid.
    */
   finish(name: string): TrainedModel {
+    if (this.#order !== undefined) {
+      throw new TypeError(
+        "its logits are pixels in channels-last order: a linear layer must follow",
+      );
+    }
+    if (this.#shape.length === 1 && this.#shape[0] === 1) this.#tellApart();
     const fit = /^\P{C}{1,100}$/u.test(name) ? name : "imported";
     const model = sequential(this.#specs, {
       name: fit,
@@ -99,7 +214,28 @@ export class NetworkBuilder {
       }
       parameters.set(this.#tensors[index], offset);
     });
-    return { model, parameters };
+    return { model, parameters, notes: [...this.#notes] };
+  }
+
+  /** One output with a sigmoid as two classes: softmax([0, z])[1] is sigmoid(z). */
+  #tellApart(): void {
+    if (this.#ended || this.#specs.at(-1)?.type !== "sigmoid") {
+      throw new TypeError(
+        "its one output has no sigmoid, so that it is no probability: supported are two logits " +
+          "or more, or one output with a sigmoid at the end",
+      );
+    }
+    this.#specs.pop();
+    this.add({ type: "linear", outFeatures: 2 }, { weight: Float32Array.of(0, 1) });
+    this.note("its one output with a sigmoid is read as two classes: 1 where it is above a half");
+  }
+
+  /** A weight [out, in] with its columns in channels-first order. */
+  #inOrder(weight: Float32Array): Float32Array {
+    const order = this.#order;
+    if (order === undefined) return weight;
+    const { length } = order;
+    return weight.map((_, n) => weight[n - n % length + order[n % length]]);
   }
 }
 

@@ -31,7 +31,8 @@ export interface RunConfig {
   readonly started: string;
   readonly model: ModelSpec;
   readonly dataset: {
-    /** Registry name, or the folder relative to where the run was started, as `./photos`. */
+    /** Registry name, or the folder relative to where the run was started, as `./photos`; of one
+     * that is not below, `.../photos`. */
     readonly name: string;
     readonly digest: string;
     readonly trainCount: number;
@@ -44,6 +45,8 @@ export interface RunConfig {
     /** How pictures were made into it; left out where it was none. */
     readonly pictures?: PictureFacts;
   };
+  /** The way from the run's folder up to where it was started, as `../..`; left out if not up. */
+  readonly workingDirectory?: string;
   readonly plan: TrainPlan;
   readonly optimizer: OptimizerSpec;
   /** Flags that were chosen to fit the dataset; left out where the recipe is the model's own. */
@@ -61,6 +64,8 @@ export interface RunConfig {
   readonly checkpointEvery?: CheckpointInterval;
   /** Where the run was gone on with, in order; left out if it never stopped. */
   readonly resumed?: readonly Resumption[];
+  /** How its training diverged, in a sentence; left out if it has not, or was gone on with since. */
+  readonly diverged?: string;
 }
 
 /** One going on of a run that had stopped. */
@@ -107,6 +112,7 @@ const FIELDS: FieldTable = {
   "dataset.validSplit": isOptional(isShare),
   "dataset.classNames": isList(isText),
   "dataset.pictures": isOptional(isPictureFacts),
+  "workingDirectory": isOptional(isWayUp),
   "plan.epochs": isCount,
   "plan.batchSize": (value) => isCount(value) && isPositive(value) && Number(value) <= 65_536,
   "plan.learningRate": isPositive,
@@ -128,6 +134,7 @@ const FIELDS: FieldTable = {
   "init.path": isOptional(isText), // shown, never read
   "environment": isOptional(isFlat),
   "resumed": isOptional(isList(isResumption)),
+  "diverged": isOptional(isText),
 };
 
 function isOptimizer(value: unknown): boolean {
@@ -157,6 +164,11 @@ function isNameOrPathBelow(value: unknown): boolean {
   return isText(value) && !/^([\\/]|[A-Za-z]:)|(^|[\\/])\.\.([\\/]|$)/.test(String(value));
 }
 
+/** Up alone: what is found from there lies beside the run's folder or one that holds it. */
+function isWayUp(value: unknown): boolean {
+  return isText(value) && /^\.\.(\/\.\.){0,15}$/.test(String(value));
+}
+
 function isResumption(value: unknown): boolean {
   return isRecord(value) && isText(value.started) && isCount(value.step) &&
     isOneOf(...BACKEND_NAMES)(value.backend);
@@ -170,6 +182,14 @@ export function partsText(
     ? ""
     : `, ${formatCount(validationCount)} validation`;
   return `${formatCount(trainCount)} training${validation} and ${formatCount(testCount)} test`;
+}
+
+/** What stands for the way to a place outside of the folder that a run was started in. */
+export const ELSEWHERE = ".../";
+
+/** Whether a recorded dataset is a folder that cannot be found by what is recorded of it. */
+export function isElsewhere(name: string): boolean {
+  return name.startsWith(ELSEWHERE);
 }
 
 /** Builds the model of a configuration. */

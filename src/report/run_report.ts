@@ -12,7 +12,7 @@ import {
 import { bestEpoch, type EpochMetrics } from "../train/trainer.ts";
 import { curveSvg } from "./curves.ts";
 import { Html, html, htmlPage } from "./html.ts";
-import type { RunConfig } from "./run_config.ts";
+import { isElsewhere, type RunConfig } from "./run_config.ts";
 import { factsSection } from "./run_report_facts.ts";
 import { featureMaps } from "./run_report_features.ts";
 import { featureSection, filterSection, summarySection } from "./run_report_model.ts";
@@ -104,7 +104,8 @@ function notices(
     "max steps reached": `The run ended ${reached}, as it was told to.`,
     "interrupted":
       `The run was interrupted ${reached}. What follows shows the model as it was then. ` +
-      `Go on with: ${invocation("train")} --resume and the folder of this report.`,
+      `Go on with: ${invocation("train")} --resume and the folder of this report` +
+      (isElsewhere(dataset.name) ? ", --dataset and the folder of its data." : "."),
     "diverged": `${message ?? "The loss is not finite: training has diverged"}. ${saved}`,
   };
   const notice = lines[outcome];

@@ -45,6 +45,9 @@ function withoutDescription(bytes: Uint8Array): Uint8Array {
   return copy;
 }
 
+/** One logit without a sigmoid is no class, and is refused where a file's layers are read. */
+const classifiers = () => randomModels().filter(({ classCount }) => classCount > 1);
+
 function namesOf(count: number): string[] {
   return Array.from({ length: count }, (_, label) => `class ${label}`);
 }
@@ -62,7 +65,7 @@ for (const [format, roundTrip] of Object.entries(FORMATS)) {
       assertEquals(JSON.stringify(back.model), JSON.stringify(model));
     };
     for (const model of models) await check(model);
-    await fc.assert(fc.asyncProperty(randomModels(), check), { seed: 6, numRuns: 50 });
+    await fc.assert(fc.asyncProperty(classifiers(), check), { seed: 6, numRuns: 50 });
   });
 }
 
@@ -79,7 +82,7 @@ for (const format of ["onnx", "tfjs"] as const) {
       assertAlmostEquals(mean, model.standardization.mean, 1e-7);
       assertAlmostEquals(std, model.standardization.std, 1e-7);
     };
-    await fc.assert(fc.asyncProperty(randomModels(), check), { seed: 7, numRuns: 50 });
+    await fc.assert(fc.asyncProperty(classifiers(), check), { seed: 7, numRuns: 50 });
   });
 }
 
