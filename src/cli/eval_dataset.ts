@@ -174,11 +174,13 @@ function matchClasses(
     const note = `its classes are taken to be those of ${name}, in order`;
     return { test, classNames: found, notes: [note] };
   }
-  const [expected, other] = [classNames[wrong], found[wrong]].map(quote);
-  if (isNamed(dataset) && found.every((one) => classNames.includes(one))) {
-    throw invalid(`expected the class ${expected} as number ${wrong}, found ${other}`);
+  const differing = `number ${wrong} is ${quote(classNames[wrong])}, in ${name} ` +
+    quote(found[wrong]);
+  if (found.every((one) => classNames.includes(one))) {
+    throw invalid(
+      `its classes are in another order, ${differing}; put the labels of one of them in order`,
+    );
   }
-  const note =
-    `its names of classes are shown: number ${wrong} is ${expected}, in ${name} ${other}`;
+  const note = `its names of classes are shown: ${differing}`;
   return { test, classNames, notes: [note] };
 }

@@ -51,7 +51,9 @@ export async function findRecorded(
   { dataset: { name }, workingDirectory }: Pick<RunConfig, "dataset" | "workingDirectory">,
   run: string,
 ): Promise<FoundDataset> {
-  const bases = [...(workingDirectory === undefined ? [] : [join(run, workingDirectory)]), "."]
+  // The run may be named by a link, and may have been written through one.
+  const runs = workingDirectory === undefined ? [] : [run, await Deno.realPath(run)];
+  const bases = [...runs.map((path) => join(path, workingDirectory!)), "."]
     .map((path) => relative(Deno.cwd(), resolve(path)));
   const isKnown = findDataset(name) !== undefined;
   for (const base of isElsewhere(name) ? [] : bases) {
@@ -62,10 +64,10 @@ export async function findRecorded(
   }
   if (isKnown) return { name, dataDir: DEFAULT_DATA_DIR };
   throw new TypeError(
-    `Cannot find the dataset that ${run} was trained on: expected the folder ` +
-      `${quoteWhole(name)}${
-        isElsewhere(name) ? ", which was elsewhere" : ", found none"
-      }; give it ` +
-      `with --dataset DIR`,
+    `Cannot find the dataset that ${run} was trained on: ` +
+      (isElsewhere(name)
+        ? `the folder ${quoteWhole(basename(name))} was not below where it was started`
+        : `expected the folder ${quoteWhole(name)}, found none`) +
+      "; give it with --dataset DIR",
   );
 }

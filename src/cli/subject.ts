@@ -129,18 +129,15 @@ async function runSubject(path: string, isNewest: boolean): Promise<Subject> {
 async function weightsSubject(path: string, name: ModelName | undefined): Promise<Subject> {
   const trained = await readModelFile(path, name);
   const { model, classNames, notes = [] } = trained;
-  const known = { datasetName: "fashion-mnist", classNames: namesFor(model, classNames), notes };
   // A file that lies in a run's folder, as best.safetensors does, was trained on what the run was.
   const config = await readRunConfig(dirname(path)).catch(() => undefined);
+  const known = { datasetName: "fashion-mnist", classNames: namesFor(model, classNames), notes };
   return { ...trained, label: path, config, ...known };
 }
 
 /** Tells the user what finding and reading a model assumed, left out or changed. */
-export function sayNotes(
-  { label, notes }: Pick<Subject, "label" | "notes">,
-  say: (line: string) => void = console.error,
-): void {
-  for (const note of notes) say(printable(`note: ${label}: ${note}`));
+export function sayNotes({ label, notes }: Pick<Subject, "label" | "notes">): void {
+  for (const note of notes) console.error(printable(`note: ${label}: ${note}`));
 }
 
 /** Names of the model's classes; numbers where the file has none that fit. */

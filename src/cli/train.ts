@@ -14,7 +14,8 @@ import { configuredModel, isElsewhere, type RunConfig } from "../report/run_conf
 import { claimFolder } from "../report/run_claim.ts";
 import { readRunConfig, requireVacant, RunFolder } from "../report/run_folder.ts";
 import type { Ending } from "../report/run_report.ts";
-import type { TrainPlan } from "../train/plan.ts";
+import { countOf } from "../report/table.ts";
+import { learningRates, type TrainPlan } from "../train/plan.ts";
 import {
   type Checkpoint,
   type CheckpointInterval,
@@ -32,7 +33,7 @@ import { requireWritePermission } from "./permissions.ts";
 import { pictureOptions, picturesFor, requirePictures } from "./picture_flags.ts";
 import { findRecorded, recordedDataset, recordedPath, recordedWay } from "./recorded_path.ts";
 import { endLines, standingOf, type TrainDisplay, trainDisplay } from "./train_display.ts";
-import { fitToDataset, picturesLike, readInitialModel } from "./train_init.ts";
+import { fillFrom, fitToDataset, picturesLike, readInitialModel } from "./train_init.ts";
 import { reportDivergence, reportEnd } from "./train_report.ts";
 import {
   asksForMpi,
@@ -114,7 +115,7 @@ async function startRun(given: TrainFlags, { signal, world }: Surroundings): Pro
     : await obtainForTraining({ ...given, pictures }, signal);
   requirePictures(whole, given);
   const dataset = setApart(whole, given);
-  const flags = fillFlags(given, dataset, source?.recipe);
+  const flags = source === undefined ? fillFlags(given, dataset) : fillFrom(source, given, dataset);
   const plan = planOf(flags);
   const { model, notes } = source === undefined
     ? { model: modelFor(flags, dataset), notes: [] }
@@ -226,7 +227,8 @@ async function resumeRun(
   const ranks = world && { ranks: world.size };
   const resumption = { started: new Date().toISOString(), step, backend, device, ...ranks };
   const folder = await RunFolder.resume(path, { config, checkpoint, damage, resumption });
-  display.start(config, model, opened, { out: path });
+  const note = scheduleNote(before, plan, step);
+  display.start(config, model, opened, { out: path, notes: note === undefined ? [] : [note] });
   if (damage !== undefined) display.note(`${damage}: going on from the one before it`);
   display.note(
     epochsDone < plan.epochs
@@ -235,6 +237,24 @@ async function resumeRun(
         `go further with --epochs ${epochsDone + 1} or more`,
   );
   return await runTraining({ folder, dataset, opened, display, signal, checkpoint });
+}
+
+/** What other `--epochs` do to a learning rate that changes over the whole run. */
+function scheduleNote(
+  { plan: before, dataset: { trainCount } }: RunConfig,
+  plan: TrainPlan,
+  step: number,
+): string | undefined {
+  if (plan.schedule === "constant" || plan.epochs === before.epochs) return undefined;
+  const stepsPerEpoch = Math.ceil(trainCount / plan.batchSize);
+  const [rate, rateBefore] = [plan, before].map((one) => {
+    const first = Math.min(step, one.epochs * stepsPerEpoch);
+    return Number(learningRates(one, { first, count: 1, stepsPerEpoch })[0].toPrecision(3));
+  });
+  return `the ${plan.schedule} learning rate now falls over ${
+    countOf(plan.epochs, "epoch")
+  }, not ` +
+    `${before.epochs}: it goes on at ${rate} instead of ${rateBefore}`;
 }
 
 interface Run {
@@ -268,9 +288,9 @@ async function runTraining(run: Run): Promise<number> {
     await folder.finish(parameters);
     const ending: Ending = { outcome, step: progress.step };
     await reportEnd(folder, { session, test: dataset.test, parameters, ending });
+    const standing = standingOf(folder.history, dataset);
     // Only what lies below here is found again by itself.
     const lost = isElsewhere(folder.config.dataset.name) ? dataset.name : undefined;
-    const standing = standingOf(folder.history, dataset);
     const lines = endLines(outcome, folder, { ...progress, backend, standing, lost });
     display.end(outcome, lines, { out: folder.path, ...progress, ...standing });
     return outcome === "interrupted" ? EXIT.interrupted : EXIT.ok;

@@ -5,7 +5,7 @@ import { invocation, shellWord } from "../invocation.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { findDataset } from "../data/registry.ts";
 import type { OpenedSession } from "./backend_flags.ts";
-import { sayNotes } from "./subject.ts";
+import { printable } from "../printable.ts";
 import { liveChart, type Screen } from "../report/live_chart.ts";
 import { type Progress, startProgress } from "../report/progress.ts";
 import { countOf, formatCount } from "../report/table.ts";
@@ -40,7 +40,7 @@ function unlessClosed<Value>(use: () => Value): Value | undefined {
 
 /** Listens to a run and shows it. */
 export interface TrainDisplay {
-  /** Comes before all else but remarks; `notes` are on the file of `--init`. */
+  /** Comes before all else but remarks; `notes` say what was assumed. */
   start(
     config: RunConfig,
     model: Model,
@@ -88,7 +88,7 @@ export function trainDisplay({ quiet, json, live }: {
   return {
     start(config, model, opened, { out, notes = [] }) {
       run = config;
-      if (config.init.type === "file") sayNotes({ label: config.init.path, notes }, remark);
+      for (const note of notes) remark(printable(`note: ${note}`));
       for (const line of startLines(config, model, opened, out)) say(line);
       emit({ type: "start", out: out ?? null, ...config, ...(notes.length > 0 && { notes }) });
     },

@@ -221,17 +221,11 @@ export interface FilledFlags extends TrainFlags {
  * That is the recipe of the model that is named, or of LeNet for datasets that are known by name. For
  * others, without a model named, {@linkcode fittedRecipe} chooses. In each case, what a flag names wins
  * over the recipe, which still decides the rest.
- *
- * @param initial The model of the file that training starts from, whose pixels stay as it says.
  */
-export function fillFlags(
-  flags: TrainFlags,
-  { name, train }: Dataset,
-  initial?: ModelName,
-): FilledFlags {
+export function fillFlags(flags: TrainFlags, { name, train }: Dataset): FilledFlags {
   const isOwn = flags.model === undefined && findDataset(name) === undefined;
   const fitted = isOwn ? fittedRecipe(train) : undefined;
-  const model = flags.model ?? initial ?? fitted?.model ?? "lenet";
+  const model = flags.model ?? fitted?.model ?? "lenet";
   const { recipe } = ZOO[model];
   const optimizer = flags.optimizer ??
     (flags.momentum === undefined ? fitted?.optimizer : undefined) ?? "sgd";
@@ -245,16 +239,15 @@ export function fillFlags(
     batchSize: flags.batchSize ?? (fitted ?? recipe).batchSize,
     optimizer,
     lr: flags.lr ?? Number(rate.toPrecision(12)),
-    standardize: flags.standardize ||
-      (!flags.normalize && fitted !== undefined && initial === undefined),
+    standardize: flags.standardize || (!flags.normalize && fitted !== undefined),
   };
   const chosen = fitted && {
-    model: initial === undefined,
+    model: true,
     epochs: flags.epochs === undefined,
     "batch-size": flags.batchSize === undefined,
     optimizer: flags.optimizer === undefined && flags.momentum === undefined,
     lr: flags.lr === undefined,
-    standardize: filled.standardize && !flags.standardize,
+    standardize: !flags.standardize && !flags.normalize,
   };
   return {
     ...flags,

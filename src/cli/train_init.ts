@@ -2,6 +2,7 @@
 
 import type { Dataset } from "../data/dataset.ts";
 import type { PictureOptions } from "../data/image_folder.ts";
+import { findDataset } from "../data/registry.ts";
 import { haveSameLayers, sizedAs, type TrainedModel } from "../formats/trained_model.ts";
 import { type Model, showShape } from "../nn/sequential.ts";
 import { isNormalized, showPixels, standardizationOf } from "../nn/standardization.ts";
@@ -9,7 +10,7 @@ import { MODEL_NAMES, type ModelName } from "../nn/zoo.ts";
 import { quote, quoteWhole } from "../quote.ts";
 import { readModelFile } from "./model_files.ts";
 import { pictureOptions } from "./picture_flags.ts";
-import type { TrainFlags } from "./train_flags.ts";
+import { type FilledFlags, fillFlags, type TrainFlags } from "./train_flags.ts";
 
 /** Whose recipe trains layers that no model of the zoo has. */
 const RECIPE: ModelName = "lenet-relu";
@@ -27,10 +28,7 @@ export interface InitialModel extends TrainedModel {
  *
  * @throws {TypeError} If the file is of another model, or flags contradict what it says.
  */
-export async function readInitialModel(
-  label: string,
-  flags: TrainFlags,
-): Promise<InitialModel> {
+export async function readInitialModel(label: string, flags: TrainFlags): Promise<InitialModel> {
   const trained = await readModelFile(label, flags.model);
   const { standardization, inputShape: [, height, width] } = trained.model;
   const isPlain = isNormalized(standardization);
@@ -74,6 +72,18 @@ export function picturesLike(
   return { ...pictureOptions(flags), invert, size: { width, height } };
 }
 
+/** Fills the flags' gaps by the recipe of the file's model, or one that fits the user's own data. */
+export function fillFrom(
+  { recipe }: InitialModel,
+  flags: TrainFlags,
+  dataset: Dataset,
+): FilledFlags {
+  const isOwn = flags.model === undefined && findDataset(dataset.name) === undefined;
+  const { chosen, ...filled } = fillFlags(isOwn ? flags : { ...flags, model: recipe }, dataset);
+  const fitted = chosen?.filter((name) => name !== "model" && name !== "standardize");
+  return { ...filled, model: recipe, ...(fitted && { chosen: fitted }) };
+}
+
 /** The model to train on a dataset, and what to say of how they fit.
  *
  * @throws {TypeError} If it cannot take the images or tell the classes apart.
@@ -94,22 +104,18 @@ export function fitToDataset(
   const standardization = isFree ? standardizationOf(images) : model.standardization;
   const moved = classNames?.findIndex((className, k) => className !== found[k]) ?? -1;
   const isTurned = facts && pictures && facts.darkOnLight !== pictures.darkOnLight;
-  return {
-    model: { ...model, standardization },
-    notes: [
-      ...notes,
-      ...(isFree ? ["pixels are standardized all the same, as --standardize says"] : []),
-      ...(facts?.invert && !flags.invert ? ["pictures are inverted, as it says"] : []),
-      ...(moved < 0 ? [] : [
-        `its class ${moved} was ${quote(classNames![moved])} and becomes ${quote(found[moved])}`,
-      ]),
-      ...(isTurned
-        ? [
-          `it knows pictures of the other polarity: try it ${
-            flags.invert ? "without" : "with"
-          } --invert`,
-        ]
-        : []),
-    ],
-  };
+  const all = [
+    ...notes,
+    ...(isFree ? ["pixels are standardized all the same, as --standardize says"] : []),
+    ...(facts?.invert && !flags.invert ? ["pictures are inverted, as it says"] : []),
+    ...(moved < 0
+      ? []
+      : [`its class ${moved} was ${quote(classNames![moved])} and becomes ${quote(found[moved])}`]),
+    ...(isTurned
+      ? [
+        `it knows pictures of the other polarity: try ${flags.invert ? "it without " : ""}--invert`,
+      ]
+      : []),
+  ];
+  return { model: { ...model, standardization }, notes: all.map((note) => `${label}: ${note}`) };
 }

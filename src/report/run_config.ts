@@ -174,6 +174,14 @@ function isResumption(value: unknown): boolean {
     isOneOf(...BACKEND_NAMES)(value.backend);
 }
 
+/** What stands for the way to a place outside of the folder that a run was started in. */
+export const ELSEWHERE = ".../";
+
+/** Whether a recorded dataset is a folder that cannot be found by what is recorded of it. */
+export function isElsewhere(name: string): boolean {
+  return name.startsWith(ELSEWHERE);
+}
+
 /** `576 training, 144 validation and 180 test`: of how many images. */
 export function partsText(
   { trainCount, validationCount, testCount }: RunConfig["dataset"],
@@ -182,14 +190,6 @@ export function partsText(
     ? ""
     : `, ${formatCount(validationCount)} validation`;
   return `${formatCount(trainCount)} training${validation} and ${formatCount(testCount)} test`;
-}
-
-/** What stands for the way to a place outside of the folder that a run was started in. */
-export const ELSEWHERE = ".../";
-
-/** Whether a recorded dataset is a folder that cannot be found by what is recorded of it. */
-export function isElsewhere(name: string): boolean {
-  return name.startsWith(ELSEWHERE);
 }
 
 /** Builds the model of a configuration. */
