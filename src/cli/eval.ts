@@ -43,6 +43,8 @@ const COMMAND = defineCommand({
       defaultText: "the run's for its own pictures, else all",
     },
     invert: { type: "boolean", help: "turn dark on light into light on dark, as the run did" },
+    "skip-unreadable": PICTURE_FLAGS["skip-unreadable"],
+    transpose: PICTURE_FLAGS.transpose,
     json: { type: "boolean", help: "print one JSON object on standard output" },
   },
 });
@@ -94,8 +96,9 @@ export async function evalCommand(args: string[]): Promise<number> {
     imagesPerSecond: test.count / evalMs * 1000,
   };
   if (flags.json) {
-    const said = notes.length > 0 && { notes };
-    console.log(JSON.stringify({ ...facts, ...report, mistakes, ...said }));
+    const said = [...notes, ...dataset.notes ?? []];
+    const noted = said.length > 0 && { notes: said };
+    console.log(JSON.stringify({ ...facts, ...report, mistakes, ...noted }));
   } else printReport(facts, report, mistakes);
   return EXIT.ok;
 }

@@ -7,7 +7,14 @@ import { DEFAULT_TEST_SPLIT } from "../data/image_folder.ts";
 import { loadDataset } from "../data/load.ts";
 import { joinImages } from "../data/split.ts";
 import { quote, quoteWhole } from "../quote.ts";
-import { picturesFor, showPictures } from "./picture_flags.ts";
+import {
+  type PICTURE_FLAGS,
+  picturesFor,
+  requirePictures,
+  sayNotes,
+  showPictures,
+} from "./picture_flags.ts";
+import type { FlagValues } from "./flag_types.ts";
 import { findRecorded, type FoundDataset } from "./recorded_path.ts";
 import type { Subject } from "./subject.ts";
 
@@ -26,6 +33,10 @@ export interface Evaluated {
   readonly notes: readonly string[];
 }
 
+type EvalFlags =
+  & Omit<FlagValues<typeof PICTURE_FLAGS>, "imageSize">
+  & { readonly dataset?: string; readonly json: boolean };
+
 /** Loads what is to be evaluated: the test set, or of pictures that have none what fits the case.
  *
  * Of the pictures that the model was trained on, only the share that training kept back says
@@ -35,12 +46,7 @@ export interface Evaluated {
  */
 export async function loadForEvaluation(
   subject: Subject,
-  flags: {
-    readonly dataset?: string;
-    readonly json: boolean;
-    readonly testSplit?: number;
-    readonly invert: boolean;
-  },
+  flags: EvalFlags,
 ): Promise<Evaluated> {
   const { run, config, label } = subject;
   const isOwn = flags.dataset === undefined;
@@ -53,6 +59,8 @@ export async function loadForEvaluation(
     if (!(error instanceof DatasetError) || flags.testSplit !== undefined) throw error;
     return load(place, { subject, flags, testSplit: 1 });
   });
+  requirePictures(dataset, flags);
+  sayNotes(dataset);
   const { pictures } = dataset;
   if (!pictures && isOwn && run !== undefined) requireOwnDataset(dataset, subject);
   const matched = matchClasses(dataset, subject);
@@ -86,17 +94,20 @@ function partOf(testSplit: number): EvaluatedPart {
 
 async function load(
   { name, dataDir }: Partial<FoundDataset> & { readonly name: string },
-  { subject: { model, pictures }, flags, testSplit }: {
+  { subject: { model, pictures, transposed }, flags, testSplit }: {
     readonly subject: Subject;
-    readonly flags: { readonly json: boolean; readonly invert: boolean };
+    readonly flags: EvalFlags;
     readonly testSplit?: number;
   },
 ): Promise<Dataset> {
   const { onPicture, stop } = showPictures(flags.json);
   const invert = flags.invert || pictures?.invert;
   try {
-    const options = picturesFor(model, { testSplit, invert });
-    return await loadDataset(name, { dataDir, pictures: options, onPicture });
+    const recorded = picturesFor(model, { ...pictures, testSplit, invert });
+    const skipUnreadable = flags.skipUnreadable || recorded.skipUnreadable;
+    const transpose = flags.transpose || transposed;
+    const options = { ...recorded, skipUnreadable };
+    return await loadDataset(name, { dataDir, pictures: options, transpose, onPicture });
   } finally {
     stop();
   }

@@ -56,6 +56,8 @@ export interface Subject {
   readonly pictures?: PictureFacts;
   /** What finding and reading it assumed, left out or changed, a sentence each. */
   readonly notes: readonly string[];
+  /** Whether its training swapped rows and columns of IDX images. */
+  readonly transposed?: boolean;
 }
 
 /** Loads the model that `--run`, `--weights` and `--model` name; without them the newest run's.
@@ -114,7 +116,7 @@ async function runSubject(path: string, isNewest: boolean): Promise<Subject> {
     );
   });
   requireFinite({ model, parameters }, path);
-  const { name: datasetName, classNames: names, digest, pictures } = config.dataset;
+  const { name: datasetName, classNames: names, ...facts } = config.dataset;
   const classNames = namesFor(model, names);
   const notes = [
     ...(isNewest ? ["it is the newest run below runs/"] : []),
@@ -122,7 +124,8 @@ async function runSubject(path: string, isNewest: boolean): Promise<Subject> {
       ? []
       : [`its training diverged later, this is what it saved before: ${config.diverged}`]),
   ];
-  const trainedOn = { datasetName, digest, classNames, pictures, notes };
+  const { digest, pictures, transposed } = facts;
+  const trainedOn = { datasetName, digest, classNames, pictures, transposed, notes };
   return { label: path, run: path, config, model, parameters, ...trainedOn };
 }
 
