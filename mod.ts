@@ -13,11 +13,16 @@
  * @module
  */
 
-export type { Dataset, LabeledImages, PictureFacts } from "./src/data/dataset.ts";
+export type {
+  Dataset,
+  LabeledImages,
+  PictureFacts,
+  UnreadablePicture,
+} from "./src/data/dataset.ts";
 export type { PictureHooks, PictureOptions } from "./src/data/image_folder.ts";
 export { loadDataset, type LoadOptions } from "./src/data/load.ts";
 export { decodePictures } from "./src/data/decode_pictures.ts";
-export { DatasetError } from "./src/data/errors.ts";
+export { DatasetError, UnreadablePicturesError } from "./src/data/errors.ts";
 
 export * from "./src/nn/layers.ts";
 export * from "./src/nn/sequential.ts";

@@ -2,6 +2,7 @@
 /** How every command ends: one clear line for an error, and the right exit code. */
 
 import process from "node:process";
+import { UnreadablePicturesError } from "../data/errors.ts";
 import { printable } from "../printable.ts";
 import { systemReason, withoutNumber } from "../system_reason.ts";
 
@@ -135,7 +136,12 @@ export function describeError(error: unknown): string {
 }
 
 function report(error: unknown, debug: boolean): number {
-  console.error(`error: ${describeError(error)}`);
+  const message = describeError(error);
+  console.error(`error: ${message}`);
+  if (error instanceof UnreadablePicturesError && Deno.args.includes("--json")) {
+    const { unreadable } = error;
+    console.log(JSON.stringify({ type: "error", message, unreadable }));
+  }
   if (debug) console.error(error);
   if (error instanceof InterruptedError) return EXIT.interrupted;
   return error instanceof UsageError ? EXIT.usage : EXIT.failure;

@@ -80,7 +80,9 @@ export async function predictCommand(args: string[]): Promise<number> {
     });
     chunk = [];
   };
-  for await (const name of pictureNames(positionals)) {
+  for await (
+    const name of pictureNames(positionals, (line) => console.error(`note: ${line}`))
+  ) {
     const input = typeof name === "string"
       ? await readPicture(name, { width, height }, { invert })
       : name;

@@ -2,6 +2,7 @@
 
 import { basename, isAbsolute, join, relative, resolve } from "node:path";
 import { DEFAULT_DATA_DIR } from "../data/fetch.ts";
+import { isDatasetFolder } from "../data/idx_folder.ts";
 import { findDataset } from "../data/registry.ts";
 import { quoteWhole } from "../quote.ts";
 import { ELSEWHERE, isElsewhere, type RunConfig } from "../report/run_config.ts";
@@ -59,8 +60,7 @@ export async function findRecorded(
   for (const base of isElsewhere(name) ? [] : bases) {
     const dataDir = join(base, DEFAULT_DATA_DIR);
     const folder = isKnown ? join(dataDir, name) : base === "" ? name : join(base, name);
-    const isThere = await Deno.stat(folder).then(({ isDirectory }) => isDirectory, () => false);
-    if (isThere) return { name: isKnown ? name : folder, dataDir };
+    if (await isDatasetFolder(folder)) return { name: isKnown ? name : folder, dataDir };
   }
   if (isKnown) return { name, dataDir: DEFAULT_DATA_DIR };
   throw new TypeError(

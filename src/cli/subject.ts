@@ -42,7 +42,7 @@ export interface Subject {
   readonly label: string;
   /** Folder of its run; left out for a file. */
   readonly run?: string;
-  /** Configuration of its run. */
+  /** Configuration of its run; for a file, of the run in whose folder it lies. */
   readonly config?: RunConfig;
   readonly model: Model;
   readonly parameters: Float32Array;
@@ -52,12 +52,12 @@ export interface Subject {
   readonly digest?: string;
   /** One name per class; numbers where nobody knows. */
   readonly classNames: readonly string[];
-  /** Whether somebody does. */
-  readonly hasNames: boolean;
   /** How pictures were made into what it was trained on; a file says no more than the polarity. */
   readonly pictures?: PictureFacts;
   /** What finding and reading it assumed, left out or changed, a sentence each. */
   readonly notes: readonly string[];
+  /** Whether its training swapped rows and columns of IDX images. */
+  readonly transposed?: boolean;
 }
 
 /** Loads the model that `--run`, `--weights` and `--model` name; without them the newest run's.
@@ -116,7 +116,7 @@ async function runSubject(path: string, isNewest: boolean): Promise<Subject> {
     );
   });
   requireFinite({ model, parameters }, path);
-  const { name: datasetName, classNames: names, digest, pictures } = config.dataset;
+  const { name: datasetName, classNames: names, ...facts } = config.dataset;
   const classNames = namesFor(model, names);
   const notes = [
     ...(isNewest ? ["it is the newest run below runs/"] : []),
@@ -124,7 +124,8 @@ async function runSubject(path: string, isNewest: boolean): Promise<Subject> {
       ? []
       : [`its training diverged later, this is what it saved before: ${config.diverged}`]),
   ];
-  const trainedOn = { datasetName, digest, classNames, hasNames: true, pictures, notes };
+  const { digest, pictures, transposed } = facts;
+  const trainedOn = { datasetName, digest, classNames, pictures, transposed, notes };
   return { label: path, run: path, config, model, parameters, ...trainedOn };
 }
 
@@ -132,17 +133,9 @@ async function weightsSubject(path: string, name: ModelName | undefined): Promis
   const trained = await readModelFile(path, name);
   const { model, classNames, notes = [] } = trained;
   // A file that lies in a run's folder, as best.safetensors does, was trained on what the run was.
-  const { dataset } = await readRunConfig(dirname(path)).catch(() => ({ dataset: undefined }));
-  return {
-    ...trained,
-    label: path,
-    datasetName: "fashion-mnist",
-    digest: dataset?.digest,
-    classNames: namesFor(model, classNames),
-    hasNames: areNamesOf(model, classNames),
-    pictures: trained.pictures ?? dataset?.pictures,
-    notes,
-  };
+  const config = await readRunConfig(dirname(path)).catch(() => undefined);
+  const known = { datasetName: "fashion-mnist", classNames: namesFor(model, classNames), notes };
+  return { ...trained, label: path, config, ...known };
 }
 
 /** Tells the user what finding and reading a model assumed, left out or changed. */

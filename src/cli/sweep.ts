@@ -119,7 +119,7 @@ async function runAlone({ flags, dataset, signal, next, done }: Parameters<Shari
 async function openRecord(
   out: string,
   flags: SweepFlags,
-  { name, digest, test, classNames }: Dataset,
+  { name, digest, test, classNames, notes }: Dataset,
 ): Promise<SweepRecord> {
   const before = await readSweep(out);
   const shared = sharedFlags(flags, name);
@@ -132,6 +132,7 @@ async function openRecord(
         name: recordedDataset(name),
         digest,
         majority: compareWithMajority(0, test.labels, classNames).majority,
+        ...(notes && { notes }),
       },
       environment: describeEnvironment(),
       results: [],

@@ -111,7 +111,7 @@ async function startRun(given: TrainFlags, { signal, world }: Surroundings): Pro
   }
   const pictures = source === undefined ? pictureOptions(given) : picturesLike(source, given);
   const whole = given.dryRun
-    ? await loadForDryRun(given.dataset, pictures)
+    ? await loadForDryRun(given.dataset, { ...given, pictures })
     : await obtainForTraining({ ...given, pictures }, signal);
   requirePictures(whole, given);
   const dataset = setApart(whole, given);
@@ -142,6 +142,8 @@ async function startRun(given: TrainFlags, { signal, world }: Surroundings): Pro
       ...(flags.validSplit !== undefined && { validSplit: flags.validSplit }),
       classNames: dataset.classNames,
       ...(dataset.pictures && { pictures: dataset.pictures }),
+      ...(dataset.transposed && { transposed: true }),
+      ...(dataset.notes && { notes: dataset.notes }),
     },
     ...(workingDirectory !== undefined && { workingDirectory }),
     plan,
@@ -200,7 +202,8 @@ async function resumeRun(
     : { name: flags.dataset };
   const model = configuredModel(config);
   const pictures = picturesFor(model, config.dataset.pictures);
-  const found = { ...flags, ...place, dataset: name, pictures };
+  const transpose = config.dataset.transposed;
+  const found = { ...flags, ...place, dataset: name, pictures, transpose };
   const whole = await obtainForTraining(found, signal);
   if (whole.digest !== config.dataset.digest) {
     throw new TypeError(

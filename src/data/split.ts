@@ -9,6 +9,8 @@ import { DatasetError } from "./errors.ts";
 export interface Split {
   /** What to train on. */
   readonly train: readonly number[];
+  /** What to choose by, where there is a part for that. */
+  readonly validation?: readonly number[];
   /** What to evaluate on. */
   readonly test: readonly number[];
 }
@@ -35,6 +37,16 @@ export function splitByContent(
     (wanted[labels[index]]-- > 0 ? test : train).push(index);
   }
   return { train, test };
+}
+
+/** Takes the parts as they are, each in the order of digests. */
+export function splitByPart(
+  images: readonly { readonly part: keyof Split }[],
+  digests: readonly string[],
+): Required<Split> {
+  const order = orderByContent(digests);
+  const indices = (wanted: keyof Split) => order.filter((n) => images[n].part === wanted);
+  return { train: indices("train"), validation: indices("validation"), test: indices("test") };
 }
 
 /** Indices in the order of digests; among equals, the first comes first. */

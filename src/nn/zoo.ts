@@ -86,7 +86,28 @@ export function zooModel(
     readonly standardization?: Standardization;
   } = {},
 ): Model {
-  return sequential(ZOO[name].specs(classCount), { name, inputShape, standardization });
+  const build = (shape: Model["inputShape"]) =>
+    sequential(ZOO[name].specs(classCount), { name, inputShape: shape, standardization });
+  try {
+    return build(inputShape);
+  } catch (error) {
+    const [channels, ...size] = inputShape;
+    const fits = (side: number) => {
+      try {
+        return build([channels, side, side]) !== undefined;
+      } catch {
+        return false;
+      }
+    };
+    const side = Array.from({ length: 64 }, (_, n) => n + 1).find(fits);
+    // What fails of images that are large enough has another reason.
+    if (side === undefined || size.every((length) => !(length < side))) throw error;
+    throw new RangeError(
+      `Cannot use ${name} for images of ${size.join(" x ")}: the smallest that fit are ${side} x ` +
+        `${side}; enlarge them (pictures by --image-size ${side}), or choose another model, as mlp`,
+      { cause: error },
+    );
+  }
 }
 
 /** LeNet of the seed lesson for 28x28 images of 10 classes: 61,706 parameters.

@@ -44,6 +44,10 @@ export interface RunConfig {
     readonly classNames: readonly string[];
     /** How pictures were made into it; left out where it was none. */
     readonly pictures?: PictureFacts;
+    /** Whether rows and columns of IDX images were swapped; left out where not. */
+    readonly transposed?: true;
+    /** What reading it left out, took for something or missed. */
+    readonly notes?: readonly string[];
   };
   /** The way from the run's folder up to where it was started, as `../..`; left out if not up. */
   readonly workingDirectory?: string;
@@ -112,6 +116,8 @@ const FIELDS: FieldTable = {
   "dataset.validSplit": isOptional(isShare),
   "dataset.classNames": isList(isText),
   "dataset.pictures": isOptional(isPictureFacts),
+  "dataset.transposed": isOptional((value) => value === true),
+  "dataset.notes": isOptional(isList((value) => typeof value === "string")), // made printable where shown
   "workingDirectory": isOptional(isWayUp),
   "plan.epochs": isCount,
   "plan.batchSize": (value) => isCount(value) && isPositive(value) && Number(value) <= 65_536,
@@ -144,9 +150,9 @@ function isOptimizer(value: unknown): boolean {
 }
 
 function isPictureFacts(value: unknown): boolean {
-  const { testSplit, validSplit, invert, darkOnLight } = Object(value);
+  const { testSplit, validSplit, invert, darkOnLight, unreadable } = Object(value);
   return isOptional(isShare)(testSplit ?? validSplit) && typeof invert === "boolean" &&
-    typeof darkOnLight === "boolean";
+    typeof darkOnLight === "boolean" && isOptional(isList(isRecord))(unreadable);
 }
 
 /** Version 0.1 called the share of pictures to test on `validSplit`. */

@@ -4,6 +4,7 @@ import type { Backend } from "../backends/backend.ts";
 import type { LabeledImages } from "../data/dataset.ts";
 import { invocation } from "../invocation.ts";
 import type { Model } from "../nn/sequential.ts";
+import { printable } from "../printable.ts";
 import {
   type ClassificationReport,
   classificationReport,
@@ -120,7 +121,8 @@ function notices(
     : undefined;
   const remark = report && majorityRemark(report);
   const unlearned = remark && `Test accuracy is ${remark}.`;
-  return [notice, short, part, unlearned].filter((line) => line !== undefined)
+  const notes = dataset.notes?.map((note) => `Dataset: ${printable(note)}.`) ?? [];
+  return [notice, short, part, unlearned, ...notes].filter((line) => line !== undefined)
     .map((line) => html`<p class="notice" role="note">${line}</p>`);
 }
 

@@ -55,6 +55,8 @@ export interface SweepRecord {
     readonly digest: string;
     /** The most frequent class of the test set; left out by version 0.1. */
     readonly majority?: Majority;
+    /** What reading it left out, took for something or missed. */
+    readonly notes?: readonly string[];
   };
   readonly environment: Environment;
   /** In the order in which they ended. */

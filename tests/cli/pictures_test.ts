@@ -1,8 +1,9 @@
 /** Own pictures, from training to prediction, as a user runs them. */
 
+import { encodeIdx } from "../../src/data/idx.ts";
 import { loadDataset } from "../../src/data/load.ts";
-import { assert, assertEquals, assertMatch } from "../assert.ts";
-import { writeClasses } from "../picture_folder.ts";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";
+import { classOf, writeClasses, writeFiles } from "../picture_folder.ts";
 import { withTempDir } from "../temp.ts";
 import { canRunCommands, linesOf, runTask } from "./command.ts";
 
@@ -95,5 +96,100 @@ Deno.test({
       const { code, stderr } = await runTask("train", [...args, "--out", `${folder}/.run`]);
       assertEquals([code, linesOf(stderr).length], [0, 1]);
       assertMatch(stderr, /^note: most pictures of ".*" look dark on light, .*: try --invert\n$/);
+    }),
+});
+
+Deno.test({
+  name:
+    "pictures: what is left out is said in every command, and left out again when a run goes on",
+  ignore,
+  fn: () =>
+    withTempDir(async (folder) => {
+      const [photos, run] = [`${folder}/photos`, `${folder}/run`];
+      await writeFiles(photos, {
+        ...classOf("Train/a", 4),
+        ...classOf("Train/b", 4, 10),
+        ...classOf("VAL/a", 1, 20),
+        ...classOf("VAL/b", 1, 30),
+        ...classOf("test/a", 1, 40),
+        ...classOf("test/b", 1, 50),
+        ...{ "Train/a/bad.png": "text", "Train/b/notes.txt": "", "test/__MACOSX/._0.png": "" },
+      });
+      const args = ["--dataset", photos, "--model", "softmax", "--backend", "wasm", "--json"];
+      const refused = await runTask("train", [...args, "--out", run]);
+      assertEquals([refused.code, linesOf(refused.stderr).length], [1, 1]);
+      assertMatch(
+        refused.stderr,
+        /^error: Cannot read 1 of the 13 pictures of ".*": "Train\/a\/bad/,
+      );
+      const { type, unreadable } = JSON.parse(refused.stdout);
+      assertEquals([type, unreadable.length, unreadable[0].name], ["error", 1, "Train/a/bad.png"]);
+      const trained = await runTask("train", [
+        ...[...args, "--skip-unreadable", "--max-steps", "1", "--out", run],
+      ]);
+      assertEquals(trained.code, 0, trained.stderr);
+      const { dataset } = JSON.parse(await Deno.readTextFile(`${run}/config.json`));
+      assertEquals(dataset.pictures.unreadable, unreadable);
+      assertEquals(dataset.notes.length, 2);
+      assertEquals(trained.stderr, dataset.notes.map((note: string) => `note: ${note}\n`).join(""));
+      assertEquals(JSON.parse(linesOf(trained.stdout)[0]).dataset.notes, dataset.notes);
+      assertStringIncludes(
+        await Deno.readTextFile(`${run}/report.html`),
+        "left out 1 of 13 pictures",
+      );
+      const [evaluated, resumed, compared] = await Promise.all([
+        runTask("eval", ["--run", run, "--dataset", photos, "--json"]),
+        runTask("train", ["--resume", run, "--dataset", photos, "--epochs", "11", "--json"]),
+        runTask("compare", ["--dataset", photos, "--backends", "wasm", "--model", "softmax"]),
+      ]);
+      assertEquals([evaluated.code, resumed.code], [0, 0], evaluated.stderr + resumed.stderr);
+      assertEquals(resumed.stderr.includes("left out 1 of 13 pictures, which cannot be"), true);
+      const { count, notes } = JSON.parse(evaluated.stdout);
+      assertEquals([count, notes], [2, dataset.notes]);
+      assertEquals(compared.code, 1);
+      assertMatch(
+        compared.stderr,
+        /^error: Cannot read 1 of the 13 pictures .*--skip-unreadable\n$/,
+      );
+    }),
+});
+
+Deno.test({
+  name:
+    "IDX images that training swapped are swapped again by eval; where nothing is, it is refused",
+  ignore,
+  fn: () =>
+    withTempDir(async (folder) => {
+      const [letters, run] = [`${folder}/emnist-letters`, `${folder}/run`];
+      const data = Uint8Array.from({ length: 4 * 12 }, (_, n) => (n * 37) % 256);
+      for (const part of ["train", "test"]) {
+        await writeFiles(folder, {
+          [`emnist-letters-${part}-images-idx3-ubyte`]: encodeIdx({ dimensions: [4, 3, 4], data }),
+          [`emnist-letters-${part}-labels-idx1-ubyte`]: encodeIdx({
+            dimensions: [4],
+            data: Uint8Array.of(1, 2, 1, 2),
+          }),
+        });
+      }
+      const trained = await runTask("train", [
+        ...["--dataset", letters, "--transpose", "--model", "softmax", "--max-steps", "1"],
+        ...["--backend", "wasm", "--out", run],
+      ]);
+      assertEquals(trained.code, 0, trained.stderr);
+      const { dataset, model } = JSON.parse(await Deno.readTextFile(`${run}/config.json`));
+      assertEquals([dataset.transposed, dataset.classNames], [true, ["1", "2"]]);
+      assertEquals(model.inputShape, [1, 4, 3]);
+      const [evaluated, wrong] = await Promise.all([
+        runTask("eval", ["--run", run, "--dataset", letters, "--json"]),
+        runTask("train", ["--dataset", "sample", "--transpose", "--out", `${folder}/none`]),
+      ]);
+      assertEquals(evaluated.code, 0, evaluated.stderr);
+      const { count, notes } = JSON.parse(evaluated.stdout);
+      assertEquals([count, notes], [4, dataset.notes]);
+      assertEquals(wrong.code, 2);
+      assertMatch(
+        wrong.stderr,
+        /^error: Cannot use --transpose with dataset "sample": it is for fo/,
+      );
     }),
 });

@@ -161,7 +161,7 @@ Deno.test({
         /^error: Cannot read ".*cut\.png" as a picture: ./,
         /^error: Cannot read ".*text\.jpg" as a picture: expected PNG or JPEG$/,
         /^error: No such file or folder \(".*none\.png"\); check the path$/,
-        /^error: Cannot find a picture in ".*empty": expected \.png or \.jpg files$/,
+        /^error: Cannot find a picture in ".*empty": expected \.png, .* or \.bmp files, found nothing$/,
         /^note: ".*blank\.png" is blank: all its pixels are the same/,
         /^note: ".*white\.png" looks dark on light, .* light on dark: try --invert$/,
       ];
