@@ -109,3 +109,52 @@ Deno.test({
       assertEquals(await namesIn(run), before);
     }),
 });
+
+Deno.test({
+  name: "eval, predict, export: a newest run whose training diverged says so, and what it kept",
+  ignore,
+  fn: () =>
+    withTempDir(async (folder) => {
+      const train = (name: string, ...args: string[]) =>
+        runTask("train", [
+          ...["--dataset", "sample", "--model", "lenet-relu", "--backend", "wasm", "--quiet"],
+          ...["--out", `${folder}/runs/${name}`, ...args],
+        ]);
+      const run = (script: string, ...args: string[]) =>
+        runDeno([
+          ...["run", "--no-prompt", "--allow-read", `--allow-write=${folder}`],
+          ...[`${ROOT}scripts/${script}.ts`, ...args],
+        ], { cwd: folder });
+      assertMatch((await train("diverged", "--lr", "1000")).stderr, /training has diverged; try/);
+      const message =
+        /^error: Cannot use runs\/diverged, the newest run: its training diverged before a model was saved; train again with a --lr below 1000, or name another run with --run\n$/;
+      const outcomes = await Promise.all([
+        run("eval", "--dataset", "sample"),
+        run("predict", "x.png"),
+        run("export", "--format", "onnx"),
+      ]);
+      for (const { code, stdout, stderr } of outcomes) {
+        assertEquals([code, stdout], [1, ""]);
+        assertMatch(stderr, message);
+      }
+      // One that had saved a model before is used, and says the same.
+      const kept = `${folder}/runs/kept`;
+      await train("kept", "--max-steps", "1", "--lr", "0.0001");
+      const config = JSON.parse(await Deno.readTextFile(`${kept}/config.json`));
+      const diverged = "The loss became NaN at step 9: training has diverged";
+      await Deno.writeTextFile(`${kept}/config.json`, JSON.stringify({ ...config, diverged }));
+      const { code, stderr } = await run("eval", "--dataset", "sample", "--backend", "wasm");
+      assertEquals([code, linesOf(stderr)], [0, [
+        "note: runs/kept: it is the newest run below runs/",
+        `note: runs/kept: its training diverged later, this is what it saved before: ${diverged}`,
+      ]]);
+      // What a run says of itself twice must be the same.
+      await Deno.copyFile(`${kept}/config.json`, `${folder}/config.json`);
+      const other = JSON.stringify({ ...config, model: { ...config.model, name: "another" } });
+      await Deno.writeTextFile(`${kept}/config.json`, other);
+      assertMatch(
+        (await run("eval")).stderr,
+        /model.safetensors describes another model than conf/,
+      );
+    }),
+});
