@@ -1,7 +1,7 @@
 /** IDX files under the names, labels and orders of pixels that they come with. */
 
 import { gzipSync } from "node:zlib";
-import { recordedDataset, requireRecordedDataset } from "../../src/cli/recorded_path.ts";
+import { findRecorded, recordedDataset } from "../../src/cli/recorded_path.ts";
 import { DatasetError } from "../../src/data/errors.ts";
 import { encodeIdx } from "../../src/data/idx.ts";
 import { loadDataset } from "../../src/data/load.ts";
@@ -100,8 +100,11 @@ Deno.test({
       );
       const { name, train } = await loadDataset(`${folder}/emnist-letters`);
       assertEquals([name, train.count], [`${folder}/emnist-letters`, 4]);
-      await requireRecordedDataset(name, "a run");
-      assertEquals(recordedDataset(name), "./emnist-letters");
+      await Deno.mkdir(`${folder}/run`);
+      const recorded = { dataset: { name: "./emnist-letters" }, workingDirectory: ".." };
+      const found = await findRecorded(recorded, `${folder}/run`);
+      assertEquals((await loadDataset(found.name)).train.count, 4);
+      assertEquals(recordedDataset(name), ".../emnist-letters");
       await assertRejects(() => loadDataset(`${folder}/emnist`), DatasetError, "Unknown dataset");
     }),
 });
