@@ -53,7 +53,6 @@ export {
   chooseBackend,
   loadBackend,
 } from "./src/backends/registry.ts";
-export { registerWasmTrainingKernels } from "./src/backends/tfjs/wasm_kernels/register.ts";
 
 export { openBackend, type OpenOptions } from "./src/train/open_backend.ts";
 export {

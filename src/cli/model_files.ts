@@ -86,5 +86,6 @@ async function readLayersModel(bytes: Uint8Array, path: string): Promise<Trained
 
 async function readOnnx(bytes: Uint8Array, path: string): Promise<TrainedModel> {
   const { decodeOnnx } = await import("../formats/onnx/decode.ts");
-  return decodeOnnx(bytes, path);
+  const read = (name: string) => readUnlinked(join(dirname(path), name));
+  return await decodeOnnx(bytes, path, read);
 }

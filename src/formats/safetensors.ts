@@ -39,6 +39,9 @@ const DTYPES: Readonly<Record<string, Dtype>> = {
   BF16: { size: 2, read: (view, offset) => fromBits(view.getUint16(offset, true) << 16) },
 };
 
+/** Those and the others of the format. */
+const KNOWN_DTYPE = /^(BOOL|[IU](8|16|32|64)|B?F\d{1,2}(_\w{4,6})?|C64)$/;
+
 const BITS = new DataView(new ArrayBuffer(FLOAT_BYTES));
 const MAX_HEADER_BYTES = 1 << 20;
 const METADATA_KEY = "__metadata__";
@@ -148,7 +151,9 @@ function parseEntry(name: string, value: unknown, label: string) {
   const tensor = `tensor ${quote(name)}`;
   if (!isRecord(value)) throw malformed(label, `${tensor} is not described by an object`);
   const { dtype, shape, data_offsets: offsets } = value;
-  if (typeof dtype !== "string") throw malformed(label, `${tensor} has no dtype`);
+  if (typeof dtype !== "string" || !KNOWN_DTYPE.test(dtype)) {
+    throw malformed(label, `${tensor} has no dtype, found ${quote(dtype)}`);
+  }
   if (!Object.hasOwn(DTYPES, dtype)) {
     throw new TypeError(
       `Cannot read ${label}: expected tensors of ${Object.keys(DTYPES).join(", ")}, found ` +

@@ -182,7 +182,7 @@ export const FUZZ_KINDS: Readonly<Record<string, FuzzKind>> = {
     ],
     mutators: [mutateBytes, mutateSafetensorsHeader, mutateDescription],
     read(bytes) {
-      const trained = decodeSafetensorsModel(bytes, LABEL, { fallback: MODEL });
+      const trained = decodeSafetensorsModel(bytes, LABEL, { model: MODEL });
       const { model, parameters, pictures } = trained;
       require(parameters.length === model.parameterCount, "parameters do not fill the model");
       require(typeof (pictures?.invert ?? true) === "boolean", "no polarity");
