@@ -48,7 +48,7 @@ export async function loadForEvaluation(
   subject: Subject,
   flags: EvalFlags,
 ): Promise<Evaluated> {
-  const { run, config, label } = subject;
+  const { run, config } = subject;
   const isOwn = flags.dataset === undefined;
   const place = isOwn && run !== undefined && config !== undefined
     ? await findRecorded(config, run)
@@ -72,8 +72,9 @@ export async function loadForEvaluation(
   const isTrainedOn = config?.dataset.digest === dataset.digest;
   const isSame = isTrainedOn || isOwn || await isFolderOf(subject, dataset);
   if (isSame && dataset.train.count > 0) {
-    const note = `dataset ${name} is not what it was when ${label} was trained: its test set may ` +
-      `hold pictures that the model was trained on; all are taken with --test-split 1`;
+    const note =
+      `dataset ${name} is not what it was trained on: the test share may hold pictures ` +
+      `that it knows; if they are all others, take all with --test-split 1`;
     return { dataset, ...matched, notes: isTrainedOn ? [] : [note], part: "test share" };
   }
   const note = `it does not say what it was trained on: if it was on pictures of ${name}, take ` +

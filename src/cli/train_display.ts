@@ -219,8 +219,8 @@ function bestLine({ epoch, accuracy, chosenOn, testAccuracy }: NonNullable<Stand
 function advice({ chosen, dataset, plan }: RunConfig, train: MajorityComparison | undefined) {
   const hasLearnt = train?.isBetterThanMajority === true && train.accuracy > 0.8;
   if (hasLearnt) {
-    return `more images, or pictures larger: --image-size 64; training accuracy is ` +
-      train.accuracy.toFixed(3);
+    return `more images${dataset.pictures ? ", or larger ones: --image-size 64" : ""}; ` +
+      `accuracy in training is ${train.accuracy.toFixed(3)}`;
   }
   const isOwn = findDataset(dataset.name) === undefined;
   return [
@@ -260,7 +260,12 @@ function startLines(
     `Data     ${dataset.name}, ${partsText(dataset)} images, ${dataset.classNames.length} classes`,
     `Backend  ${backend}: ${device.description}${threads}${reason ? `; ${reason}` : ""}`,
     `Recipe   ${recipe.join(", ")}`,
-    ...(chosen ? [`Chosen   for these images: ${chosen.join(", ")}; a flag named wins`] : []),
+    ...(chosen
+      ? [
+        `Chosen   for ${formatCount(dataset.trainCount)} images of ` +
+        `${dataset.classNames.length} classes: ${chosen.join(", ")}`,
+      ]
+      : []),
     ...(out === undefined ? [] : [`Run      ${out}`]),
   ];
 }
