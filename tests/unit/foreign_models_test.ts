@@ -52,11 +52,14 @@ function answers(network: tf.LayersModel, images: Uint8Array, divisor: number): 
   });
 }
 
-/** Random biases too, since TensorFlow.js starts with zeros. */
+/** Random biases too, since TensorFlow.js starts with zeros; variances are not negative. */
 function shuffled(network: tf.LayersModel): tf.LayersModel {
   tf.tidy(() =>
     network.setWeights(
-      network.getWeights().map(({ shape }, n) => tf.randomUniform(shape, -0.4, 0.4, "float32", n)),
+      network.weights.map(({ shape, originalName }, n) => {
+        const [low, high] = originalName.endsWith("variance") ? [0.5, 1.5] : [-0.4, 0.4];
+        return tf.randomUniform(shape as number[], low, high, "float32", n);
+      }),
     )
   );
   return network;
@@ -84,6 +87,26 @@ const FOREIGN: Readonly<Record<string, { divisor: number; make: () => tf.LayersM
           layers.reLU(),
           layers.dense({ units: 6, activation: "tanh" }),
           layers.dense({ units: 4, activation: "softmax" }),
+        ],
+      }),
+  },
+  "batch norm, and flattening that takes the rows for the channels": {
+    divisor: 255,
+    make: () =>
+      tf.sequential({
+        layers: [
+          layers.conv2d({
+            inputShape: [7, 6, 2],
+            filters: 3,
+            kernelSize: 2,
+            strides: 2,
+            padding: "same",
+          }),
+          layers.batchNormalization({ scale: false }),
+          layers.reLU(),
+          layers.permute({ dims: [2, 3, 1] }),
+          layers.flatten({ dataFormat: "channelsFirst" }),
+          layers.dense({ units: 3, activation: "softmax" }),
         ],
       }),
   },
