@@ -76,5 +76,6 @@ async function readTopology(path: string): Promise<Uint8Array> {
 
 async function readOnnx(path: string): Promise<TrainedModel> {
   const { decodeOnnx } = await import("../formats/onnx/decode.ts");
-  return decodeOnnx(await readBounded(path), path);
+  const read = (name: string) => readUnlinked(join(dirname(path), name));
+  return await decodeOnnx(await readBounded(path), path, read);
 }

@@ -59,13 +59,19 @@ export class NetworkBuilder {
     this.#notes.add(sentence);
   }
 
-  /** Adds a multiplication and an addition to the pixels, which comes before all layers.
+  /** Adds a multiplication and an addition to the pixels, which comes before all layers but those
+   * that could as well come behind it: flattening and pooling.
    *
-   * @throws {TypeError} If there are layers already.
+   * @throws {TypeError} If there are other layers already, or the factor is not above 0.
    * @throws {RangeError} If nothing of the pixels is left.
    */
   rescale(scale: number, offset: number): void {
-    if (this.#specs.length > 0) throw new TypeError("it is supported before the first layer only");
+    if (!this.#isOnPixels()) throw new TypeError("it is supported before the first layer only");
+    if (!(scale > 0)) {
+      throw new TypeError(
+        `its factor ${scale} turns light into dark: that is supported behind the first layer only`,
+      );
+    }
     const { mean, std } = this.#standardization;
     const rescaled = { mean: mean - offset * std / scale, std: std / scale };
     checkStandardization(rescaled);
@@ -141,7 +147,7 @@ export class NetworkBuilder {
     if (![...scales, ...offsets].every(Number.isFinite)) {
       throw new TypeError("its constants must be finite numbers");
     }
-    if (this.#specs.length === 0) {
+    if (this.#isOnPixels()) {
       if (scales.some((value, n) => value !== scales[0] || offsets[n] !== offsets[0])) {
         throw new TypeError(
           "arithmetic on pixels is supported where all channels are treated alike",
@@ -217,15 +223,21 @@ export class NetworkBuilder {
     return { model, parameters, notes: [...this.#notes] };
   }
 
+  /** Whether the pixels are at hand still, at most in other places or the mean or largest of some. */
+  #isOnPixels(): boolean {
+    return this.#specs.every(({ type }) => type === "flatten" || type.endsWith("Pool2d"));
+  }
+
   /** One output with a sigmoid as two classes: softmax([0, z])[1] is sigmoid(z). */
   #tellApart(): void {
-    if (this.#ended || this.#specs.at(-1)?.type !== "sigmoid") {
+    const place = this.#specs.findLastIndex(({ type }) => type !== "flatten");
+    if (this.#ended || this.#specs[place]?.type !== "sigmoid") {
       throw new TypeError(
         "its one output has no sigmoid, so that it is no probability: supported are two logits " +
           "or more, or one output with a sigmoid at the end",
       );
     }
-    this.#specs.pop();
+    this.#specs.splice(place, 1);
     this.add({ type: "linear", outFeatures: 2 }, { weight: Float32Array.of(0, 1) });
     this.note("its one output with a sigmoid is read as two classes: 1 where it is above a half");
   }
