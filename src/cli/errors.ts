@@ -3,6 +3,7 @@
 
 import process from "node:process";
 import { UnreadablePicturesError } from "../data/errors.ts";
+import { widthOf, wrapLine } from "../report/table.ts";
 import { printable } from "../printable.ts";
 import { systemReason, withoutNumber } from "../system_reason.ts";
 
@@ -137,7 +138,8 @@ export function describeError(error: unknown): string {
 
 function report(error: unknown, debug: boolean): number {
   const message = describeError(error);
-  console.error(`error: ${message}`);
+  const line = `error: ${message}`;
+  console.error(Deno.stderr.isTerminal() ? wrapLine(line, widthOf(Deno.stderr)) : line);
   if (error instanceof UnreadablePicturesError && Deno.args.includes("--json")) {
     const { unreadable } = error;
     console.log(JSON.stringify({ type: "error", message, unreadable }));
