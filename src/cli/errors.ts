@@ -2,7 +2,7 @@
 /** How every command ends: one clear line for an error, and the right exit code. */
 
 import process from "node:process";
-import { widthOf, wrapLine } from "../report/table.ts";
+import { widthOf, wrapLine } from "./wrap.ts";
 import { printable } from "../printable.ts";
 import { systemReason, withoutNumber } from "../system_reason.ts";
 

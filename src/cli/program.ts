@@ -5,7 +5,7 @@ import { invocation } from "../invocation.ts";
 import { describeEnvironment } from "../report/environment.ts";
 import { EXIT, UsageError } from "./errors.ts";
 import type { Command } from "./flag_types.ts";
-import { widthOf } from "../report/table.ts";
+import { widthOf } from "./wrap.ts";
 import { didYouMean } from "./flags.ts";
 import { columns } from "./help.ts";
 import { asksForMpi } from "./train_flags.ts";
