@@ -28,6 +28,7 @@ import { sweepTable } from "../../src/report/sweep_report.ts";
 import { decodeCheckpoint, encodeCheckpoint } from "../../src/train/checkpoint.ts";
 import { NOT_STARTED } from "../../src/train/trainer.ts";
 import { concat, mutateBytes, mutateJson, type Mutator } from "./mutate.ts";
+import { mutateMessage, mutateNode, withWeightsBeside } from "./onnx.ts";
 import { mutateGzipContent, mutatePngChunk } from "./pictures.ts";
 
 /** One kind of file. */
@@ -56,6 +57,11 @@ const CONVOLUTION = sequential([
   flatten(),
   linear({ outFeatures: 3 }),
 ], { inputShape: [1, 4, 5], standardization: { mean: 0.3, std: 0.4 } });
+
+const EXTERNAL = withWeightsBeside({
+  model: CONVOLUTION,
+  parameters: initialParameters(CONVOLUTION, 3),
+});
 
 /** As TensorFlow.js writes it, with what the reader does not need left out. */
 const LAYERS_MODEL = {
@@ -243,9 +249,21 @@ export const FUZZ_KINDS: Readonly<Record<string, FuzzKind>> = {
         classNames: CONFIG.dataset.classNames,
       }),
     ],
-    mutators: [mutateBytes],
+    mutators: [mutateBytes, mutateNode, mutateMessage],
     read(bytes) {
       const { model, parameters } = decodeOnnx(bytes, LABEL);
+      require(parameters.length === model.parameterCount, "parameters do not fill the model");
+    },
+  },
+  onnxWeights: {
+    seeds: [EXTERNAL.bytes],
+    mutators: [mutateBytes, mutateNode, mutateMessage],
+    async read(bytes) {
+      const read = (name: string) => {
+        require(/^[^/\\]+$/.test(name), "a path is read");
+        return Promise.resolve(EXTERNAL.weights);
+      };
+      const { model, parameters } = await decodeOnnx(bytes, LABEL, read);
       require(parameters.length === model.parameterCount, "parameters do not fill the model");
     },
   },
