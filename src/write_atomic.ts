@@ -59,7 +59,8 @@ export async function appendSynced(path: string, text: string): Promise<void> {
   await writeAll(file, [new TextEncoder().encode(text)]);
 }
 
-async function writeAll(file: Deno.FsFile, chunks: Chunks): Promise<void> {
+/** Writes content to an open file, piece by piece, and returns when the disk has it. */
+export async function writeAll(file: Deno.FsFile, chunks: Chunks): Promise<void> {
   for await (const chunk of chunks) {
     for (let offset = 0; offset < chunk.length;) {
       offset += await file.write(chunk.subarray(offset));

@@ -1,20 +1,12 @@
 /** Obtaining a dataset: source after source, until all of its files are there and verified. */
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { removeIfThere, TEMPORARY } from "../write_atomic.ts";
 import { sampleFolder } from "./embedded.ts";
 import { DatasetError, MissingFileError } from "./errors.ts";
-import { removeIfThere } from "../write_atomic.ts";
 import { requireVerified } from "./files.ts";
-import { removePartial } from "./partial.ts";
-import { TEMPORARY_PREFIX } from "./packages.ts";
-import {
-  type DatasetEntry,
-  datasetEntry,
-  type DatasetFile,
-  FILE_NAMES,
-  PARTS,
-  SAMPLE,
-} from "./registry.ts";
-import { sourcesOf } from "./sources.ts";
+import { type DatasetEntry, datasetEntry, type DatasetFile, PARTS, SAMPLE } from "./registry.ts";
+import { partialPath, type Source, sourcesOf, UNPACK_PREFIX } from "./sources.ts";
 
 /** Folder that holds the datasets, one folder each, unless told otherwise. */
 export const DEFAULT_DATA_DIR = "data";
@@ -74,7 +66,11 @@ export interface FetchResult {
  */
 export async function fetchDataset(name: string, options: FetchOptions = {}): Promise<FetchResult> {
   const entry = datasetEntry(name);
-  return await (name === SAMPLE ? verifySample(entry) : fetchEntry(entry, options));
+  if (name !== SAMPLE) return await fetchEntry(entry, options);
+  // It is part of the project: all that can be done is to look whether it is whole.
+  const folder = sampleFolder();
+  for (const part of PARTS) await requireVerified(folder, entry.files[part]);
+  return { name, folder, sources: [] };
 }
 
 /** The same as {@linkcode fetchDataset} for an entry that need not be in the registry. */
@@ -93,39 +89,58 @@ export async function fetchEntry(
   using _lock = await lockFolder(folder, options);
   await removeLeftovers(folder);
   // Once more, as another process may have fetched while this one waited.
-  let missing = force
+  const missing = force
     ? PARTS.map((part) => entry.files[part])
     : await unverified(entry, folder, onEvent);
   const used: string[] = [];
   const failures: string[] = [];
-  for (const source of sources) {
-    if (missing.length === 0) break;
-    options.signal?.throwIfAborted();
-    onEvent({ type: "source", source: source.name });
-    const before = missing.length;
-    try {
-      await using opened = await source.open({
-        folder,
-        signal: options.signal,
-        onProgress: (file, bytes, total) =>
-          onEvent({ type: "progress", file: file.name, bytes, total }),
-      });
-      for (const file of missing) {
-        await opened.store(file);
-        await removeSuperseded(join(folder, file.name));
-        options.signal?.throwIfAborted();
-        onEvent({ type: "stored", file: file.name, byteLength: file.byteLength });
-        missing = missing.filter((other) => other !== file);
+  try {
+    for (const source of sources) {
+      if (missing.length === 0) break;
+      const before = missing.length;
+      try {
+        await storeFrom(source, missing, folder, options);
+      } catch (error) {
+        if (!(error instanceof DatasetError)) throw error;
+        failures.push(error.message);
+        onEvent({ type: "failed", source: source.name, reason: error.message });
       }
-    } catch (error) {
-      if (!(error instanceof DatasetError)) throw error;
-      failures.push(error.message);
-      onEvent({ type: "failed", source: source.name, reason: error.message });
+      if (missing.length < before) used.push(source.name);
     }
-    if (missing.length < before) used.push(source.name);
+  } finally {
+    await removeLeftovers(folder);
   }
-  if (missing.length > 0) throw allFailed(entry, failures, from && sources[0].name);
-  return { name, folder, sources: used };
+  if (missing.length === 0) return { name, folder, sources: used };
+  throw new DatasetError(
+    from !== undefined
+      ? `Cannot fetch ${name} from ${sources[0].name}: ${failures[0]}`
+      : `Cannot fetch ${name}: none of its ${failures.length} sources could give it; ` +
+        "check the network, or name a folder or mirror that holds it with --from",
+    { cause: failures },
+  );
+}
+
+/** Stores the files that are missing one by one, and takes them from the list. */
+async function storeFrom(
+  source: Source,
+  missing: DatasetFile[],
+  folder: string,
+  { signal, onEvent = () => {} }: FetchOptions,
+): Promise<void> {
+  signal?.throwIfAborted();
+  onEvent({ type: "source", source: source.name });
+  const store = await source.open({
+    folder,
+    signal,
+    onProgress: (file, bytes, total) =>
+      onEvent({ type: "progress", file: file.name, bytes, total }),
+  });
+  for (let file; (file = missing[0]) !== undefined; missing.shift()) {
+    await store(file);
+    await removeIfThere(partialPath(folder, file)); // of a download that failed before
+    signal?.throwIfAborted();
+    onEvent({ type: "stored", file: file.name, byteLength: file.byteLength });
+  }
 }
 
 /** Says where a dataset is, complete and verified; undefined if it is not. */
@@ -159,26 +174,13 @@ async function unverified(
   return missing;
 }
 
-/** The sample is part of the project: all that can be done is to look whether it is whole. */
-async function verifySample(entry: DatasetEntry): Promise<FetchResult> {
-  const folder = sampleFolder();
-  for (const part of PARTS) await requireVerified(folder, entry.files[part]);
-  return { name: entry.name, folder, sources: [] };
-}
-
-/** Once a file is stored, an older or damaged `.gz` and the rest of a download are of no use. */
-async function removeSuperseded(path: string): Promise<void> {
-  await removeIfThere(`${path}.gz`);
-  await removePartial(`${path}.download.part`);
-}
-
 /** Takes the folder's lock, which the system gives back when the process ends, however it ends. */
 async function lockFolder(folder: string, { signal, onEvent }: FetchOptions) {
   const file = await Deno.open(join(folder, ".lock"), { create: true, write: true });
   try {
     for (let attempt = 0; !await file.tryLock(true); attempt++) {
       if (attempt === 0) onEvent?.({ type: "waiting", folder });
-      await new Promise((resolve) => setTimeout(resolve, LOCK_POLL_MS));
+      await delay(LOCK_POLL_MS);
       signal?.throwIfAborted();
     }
     return file;
@@ -188,24 +190,12 @@ async function lockFolder(folder: string, { signal, onEvent }: FetchOptions) {
   }
 }
 
-/** Removes what a killed fetch left; under the lock, nobody else's. Partial downloads stay. */
+/** Removes what is temporary: under the lock, it is this fetch's or that of a killed one. Partial
+ * downloads stay.
+ */
 async function removeLeftovers(folder: string): Promise<void> {
-  const names = Object.values(FILE_NAMES);
   for await (const { name } of Deno.readDir(folder)) {
-    const isTemporary = names.some((file) => name.startsWith(`${file}.tmp-`));
-    if (isTemporary || name.startsWith(TEMPORARY_PREFIX)) {
-      await Deno.remove(join(folder, name), { recursive: true });
-    }
+    if (!TEMPORARY.test(name) && !name.startsWith(UNPACK_PREFIX)) continue;
+    await Deno.remove(join(folder, name), { recursive: true });
   }
-}
-
-function allFailed(entry: DatasetEntry, failures: readonly string[], from?: string): DatasetError {
-  if (from !== undefined) {
-    return new DatasetError(`Cannot fetch ${entry.name} from ${from}: ${failures[0]}`);
-  }
-  return new DatasetError(
-    `Cannot fetch ${entry.name}: none of its ${failures.length} sources could give it; ` +
-      "check the network, or name a folder or mirror that holds it with --from",
-    { cause: failures },
-  );
 }

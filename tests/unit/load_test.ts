@@ -51,7 +51,7 @@ function smallEntry(contents = smallContents()): DatasetEntry {
     ...datasetEntry("mnist"),
     name: "small",
     homes: [],
-    npm: undefined,
+    package: undefined,
     files: {
       trainImages: fileOf("trainImages"),
       trainLabels: fileOf("trainLabels"),
