@@ -1,7 +1,7 @@
 /** A model put together layer by layer from a foreign file, with every tensor checked. */
 
 import { checkSpec } from "../nn/check_spec.ts";
-import type { LayerSpec } from "../nn/layers.ts";
+import type { LayerSpec, Pair } from "../nn/layers.ts";
 import {
   type ImageShape,
   outputShapeOf,
@@ -251,17 +251,51 @@ export class NetworkBuilder {
   }
 }
 
-/** What 'same' padding means for one direction, where rows at both sides are as many.
+/** Rows or columns of zeros before and after. */
+export type Sides = readonly [before: number, after: number];
+
+/** What 'same' padding means for one direction: a window for every stride, ceil(size / stride) of
+ * them. Where the zeros do not divide by two, one more comes after.
+ */
+export function sidesOfSame(size: number, kernel: number, stride: number): Sides {
+  const total = Math.max(0, (Math.ceil(size / stride) - 1) * stride + kernel - size);
+  return [Math.floor(total / 2), Math.ceil(total / 2)];
+}
+
+/** As {@linkcode sidesOfSame}, where both sides are alike.
  *
- * Padded so that there is a window for every stride: ceil(size / stride) of them.
- *
- * @throws {TypeError} If one side would get more rows than the other.
+ * @throws {TypeError} If they are not.
  */
 export function samePadding(size: number, kernel: number, stride: number): number {
-  const total = Math.max(0, (Math.ceil(size / stride) - 1) * stride + kernel - size);
-  if (total % 2 === 0) return total / 2;
+  const [before, after] = sidesOfSame(size, kernel, stride);
+  if (before === after) return before;
   throw new TypeError(
     `'same' padding of a window of ${kernel} with stride ${stride} over ${size} is ` +
-      `${(total - 1) / 2} before and ${(total + 1) / 2} after: both sides must be alike`,
+      `${before} before and ${after} after: both sides must be alike`,
   );
+}
+
+/** A convolution that is padded more at one side, as one that is padded alike at both.
+ *
+ * Its kernel grows by zeros where the padding does, so that it computes the same.
+ *
+ * @param weight OIHW.
+ */
+export function evenSides(
+  weight: Float32Array,
+  { windowSize, sides }: { readonly windowSize: Pair; readonly sides: readonly [Sides, Sides] },
+): { readonly weight: Float32Array; readonly kernelSize: Pair; readonly padding: Pair } {
+  const [padding, before, kernelSize] = [
+    ([first, last]: Sides) => Math.max(first, last),
+    ([first, last]: Sides) => Math.max(0, last - first),
+    ([first, last]: Sides, axis: number) => windowSize[axis] + Math.abs(first - last),
+  ].map((sizeOf) => [sizeOf(sides[0], 0), sizeOf(sides[1], 1)] as const);
+  const [height, width] = windowSize;
+  const grown = new Float32Array(weight.length / (height * width) * kernelSize[0] * kernelSize[1]);
+  for (let row = 0; row < weight.length / width; row++) {
+    const start = Math.floor(row / height) * kernelSize[0] + before[0] + row % height;
+    const taps = weight.subarray(row * width, (row + 1) * width);
+    grown.set(taps, start * kernelSize[1] + before[1]);
+  }
+  return { weight: grown, kernelSize, padding };
 }

@@ -1,7 +1,7 @@
 /** Files of other programs: TensorFlow.js models as anybody builds them. */
 
 import * as tf from "@tensorflow/tfjs";
-import { useCpu } from "../../src/formats/layers_model.ts";
+import { useCpu } from "../../src/backends/tfjs/network.ts";
 import { decodeLayersModel } from "../../src/formats/layers_model_decode.ts";
 import type { TrainedModel } from "../../src/formats/trained_model.ts";
 import { assertAlmostEquals, assertEquals, assertRejects } from "../assert.ts";
@@ -38,11 +38,14 @@ function answers(network: tf.LayersModel, images: Uint8Array, divisor: number): 
   });
 }
 
-/** Random biases too, since TensorFlow.js starts with zeros. */
+/** Random biases too, since TensorFlow.js starts with zeros; variances are not negative. */
 function shuffled(network: tf.LayersModel): tf.LayersModel {
   tf.tidy(() =>
     network.setWeights(
-      network.getWeights().map(({ shape }, n) => tf.randomUniform(shape, -0.4, 0.4, "float32", n)),
+      network.weights.map(({ shape, originalName }, n) => {
+        const [low, high] = originalName.endsWith("variance") ? [0.5, 1.5] : [-0.4, 0.4];
+        return tf.randomUniform(shape as number[], low, high, "float32", n);
+      }),
     )
   );
   return network;
@@ -70,6 +73,26 @@ const FOREIGN: Readonly<Record<string, { divisor: number; make: () => tf.LayersM
           layers.reLU(),
           layers.dense({ units: 6, activation: "tanh" }),
           layers.dense({ units: 4, activation: "softmax" }),
+        ],
+      }),
+  },
+  "batch norm, and flattening that takes the rows for the channels": {
+    divisor: 255,
+    make: () =>
+      tf.sequential({
+        layers: [
+          layers.conv2d({
+            inputShape: [7, 6, 2],
+            filters: 3,
+            kernelSize: 2,
+            strides: 2,
+            padding: "same",
+          }),
+          layers.batchNormalization({ scale: false }),
+          layers.reLU(),
+          layers.permute({ dims: [2, 3, 1] }),
+          layers.flatten({ dataFormat: "channelsFirst" }),
+          layers.dense({ units: 3, activation: "softmax" }),
         ],
       }),
   },
@@ -109,11 +132,7 @@ Deno.test("LayersModel of others: what is not supported is refused by its name",
   const head = () => [layers.flatten(), layers.dense({ units: 2 })];
   const cases: [tf.layers.Layer[], string][] = [
     [[layers.depthwiseConv2d({ ...image, kernelSize: 3 }), ...head()], "DepthwiseConv2D"],
-    [[layers.batchNormalization(image), ...head()], "BatchNormalization"],
-    [
-      [layers.conv2d({ ...image, filters: 1, kernelSize: 2, padding: "same" }), ...head()],
-      "'same' padding of a window of 2 with stride 1 over 5 is 0 before and 1 after",
-    ],
+    [[layers.layerNormalization(image), ...head()], "LayerNormalization"],
     [
       [layers.conv2d({ ...image, filters: 1, kernelSize: 3, dilationRate: 2 }), ...head()],
       "dilation_rate must be 1",
@@ -124,16 +143,16 @@ Deno.test("LayersModel of others: what is not supported is refused by its name",
     ],
     [
       [layers.maxPooling2d({ ...image, poolSize: 2, padding: "same" }), ...head()],
-      "'same' padding of a window of 2",
+      "'same' padding of a pooling layer is supported where it adds nothing: windows of 2x2",
     ],
-    [[layers.flatten({ inputShape: [5, 5, 1] })], "it has no layer with parameters"],
+    [[layers.flatten({ inputShape: [5, 5, 1] })], "more than its 0 weights could take"],
     [
       [layers.dense({ inputShape: [8], units: 2 })],
       "its input must be [batch, height, width, channels] with known sizes",
     ],
     [
       [layers.conv2d({ ...image, filters: 3, kernelSize: 3 }), layers.flatten()],
-      "its logits are pixels in channels-last order: a Dense layer must follow",
+      "its logits are pixels in channels-last order: a linear layer must follow",
     ],
     [[layers.dense({ ...image, units: 2 }), layers.flatten()], "its input must be a vector"],
   ];
@@ -157,7 +176,7 @@ Deno.test("LayersModel: files that do not belong together are refused", async ()
     [json, bytes.subarray(4), "its weights need 40 bytes, found 36"],
     [json.replace("group1-shard1of1.bin", "../secret"), bytes, '"../secret" is no name of a file'],
     [json.replace("group1-shard1of1.bin", ".."), bytes, '".." is no name of a file'],
-    [json.replace('[4,2],"dtype":"float32"', '[4,2],"dtype":"int32"'), bytes, "must be float32"],
+    [json.replace('[4,2],"dtype":"float32"', '[4,2],"dtype":"bool"'), bytes, "must be float32"],
     [json.replace('"a/bias"', '"b/bias"'), bytes, 'expected one weight "a/bias" of 1 dimensions'],
     [json.replace("Sequential", "GraphModel"), bytes, 'a Sequential model, found "GraphModel"'],
   ];
