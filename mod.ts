@@ -60,7 +60,6 @@ export {
   bestEpoch,
   type Checkpoint,
   type CheckpointInterval,
-  decidingAccuracy,
   DivergedError,
   type EpochMetrics,
   NOT_STARTED,

@@ -126,8 +126,7 @@ function jsonOf({ name, doubt }: PictureInput, top: readonly ClassProbability[])
 function doubtLine(name: string, doubt: Doubt, invert: boolean): string {
   const advice = invert ? "try it without --invert" : "try --invert";
   return doubt === "blank"
-    ? `note: ${quote(name)} is blank: all its pixels are the same; ${advice} if it has ` +
-      `transparent parts`
+    ? `note: ${quote(name)} is blank: all its pixels are the same`
     : `note: ${
       quote(name)
     } looks dark on light, but the model was trained on light on dark: ${advice}`;

@@ -129,9 +129,16 @@ export function decidingAccuracy({ validationAccuracy, testAccuracy }: EpochMetr
   return validationAccuracy ?? testAccuracy;
 }
 
-/** The epoch with the highest {@linkcode decidingAccuracy}, the last among equals.
+/** The epoch with the highest accuracy on the validation set where there is one, else on the test set;
+ * the last among equals.
  *
  * @returns undefined if there is none.
+ * @example None yet
+ * ```ts
+ * import { bestEpoch } from "@lenet/lenet";
+ *
+ * if (bestEpoch([]) !== undefined) throw new Error("expected none");
+ * ```
  */
 export function bestEpoch(history: readonly EpochMetrics[]): BestEpoch | undefined {
   const [first, ...others] = history;

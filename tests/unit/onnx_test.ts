@@ -19,7 +19,7 @@ const ignore = !granted({ name: "read", path: FIXTURES });
 
 /** Reads a fixture as commands do. */
 function fixture(name: string) {
-  return readModelFile(new URL(`${name}.onnx`, FIXTURES).pathname, {});
+  return readModelFile(new URL(`${name}.onnx`, FIXTURES).pathname);
 }
 
 /** How far a model is from outputs, which may be logits, probabilities, or their logarithms. */
@@ -498,7 +498,7 @@ Deno.test("ONNX: weights beside the file are read where it says, within bounds a
 Deno.test("ONNX: commands read the weights that lie beside a file, and say where they are missed", () =>
   withTempDir(async (folder) => {
     await Deno.writeFile(`${folder}/model.onnx`, external({ location: "w.data" }));
-    const read = () => readModelFile(`${folder}/model.onnx`, {});
+    const read = () => readModelFile(`${folder}/model.onnx`);
     await assertRejects(read, TypeError, 'its weights lie in "w.data", which must be beside it');
     await Deno.mkdir(`${folder}/w.data`);
     await assertRejects(read, TypeError, "expected a file, found a folder");
