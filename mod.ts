@@ -35,6 +35,8 @@ export {
 export * from "./src/nn/init.ts";
 export * from "./src/nn/corr2d.ts";
 export {
+  type FittedRecipe,
+  fittedRecipe,
   lenet,
   MODEL_NAMES,
   type ModelName,
@@ -51,10 +53,11 @@ export {
   chooseBackend,
   loadBackend,
 } from "./src/backends/registry.ts";
-export { registerWasmTrainingKernels } from "./src/backends/tfjs/wasm_kernels/register.ts";
 
 export { openBackend, type OpenOptions } from "./src/train/open_backend.ts";
 export {
+  type BestEpoch,
+  bestEpoch,
   type Checkpoint,
   type CheckpointInterval,
   DivergedError,
@@ -73,7 +76,10 @@ export {
   type ClassificationReport,
   classificationReport,
   type ClassReport,
+  compareWithMajority,
   countCorrect,
+  type Majority,
+  type MajorityComparison,
 } from "./src/train/metrics.ts";
 export {
   decodeSafetensors,

@@ -3,7 +3,7 @@
 
 import process from "node:process";
 import { UnreadablePicturesError } from "../data/errors.ts";
-import { widthOf, wrapLine } from "../report/table.ts";
+import { widthOf, wrapLine } from "./wrap.ts";
 import { printable } from "../printable.ts";
 import { systemReason, withoutNumber } from "../system_reason.ts";
 

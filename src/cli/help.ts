@@ -1,5 +1,5 @@
 /** The help text of a command, made from the same table that parses its flags. */
-import { widthOf, wrapLine } from "../report/table.ts";
+import { widthOf, wrapLine } from "./wrap.ts";
 import type { Command, FlagSpec, Positionals } from "./flag_types.ts";
 import { COMMON_FLAGS, isNegatable, placeholderOf } from "./flags.ts";
 

@@ -5,7 +5,7 @@ import { invocation } from "../invocation.ts";
 import { describeEnvironment } from "../report/environment.ts";
 import { EXIT, UsageError } from "./errors.ts";
 import type { Command } from "./flag_types.ts";
-import { widthOf } from "../report/table.ts";
+import { widthOf } from "./wrap.ts";
 import { didYouMean } from "./flags.ts";
 import { columns } from "./help.ts";
 import { asksForMpi } from "./train_flags.ts";
@@ -45,7 +45,7 @@ export async function runProgram(table: CommandTable, args: readonly string[]): 
   if (name === COMPLETION) return await complete(table, rest);
   if (!Object.hasOwn(table, name)) throw unknownCommand(name, Object.keys(table));
   const task = name === "train" && asksForMpi(rest) ? "train:mpi" : name;
-  await keepPermissionsOf(task, Object.keys(table));
+  await keepPermissionsOf(task, Object.keys(table), rest);
   const { run } = await table[name]!();
   return await run(rest);
 }

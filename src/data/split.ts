@@ -117,6 +117,27 @@ export function selectImages(
   };
 }
 
+/** The images of several sets of one shape, one set after the other; a copy. */
+export function joinImages(sets: readonly LabeledImages[]): LabeledImages {
+  const joined = (key: "images" | "labels") => {
+    const bytes = new Uint8Array(sets.reduce((sum, set) => sum + set[key].length, 0));
+    let offset = 0;
+    for (const set of sets) {
+      bytes.set(set[key], offset);
+      offset += set[key].length;
+    }
+    return bytes;
+  };
+  const names = sets.flatMap((set) => set.names ?? []);
+  return {
+    images: joined("images"),
+    labels: joined("labels"),
+    count: sets.reduce((sum, set) => sum + set.count, 0),
+    shape: sets[0].shape,
+    ...(names.length > 0 && { names }),
+  };
+}
+
 /** How many images of each class a share asks for: at least one, but never the last. */
 function wantedOf(labels: Uint8Array, share: number): number[] {
   const counts: number[] = [];

@@ -25,6 +25,10 @@ export interface EpochMetrics {
   readonly testLoss: number;
   /** Share of correct predictions on the test set. */
   readonly testAccuracy: number;
+  /** As testLoss over the validation set; left out where there is none. */
+  readonly validationLoss?: number;
+  /** As testAccuracy on the validation set; left out where there is none. */
+  readonly validationAccuracy?: number;
   /** Time of training. */
   readonly trainMs: number;
   /** Time of evaluation. */
@@ -41,7 +45,7 @@ export interface Progress {
   readonly step: number;
   /** The epoch at hand, if it was stopped half way. */
   readonly partial: PartialEpoch;
-  /** Best test accuracy so far. */
+  /** Best accuracy so far: on the validation set where there is one, else on the test set. */
   readonly bestAccuracy: number;
 }
 
@@ -110,7 +114,47 @@ export const NOT_STARTED: Progress = {
   bestAccuracy: 0,
 };
 
-/** Trains a session whose state is loaded; training and test set stay attached to it.
+/** The epoch of a run to keep, and what it was chosen by. */
+export interface BestEpoch {
+  /** Its metrics. */
+  readonly metrics: EpochMetrics;
+  /** What decided: what was chosen on the test set does better there than it will on new images. */
+  readonly chosenOn: "validation" | "test";
+  /** Its accuracy on that set, the highest of all epochs. */
+  readonly accuracy: number;
+}
+
+/** What an epoch is judged by: accuracy on the validation set where there is one, else on the test set. */
+export function decidingAccuracy({ validationAccuracy, testAccuracy }: EpochMetrics): number {
+  return validationAccuracy ?? testAccuracy;
+}
+
+/** The epoch with the highest accuracy on the validation set where there is one, else on the test set;
+ * the last among equals.
+ *
+ * @returns undefined if there is none.
+ * @example None yet
+ * ```ts
+ * import { bestEpoch } from "@lenet/lenet";
+ *
+ * if (bestEpoch([]) !== undefined) throw new Error("expected none");
+ * ```
+ */
+export function bestEpoch(history: readonly EpochMetrics[]): BestEpoch | undefined {
+  const [first, ...others] = history;
+  if (first === undefined) return undefined;
+  const metrics = others.reduce(
+    (best, epoch) => decidingAccuracy(epoch) >= decidingAccuracy(best) ? epoch : best,
+    first,
+  );
+  const chosenOn = metrics.validationAccuracy === undefined ? "test" : "validation";
+  return { metrics, chosenOn, accuracy: decidingAccuracy(metrics) };
+}
+
+/** Trains a session whose state is loaded; all sets of the dataset stay attached to it.
+ *
+ * After each epoch the model is measured on the test set, and on the validation set where there is
+ * one, which then alone decides what is best and whether a target is reached.
  *
  * @param options What to train; see {@linkcode PlanOptions} for what may be left out.
  * @param start Where to go on; the session must hold the state of that moment.
@@ -131,13 +175,13 @@ export const NOT_STARTED: Progress = {
  */
 export async function train(
   session: Session,
-  { train: trainData, test: testData }: Dataset,
+  dataset: Dataset,
   options: PlanOptions,
   { start = NOT_STARTED, ...hooks }: TrainHooks & { readonly start?: Progress } = {},
 ): Promise<{ readonly outcome: Outcome; readonly progress: Progress }> {
   const plan = completePlan(options);
-  await session.attach(trainData);
-  await session.attach(testData);
+  const { train: trainData, validation, test } = dataset;
+  for (const data of [trainData, test, validation]) if (data) await session.attach(data);
   const stepsPerEpoch = Math.ceil(trainData.count / plan.batchSize);
   const maxSteps = plan.maxSteps ?? Infinity;
   let progress = start;
@@ -153,14 +197,21 @@ export async function train(
       continue;
     }
     const epoch = progress.epochsDone + 1;
-    const metrics = await evaluateEpoch(session, testData, { epoch, step, partial });
-    requireFinite([metrics.testLoss], plan, () => `The test loss overflowed after step ${step}`);
-    const bestAccuracy = Math.max(progress.bestAccuracy, metrics.testAccuracy);
+    const metrics = await evaluateEpoch(session, dataset, { epoch, step, partial });
+    const { testLoss, validationLoss = testLoss } = metrics;
+    const name = Number.isFinite(testLoss) ? "validation" : "test";
+    requireFinite(
+      [testLoss, validationLoss],
+      plan,
+      () => `The ${name} loss overflowed after step ${step}`,
+    );
+    const accuracy = decidingAccuracy(metrics);
+    const bestAccuracy = Math.max(progress.bestAccuracy, accuracy);
     progress = partial.steps === stepsPerEpoch
       ? { epochsDone: epoch, step, partial: NOTHING_YET, bestAccuracy }
       : { ...progress, bestAccuracy };
     await hooks.onEpoch?.(metrics, { state, progress });
-    if (metrics.testAccuracy >= (plan.targetAccuracy ?? Infinity)) {
+    if (accuracy >= (plan.targetAccuracy ?? Infinity)) {
       return { outcome: "target reached", progress };
     }
   }
@@ -217,18 +268,24 @@ async function trainStretch(
 
 async function evaluateEpoch(
   session: Session,
-  testData: Dataset["test"],
+  { test, validation }: Dataset,
   { epoch, step, partial }: { epoch: number; step: number; partial: PartialEpoch },
 ): Promise<EpochMetrics> {
+  const measure = async (data: LabeledImages) => {
+    const { loss, predictions } = await session.evaluate(data);
+    return [loss, countCorrect(predictions, data.labels) / data.count];
+  };
   const started = performance.now();
-  const { loss, predictions } = await session.evaluate(testData);
+  const [testLoss, testAccuracy] = await measure(test);
+  const [validationLoss, validationAccuracy] = validation ? await measure(validation) : [];
   return {
     epoch,
     step,
     trainLoss: partial.lossSum / partial.images,
     trainAccuracy: partial.correct / partial.images,
-    testLoss: loss,
-    testAccuracy: countCorrect(predictions, testData.labels) / testData.count,
+    testLoss,
+    testAccuracy,
+    ...(validation && { validationLoss, validationAccuracy }),
     trainMs: partial.trainMs,
     evalMs: performance.now() - started,
     imagesPerSecond: partial.images / partial.trainMs * 1000,

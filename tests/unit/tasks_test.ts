@@ -33,7 +33,9 @@ const EXCEPTIONS: Exceptions = {
   "test": { run: "runs the commands as a user does, MPI and PyTorch as peers" },
   "compile": { run: "runs deno compile" },
   "docs:figures": { run: "runs the commands whose output it shows" },
-  "notebook": { run: "runs the notebook's cells in a process of their own" },
+  "notebook": {
+    run: "runs the notebook's cells in a process of their own, or in Jupyter's kernel",
+  },
   "build:page": { run: "starts the bundler", env: "the bundler reads what it likes" },
   "bench": {
     run: "runs PyTorch and each engine in processes of their own",

@@ -24,7 +24,7 @@ function tfjsBackend(name: BackendName, start: () => Promise<Engine>): Backend {
         );
       }
       started ??= start();
-      return new TfjsSession(await started, model, options);
+      return await TfjsSession.open(await started, model, options);
     },
   };
 }

@@ -2,8 +2,8 @@
 
 import * as tf from "@tensorflow/tfjs";
 import { BackendUnavailableError, type Device } from "../backend.ts";
-import { useCpu } from "../../formats/layers_model.ts";
 import { useEmbeddedBinary } from "./embedded_binary.ts";
+import { useCpu } from "./network.ts";
 import { registerSoftwareGpuKernels } from "./software_gpu_kernels.ts";
 import { registerWasmTrainingKernels } from "./wasm_kernels/register.ts";
 

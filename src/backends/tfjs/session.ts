@@ -2,12 +2,6 @@
 
 import * as tf from "@tensorflow/tfjs";
 import type { LabeledImages } from "../../data/dataset.ts";
-import {
-  buildLayersModel,
-  readFlat,
-  setParameters,
-  writeFlat,
-} from "../../formats/layers_model.ts";
 import type { Model } from "../../nn/sequential.ts";
 import type {
   Device,
@@ -27,6 +21,7 @@ import {
 } from "../check_data.ts";
 import type { Engine } from "./engines.ts";
 import { type BatchTensors, batchTensors } from "./batch_tensors.ts";
+import { buildLayersModel, readFlat, setParameters, writeFlat } from "./network.ts";
 import { Optimizer } from "./optimizer.ts";
 
 /** Results are read, and the event loop is let in, after this many steps or this long. */
@@ -46,19 +41,28 @@ export class TfjsSession implements Session {
   readonly #engine: Engine;
   readonly #model: Model;
   readonly #options: SessionOptions;
-  readonly #network: tf.Sequential;
+  readonly #network: tf.LayersModel;
   readonly #variables: tf.Variable[];
   readonly #optimizer: Optimizer;
   readonly #attached = new Set<LabeledImages>();
 
   /** Builds the network on a started engine. */
-  constructor(engine: Engine, model: Model, options: SessionOptions) {
+  static async open(engine: Engine, model: Model, options: SessionOptions): Promise<TfjsSession> {
+    await tf.setBackend(engine.tfName);
+    return new TfjsSession(engine, await buildLayersModel(model), model, options);
+  }
+
+  private constructor(
+    engine: Engine,
+    network: tf.LayersModel,
+    model: Model,
+    options: SessionOptions,
+  ) {
     this.device = engine.device;
     this.#engine = engine;
+    this.#network = network;
     this.#model = model;
     this.#options = options;
-    tf.setBackend(engine.tfName);
-    this.#network = buildLayersModel(model);
     this.#variables = this.#network.getWeights() as tf.Variable[];
     this.#optimizer = new Optimizer(options.optimizer, this.#variables);
   }
