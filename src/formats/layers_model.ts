@@ -43,16 +43,21 @@ export function setParameters(network: tf.Sequential, model: Model, values: Floa
   );
 }
 
-/** Reads tensors laid out as a built model's weights into a flat vector. */
+/** Reads tensors laid out as a built model's weights into a flat vector.
+ *
+ * All operations are over when it first waits: the active TensorFlow.js backend may change then.
+ */
 export async function readFlat(
   model: Model,
   tensors: readonly tf.Tensor[],
 ): Promise<Float32Array<ArrayBuffer>> {
+  const canonical = model.parameters.map((parameter, index) =>
+    tf.tidy(() => tensors[index].transpose(toFirst(parameter)))
+  );
   const values = new Float32Array(model.parameterCount);
-  for (const [index, parameter] of model.parameters.entries()) {
-    const canonical = tf.tidy(() => tensors[index].transpose(toFirst(parameter)));
-    values.set(await canonical.data<"float32">(), parameter.offset);
-    canonical.dispose();
+  for (const [index, { offset }] of model.parameters.entries()) {
+    values.set(await canonical[index].data<"float32">(), offset);
+    canonical[index].dispose();
   }
   return values;
 }

@@ -3,7 +3,7 @@
 import { BackendUnavailableError, type Session } from "../../src/backends/backend.ts";
 import { referenceBackend } from "../../src/backends/reference/backend.ts";
 import { chooseAdapter, describeAdapters } from "../../src/backends/webgpu/adapters.ts";
-import { createWebgpuBackend, webgpuBackend } from "../../src/backends/webgpu/backend.ts";
+import { createWebgpuBackend, openEngine, webgpuBackend } from "../../src/backends/webgpu/backend.ts";
 import { Compiler } from "../../src/backends/webgpu/compiler.ts";
 import { Gpu } from "../../src/backends/webgpu/gpu.ts";
 import { HARDWARE_TUNING, SOFTWARE_TUNING } from "../../src/backends/webgpu/tuning.ts";
@@ -278,10 +278,10 @@ Deno.test({
   ignore: ignore || !(await chooseAdapter()).features.has("timestamp-query"),
   async fn() {
     const data = randomImages(lenet(), 8, 1);
-    await using session = await webgpuBackend.open(lenet(), { optimizer: SGD, batchSize: 8 });
-    await session.loadState({ parameters: initialParameters(lenet(), 1), slots: [], step: 0 });
-    await session.attach(data);
-    const times = await session.timeKernels(data, Uint32Array.of(0, 1, 2));
+    const engine = await openEngine(lenet(), { optimizer: SGD, batchSize: 8 });
+    engine.load(initialParameters(lenet(), 1), []);
+    const times = await engine.timeKernels(await engine.attach(data), Uint32Array.of(0, 1, 2));
+    engine.dispose();
     assert(times.length <= 12, `found ${times.length} dispatches a step`);
     assert(times.every(({ microseconds }) => microseconds >= 0 && microseconds < 1e7));
     assert(times.some(({ microseconds }) => microseconds > 0));
