@@ -55,6 +55,17 @@ export function checkName(name: string, value: unknown, known: readonly string[]
   );
 }
 
+/** Checks that an argument is a model.
+ *
+ * @throws {TypeError} If it is not.
+ */
+export function checkModelArgument(value: unknown): void {
+  if (Number.isInteger(Object(value).parameterCount)) return;
+  throw new TypeError(
+    `Invalid model: expected what sequential() or zooModel() gives, found ${showKind(value)}`,
+  );
+}
+
 /** Checks that an argument is an object, such as options.
  *
  * @throws {TypeError} If it is not.

@@ -3,6 +3,7 @@
 import {
   checkArray,
   checkFunction,
+  checkModelArgument,
   checkName,
   checkNumber,
   checkObject,
@@ -59,11 +60,7 @@ export function completeOptimizer(options: OptimizerOptions = OPTIMIZERS.sgd): O
  * @throws {RangeError} If a number is out of range.
  */
 export function checkOptions(model: Model, options: SessionOptions = {}): EngineOptions {
-  if (!Number.isInteger(Object(model).parameterCount)) {
-    throw new TypeError(
-      `Invalid model: expected what sequential() or zooModel() gives, found ${showKind(model)}`,
-    );
-  }
+  checkModelArgument(model);
   checkObject("options", options);
   const { batchSize = 256, threads, adapter, shard } = options;
   checkNumber("batchSize", batchSize, { whole: true, min: 1, max: MAX_BATCH_SIZE });

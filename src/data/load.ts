@@ -1,5 +1,6 @@
 /** Loading a dataset by name or from a folder, and obtaining it where it is not there yet. */
 import { join } from "node:path";
+import { showKind } from "../check.ts";
 import { invocation } from "../invocation.ts";
 import { isPrintable } from "../printable.ts";
 import { quoteWhole } from "../quote.ts";
@@ -49,6 +50,7 @@ export interface ObtainedDataset {
  *   They are made grey and fitted to `pictures.size`. A share of each class, chosen by content,
  *   becomes the test set; or the folders `train` and `test` hold the classes.
  *
+ * @throws {TypeError} If the name is no string.
  * @throws {DatasetError} If it is not there, or a file is not as it must be.
  * @example The sample that comes with the project
  * ```ts
@@ -62,6 +64,11 @@ export async function loadDataset(
   nameOrFolder: string,
   { dataDir = DEFAULT_DATA_DIR, ...options }: LoadOptions = {},
 ): Promise<Dataset> {
+  if (typeof nameOrFolder !== "string") {
+    throw new TypeError(
+      `Invalid dataset: expected a name or a folder, found ${showKind(nameOrFolder)}`,
+    );
+  }
   const entry = findDataset(nameOrFolder);
   try {
     return await (entry ? loadKnown(entry, dataDir) : loadFolder(nameOrFolder, options));

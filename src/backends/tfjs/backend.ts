@@ -14,9 +14,6 @@ export const tfjsWasmBackend: Backend = tfjsBackend("tfjs-wasm", startWasm);
 /** TensorFlow.js on WebGPU. */
 export const tfjsWebgpuBackend: Backend = tfjsBackend("tfjs-webgpu", startWebgpu);
 
-/** The last start; only one at a time may go on. */
-let starting: Promise<unknown> = Promise.resolve();
-
 function tfjsBackend(name: BackendName, start: () => Promise<Started>): Backend {
   let started: Promise<Started> | undefined;
   return engineBackend(name, async (model, options) => {
@@ -25,10 +22,7 @@ function tfjsBackend(name: BackendName, start: () => Promise<Started>): Backend 
         `Cannot share a training between processes on ${name}: use --backend wasm or webgpu`,
       );
     }
-    if (started === undefined) {
-      started = starting.then(start);
-      starting = started.catch(() => {});
-    }
+    started ??= start();
     return await TfjsEngine.open(await started, model, options);
   });
 }

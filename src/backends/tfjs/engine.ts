@@ -35,24 +35,33 @@ export class TfjsEngine implements Engine<LabeledImages> {
   /** Builds the network on a started backend. */
   static async open(started: Started, model: Model, options: EngineOptions): Promise<TfjsEngine> {
     const network = await withActive(started.tfName, () => buildLayersModel(model));
-    return new TfjsEngine(started, network, { model, options });
+    const variables = network.getWeights() as tf.Variable[];
+    const optimizer = await withActive(
+      started.tfName,
+      () => new Optimizer(options.optimizer, variables),
+    );
+    return new TfjsEngine(started, model, { network, variables, optimizer });
   }
 
   private constructor(
     started: Started,
-    network: tf.Sequential,
-    { model, options }: { readonly model: Model; readonly options: EngineOptions },
+    model: Model,
+    { network, variables, optimizer }: {
+      readonly network: tf.Sequential;
+      readonly variables: tf.Variable[];
+      readonly optimizer: Optimizer;
+    },
   ) {
     this.device = started.device;
     this.#started = started;
     this.#model = model;
     this.#network = network;
-    this.#variables = network.getWeights() as tf.Variable[];
-    this.#optimizer = this.#active(() => new Optimizer(options.optimizer, this.#variables));
+    this.#variables = variables;
+    this.#optimizer = optimizer;
   }
 
-  load(parameters: Float32Array, slots: readonly Float32Array[]): void {
-    this.#active(() =>
+  load(parameters: Float32Array, slots: readonly Float32Array[]): Promise<void> {
+    return this.#active(() =>
       tf.tidy(() => {
         setParameters(this.#network, this.#model, parameters);
         this.#optimizer.load(slots.map((slot) => writeFlat(this.#model, slot)));
@@ -63,8 +72,8 @@ export class TfjsEngine implements Engine<LabeledImages> {
   read(): Promise<Float32Array[]> {
     const vectors = [this.#variables, ...this.#optimizer.slots];
     // Each reads its tensors before it waits for anything.
-    return Promise.all(
-      this.#active(() => vectors.map((tensors) => readFlat(this.#model, tensors))),
+    return this.#active(() =>
+      Promise.all(vectors.map((tensors) => readFlat(this.#model, tensors)))
     );
   }
 
@@ -84,7 +93,7 @@ export class TfjsEngine implements Engine<LabeledImages> {
       logits: new Float32Array(kind === "predict" ? order.length * classCount : 0),
     };
     const run = async (first: number, count: number) => {
-      const outputs = this.#active(() =>
+      const outputs = await this.#active(() =>
         Array.from({ length: count }, (_, n) => this.#batch(work, first + n))
       );
       for (const [n, output] of outputs.entries()) {
@@ -120,14 +129,14 @@ export class TfjsEngine implements Engine<LabeledImages> {
     }
   }
 
-  dispose(): void {
-    this.#active(() => {
+  dispose(): Promise<void> {
+    return this.#active(() => {
       this.#optimizer.dispose();
       this.#network.dispose();
     });
   }
 
-  #active<T>(work: () => T): T {
+  #active<T>(work: () => T | Promise<T>): Promise<T> {
     return withActive(this.#started.tfName, work);
   }
 

@@ -82,30 +82,39 @@ export async function startWebgpu(): Promise<Started> {
   };
 }
 
-/** Starts a backend without making it the active one, which may be another's.
- *
- * TensorFlow.js forgets one that it is starting when another is to be started meanwhile: see
- * `backend.ts`, which starts one after the other.
- */
+/** The start that is going on: until its end TensorFlow.js refuses all work, on any backend. */
+let starting: Promise<void> | undefined;
+
+/** Starts a backend without making it the active one, which may be another's. */
 async function initialize(tfName: Started["tfName"]): Promise<void> {
-  if (!tf.findBackend(tfName)) await tf.ready();
+  while (starting) await starting; // it would forget one start over the next
+  if (!tf.findBackend(tfName)) {
+    starting = tf.ready().finally(() => starting = undefined);
+    await starting;
+  }
   if (tf.engine().registry[tfName]) return;
   throw new BackendUnavailableError(`TensorFlow.js could not start its ${tfName} backend`);
 }
 
 /** Does something with a backend as the active one, of which the whole program has but one, and gives
- * the place back to the one before it. Work must not wait for anything: until it ends, nobody else runs.
+ * the place back to the one before it. Whatever follows the work's first wait has no such backend.
  */
-export function withActive<T>(tfName: Started["tfName"], work: () => T): T {
+export async function withActive<T>(
+  tfName: Started["tfName"],
+  work: () => T | Promise<T>,
+): Promise<T> {
+  while (starting) await starting;
   const engine = tf.engine();
   const before = engine.backendName;
   // Of a backend that has been started, all of it takes effect at once.
   void tf.setBackend(tfName);
+  let result: T | Promise<T>;
   try {
-    return work();
+    result = work();
   } finally {
     if (before !== tfName && engine.registry[before]) void tf.setBackend(before);
   }
+  return await result;
 }
 
 function cpuDevice(description: string): Device {
