@@ -174,7 +174,7 @@ export interface EvaluationResult {
 }
 
 /** Images to predict, whose labels do not matter. */
-export type Unlabeled = Omit<LabeledImages, "labels">;
+export type Unlabeled = Omit<LabeledImages, "labels"> & Partial<LabeledImages>;
 
 /** A model on a device: parameters, optimiser and data stay there until asked for.
  *

@@ -9,7 +9,6 @@ import {
   checkObject,
   showKind,
 } from "../check.ts";
-import type { LabeledImages } from "../data/dataset.ts";
 import { type Model, showShape } from "../nn/sequential.ts";
 import type {
   OptimizerOptions,
@@ -97,7 +96,7 @@ export function slotCount(optimizer: OptimizerSpec): number {
  */
 export function checkImages(
   model: Model,
-  data: Unlabeled & Partial<LabeledImages>,
+  data: Unlabeled,
   labelled = true,
 ): void {
   checkObject("images", data, "an object with images, labels, count and shape");

@@ -20,8 +20,8 @@ export interface Engine<Images = unknown> {
   readonly device: Device;
   /** Images of a batch of an evaluation or a prediction. */
   readonly inferenceBatch: number;
-  /** Batches of a first stretch, before the engine's speed is known. */
-  readonly firstBatches: number;
+  /** Batches of a first stretch, before the engine's speed is known, and of any. */
+  readonly batches: { readonly first: number; readonly most: number };
   /** Stretches that may be on their way at once; where they may be several, results are asked for before
    * the last has ended: a runtime may look but every 10 ms whether a device is done (Deno does).
    */

@@ -113,8 +113,8 @@ export class EngineSession<Images> implements Session {
     this.#engine = engine;
     this.#model = model;
     this.#options = options;
-    const { firstBatches, inferenceBatch } = engine;
-    this.#stretch = { train: firstBatches, infer: firstBatches * inferenceBatch };
+    const { batches, inferenceBatch } = engine;
+    this.#stretch = { train: batches.first, infer: batches.first * inferenceBatch };
   }
 
   loadState(state: TrainingState): Promise<void> {
@@ -204,7 +204,7 @@ export class EngineSession<Images> implements Session {
   /** Runs the model forward over all images; those that are not attached are so for this call alone. */
   async #infer(
     kind: "evaluate" | "predict",
-    data: Unlabeled & Partial<LabeledImages>,
+    data: Unlabeled,
   ): Promise<Results> {
     const known = this.#attached.get(data as LabeledImages);
     if (known === undefined) checkImages(this.#model, data, kind === "evaluate");
@@ -227,14 +227,14 @@ export class EngineSession<Images> implements Session {
     { signal, onProgress }: Pick<TrainRequest, "signal" | "onProgress"> = {},
   ): Promise<{ readonly done: number; readonly results: Results }> {
     const { order, batchSize } = work;
-    const { stretchesInFlight } = this.#engine;
+    const { stretchesInFlight, batches: { most } } = this.#engine;
     const batches = Math.ceil(order.length / batchSize);
     const mode = work.kind === "train" ? "train" : "infer";
     const pass = await this.#engine.begin({ ...work, step: this.#step });
     const inFlight: (() => Promise<void>)[] = [];
     let [submitted, done, lastEnd] = [0, 0, 0];
     const submit = () => {
-      const whole = Math.max(1, Math.floor(this.#stretch[mode] / batchSize));
+      const whole = Math.min(most, Math.max(1, Math.floor(this.#stretch[mode] / batchSize)));
       const count = Math.min(whole, batches - submitted);
       const start = performance.now();
       const ended = pass.run(submitted, count);

@@ -37,7 +37,7 @@ class ReferenceEngine implements Engine<LabeledImages> {
     software: false,
   };
   readonly inferenceBatch = CHUNK_SIZE;
-  readonly firstBatches = 1;
+  readonly batches = { first: 1, most: 1 };
   readonly stretchesInFlight = 1;
   readonly #model: Model;
   readonly #options: EngineOptions;

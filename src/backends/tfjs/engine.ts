@@ -15,14 +15,11 @@ import { type BatchTensors, batchTensors } from "./batch_tensors.ts";
 import { type Started, withActive } from "./engines.ts";
 import { Optimizer } from "./optimizer.ts";
 
-/** Results of training are read after this many steps, at most. */
-const STEPS_PER_READ = 8;
-
 /** The engine of `tfjs-cpu`, `tfjs-wasm` and `tfjs-webgpu`. */
 export class TfjsEngine implements Engine<LabeledImages> {
   readonly device: Device;
   readonly inferenceBatch = 250;
-  readonly firstBatches = 1;
+  readonly batches = { first: 1, most: 8 };
   readonly stretchesInFlight = 1;
   readonly #started: Started;
   readonly #model: Model;
@@ -92,28 +89,23 @@ export class TfjsEngine implements Engine<LabeledImages> {
       predictions: new Uint8Array(order.length),
       logits: new Float32Array(kind === "predict" ? order.length * classCount : 0),
     };
-    const run = async (first: number, count: number) => {
-      const outputs = await this.#active(() =>
-        Array.from({ length: count }, (_, n) => this.#batch(work, first + n))
-      );
-      for (const [n, output] of outputs.entries()) {
-        const values = await output.data<"float32">();
-        output.dispose();
-        const start = (first + n) * batchSize;
-        if (kind === "predict") {
-          results.logits.set(values, start * classCount);
-        } else {
-          results.losses.set(values.subarray(0, values.length / 2), start);
-          results.predictions.set(values.subarray(values.length / 2), start);
-        }
-      }
-      this.#started.checkDevice();
-    };
     return {
-      async run(first, count) {
-        for (let done = 0; done < count; done += STEPS_PER_READ) {
-          await run(first + done, Math.min(STEPS_PER_READ, count - done));
+      run: async (first, count) => {
+        const outputs = await this.#active(() =>
+          Array.from({ length: count }, (_, n) => this.#batch(work, first + n))
+        );
+        for (const [n, output] of outputs.entries()) {
+          const values = await output.data<"float32">();
+          output.dispose();
+          const start = (first + n) * batchSize;
+          if (kind === "predict") {
+            results.logits.set(values, start * classCount);
+          } else {
+            results.losses.set(values.subarray(0, values.length / 2), start);
+            results.predictions.set(values.subarray(values.length / 2), start);
+          }
         }
+        this.#started.checkDevice();
       },
       read: () => Promise.resolve(results),
       end() {},

@@ -77,7 +77,7 @@ export function initialize(memory: WebAssembly.Memory, layout: Layout): void {
 class WasmEngine implements Engine<Location> {
   readonly device: Device;
   readonly inferenceBatch = 512;
-  readonly firstBatches = 1;
+  readonly batches = { first: 1, most: Infinity };
   readonly stretchesInFlight = 1;
   readonly #model: Model;
   #parts: Parts | undefined;

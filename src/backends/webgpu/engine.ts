@@ -67,7 +67,7 @@ export async function openWebgpuEngine(
 export class WebgpuEngine implements Engine<DeviceImages> {
   readonly device: Device;
   readonly inferenceBatch: number;
-  readonly firstBatches: number;
+  readonly batches: Engine["batches"];
   readonly stretchesInFlight: number;
   readonly #model: Model;
   readonly #options: WebgpuEngineOptions;
@@ -80,7 +80,7 @@ export class WebgpuEngine implements Engine<DeviceImages> {
     const { name, software } = parts.gpu;
     this.device = { kind: "gpu", description: `WebGPU on ${name}`, threads: 1, software };
     this.inferenceBatch = parts.network.capacity;
-    this.firstBatches = software ? 1 : 32;
+    this.batches = { first: software ? 1 : 32, most: Infinity };
     // Two, so that the device never waits; a shard's steps cannot overlap.
     this.stretchesInFlight = options.shard ? 1 : 2;
     this.#model = model;
