@@ -13,11 +13,16 @@
  * @module
  */
 
-export type { Dataset, LabeledImages, PictureFacts } from "./src/data/dataset.ts";
+export type {
+  Dataset,
+  LabeledImages,
+  PictureFacts,
+  UnreadablePicture,
+} from "./src/data/dataset.ts";
 export type { PictureHooks, PictureOptions } from "./src/data/image_folder.ts";
 export { loadDataset, type LoadOptions } from "./src/data/load.ts";
 export { decodePictures } from "./src/data/decode_pictures.ts";
-export { DatasetError } from "./src/data/errors.ts";
+export { DatasetError, UnreadablePicturesError } from "./src/data/errors.ts";
 
 export * from "./src/nn/layers.ts";
 export * from "./src/nn/sequential.ts";
@@ -30,6 +35,8 @@ export {
 export * from "./src/nn/init.ts";
 export * from "./src/nn/corr2d.ts";
 export {
+  type FittedRecipe,
+  fittedRecipe,
   lenet,
   MODEL_NAMES,
   type ModelName,
@@ -46,12 +53,14 @@ export {
   chooseBackend,
   loadBackend,
 } from "./src/backends/registry.ts";
-export { registerWasmTrainingKernels } from "./src/backends/tfjs/wasm_kernels/register.ts";
 
 export { openBackend, type OpenOptions } from "./src/train/open_backend.ts";
 export {
+  type BestEpoch,
+  bestEpoch,
   type Checkpoint,
   type CheckpointInterval,
+  decidingAccuracy,
   DivergedError,
   type EpochMetrics,
   NOT_STARTED,
@@ -70,7 +79,10 @@ export {
   type ClassificationReport,
   classificationReport,
   type ClassReport,
+  compareWithMajority,
   countCorrect,
+  type Majority,
+  type MajorityComparison,
 } from "./src/train/metrics.ts";
 export {
   decodeSafetensors,

@@ -32,6 +32,7 @@ export const SWEEP_COMMAND = defineCommand({
     model: train.model,
     dataset: train.dataset,
     ...PICTURE_FLAGS,
+    "valid-split": { ...train["valid-split"], defaultText: "0: compared on the test set" },
     ...DEVICE_FLAGS,
     epochs: train.epochs,
     "batch-size": train["batch-size"],

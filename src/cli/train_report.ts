@@ -50,6 +50,7 @@ export async function reportDivergence(
     readonly message: string;
   },
 ): Promise<void> {
+  await folder.saveDivergence(message);
   const ending: Ending = { outcome: "diverged", message };
   if (folder.history.length === 0) return await folder.writeReport({ ending, test });
   const parameters = await readRunParameters(folder.path, folder.model);

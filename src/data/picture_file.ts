@@ -2,8 +2,11 @@
 
 import { decodePicture, type GreyPicture, invertPicture } from "./picture.ts";
 
-/** Names of the files that can be decoded. */
-export const PICTURE_FILE = /\.(png|jpe?g)$/i;
+/** Names of the files that are taken for pictures; what they are is for their content to say. */
+export const PICTURE_FILE = /\.(png|jpe?g|jpe|jfif|webp|gif|bmp)$/i;
+
+/** The same, in words for messages. */
+export const PICTURE_KINDS = ".png, .jpg, .webp, .gif or .bmp";
 
 /** Largest file that is read: far above any picture that can be decoded in reasonable time. */
 export const MAX_PICTURE_BYTES = 64 * 2 ** 20;

@@ -41,6 +41,12 @@ export function isNormalized({ mean, std }: Standardization): boolean {
   return mean === 0 && std === 1;
 }
 
+/** What becomes of a pixel, as messages show it: `(pixel / 255 - 0.286) / 0.353`. */
+export function showPixels({ mean, std }: Standardization): string {
+  const [low, deviation] = [mean, std].map((value) => Number(value.toPrecision(4)));
+  return mean === 0 && std === 1 ? "pixel / 255" : `(pixel / 255 - ${low}) / ${deviation}`;
+}
+
 /** Mean and standard deviation of all pixels of a set, in [0, 1].
  *
  * Sums whole numbers, so that the result is the same on every machine.

@@ -24,7 +24,9 @@ export interface TrainPlan {
   readonly shuffle: boolean;
   /** Ends the run after this many steps in all. */
   readonly maxSteps?: number;
-  /** Ends the run after the first epoch whose test accuracy reaches this, in 0 .. 1. */
+  /** Ends the run after the first epoch whose accuracy reaches this, in 0 .. 1: on the validation set
+   * where there is one, else on the test set.
+   */
   readonly targetAccuracy?: number;
 }
 

@@ -30,6 +30,10 @@ export interface EpochMetrics<Tested extends number | undefined = number> {
   readonly testLoss: Tested;
   /** Share of correct predictions on the test set; undefined without one. */
   readonly testAccuracy: Tested;
+  /** As testLoss over the validation set; left out where there is none. */
+  readonly validationLoss?: number;
+  /** As testAccuracy on the validation set; left out where there is none. */
+  readonly validationAccuracy?: number;
   /** Time of training. */
   readonly trainMs: number;
   /** Time of evaluation. */
@@ -46,7 +50,7 @@ export interface Progress {
   readonly step: number;
   /** The epoch at hand, if it was stopped half way. */
   readonly partial: PartialEpoch;
-  /** Best test accuracy so far. */
+  /** Best accuracy so far: on the validation set where there is one, else on the test set. */
   readonly bestAccuracy: number;
 }
 
@@ -84,7 +88,7 @@ export interface CheckpointInterval {
 }
 
 /** What {@linkcode train} needs of a dataset; a whole {@linkcode Dataset} will do. */
-export type TrainingData = Pick<Dataset, "train"> & Partial<Pick<Dataset, "test">>;
+export type TrainingData = Pick<Dataset, "train"> & Partial<Pick<Dataset, "test" | "validation">>;
 
 /** The type of test metrics of a run on such data. */
 export type TestedOf<Data extends TrainingData> = Data extends Pick<Dataset, "test"> ? number
@@ -125,7 +129,42 @@ export const NOT_STARTED: Progress = {
   bestAccuracy: 0,
 };
 
-/** Trains a session whose state is loaded, and tests it after every epoch where there is a test set.
+/** The epoch of a run to keep, and what it was chosen by. */
+export interface BestEpoch {
+  /** Its metrics. */
+  readonly metrics: EpochMetrics;
+  /** What decided: what was chosen on the test set does better there than it will on new images. */
+  readonly chosenOn: "validation" | "test";
+  /** Its accuracy on that set, the highest of all epochs. */
+  readonly accuracy: number;
+}
+
+/** What an epoch is judged by: accuracy on the validation set where there is one, else on the test set. */
+export function decidingAccuracy<Tested extends number | undefined>(
+  { validationAccuracy, testAccuracy }: EpochMetrics<Tested>,
+): number | Tested {
+  return validationAccuracy ?? testAccuracy;
+}
+
+/** The epoch with the highest {@linkcode decidingAccuracy}, the last among equals.
+ *
+ * @returns undefined if there is none.
+ */
+export function bestEpoch(history: readonly EpochMetrics[]): BestEpoch | undefined {
+  const [first, ...others] = history;
+  if (first === undefined) return undefined;
+  const metrics = others.reduce(
+    (best, epoch) => decidingAccuracy(epoch) >= decidingAccuracy(best) ? epoch : best,
+    first,
+  );
+  const chosenOn = metrics.validationAccuracy === undefined ? "test" : "validation";
+  return { metrics, chosenOn, accuracy: decidingAccuracy(metrics) };
+}
+
+/** Trains a session whose state is loaded.
+ *
+ * After each epoch the model is measured on the test set, if there is one, and on the validation set
+ * where there is one, which then alone decides what is best and whether a target is reached.
  *
  * Images that are attached stay so; others are for this call alone.
  *
@@ -159,15 +198,17 @@ export async function train<Data extends TrainingData>(
   checkObject("data", data, "a dataset, or an object with train and test");
   const plan = completePlan(options);
   checkHooks(hooks);
-  if (data.test?.count === 0) {
-    throw new RangeError("Cannot test on 0 images: leave test out to train without a test set");
+  const { test, validation } = data;
+  for (const [name, set] of Object.entries({ test, validation })) {
+    if (set?.count !== 0) continue;
+    throw new RangeError(`Cannot measure on 0 images: leave ${name} out to train without it`);
   }
-  if (data.test === undefined && plan.targetAccuracy !== undefined) {
+  if (!test && !validation && plan.targetAccuracy !== undefined) {
     throw new TypeError("Cannot stop at a targetAccuracy without a test set");
   }
   const attached: LabeledImages[] = [];
   try {
-    for (const images of data.test === undefined ? [data.train] : [data.train, data.test]) {
+    for (const images of [data.train, ...[test, validation].filter((set) => set !== undefined)]) {
       if (await session.attach(images)) attached.push(images);
     }
     return await trainAttached(session, data, { plan, hooks: hooks as TrainHooks & Start });
@@ -184,12 +225,13 @@ interface Start {
 
 async function trainAttached(
   session: Session,
-  { train: trainData, test: testData }: TrainingData,
+  data: TrainingData,
   { plan, hooks: { start = NOT_STARTED, ...hooks } }: {
     readonly plan: TrainPlan;
     readonly hooks: TrainHooks & Start;
   },
 ): Promise<{ readonly outcome: Outcome; readonly progress: Progress }> {
+  const { train: trainData } = data;
   const stepsPerEpoch = Math.ceil(trainData.count / plan.batchSize);
   const maxSteps = plan.maxSteps ?? Infinity;
   let progress = start;
@@ -205,15 +247,21 @@ async function trainAttached(
       continue;
     }
     const epoch = progress.epochsDone + 1;
-    const metrics = await evaluateEpoch(session, testData, { epoch, step, partial });
-    const { testLoss = 0, testAccuracy = 0 } = metrics;
-    requireFinite([testLoss], plan, () => `The test loss overflowed after step ${step}`);
-    const bestAccuracy = Math.max(progress.bestAccuracy, testAccuracy);
+    const metrics = await evaluateEpoch(session, data, { epoch, step, partial });
+    const { testLoss = 0, validationLoss = testLoss } = metrics;
+    const name = Number.isFinite(testLoss) ? "validation" : "test";
+    requireFinite(
+      [testLoss, validationLoss],
+      plan,
+      () => `The ${name} loss overflowed after step ${step}`,
+    );
+    const accuracy = decidingAccuracy(metrics) ?? 0;
+    const bestAccuracy = Math.max(progress.bestAccuracy, accuracy);
     progress = partial.steps === stepsPerEpoch
       ? { epochsDone: epoch, step, partial: NOTHING_YET, bestAccuracy }
       : { ...progress, bestAccuracy };
     await hooks.onEpoch?.(metrics as EpochMetrics, { state, progress });
-    if (testAccuracy >= (plan.targetAccuracy ?? Infinity)) {
+    if (accuracy >= (plan.targetAccuracy ?? Infinity)) {
       return { outcome: "target reached", progress };
     }
   }
@@ -281,18 +329,24 @@ async function trainStretch(
 
 async function evaluateEpoch(
   session: Session,
-  testData: Dataset["test"] | undefined,
+  { test, validation }: TrainingData,
   { epoch, step, partial }: { epoch: number; step: number; partial: PartialEpoch },
 ): Promise<EpochMetrics<number | undefined>> {
+  const measure = async (data: LabeledImages) => {
+    const { loss, predictions } = await session.evaluate(data);
+    return [loss, countCorrect(predictions, data.labels) / data.count];
+  };
   const started = performance.now();
-  const tested = testData && await session.evaluate(testData);
+  const [testLoss, testAccuracy] = test ? await measure(test) : [];
+  const [validationLoss, validationAccuracy] = validation ? await measure(validation) : [];
   return {
     epoch,
     step,
     trainLoss: partial.lossSum / partial.images,
     trainAccuracy: partial.correct / partial.images,
-    testLoss: tested?.loss,
-    testAccuracy: tested && countCorrect(tested.predictions, testData.labels) / testData.count,
+    testLoss,
+    testAccuracy,
+    ...(validation && { validationLoss, validationAccuracy }),
     trainMs: partial.trainMs,
     evalMs: performance.now() - started,
     imagesPerSecond: partial.images / partial.trainMs * 1000,

@@ -91,6 +91,52 @@ const LAYERS_MODEL = {
   }],
 };
 
+/** As the converter writes Keras 3's functional models, with the forms that the other seed has not. */
+const FUNCTIONAL_MODEL = {
+  modelTopology: {
+    model_config: {
+      class_name: "Functional",
+      config: {
+        name: "row",
+        layers: [
+          ["InputLayer", { name: "a", batch_shape: [null, 4, 5], dtype: "uint8" }],
+          ["Rescaling", { name: "b", scale: 0.004, offset: 0 }],
+          ["Reshape", { name: "c", target_shape: [4, 5, -1] }],
+          ["Conv2D", { name: "d", kernel_size: 2, strides: 2, padding: "same", use_bias: false }],
+          ["BatchNormalization", { name: "e", axis: [3], epsilon: 0.001, momentum: 0.9 }],
+          ["Permute", { name: "f", dims: [3, 1, 2] }],
+          ["Flatten", { name: "g", data_format: "channels_first" }],
+          ["Dense", {
+            name: "h",
+            units: 1,
+            activation: { class_name: "function", config: "sigmoid" },
+          }],
+        ].map(([class_name, config], n) => ({
+          ...{ class_name, config, name: "abcdefgh"[n] },
+          inbound_nodes: n === 0 ? [] : [{
+            args: [{ config: { keras_history: ["abcdefgh"[n - 1], 0, 0] } }],
+            kwargs: { training: false },
+          }],
+        })),
+        input_layers: ["a", 0, 0],
+        output_layers: ["h", 0, 0],
+      },
+    },
+  },
+  weightsManifest: [{
+    paths: ["row.bin"],
+    weights: [
+      { name: "d/kernel", shape: [2, 2, 1, 2] },
+      ...["gamma", "beta", "moving_mean", "moving_variance"]
+        .map((part) => ({ name: `e/${part}`, shape: [2] })),
+      ...[{ name: "layers/dense/vars/0", shape: [12, 1] }, { name: "h/bias", shape: [1] }],
+    ].map((weight) => ({
+      ...{ ...weight, dtype: "float32" },
+      quantization: { dtype: "uint8", scale: 0.01, min: -1 },
+    })),
+  }],
+};
+
 const CONFIG = {
   started: "2026-01-02T03:04:05.000Z",
   model: { name: MODEL.name, inputShape: MODEL.inputShape, layers: MODEL.specs },
@@ -182,7 +228,7 @@ export const FUZZ_KINDS: Readonly<Record<string, FuzzKind>> = {
     ],
     mutators: [mutateBytes, mutateSafetensorsHeader, mutateDescription],
     read(bytes) {
-      const trained = decodeSafetensorsModel(bytes, LABEL, { fallback: MODEL });
+      const trained = decodeSafetensorsModel(bytes, LABEL, { model: MODEL });
       const { model, parameters, pictures } = trained;
       require(parameters.length === model.parameterCount, "parameters do not fill the model");
       require(typeof (pictures?.invert ?? true) === "boolean", "no polarity");
@@ -204,10 +250,15 @@ export const FUZZ_KINDS: Readonly<Record<string, FuzzKind>> = {
     },
   },
   layersModel: {
-    seeds: [text(JSON.stringify(LAYERS_MODEL))],
+    seeds: [LAYERS_MODEL, FUNCTIONAL_MODEL].map((model) => text(JSON.stringify(model))),
     mutators: [mutateBytes, onText(mutateJson), onText(mutateJson)],
     async read(bytes) {
-      const weights = () => Promise.resolve(new Uint8Array(4 * (2 * 2 * 2 + 2 + 12 * 3 + 3)));
+      const weights = (name: string) =>
+        Promise.resolve(
+          name === "row.bin"
+            ? new Uint8Array(8 + 8 + 12 + 1).fill(150)
+            : new Uint8Array(4 * (2 * 2 * 2 + 2 + 12 * 3 + 3)),
+        );
       const json = new TextDecoder().decode(bytes);
       const { model, parameters } = await decodeLayersModel(json, weights, LABEL);
       require(parameters.length === model.parameterCount, "parameters do not fill the model");

@@ -143,7 +143,7 @@ const WRONG: readonly [(session: Session) => unknown, ErrorConstructor, string][
   [
     (s) => train(s, { train: DATA, test: { ...TEST, count: 0 } }, PLAN),
     RangeError,
-    "leave test out to train without",
+    "leave test out to train without it",
   ],
   [() => train(any(openBackend("reference", MODEL)), { train: DATA }, PLAN), TypeError, "await it"],
   [

@@ -2,17 +2,12 @@
 
 import * as tf from "@tensorflow/tfjs";
 import type { LabeledImages } from "../../data/dataset.ts";
-import {
-  buildLayersModel,
-  readFlat,
-  setParameters,
-  writeFlat,
-} from "../../formats/layers_model.ts";
 import type { Model } from "../../nn/sequential.ts";
 import type { Device } from "../backend.ts";
 import type { Engine, EngineOptions, Pass, Work } from "../engine.ts";
 import { type BatchTensors, batchTensors } from "./batch_tensors.ts";
 import { type Started, withActive } from "./engines.ts";
+import { buildLayersModel, readFlat, setParameters, writeFlat } from "./network.ts";
 import { Optimizer } from "./optimizer.ts";
 
 /** The engine of `tfjs-cpu`, `tfjs-wasm` and `tfjs-webgpu`. */
@@ -23,7 +18,7 @@ export class TfjsEngine implements Engine<LabeledImages> {
   readonly stretchesInFlight = 1;
   readonly #started: Started;
   readonly #model: Model;
-  readonly #network: tf.Sequential;
+  readonly #network: tf.LayersModel;
   readonly #variables: tf.Variable[];
   readonly #optimizer: Optimizer;
   /** Of the last pass that asked for them. */
@@ -44,7 +39,7 @@ export class TfjsEngine implements Engine<LabeledImages> {
     started: Started,
     model: Model,
     { network, variables, optimizer }: {
-      readonly network: tf.Sequential;
+      readonly network: tf.LayersModel;
       readonly variables: tf.Variable[];
       readonly optimizer: Optimizer;
     },

@@ -1,0 +1,134 @@
+/** Whether a contender computes what it should: its first steps against the float64 reference's. */
+
+import type { Model } from "../nn/sequential.ts";
+import { backendContender, type Contender, type Runner } from "./contender.ts";
+import { type ComparisonPlan, SampleOrder } from "./plan.ts";
+
+/** Largest relative differences that rounding to float32 explains. */
+export interface Tolerance {
+  readonly losses: number;
+  readonly parameters: number;
+}
+
+/** What the parity tests ask of every backend. */
+export const FLOAT32_TOLERANCE: Tolerance = { losses: 1e-4, parameters: 1e-4 };
+
+/** How far a contender is from the float64 reference. */
+export interface Agreement {
+  /** Steps that were compared, from the same parameters on the same batches. */
+  readonly steps: number;
+  readonly batchSize: number;
+  /** Largest difference of a step's loss, relative to the reference's, or to 1 if that is less. */
+  readonly lossDifference: number;
+  /** Largest difference of a parameter, relative to the largest of its tensor. */
+  readonly parameterDifference: number;
+  readonly tolerance: Tolerance;
+  readonly verdict: "agrees" | "differs";
+}
+
+const STEPS = 5;
+/** Largest batch that is compared: the reference trains some 200 images a second. */
+const BATCH_SIZE = 256;
+/** For contenders that take seconds for more. */
+const SLOW_BATCH_SIZE = 8;
+
+interface Outcome {
+  readonly losses: Float32Array;
+  readonly parameters: Float32Array;
+}
+
+interface RunOptions {
+  readonly batchSize: number;
+  readonly signal?: AbortSignal;
+}
+
+interface Attempt {
+  readonly attempt: number;
+  readonly signal?: AbortSignal;
+}
+
+/** Runs the reference once for each batch size, and compares others with it. */
+export class Oracle {
+  readonly #plan: ComparisonPlan;
+  readonly #order: SampleOrder;
+  readonly #reference: Contender;
+  readonly #outcomes = new Map<string, Outcome>();
+
+  /** @param reference What others are compared with; for tests. */
+  constructor(plan: ComparisonPlan, reference = backendContender("reference")) {
+    this.#plan = plan;
+    this.#order = new SampleOrder(plan);
+    this.#reference = reference;
+  }
+
+  /** Trains a contender's first steps; its parameters are then no longer the initial ones.
+   *
+   * A ReLU whose input is zero but for rounding takes a side by chance, and a whole image's gradient
+   * with it: some runs in a hundred differ so. Who differs is therefore given other images once.
+   */
+  async judge(contender: Contender, runner: Runner, signal?: AbortSignal): Promise<Agreement> {
+    const first = await this.#compare(contender, runner, { attempt: 0, signal });
+    if (first.verdict === "agrees") return first;
+    return await this.#compare(contender, runner, { attempt: 1, signal });
+  }
+
+  async #compare({ slow }: Contender, runner: Runner, { attempt, signal }: Attempt) {
+    const { batchSize: asked, model } = this.#plan;
+    const batchSize = Math.min(asked, slow ? SLOW_BATCH_SIZE : BATCH_SIZE);
+    const order = this.#order.slice(attempt * STEPS * batchSize, STEPS * batchSize);
+    const key = `${batchSize}, ${attempt}`;
+    if (!this.#outcomes.has(key)) {
+      this.#outcomes.set(key, await this.#runReference(order, { batchSize, signal }));
+    }
+    const expected = this.#outcomes.get(key)!;
+    const actual = await this.#run(runner, order, { batchSize, signal });
+    return { steps: STEPS, batchSize, ...compareOutcomes(model, actual, expected) };
+  }
+
+  async #runReference(order: Uint32Array, options: RunOptions): Promise<Outcome> {
+    await using runner = await this.#reference.open(this.#plan);
+    return await this.#run(runner, order, options);
+  }
+
+  async #run(runner: Runner, order: Uint32Array, options: RunOptions): Promise<Outcome> {
+    const { parameters, learningRate } = this.#plan;
+    await runner.load(parameters);
+    const { losses } = await runner.train(order, { ...options, learningRate });
+    return { losses, parameters: await runner.readParameters() };
+  }
+}
+
+/** Compares losses and parameters; a NaN where the reference has a number is an infinite difference. */
+export function compareOutcomes(
+  model: Model,
+  actual: Outcome,
+  expected: Outcome,
+  tolerance = FLOAT32_TOLERANCE,
+): Pick<Agreement, "lossDifference" | "parameterDifference" | "tolerance" | "verdict"> {
+  let lossDifference = 0;
+  for (const [step, loss] of expected.losses.entries()) {
+    const difference = distance(actual.losses[step], loss) / Math.max(1, Math.abs(loss) || 0);
+    lossDifference = Math.max(lossDifference, difference);
+  }
+  let parameterDifference = 0;
+  for (const { offset, size } of model.parameters) {
+    let [difference, largest] = [0, 1e-6];
+    for (let index = offset; index < offset + size; index++) {
+      difference = Math.max(
+        difference,
+        distance(actual.parameters[index], expected.parameters[index]),
+      );
+      largest = Math.max(largest, Math.abs(expected.parameters[index]) || 0);
+    }
+    parameterDifference = Math.max(parameterDifference, difference / largest);
+  }
+  const agrees = lossDifference <= tolerance.losses && parameterDifference <= tolerance.parameters;
+  const verdict = agrees ? "agrees" : "differs";
+  return { lossDifference, parameterDifference, tolerance, verdict };
+}
+
+function distance(actual: number, expected: number): number {
+  if (Object.is(actual, expected)) return 0;
+  const difference = Math.abs(actual - expected);
+  return Number.isNaN(difference) ? Infinity : difference;
+}

@@ -1,0 +1,145 @@
+/** A comparison as one page that needs nothing else: charts, tables, verdicts. */
+
+import { isMeasured, type Measured } from "./turns.ts";
+import { ratesChart, ratiosChart, scalingChart, untilChart } from "./charts.ts";
+import type { ComparisonFacts } from "./facts.ts";
+import {
+  agreementTable,
+  describeMachine,
+  describeTask,
+  deviceText,
+  rateText,
+  speedTable,
+  startTable,
+  type Table,
+  untilTable,
+} from "./table.ts";
+import { type Fragment, Html, html, htmlPage } from "../report/html.ts";
+import { spread } from "./statistics.ts";
+
+/** Makes the page: one HTML file without scripts, light or dark, that loads nothing. */
+export async function comparisonPage(facts: ComparisonFacts): Promise<string> {
+  const { rows, scaling = [], until } = facts;
+  const measured = rows.filter(isMeasured);
+  const title = `${facts.model} on ${facts.dataset}: a comparison`;
+  const charts = measured.length === 0 ? [] : [
+    figure("Training", await ratesChart(facts, "train"), RATE_NOTE),
+    figure("Evaluation", await ratesChart(facts, "evaluate"), RATE_NOTE),
+    figure(
+      "Training, as a ratio",
+      await ratiosChart(facts),
+      "The point is the ratio of medians, the line its 95% bootstrap interval over turns; an " +
+        "interval that holds 1 leaves open which is faster.",
+    ),
+  ];
+  const scalingCharts = [
+    figure("More threads", await scalingChart(scaling, "threads"), "wasm, one batch size."),
+    figure("Larger batches", await scalingChart(scaling, "batch"), "All threads."),
+  ];
+  return htmlPage(
+    title,
+    html`
+      <h1>${title}</h1>
+      <p class="soft">${describeTask(facts)}, learning rate ${facts.learningRate}, seed ${facts
+        .seed}</p>
+      <p class="soft">${describeMachine(facts)}</p>
+      ${notices(facts)} ${tiles(measured)}
+      <h2>How fast</h2>
+      <div class="charts">${charts}</div>
+      ${inHtml(speedTable(facts))} ${missingList(facts)}
+      <h2>Do they compute the same?</h2>
+      <p>Each one's first steps against the float64 reference, from the same parameters on the same
+        batches: the largest relative difference of a loss and of a parameter.</p>
+      ${inHtml(agreementTable(facts))} ${until && await untilSection(until)} ${scaling.length > 0
+        ? html`
+          <h2>Threads and batches</h2>
+          <div class="charts">${scalingCharts}</div>
+        `
+        : undefined}
+      <h2>Start-up and devices</h2>
+      ${inHtml(deviceTable(facts))}
+      <p class="soft">All start from the same parameters, take samples in the same order and take
+        turns, so that a slow minute of the machine hurts all alike. Rates are medians of the
+        repeats; start, first step and warm-up are not part of them.</p>
+    `,
+  );
+}
+
+const RATE_NOTE = "Median of the repeats; the line is its 95% bootstrap interval.";
+
+function notices({ rows, warnings }: ComparisonFacts): Fragment {
+  const wrong = rows.filter(isMeasured).filter(({ agreement }) => agreement.verdict === "differs")
+    .map(({ backend }) => `${backend} differs from the reference: do not trust its results`);
+  return [...wrong, ...warnings].map((text) => html`<p class="notice">${text}.</p>`);
+}
+
+function tiles(measured: readonly Measured[]): Fragment {
+  if (measured.length === 0) return html`<p class="notice">Nothing could be measured.</p>`;
+  const rate = ({ trainImagesPerSecond }: Measured) => spread(trainImagesPerSecond).median;
+  const fastest = measured.reduce((best, row) => rate(row) > rate(best) ? row : best);
+  const agreeing = measured.filter(({ agreement }) => agreement.verdict === "agrees").length;
+  return html`
+    <div class="tiles">
+      <div class="tile"><b>${rateText(rate(fastest))}</b>training images a second, ${fastest
+        .backend}</div>
+      <div class="tile"><b>${agreeing} of ${measured.length}</b>agree with the reference</div>
+    </div>
+  `;
+}
+
+function figure(title: string, svg: string | undefined, note: string): Fragment {
+  if (svg === undefined) return undefined;
+  return html`
+    <figure class="chart">
+      <h3>${title}</h3>
+      ${new Html(svg)}
+      <figcaption class="soft">${note}</figcaption>
+    </figure>
+  `;
+}
+
+/** A table as markup; a cell of many words may take several lines. */
+function inHtml({ header, rows }: Table): Html {
+  const kind = (text: string) => text.length > 24 ? "text" : "n";
+  return html`
+    <div class="scroll">
+      <table>
+        <thead>
+          <tr>${header.map((text, n) =>
+            html`<th scope="col" class="${n ? "n" : ""}">${text}</th>`
+          )}</tr>
+        </thead>
+        <tbody>${rows.map(([name, ...cells]) =>
+          html`<tr><th scope="row">${name}</th>${
+            cells.map((cell) => html`<td class="${kind(cell)}">${cell}</td>`)
+          }</tr>`
+        )}</tbody>
+      </table>
+    </div>
+  `;
+}
+
+function missingList({ rows }: ComparisonFacts): Fragment {
+  return rows.flatMap((row) =>
+    isMeasured(row) ? [] : [html`<p class="soft">${row.backend}: ${row.reason}</p>`]
+  );
+}
+
+async function untilSection(until: NonNullable<ComparisonFacts["until"]>): Promise<Html> {
+  const chart = await untilChart(until);
+  return html`
+    <h2>Time to a test accuracy of ${until.accuracy}</h2>
+    <div class="charts">${figure("Training, evaluation left out", chart, "Whole epochs.")}</div>
+    ${inHtml(untilTable(until))}
+  `;
+}
+
+/** Start-up, with the device of each. */
+function deviceTable(facts: ComparisonFacts): Table {
+  const { header, rows } = startTable(facts);
+  const devices = facts.rows.filter(isMeasured).map(deviceText);
+  return {
+    header: [...header, "device"],
+    rows: rows.map((row, index) => [...row, devices[index]]),
+  };
+}
