@@ -21,6 +21,7 @@ export type {
 } from "./src/data/dataset.ts";
 export type { PictureHooks, PictureOptions } from "./src/data/image_folder.ts";
 export { loadDataset, type LoadOptions } from "./src/data/load.ts";
+export { splitValidation } from "./src/data/split.ts";
 export { decodePictures } from "./src/data/decode_pictures.ts";
 export { DatasetError, UnreadablePicturesError } from "./src/data/errors.ts";
 
@@ -66,8 +67,10 @@ export {
   type Outcome,
   type PartialEpoch,
   type Progress,
+  type TestedOf,
   train,
   type TrainHooks,
+  type TrainingData,
 } from "./src/train/trainer.ts";
 export { evaluate, type Evaluation, predict, type PredictOptions } from "./src/train/inference.ts";
 export type { ClassProbability } from "./src/train/top_classes.ts";

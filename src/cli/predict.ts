@@ -70,7 +70,6 @@ export async function predictCommand(args: string[]): Promise<number> {
   const flush = async () => {
     if (chunk.length === 0) return;
     const data = toImages(chunk, { width, height });
-    await session.attach(data);
     const logits = await session.predict(data);
     chunk.forEach((input, n) => {
       show(

@@ -201,7 +201,7 @@ function onnxFile(nodes: readonly Node[], options: FileOptions = {}): Uint8Array
       graph: {
         name: "small",
         node: nodes.map(([opType, input, to, attributes = {}]) => ({
-          ...{ opType, input: input.split(" ").map((name) => name.replace("_", "")) },
+          ...{ opType, input: input.split(" ") },
           ...{ output: to.split(" "), attribute: Object.entries(attributes).map(attribute) },
         })),
         initializer: [...CONSTANTS, ...constants],
@@ -308,6 +308,7 @@ Deno.test("ONNX of others: what is not supported is refused by its name, in one 
     [[FLATTEN, ["Gemm", "f w b", "y", { transA: 1n }]], "Gemm: transA must be 0, found 1"],
     [[FLATTEN, ["Gemm", "f w b", "y", { odd: 1n }]], 'Gemm: attribute "odd" is not supported'],
     [[FLATTEN, ["Gemm", "f w column", "y"]], "Gemm: its constant of [2, 1] must be one number, or"],
+    [[FLATTEN, ["Gemm", "f w b b", "y"]], "Gemm: it takes 4 inputs, not 3"],
     [[FLATTEN, ["Gemm", "f w shape", "y"]], "Gemm: its input 2 must be floats"],
     [[FLATTEN, ["Gemm", "wt f b", "y"]], 'it takes the computed value "f" as its input 1'],
     [[FLATTEN, ["MatMul", "wt f", "y"]], 'it takes the computed value "f" as its input 1'],
