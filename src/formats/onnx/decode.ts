@@ -48,6 +48,7 @@ const MAX_EXTERNAL_BYTES = 2 ** 30;
  * ```
  */
 export function decodeOnnx(bytes: Uint8Array, label: string): TrainedModel;
+/** As above, of a file whose weights may lie in others. */
 export function decodeOnnx(
   bytes: Uint8Array,
   label: string,
