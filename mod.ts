@@ -24,6 +24,7 @@ export type {
 } from "./src/data/dataset.ts";
 export type { PictureHooks, PictureOptions } from "./src/data/image_folder.ts";
 export { loadDataset, type LoadOptions } from "./src/data/load.ts";
+export { splitValidation } from "./src/data/split.ts";
 export { decodePictures } from "./src/data/decode_pictures.ts";
 export { DatasetError, UnreadablePicturesError } from "./src/data/errors.ts";
 
@@ -63,7 +64,6 @@ export {
   bestEpoch,
   type Checkpoint,
   type CheckpointInterval,
-  decidingAccuracy,
   DivergedError,
   type EpochMetrics,
   NOT_STARTED,

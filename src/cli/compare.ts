@@ -255,6 +255,7 @@ async function compare(
   return {
     model: plan.model.name,
     dataset: recordedDataset(plan.dataset.name),
+    ...(whole.notes && { notes: whole.notes }),
     batchSize: plan.batchSize,
     learningRate: plan.learningRate,
     seed: plan.seed,

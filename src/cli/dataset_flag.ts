@@ -42,7 +42,7 @@ export async function obtainForTraining(
     const { dataset, fallbackReason } = await obtainDataset(name, {
       dataDir,
       onEvent: display.onEvent,
-      onPicture: reading.onPicture,
+      ...reading,
       signal,
       pictures,
       transpose,

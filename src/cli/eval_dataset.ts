@@ -101,14 +101,14 @@ async function load(
     readonly testSplit?: number;
   },
 ): Promise<Dataset> {
-  const { onPicture, stop } = showPictures(flags.json);
+  const { stop, ...hooks } = showPictures(flags.json);
   const invert = flags.invert || pictures?.invert;
   try {
     const recorded = picturesFor(model, { ...pictures, testSplit, invert });
     const skipUnreadable = flags.skipUnreadable || recorded.skipUnreadable;
     const transpose = flags.transpose || transposed;
     const options = { ...recorded, skipUnreadable };
-    return await loadDataset(name, { dataDir, pictures: options, transpose, onPicture });
+    return await loadDataset(name, { dataDir, pictures: options, transpose, ...hooks });
   } finally {
     stop();
   }

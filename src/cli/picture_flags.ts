@@ -1,7 +1,9 @@
 // deno-lint-ignore-file no-console
 /** What the flags say about a folder of pictures, and what the user is told about it. */
 
+import { join } from "node:path";
 import type { Dataset, PictureFacts } from "../data/dataset.ts";
+import { DEFAULT_DATA_DIR } from "../data/fetch.ts";
 import {
   DEFAULT_IMAGE_SIZE,
   DEFAULT_TEST_SPLIT,
@@ -10,7 +12,7 @@ import {
 } from "../data/image_folder.ts";
 import type { Model } from "../nn/sequential.ts";
 import { printable } from "../printable.ts";
-import { quoteWhole } from "../quote.ts";
+import { formatCount, quoteWhole } from "../quote.ts";
 import { type Progress, startProgress } from "../report/progress.ts";
 import { UsageError } from "./errors.ts";
 import type { FlagTable, FlagValues } from "./flag_types.ts";
@@ -81,13 +83,18 @@ export function requirePictures(
   }
 }
 
+/** Where fitted pictures are kept for the next command; to forget them, remove it. */
+const PICTURE_CACHE = join(DEFAULT_DATA_DIR, ".pictures");
+
 /** Shows how far the reading of pictures has come. */
 export function showPictures(quiet: boolean): PictureHooks & { readonly stop: () => void } {
   let progress: Progress | undefined;
   return {
-    onPicture: (done, total) => {
+    cacheDir: PICTURE_CACHE,
+    onPicture: (done, total, cached) => {
       progress ??= startProgress("reading pictures", { unit: "pictures", total, quiet });
-      progress.update(done);
+      const note = cached > 0 ? `${formatCount(cached)} decoded before` : undefined;
+      progress.update(done, { note });
     },
     stop: () => progress?.stop(),
   };

@@ -2,7 +2,7 @@
 
 import { FolderReader, listKinds } from "../data/folder_reader.ts";
 import { fitPicture, type GreyPicture, hasLightBorder } from "../data/picture.ts";
-import { decodeLightOnDark, MAX_PICTURE_BYTES, PICTURE_KINDS } from "../data/picture_file.ts";
+import { decodePicture, MAX_PICTURE_BYTES, PICTURE_KINDS } from "../data/picture_file.ts";
 import { quote, quoteWhole } from "../quote.ts";
 import { readBounded } from "../read_bounded.ts";
 import { describeError, UsageError } from "./errors.ts";
@@ -73,7 +73,7 @@ export async function readPicture(
     const [label, bytes] = name === "-"
       ? ["standard input", await readStandardInput()]
       : [quote(name), await readBounded(name, MAX_PICTURE_BYTES)];
-    const lightOnDark = decodeLightOnDark(bytes, label, invert);
+    const lightOnDark = decodePicture(bytes, label, { invert, fit: size });
     const doubt = doubtAbout(lightOnDark);
     return { name, picture: fitPicture(lightOnDark, size), ...(doubt && { doubt }) };
   } catch (error) {

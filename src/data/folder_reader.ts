@@ -4,6 +4,7 @@ import { join, sep } from "node:path";
 import { formatCount, quoteWhole } from "../quote.ts";
 import { DatasetError } from "./errors.ts";
 import { PICTURE_FILE } from "./picture_file.ts";
+import { pictureKind } from "./picture_kind.ts";
 
 /** What systems, archives and editors leave in folders, and nobody means. */
 const STRAY =
@@ -144,8 +145,7 @@ async function isPicture({ name, path, isFile }: Entry): Promise<boolean> {
   using file = await Deno.open(path);
   const head = new Uint8Array(12);
   await file.read(head);
-  const text = String.fromCharCode(...head);
-  return /^(\x89PNG|\xff\xd8\xff|GIF8|RIFF....WEBP|BM....\0\0\0\0)/s.test(text);
+  return pictureKind(head) !== undefined;
 }
 
 /** The ending of a file that is no picture. */

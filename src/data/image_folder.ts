@@ -6,11 +6,9 @@ import { DatasetError, UnreadablePicturesError } from "./errors.ts";
 import { MAX_IDX_BYTES } from "./idx.ts";
 import { printable } from "../printable.ts";
 import { countOf, formatCount, quoteWhole } from "../quote.ts";
-import { readBounded } from "../read_bounded.ts";
 import { sha256Hex } from "../sha256.ts";
 import { isSystemError, readingReason } from "../system_reason.ts";
-import { fitPicture, hasLightBorder } from "./picture.ts";
-import { decodeLightOnDark, MAX_PICTURE_BYTES } from "./picture_file.ts";
+import { fittedPictures } from "./fitted_pictures.ts";
 import { type ListedPicture, listPictures, type PictureListing } from "./picture_listing.ts";
 import { orderByContent, selectImages, splitByContent, splitByPart } from "./split.ts";
 
@@ -36,8 +34,12 @@ export const DEFAULT_IMAGE_SIZE = 28;
 
 /** How loading is watched and stopped. */
 export interface PictureHooks {
-  /** Called after every picture. */
-  readonly onPicture?: (done: number, total: number) => void;
+  /** Called after every picture; `cached` is how many had been decoded before, and kept. */
+  readonly onPicture?: (done: number, total: number, cached: number) => void;
+  /** Where fitted pictures are kept for the next time, as far as writing there is allowed; default
+   * nowhere.
+   */
+  readonly cacheDir?: string;
   /** Stops before the next picture. */
   readonly signal?: AbortSignal;
 }
@@ -45,7 +47,8 @@ export interface PictureHooks {
 /** Loads pictures of any size from a folder for each class, made grey and fitted.
  *
  * Validation and test set are the folder's own; without a test, a share of each class becomes it, see
- * {@linkcode splitByContent}. Only one picture is held decoded at a time.
+ * {@linkcode splitByContent}. Pictures are decoded on all cores, and only a few
+ * are held decoded at a time.
  *
  * @throws {DatasetError} If the folder is not as it must be; see {@linkcode listPictures}.
  * @throws {UnreadablePicturesError} If pictures cannot be read and are not to be skipped.
@@ -68,12 +71,15 @@ export async function loadImageFolder(
   const listing = await listPictures(folder);
   const { classNames, parts } = listing;
   requireRoom(listing, { place, size });
-  const { all, pictures, digests, unreadable, lightBorders } = await readPictures(listing, {
-    ...options,
-    folder,
-    size,
-    invert,
-  });
+  const { all, pictures, digests, unreadable, lightBorders, ...read } = await readPictures(
+    listing,
+    {
+      ...options,
+      folder,
+      size,
+      invert,
+    },
+  );
   const skipped = skippedNotes(listing, { place, unreadable, ...options });
   const trained = new Set(pictures.map(({ part, label }) => part === "train" ? label : undefined));
   const gone = classNames.findIndex((_, label) => !trained.has(label));
@@ -97,7 +103,7 @@ export async function loadImageFolder(
   const [train, test] = [selectImages(all, split.train), selectImages(all, split.test)];
   const validation = parts.has("validation") && selectImages(all, split.validation ?? []);
   const sets = { classNames, train, test, ...(validation && { validation }) };
-  const notes = [...listing.notes, ...skipped];
+  const notes = [...listing.notes, ...read.notes, ...skipped];
   return {
     name: folder,
     ...sets,
@@ -115,7 +121,7 @@ export async function loadImageFolder(
 /** Reads and fits all pictures; what cannot be read is left out and named. */
 async function readPictures(
   listing: PictureListing,
-  { folder, size, invert, signal, onPicture }:
+  { folder, size, invert, signal, cacheDir, onPicture }:
     & Required<Pick<PictureOptions, "size" | "invert">>
     & PictureHooks
     & { readonly folder: string },
@@ -127,22 +133,25 @@ async function readPictures(
   const nameOf = (path: string) => relative(folder, path).replaceAll("\\", "/");
   const unreadable = listing.unreadable.map(({ path, reason }) => ({ name: nameOf(path), reason }));
   let lightBorders = 0;
-  for (const [n, picture] of listing.pictures.entries()) {
-    signal?.throwIfAborted();
-    try {
-      const bytes = await readBounded(picture.path, MAX_PICTURE_BYTES);
-      const decoded = decodeLightOnDark(bytes, LABEL, invert);
-      images.set(fitPicture(decoded, size).pixels, pictures.length * pixelCount);
-      lightBorders += hasLightBorder(decoded) ? 1 : 0;
-      digests.push(sha256Hex(bytes));
-      pictures.push(picture);
-    } catch (error) {
+  let [done, cached, animated] = [0, 0, 0];
+  const paths = listing.pictures.map(({ path }) => path);
+  const options = { folder, label: LABEL, size, invert, cacheDir, signal };
+  for await (const read of fittedPictures(paths, options)) {
+    const picture = listing.pictures[done++];
+    if ("error" in read) {
       unreadable.push({
         name: nameOf(picture.path),
-        reason: unreadableReason(error, picture.path),
+        reason: unreadableReason(read.error, picture.path),
       });
+    } else {
+      images.set(read.picture.pixels, pictures.length * pixelCount);
+      lightBorders += read.picture.hasLightBorder ? 1 : 0;
+      animated += read.picture.isAnimated ? 1 : 0;
+      cached += read.isCached ? 1 : 0;
+      digests.push(read.digest);
+      pictures.push(picture);
     }
-    onPicture?.(n + 1, listing.pictures.length);
+    onPicture?.(done, paths.length, cached);
   }
   const all: LabeledImages = {
     images: images.subarray(0, pictures.length * pixelCount),
@@ -152,7 +161,10 @@ async function readPictures(
     names: pictures.map(({ path }) => nameOf(path)),
   };
   unreadable.sort((a, b) => a.name < b.name ? -1 : 1);
-  return { all, pictures, digests, unreadable, lightBorders };
+  const notes = animated === 0
+    ? []
+    : [`took the first frame of ${countOf(animated, "animated picture")}`];
+  return { all, pictures, digests, unreadable, lightBorders, notes };
 }
 
 /** How a decoder's error calls the picture, whose name stands before it. */

@@ -16,7 +16,7 @@ const MAX_SIZE = 65_536;
 /** Decodes a LayersModel made by this project, by TensorFlow.js or by its converter from Keras.
  *
  * Supported are sequential models, functional ones whose layers stand in a row, and such models
- * within them, of Conv2D, AveragePooling2D, MaxPooling2D, ZeroPadding2D, BatchNormalization, Flatten,
+ * within them, of Conv2D, pooling, also global, ZeroPadding2D, BatchNormalization, Flatten,
  * Reshape, Permute, Dense, Activation, ReLU and Softmax; Rescaling and Normalization. Batch norm is
  * folded into the layer before. Dropout and random changes of pictures are left out, and so is a
  * softmax at the end: what comes before are the logits. Every attribute of a layer is read, or it is

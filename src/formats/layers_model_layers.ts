@@ -76,6 +76,8 @@ const LAYER_READERS: ReadonlyMap<string, LayerReader> = new Map<string, LayerRea
   ["Conv2D", readConv2d],
   ["AveragePooling2D", (reader, config) => readPool(reader, config, "avgPool2d")],
   ["MaxPooling2D", (reader, config) => readPool(reader, config, "maxPool2d")],
+  ["GlobalAveragePooling2D", (reader, config) => readGlobalPool(reader, config, "avgPool2d")],
+  ["GlobalMaxPooling2D", (reader, config) => readGlobalPool(reader, config, "maxPool2d")],
   ["ZeroPadding2D", readZeroPadding2d],
   ["BatchNormalization", readBatchNormalization],
   ["Permute", readPermute],
@@ -199,6 +201,17 @@ function readPool(
     );
   }
   reader.builder.add({ type, poolSize, stride });
+}
+
+/** A pooling of all rows and columns, which then are no more. */
+function readGlobalPool(
+  reader: LayersReader,
+  config: LayerConfig,
+  type: "avgPool2d" | "maxPool2d",
+): void {
+  const [, ...poolSize] = reader.requireImage(config);
+  reader.builder.add({ type, poolSize, stride: poolSize });
+  if (!config.flag("keepdims", false)) reader.flatten();
 }
 
 function readZeroPadding2d(reader: LayersReader, config: LayerConfig): void {

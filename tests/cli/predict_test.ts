@@ -159,7 +159,7 @@ Deno.test({
       ]);
       const expected = [
         /^error: Cannot read ".*cut\.png" as a picture: ./,
-        /^error: Cannot read ".*text\.jpg" as a picture: expected PNG or JPEG$/,
+        /^error: Cannot read ".*text\.jpg" as a picture: it is text, expected PNG, JPEG, WebP, GIF or BMP$/,
         /^error: No such file or folder \(".*none\.png"\); check the path$/,
         /^error: Cannot find a picture in ".*empty": expected \.png, .* or \.bmp files, found nothing$/,
         /^note: ".*blank\.png" is blank: all its pixels are the same/,

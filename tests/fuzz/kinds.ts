@@ -7,7 +7,8 @@ import { sha256Hex } from "../../src/sha256.ts";
 import { collect } from "../../src/data/collect.ts";
 import { gunzip } from "../../src/data/gunzip.ts";
 import { encodeIdx, idxByteLength, parseIdx, parseLabeledImages } from "../../src/data/idx.ts";
-import { decodePicture, fitPicture } from "../../src/data/picture.ts";
+import { fitPicture } from "../../src/data/picture.ts";
+import { decodePicture } from "../../src/data/picture_file.ts";
 import { decodeLayersModel } from "../../src/formats/layers_model_decode.ts";
 import { decodeOnnx } from "../../src/formats/onnx/decode.ts";
 import { encodeOnnx } from "../../src/formats/onnx/encode.ts";
@@ -28,6 +29,7 @@ import { sweepTable } from "../../src/report/sweep_report.ts";
 import { decodeCheckpoint, encodeCheckpoint } from "../../src/train/checkpoint.ts";
 import { NOT_STARTED } from "../../src/train/trainer.ts";
 import { concat, mutateBytes, mutateJson, type Mutator } from "./mutate.ts";
+import { mutateMessage, mutateNode, withWeightsBeside } from "./onnx.ts";
 import { mutateGzipContent, mutatePngChunk } from "./pictures.ts";
 
 /** One kind of file. */
@@ -56,6 +58,11 @@ const CONVOLUTION = sequential([
   flatten(),
   linear({ outFeatures: 3 }),
 ], { inputShape: [1, 4, 5], standardization: { mean: 0.3, std: 0.4 } });
+
+const EXTERNAL = withWeightsBeside({
+  model: CONVOLUTION,
+  parameters: initialParameters(CONVOLUTION, 3),
+});
 
 /** As TensorFlow.js writes it, with what the reader does not need left out. */
 const LAYERS_MODEL = {
@@ -243,9 +250,21 @@ export const FUZZ_KINDS: Readonly<Record<string, FuzzKind>> = {
         classNames: CONFIG.dataset.classNames,
       }),
     ],
-    mutators: [mutateBytes],
+    mutators: [mutateBytes, mutateNode, mutateMessage],
     read(bytes) {
       const { model, parameters } = decodeOnnx(bytes, LABEL);
+      require(parameters.length === model.parameterCount, "parameters do not fill the model");
+    },
+  },
+  onnxWeights: {
+    seeds: [EXTERNAL.bytes],
+    mutators: [mutateBytes, mutateNode, mutateMessage],
+    async read(bytes) {
+      const read = (name: string) => {
+        require(/^[^/\\]+$/.test(name), "a path is read");
+        return Promise.resolve(EXTERNAL.weights);
+      };
+      const { model, parameters } = await decodeOnnx(bytes, LABEL, read);
       require(parameters.length === model.parameterCount, "parameters do not fill the model");
     },
   },
@@ -319,19 +338,36 @@ export const FUZZ_KINDS: Readonly<Record<string, FuzzKind>> = {
         channels: 1,
         palette: [[0, 0, 0], [255, 0, 0], [0, 255, 0], [1, 2, 3]],
       }),
+      ...fixtures("png"),
     ],
     mutators: [mutateBytes, mutatePngChunk, mutatePngChunk],
     read: readPicture,
   },
   jpeg: {
-    seeds: [16, 40].map((side) => {
-      const data = Uint8Array.from({ length: 4 * side * side }, (_, n) => (n * n) & 0xff);
-      return new Uint8Array(jpeg.encode({ width: side, height: side, data }, 60).data);
-    }),
+    seeds: [
+      ...[16, 40].map((side) => {
+        const data = Uint8Array.from({ length: 4 * side * side }, (_, n) => (n * n) & 0xff);
+        return new Uint8Array(jpeg.encode({ width: side, height: side, data }, 60).data);
+      }),
+      ...fixtures("jpg"),
+    ],
     mutators: [mutateBytes],
     read: readPicture,
   },
+  ...Object.fromEntries(["bmp", "gif", "webp"].map((ending) => [ending, {
+    seeds: fixtures(ending),
+    mutators: [mutateBytes],
+    read: readPicture,
+  }])),
 };
+
+/** The pictures beside the tests that have an ending, but for the many that differ only in how they lie. */
+function fixtures(ending: string): Uint8Array[] {
+  const folder = new URL("../fixtures/pictures/", import.meta.url);
+  return Array.from(Deno.readDirSync(folder), ({ name }) => name).sort()
+    .filter((name) => name.endsWith(`.${ending}`) && !/turned_[2-8]/.test(name))
+    .map((name) => Deno.readFileSync(new URL(name, folder)));
+}
 
 function readPicture(bytes: Uint8Array): void {
   const picture = decodePicture(bytes, LABEL);

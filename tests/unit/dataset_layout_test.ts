@@ -88,7 +88,7 @@ Deno.test({
         "a/0.jfif": jpeg,
         "a/1.JPE": jpeg,
         "a/2.Jpeg": jpeg,
-        "a/day 1/b/3.png": drawing(1),
+        "a/day 1/a/3.png": drawing(1),
         "a/4": drawing(2),
         "b/5.jpg?w=200": jpeg,
         "b/6.png": drawing(3),

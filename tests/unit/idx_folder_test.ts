@@ -4,6 +4,7 @@ import { gzipSync } from "node:zlib";
 import { findRecorded, recordedDataset } from "../../src/cli/recorded_path.ts";
 import { DatasetError } from "../../src/data/errors.ts";
 import { encodeIdx } from "../../src/data/idx.ts";
+import { isDatasetFolder } from "../../src/data/idx_folder.ts";
 import { loadDataset } from "../../src/data/load.ts";
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "../assert.ts";
 import { writeFiles } from "../picture_folder.ts";
@@ -105,6 +106,7 @@ Deno.test({
       const found = await findRecorded(recorded, `${folder}/run`);
       assertEquals((await loadDataset(found.name)).train.count, 4);
       assertEquals(recordedDataset(name), ".../emnist-letters");
+      assert(await isDatasetFolder(name));
       await assertRejects(() => loadDataset(`${folder}/emnist`), DatasetError, "Unknown dataset");
     }),
 });

@@ -4,6 +4,7 @@ import { readPicture } from "../../src/cli/predict_inputs.ts";
 import { type Dataset, type LabeledImages, sliceImages } from "../../src/data/dataset.ts";
 import { DatasetError } from "../../src/data/errors.ts";
 import { loadDataset } from "../../src/data/load.ts";
+import { MAX_PICTURE_BYTES } from "../../src/data/picture_file.ts";
 import { selectImages, splitByContent, splitValidation } from "../../src/data/split.ts";
 import { printable } from "../../src/printable.ts";
 import {
@@ -238,6 +239,14 @@ Deno.test({
           '"Valid", "val" mean the same part; keep one of them',
         ],
         [
+          { ...two, ...classOf("flowers/a", 1, 20), ...classOf("flowers/b", 1, 30) },
+          'the folder "flowers/a" within a class is named as another class: a copy',
+        ],
+        [
+          { ...classOf("a/Train", 2), ...classOf("a/Test", 2, 10), ...classOf("b/Train", 2, 20) },
+          'the folder "a/Test" within a class is named as a part: put it above classes',
+        ],
+        [
           { ...classOf("photos/a", 1), ...classOf("photos/b", 1) },
           'found only "photos", which holds folders: try ',
         ],
@@ -296,12 +305,13 @@ Deno.test({
   fn: () =>
     withTempDir(async (root) => {
       await writeFiles(root, { ...classOf("a", 2), ...classOf("b", 2, 10), "b/\u001b[2J.png": "" });
-      await Deno.truncate(`${root}/b/\u001b[2J.png`, 2 ** 26 + 1); // sparse: takes no room
+      await Deno.truncate(`${root}/b/\u001b[2J.png`, MAX_PICTURE_BYTES + 1); // sparse: no room
       const { message } = await assertRejects(() => loadDataset(root), DatasetError);
+      const reason = `it has ${MAX_PICTURE_BYTES + 1} bytes, more than ${MAX_PICTURE_BYTES}`;
       assertEquals(
         message,
-        `Cannot read 1 of the 5 pictures of "${root}": "b/\\u001b[2J.png" (it has 67108865 bytes, ` +
-          `more than 67108864); replace or remove them, or leave them out with --skip-unreadable`,
+        `Cannot read 1 of the 5 pictures of "${root}": "b/\\u001b[2J.png" (${reason}); replace or ` +
+          `remove them, or leave them out with --skip-unreadable`,
       );
     }),
 });
