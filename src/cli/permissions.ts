@@ -12,10 +12,12 @@ import { printable } from "../printable.ts";
 export async function requireWritePermission(folder: string, path = folder): Promise<void> {
   const { state } = await Deno.permissions.request({ name: "write", path: folder });
   if (state === "granted") return;
-  const flags = `--allow-read --allow-write=${shellWord(resolve(folder))}`;
+  const script = basename(Deno.mainModule);
+  const [command] = /^[a-z]+/.exec(script) ?? [script]; // compare_backends.ts is compare
   throw new TypeError(
-    `Cannot write to ${path}: this command has no permission to; choose a path below runs/, or run ` +
-      `it as deno run ${flags} scripts/${basename(Deno.mainModule)} with the same flags`,
+    `Cannot write to ${path}: this command has no permission to; choose a path below runs/, or give ` +
+      `its flags to deno run -P=${command} --allow-write=${shellWord(resolve(folder))} ` +
+      `scripts/${script}`,
   );
 }
 

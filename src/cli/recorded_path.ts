@@ -49,7 +49,9 @@ export interface FoundDataset {
  * @throws {TypeError} If it is a folder that is not there.
  */
 export async function findRecorded(
-  { dataset: { name }, workingDirectory }: Pick<RunConfig, "dataset" | "workingDirectory">,
+  { dataset: { name }, workingDirectory }: Pick<RunConfig, "workingDirectory"> & {
+    readonly dataset: { readonly name: string };
+  },
   run: string,
 ): Promise<FoundDataset> {
   // The run may be named by a link, and may have been written through one.

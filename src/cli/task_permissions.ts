@@ -44,7 +44,7 @@ const OUTPUT_FLAGS: Readonly<Record<string, readonly string[]>> = {
   "train:mpi": ["out", "resume"],
   "sweep": ["out"],
   "export": ["out"],
-  "compare": ["json", "html", "markdown"],
+  "compare": ["html", "markdown"],
 };
 
 /** The flags that give one program the permissions of several tasks, and to write where one that

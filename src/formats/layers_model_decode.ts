@@ -4,7 +4,8 @@ import { showShape } from "../nn/sequential.ts";
 import { parseJson } from "../parse_json.ts";
 import { quote } from "../quote.ts";
 import { requireObject } from "./layers_model_config.ts";
-import { type LayerJson, LayersReader, requireTarget } from "./layers_model_layers.ts";
+import { readLayer, requireTarget } from "./layers_model_layers.ts";
+import { type LayerJson, LayersReader } from "./layers_model_reader.ts";
 import { readManifest, type ReadWeights } from "./layers_model_weights.ts";
 import { DESCRIPTION_KEY, type TrainedModel, withDescription } from "./trained_model.ts";
 
@@ -15,7 +16,7 @@ const MAX_SIZE = 65_536;
 /** Decodes a LayersModel made by this project, by TensorFlow.js or by its converter from Keras.
  *
  * Supported are sequential models, functional ones whose layers stand in a row, and such models
- * within them, of Conv2D, AveragePooling2D, MaxPooling2D, ZeroPadding2D, BatchNormalization, Flatten,
+ * within them, of Conv2D, pooling, also global, ZeroPadding2D, BatchNormalization, Flatten,
  * Reshape, Permute, Dense, Activation, ReLU and Softmax; Rescaling and Normalization. Batch norm is
  * folded into the layer before. Dropout and random changes of pictures are left out, and so is a
  * softmax at the end: what comes before are the logits. Every attribute of a layer is read, or it is
@@ -61,7 +62,7 @@ export async function decodeLayersModel(
     const { tensors, notes } = await readManifest(weightsManifest, read);
     const reader = readerOf(input, layers, tensors);
     for (const note of notes) reader.builder.note(note);
-    for (const layer of layers) readLayer(reader, layer);
+    for (const layer of layers) readNamed(reader, layer);
     const description = Object(userDefinedMetadata)[DESCRIPTION_KEY];
     const isText = typeof description === "string";
     return withDescription(reader.finish(name), isText ? description : undefined);
@@ -80,7 +81,7 @@ function requireTopology(modelTopology: unknown) {
   }
   // Keras puts the model one level deeper.
   const model = requireObject(topology.model_config ?? topology, "the model's configuration");
-  const layers = layersOf(model, []);
+  const layers = layersOf(model, [], "");
   const { name, build_input_shape: built } = Object(model.config);
   const { batch_input_shape, batch_shape } = layers[0].config;
   const input = batch_input_shape ?? batch_shape ?? built;
@@ -88,7 +89,7 @@ function requireTopology(modelTopology: unknown) {
 }
 
 /** The layers of a model and of the models within, in the order of computation. */
-function layersOf(model: unknown, path: readonly string[]): LayerJson[] {
+function layersOf(model: unknown, path: readonly string[], place: string): LayerJson[] {
   const { class_name: className, config } = Object(model);
   const isFunctional = className === "Functional" || className === "Model";
   if (className !== "Sequential" && !isFunctional) {
@@ -98,18 +99,32 @@ function layersOf(model: unknown, path: readonly string[]): LayerJson[] {
   if (!Array.isArray(layers) || layers.length === 0 || layers.length > MAX_LAYERS) {
     throw new TypeError(`it must have 1 to ${MAX_LAYERS} layers`);
   }
+  const storedNames = storedNamesOf(layers);
   const row = isFunctional ? inRow(layers, Object(config)) : layers;
   return row.flatMap((layer, index) => {
     const { class_name, config, registered_name } = requireObject(layer, `layer ${index}`);
-    const name = nameOf(layer);
+    const stored = `${place}layers/${storedNames.get(layer)}`;
     if (class_name === "Sequential" || class_name === "Functional" || class_name === "Model") {
-      return layersOf(layer, [...path, name]);
+      return layersOf(layer, [...path, nameOf(layer)], `${stored}/`);
     }
     // A class of one's own may be called as Keras's are, and compute something else.
     const isOwn = typeof registered_name === "string" && /^(?!keras).*>/i.test(registered_name);
     const className = String(isOwn ? registered_name : class_name);
-    return { className, config: requireObject(config, `layer ${index}`), path };
+    return { className, config: requireObject(config, `layer ${index}`), path, stored };
   });
+}
+
+/** What a `.keras` file calls layers: by their class and a number, whatever their names are. */
+function storedNamesOf(layers: readonly unknown[]): Map<unknown, string> {
+  const counts = new Map<string, number>();
+  return new Map(layers.map((layer) => {
+    const name = String(Object(layer).class_name)
+      .replaceAll(/(.)([A-Z][a-z]+)/g, "$1_$2").replaceAll(/([a-z])([A-Z])/g, "$1_$2")
+      .toLowerCase();
+    const count = counts.get(name) ?? 0;
+    counts.set(name, count + 1);
+    return [layer, count === 0 ? name : `${name}_${count}`];
+  }));
 }
 
 function nameOf(layer: unknown): string {
@@ -160,9 +175,10 @@ function sourceOf(layer: unknown): string | undefined {
       : Object(call) as { args: unknown; kwargs: unknown }
   );
   const sources = [args].flat().map((arg) => Object(Object(arg).config).keras_history ?? arg);
-  const [name, node, tensor] = Array.isArray(sources[0]) ? sources[0] : [];
+  // Between them stands the number of the call, which a model within counts from its own making.
+  const [name, , tensor] = Array.isArray(sources[0]) ? sources[0] : [];
   const title = `${quote(className).slice(1, -1)} ${quote(nameOf(layer))}`;
-  if (calls.length > 1 || sources.length > 1 || typeof name !== "string" || node || tensor) {
+  if (calls.length > 1 || sources.length > 1 || typeof name !== "string" || tensor) {
     throw new TypeError(
       `${title} takes more than one input, or is used twice: ` +
         `only layers in a row are supported`,
@@ -206,16 +222,16 @@ function readerOf(
   reader.builder.note(
     `its input of ${count} numbers is taken for ${side}x${side} pixels, row by row`,
   );
-  layers.splice(Math.max(0, place), 0, { className: "Flatten", config: {}, path: [] });
+  layers.splice(Math.max(0, place), 0, { className: "Flatten", config: {}, path: [], stored: "" });
   return asVector(reader, layers);
 }
 
-/** The input layers's own shape is that of the vector, which is no more. */
+/** The input layer's own shape is that of the vector, which is no more. */
 function asVector(reader: LayersReader, layers: LayerJson[]): LayersReader {
-  layers.forEach(({ className, config, path }, index) => {
-    if (className !== "InputLayer") return;
-    const { batch_input_shape: _, batch_shape: __, ...rest } = config;
-    layers[index] = { className, config: rest, path };
+  layers.forEach((layer, index) => {
+    if (layer.className !== "InputLayer") return;
+    const { batch_input_shape: _, batch_shape: __, ...config } = layer.config;
+    layers[index] = { ...layer, config };
   });
   return reader;
 }
@@ -226,9 +242,9 @@ function wrongInput(input: unknown): TypeError {
   );
 }
 
-function readLayer(reader: LayersReader, layer: LayerJson): void {
+function readNamed(reader: LayersReader, layer: LayerJson): void {
   try {
-    reader.read(layer);
+    readLayer(reader, layer);
   } catch (cause) {
     if (!(cause instanceof TypeError || cause instanceof RangeError)) throw cause;
     const { className, config } = layer;

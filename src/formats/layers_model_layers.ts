@@ -1,214 +1,90 @@
 /** The layers of Keras and TensorFlow.js that are read, and what they become: channels first. */
 
 import type { ActivationSpec, Pair } from "../nn/layers.ts";
-import { type ImageShape, type Shape, showShape } from "../nn/sequential.ts";
+import { type Shape, showShape } from "../nn/sequential.ts";
 import { quote } from "../quote.ts";
 import { swapAxes } from "./layers_model.ts";
-import { type Json, LayerConfig } from "./layers_model_config.ts";
-import { evenSides, NetworkBuilder, type Sides, sidesOfSame } from "./network_builder.ts";
-import type { Tensor } from "./safetensors.ts";
-import type { TrainedModel } from "./trained_model.ts";
-
-/** A layer as the file has it. */
-export interface LayerJson {
-  readonly className: string;
-  readonly config: Json;
-  /** Names of the models that it lies in, the outermost first. */
-  readonly path: readonly string[];
-}
+import { LayerConfig } from "./layers_model_config.ts";
+import {
+  CHANNELS_FIRST,
+  CHANNELS_LAST,
+  isSame,
+  type LayerJson,
+  type LayersReader,
+  NO_CHANNELS,
+  NO_PADDING,
+} from "./layers_model_reader.ts";
+import { evenSides, type Sides, sidesOfSame } from "./network_builder.ts";
 
 type LayerReader = (reader: LayersReader, config: LayerConfig) => void;
 
-const NO_PADDING: readonly [Sides, Sides] = [[0, 0], [0, 0]];
-
-/** Orders of an image's axes: 0 is channels, 1 rows, 2 columns. */
-const [CHANNELS_LAST, CHANNELS_FIRST, NO_CHANNELS] = [[1, 2, 0], [0, 1, 2], [1, 2]];
-
-/** Reads layers one after the other, and remembers what the next one needs to know. */
-export class LayersReader {
-  readonly builder: NetworkBuilder;
-  /** In which order the file's image has the axes: channels last, unless layers turn it round. */
-  axes: readonly number[];
-  /** Rows and columns of zeros that a ZeroPadding2D adds for the convolution behind it. */
-  padding = NO_PADDING;
-  readonly #weights: Map<string, Tensor>;
-  readonly #weightCount: number;
-  #path: readonly string[] = [];
-
-  /** Takes the input's sizes without the batch, and all weights by their name. */
-  constructor(
-    sizes: readonly number[],
-    { isChannelsFirst, weights }: {
-      readonly isChannelsFirst: boolean;
-      readonly weights: ReadonlyMap<string, Tensor>;
-    },
-  ) {
-    this.axes = sizes.length === 2 ? NO_CHANNELS : isChannelsFirst ? CHANNELS_FIRST : CHANNELS_LAST;
-    const sizeOf = (axis: number) => sizes[this.axes.indexOf(axis)] ?? 1;
-    this.builder = new NetworkBuilder([sizeOf(0), sizeOf(1), sizeOf(2)]);
-    this.#weights = new Map(weights);
-    this.#weightCount = [...weights.values()].reduce((sum, { data }) => sum + data.length, 0);
+/** Reads one layer; what it does not support is an error. */
+export function readLayer(reader: LayersReader, layer: LayerJson): void {
+  const { className } = layer;
+  const read = LAYER_READERS.get(className);
+  if (read === undefined) {
+    const computing = [...LAYER_READERS].filter(([, read]) => read !== skip);
+    const supported = computing.map(([name]) => name).join(", ");
+    throw new TypeError(`the layer is not supported; supported are ${supported}, and Dropout`);
   }
-
-  /** Sizes of one sample as the file has them. */
-  get sizes(): Shape {
-    const { shape } = this.builder;
-    return shape.length === 1 ? shape : this.axes.map((axis) => shape[axis]);
+  const config = new LayerConfig(layer.config);
+  if (read === skip) return reader.skip(className, config.name);
+  reader.begin(layer);
+  const mayFollow = ["Conv2D", "InputLayer", "Identity"];
+  if (reader.padding !== NO_PADDING && !mayFollow.includes(className)) {
+    throw new TypeError("only Conv2D may follow a ZeroPadding2D");
   }
+  if (className !== "InputLayer") readType(reader, config);
+  read(reader, config);
+  config.finish();
+}
 
-  /** Reads one layer; what it does not support is an error. */
-  read({ className, config, path }: LayerJson): void {
-    const read = LAYER_READERS.get(className);
-    if (read === undefined) {
-      const computing = [...LAYER_READERS].filter(([, read]) => read !== skip);
-      const supported = computing.map(([name]) => name).join(", ");
-      throw new TypeError(`the layer is not supported; supported are ${supported}, and Dropout`);
-    }
-    this.#path = path;
-    const attributes = new LayerConfig(config);
-    if (read === skip) return this.#skip(className, attributes.name);
-    if (this.padding !== NO_PADDING && className !== "Conv2D") {
-      throw new TypeError("only Conv2D may follow a ZeroPadding2D");
-    }
-    this.#readType(attributes, className);
-    read(this, attributes);
-    attributes.finish();
+/** The type that a layer computes in. */
+function readType({ builder }: LayersReader, config: LayerConfig): void {
+  const value = config.value("dtype") ?? "float32";
+  const { name = value } = Object(Object(value).config);
+  if (name === "float32") return;
+  if (!/^(mixed_)?b?float\d\d$/.test(String(name))) {
+    throw new TypeError(`dtype must be "float32", found ${quote(name)}`);
   }
+  builder.note(`its layers compute in ${name}, here in float32`);
+}
 
-  /** Leaves out a layer, and the state of its random numbers. */
-  #skip(className: string, name: string): void {
-    for (const key of this.#weights.keys()) {
-      if (`/${key}`.includes(`/${name}/`)) this.#weights.delete(key);
-    }
-    this.builder.note(`${className} is left out: it changes nothing once trained`);
+/** Adds an activation, which a file may give by name, as a function or as a layer. */
+function readActivation(reader: LayersReader, value: unknown): void {
+  const { class_name: className, config } = Object(value);
+  if (["ReLU", "Softmax", "Activation"].includes(className)) {
+    return readLayer(reader, { className, config: Object(config), path: [], stored: "" });
   }
-
-  /** The type that a layer computes in; that of an input is read with it. */
-  #readType(config: LayerConfig, className: string): void {
-    const value = config.value("dtype") ?? "float32";
-    const { name = value } = Object(Object(value).config);
-    if (className === "InputLayer" || name === "float32") return;
-    if (!/^(mixed_)?b?float\d\d$/.test(String(name))) {
-      throw new TypeError(`dtype must be "float32", found ${quote(name)}`);
-    }
-    this.builder.note(`its layers compute in ${name}, here in float32`);
-  }
-
-  /** Takes one of a layer's weights, of a certain number of dimensions. */
-  take({ name }: LayerConfig, part: string, rank: number): Tensor {
-    const [found, count] = this.#find(name, part);
-    const tensor = this.#weights.get(found);
-    if (count !== 1 || tensor?.shape.length !== rank) {
-      throw new TypeError(
-        `expected one weight ${quote(`${name}/${part}`)} of ${rank} dimensions, found ` +
-          (count === 1 ? showShape(tensor!.shape) : String(count)),
-      );
-    }
-    this.#weights.delete(found);
-    return tensor;
-  }
-
-  /** Takes one of a layer's weights that may be missing. */
-  takeIfThere(config: LayerConfig, part: string): Tensor | undefined {
-    const [found, count] = this.#find(config.name, part);
-    return count === 0
-      ? undefined
-      : this.take(config, part, this.#weights.get(found)!.shape.length);
-  }
-
-  /** By the longest ending that only one weight has: nested models may name layers alike. */
-  #find(name: string, part: string): [string, number] {
-    const names = [...this.#path, name, part];
-    let found: string[] = [];
-    for (let start = 0; start < names.length - 1 && found.length !== 1; start++) {
-      const ending = names.slice(start).join("/");
-      found = [...this.#weights.keys()]
-        .filter((key) => key === ending || key.endsWith(`/${ending}`));
-    }
-    return [found[0] ?? "", found.length];
-  }
-
-  /** The image that a layer takes, its axes where the layer expects them. */
-  requireImage(config: LayerConfig): ImageShape {
-    const format = config.value("data_format") ?? "channels_last";
-    const { shape } = this.builder;
-    if (shape.length !== 3) throw new TypeError("its input must be an image");
-    const expected = format === "channels_first" ? CHANNELS_FIRST : CHANNELS_LAST;
-    if (format !== "channels_last" && format !== "channels_first" || !isSame(this.axes, expected)) {
-      const names = this.axes.map((axis) => ["channels", "height", "width"][axis]);
-      throw new TypeError(
-        `data_format ${quote(format)} does not fit its input [${names.join(", ")}]`,
-      );
-    }
-    return [shape[0], shape[1], shape[2]];
-  }
-
-  /** Flattens, in the order that the file says. */
-  flatten(axes = this.axes): void {
-    const features = this.builder.shape.reduce((product, size) => product * size, 1);
-    if (features > this.#weightCount) {
-      throw new TypeError(
-        `it makes ${features} numbers, more than its ${this.#weightCount} weights could take`,
-      );
-    }
-    // Without a channel axis, the one channel may stand anywhere.
-    this.builder.flatten(axes.includes(0) ? axes : [0, ...axes]);
-  }
-
-  /** Multiplies each channel or feature, and adds to it; one number is for all. */
-  scale(scale: readonly number[], offset: readonly number[], what?: string): void {
-    const [count] = this.builder.shape;
-    const [scales, offsets] = [scale, offset].map((values) =>
-      values.length === 1 ? Array(count).fill(values[0]) : values
-    );
-    if (scales.length !== count || offsets.length !== count) {
-      const found = [scale, offset].map(({ length }) => length).join(" and ");
-      throw new TypeError(`it must have ${count} numbers, or one for all, found ${found}`);
-    }
-    this.builder.scaleOutputs(scales, offsets, what);
-  }
-
-  /** Adds an activation, which a file may give by name, as a function or as a layer. */
-  activation(value: unknown): void {
-    const { class_name: className, config } = Object(value);
-    if (["ReLU", "Softmax", "Activation"].includes(className)) {
-      return this.read({ className, config: Object(config), path: [] });
-    }
-    const name = className === "function" ? config : value ?? "linear";
-    const { builder } = this;
-    if (name === "linear") return;
-    if (name === "softmax" || name === "log_softmax") builder.softmax();
-    else if (["sigmoid", "tanh", "relu"].includes(name)) {
-      builder.add({ type: name as ActivationSpec["type"] });
-    } else throw new TypeError(`activation ${quote(name)} is not supported`);
-  }
-
-  /** Ends the network; every weight must have been taken. */
-  finish(name: string): TrainedModel {
-    const [left] = this.#weights.keys();
-    if (left !== undefined) throw new TypeError(`weight ${quote(left)} belongs to no layer`);
-    return this.builder.finish(name);
-  }
+  const name = className === "function" ? config : value ?? "linear";
+  const { builder } = reader;
+  if (name === "linear") return;
+  if (name === "softmax" || name === "log_softmax") builder.softmax();
+  else if (["sigmoid", "tanh", "relu"].includes(name)) {
+    builder.add({ type: name as ActivationSpec["type"] });
+  } else throw new TypeError(`activation ${quote(name)} is not supported`);
 }
 
 /** Marks layers that do nothing at inference, whatever their attributes. */
 function skip(): void {}
 
 /** By `class_name`. */
-export const LAYER_READERS: ReadonlyMap<string, LayerReader> = new Map<string, LayerReader>([
+const LAYER_READERS: ReadonlyMap<string, LayerReader> = new Map<string, LayerReader>([
   ["InputLayer", readInput],
   ["Rescaling", readRescaling],
   ["Normalization", readNormalization],
   ["Conv2D", readConv2d],
   ["AveragePooling2D", (reader, config) => readPool(reader, config, "avgPool2d")],
   ["MaxPooling2D", (reader, config) => readPool(reader, config, "maxPool2d")],
+  ["GlobalAveragePooling2D", (reader, config) => readGlobalPool(reader, config, "avgPool2d")],
+  ["GlobalMaxPooling2D", (reader, config) => readGlobalPool(reader, config, "maxPool2d")],
   ["ZeroPadding2D", readZeroPadding2d],
   ["BatchNormalization", readBatchNormalization],
   ["Permute", readPermute],
   ["Flatten", readFlatten],
   ["Reshape", readReshape],
   ["Dense", readDense],
-  ["Activation", (reader, config) => reader.activation(config.value("activation"))],
+  ["Activation", (reader, config) => readActivation(reader, config.value("activation"))],
   ["ReLU", readRelu],
   ["Softmax", readSoftmax],
   ["Identity", () => {}],
@@ -302,7 +178,7 @@ function readConv2d(reader: LayersReader, config: LayerConfig): void {
     { type: "conv2d", name: config.name, inChannels, outChannels, kernelSize, stride, padding },
     { weight, bias: biasOf(reader, config) },
   );
-  reader.activation(config.value("activation"));
+  readActivation(reader, config.value("activation"));
 }
 
 function biasOf(reader: LayersReader, config: LayerConfig): Float32Array | undefined {
@@ -325,6 +201,17 @@ function readPool(
     );
   }
   reader.builder.add({ type, poolSize, stride });
+}
+
+/** A pooling of all rows and columns, which then are no more. */
+function readGlobalPool(
+  reader: LayersReader,
+  config: LayerConfig,
+  type: "avgPool2d" | "maxPool2d",
+): void {
+  const [, ...poolSize] = reader.requireImage(config);
+  reader.builder.add({ type, poolSize, stride: poolSize });
+  if (!config.flag("keepdims", false)) reader.flatten();
 }
 
 function readZeroPadding2d(reader: LayersReader, config: LayerConfig): void {
@@ -420,22 +307,18 @@ function readDense(reader: LayersReader, config: LayerConfig): void {
     { type: "linear", name: config.name, outFeatures: outputs },
     { weight: swapAxes(data, inputs, 1), bias: biasOf(reader, config) },
   );
-  reader.activation(config.value("activation"));
+  readActivation(reader, config.value("activation"));
 }
 
 function readRelu(reader: LayersReader, config: LayerConfig): void {
   config.require("negative_slope", 0);
   config.require("threshold", 0);
-  reader.activation("relu");
+  readActivation(reader, "relu");
 }
 
 function readSoftmax(reader: LayersReader, config: LayerConfig): void {
   requireLastAxis(reader, config.value("axis") ?? -1);
-  reader.activation("softmax");
-}
-
-function isSame(one: readonly unknown[], other: readonly unknown[]): boolean {
-  return one.length === other.length && one.every((value, n) => value === other[n]);
+  readActivation(reader, "softmax");
 }
 
 interface Windows {

@@ -100,7 +100,13 @@ async function readParts(
     if (typeof path !== "string" || !/^[^/\\:]+$/.test(path) || /^\.+$/.test(path)) {
       throw new TypeError(`${quote(path)} is no name of a file beside it`);
     }
-    const part = await read(path);
+    const part = await read(path).catch((cause: Error) => {
+      if (cause.name !== "NotFound") throw cause;
+      throw new TypeError(
+        `its file of weights ${quote(path)} is missing; put it beside model.json`,
+        { cause },
+      );
+    });
     parts.push(part);
     found += part.length;
     if (found > size) break;

@@ -62,11 +62,16 @@ export class NetworkBuilder {
   /** Adds a multiplication and an addition to the pixels, which comes before all layers but those
    * that could as well come behind it: flattening and pooling.
    *
-   * @throws {TypeError} If there are other layers already.
+   * @throws {TypeError} If there are other layers already, or the factor is not above 0.
    * @throws {RangeError} If nothing of the pixels is left.
    */
   rescale(scale: number, offset: number): void {
     if (!this.#isOnPixels()) throw new TypeError("it is supported before the first layer only");
+    if (!(scale > 0)) {
+      throw new TypeError(
+        `its factor ${scale} turns light into dark: that is supported behind the first layer only`,
+      );
+    }
     const { mean, std } = this.#standardization;
     const rescaled = { mean: mean - offset * std / scale, std: std / scale };
     checkStandardization(rescaled);
@@ -225,13 +230,14 @@ export class NetworkBuilder {
 
   /** One output with a sigmoid as two classes: softmax([0, z])[1] is sigmoid(z). */
   #tellApart(): void {
-    if (this.#ended || this.#specs.at(-1)?.type !== "sigmoid") {
+    const place = this.#specs.findLastIndex(({ type }) => type !== "flatten");
+    if (this.#ended || this.#specs[place]?.type !== "sigmoid") {
       throw new TypeError(
         "its one output has no sigmoid, so that it is no probability: supported are two logits " +
           "or more, or one output with a sigmoid at the end",
       );
     }
-    this.#specs.pop();
+    this.#specs.splice(place, 1);
     this.add({ type: "linear", outFeatures: 2 }, { weight: Float32Array.of(0, 1) });
     this.note("its one output with a sigmoid is read as two classes: 1 where it is above a half");
   }

@@ -2,8 +2,8 @@
 
 import { type Layer, type Model, showShape } from "../nn/sequential.ts";
 import { modelOf, specOf } from "../nn/model_spec.ts";
+import { isNormalized, NORMALIZED, type Standardization } from "../nn/standardization.ts";
 import { type ModelName, zooModel } from "../nn/zoo.ts";
-import { isNormalized, type Standardization } from "../nn/standardization.ts";
 import { parseJson } from "../parse_json.ts";
 import { isPrintable } from "../printable.ts";
 
@@ -112,7 +112,7 @@ export function withDescription(
       ...(description === undefined ? [] : ["its description is not used: it is of other layers"]),
       ...(known.classNames ? [] : ["it does not name its classes: they are numbered"]),
     ],
-    ...(isNormalized(model.standardization) && { assumesPixels: true }),
+    ...(taken.assumesPixels && { assumesPixels: true }),
   };
 }
 
@@ -168,23 +168,30 @@ export function sizedAs(
   }
 }
 
+/** What float32 makes of a file's 1 / 255. */
+const ROUNDING = 2 ** -22;
+
 /** A foreign model as this project's take pixels, and what had to be assumed of its ends.
  *
  * A first step that makes its input smaller, such as Keras's Rescaling by 1/255, or takes more than 1
  * from it, such as x - 128, was made for bytes: pixels in [0, 1] have a mean and a deviation of less.
  */
-function takingPixels(model: Model): { readonly model: Model; readonly notes: readonly string[] } {
+function takingPixels(
+  model: Model,
+): Required<Pick<TrainedModel, "model" | "notes" | "assumesPixels">> {
   const { mean, std } = model.standardization;
-  const isForBytes = std > 1 || Math.abs(mean) > 1;
+  const isForBytes = std > 1 + ROUNDING || Math.abs(mean) > 1 + ROUNDING;
   const [low, high] = isForBytes ? [mean / 255, std / 255] : [mean, std];
+  const isPlain = Math.abs(low) <= ROUNDING && Math.abs(high - 1) <= ROUNDING;
   const endsInSigmoids = model.layers.at(-1)?.type === "sigmoid";
   const shown = [low, high].map((value) => Number(value.toPrecision(4)));
   return {
-    model: isForBytes ? { ...model, standardization: { mean: low, std: high } } : model,
+    model: { ...model, standardization: isPlain ? NORMALIZED : { mean: low, std: high } },
+    assumesPixels: isPlain && !isForBytes,
     notes: [
       isForBytes
         ? `its first step is made for bytes: pixels are taken as 0 to 255`
-        : isNormalized(model.standardization)
+        : isPlain
         ? "it does not say what pixels become: they are taken as pixel / 255"
         : `pixels become (pixel / 255 - ${shown[0]}) / ${shown[1]}, as its first step says`,
       ...(endsInSigmoids

@@ -94,8 +94,7 @@ Deno.test({
 
 Deno.test({
   name:
-    "eval, resume: a run finds its dataset from another folder, by links, and what lay elsewhere " +
-    "by the printed command",
+    "eval, resume: a run finds its dataset from another folder or by links, one elsewhere by the printed command",
   ignore: !canRunBash() || Deno.build.os === "windows",
   fn: () =>
     withTempDir(async (folder) => {

@@ -22,7 +22,7 @@ import {
   tanh,
 } from "../../src/nn/layers.ts";
 import { type Model, sequential } from "../../src/nn/sequential.ts";
-import { lenet, zooModel } from "../../src/nn/zoo.ts";
+import { lenet, MODEL_NAMES, zooModel } from "../../src/nn/zoo.ts";
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "../assert.ts";
 import { randomImages } from "../parity/cases.ts";
 
@@ -237,6 +237,35 @@ for (const model of [lenet(), MIXED, zooModel("lenet-relu"), zooModel("mlp")]) {
     expected.forEach((logit, n) => assertAlmostEquals(actual[n], logit, 1e-5, `logit ${n}`));
   });
 }
+
+Deno.test("a LayersModel is written as TensorFlow.js itself would write it", async () => {
+  await useCpu();
+  for (const model of [MIXED, ...MODEL_NAMES.map((name) => zooModel(name))]) {
+    const parameters = initialParameters(model, 4);
+    const { modelJson, weights } = await encodeLayersModel({ model, parameters });
+    const { modelTopology, weightsManifest: [{ weights: weightSpecs }] } = JSON.parse(modelJson);
+    const network = await tf.loadLayersModel(
+      tf.io.fromMemory({ modelTopology, weightSpecs, weightData: weights.buffer }),
+    );
+    await network.save(tf.io.withSaveHandler((saved) => {
+      assertEquals(saved.modelTopology, modelTopology);
+      assertEquals(saved.weightSpecs, weightSpecs);
+      assertEquals(new Uint8Array(tf.io.CompositeArrayBuffer.join(saved.weightData)), weights);
+      const modelArtifactsInfo = { dateSaved: new Date(), modelTopologyType: "JSON" as const };
+      return Promise.resolve({ modelArtifactsInfo });
+    }));
+    network.dispose();
+  }
+});
+
+Deno.test("writing a LayersModel leaves TensorFlow.js's active backend as it is", async () => {
+  tf.registerBackend("idle", () => new tf.KernelBackend());
+  await tf.setBackend("idle");
+  const model = zooModel("softmax");
+  await encodeLayersModel({ model, parameters: initialParameters(model, 1) });
+  assertEquals(tf.getBackend(), "idle");
+  await useCpu();
+});
 
 /** Loads the two files as a stranger would, from JSON and bytes, and predicts images in [0, 255]. */
 async function predictWithStock(model: Model, parameters: Float32Array, images: Uint8Array) {

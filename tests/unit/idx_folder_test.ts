@@ -1,7 +1,7 @@
 /** IDX files under the names, labels and orders of pixels that they come with. */
 
 import { gzipSync } from "node:zlib";
-import { recordedDataset } from "../../src/cli/recorded_path.ts";
+import { findRecorded, recordedDataset } from "../../src/cli/recorded_path.ts";
 import { DatasetError } from "../../src/data/errors.ts";
 import { encodeIdx } from "../../src/data/idx.ts";
 import { isDatasetFolder } from "../../src/data/idx_folder.ts";
@@ -101,8 +101,12 @@ Deno.test({
       );
       const { name, train } = await loadDataset(`${folder}/emnist-letters`);
       assertEquals([name, train.count], [`${folder}/emnist-letters`, 4]);
-      assert(await isDatasetFolder(name));
+      await Deno.mkdir(`${folder}/run`);
+      const recorded = { dataset: { name: "./emnist-letters" }, workingDirectory: ".." };
+      const found = await findRecorded(recorded, `${folder}/run`);
+      assertEquals((await loadDataset(found.name)).train.count, 4);
       assertEquals(recordedDataset(name), ".../emnist-letters");
+      assert(await isDatasetFolder(name));
       await assertRejects(() => loadDataset(`${folder}/emnist`), DatasetError, "Unknown dataset");
     }),
 });

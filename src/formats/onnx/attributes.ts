@@ -44,9 +44,10 @@ export class Attributes {
     return this.#take(name, "floats")?.floats;
   }
 
-  /** A list of whole numbers. */
+  /** A list of whole numbers, a few of them. */
   list(name: string): readonly number[] | undefined {
-    return this.#take(name, "ints")?.ints.map(Number);
+    const found = this.#take(name, "ints")?.ints;
+    return found && requireShort(found, name).map(Number);
   }
 
   /** A list of whole numbers of a certain length. */
@@ -87,6 +88,18 @@ export class Attributes {
     if (found === undefined || found.type === ATTRIBUTE[kind] || found.type === 0) return found;
     throw new TypeError(`attribute ${quote(name)} must be of type ${kind}`);
   }
+}
+
+/** Axes, sizes and what else comes in lists are few, and are shown where they are wrong. */
+const MAX_LIST = 32;
+
+/** Refuses a list that is longer than any list of axes or sizes.
+ *
+ * @throws {TypeError} If it is; the message is the reason alone.
+ */
+export function requireShort<List extends { readonly length: number }>(list: List, name: string) {
+  if (list.length <= MAX_LIST) return list;
+  throw new TypeError(`${name} must be at most ${MAX_LIST} numbers, found ${list.length}`);
 }
 
 function unsupported(name: string, found: unknown, supported: number): TypeError {

@@ -31,8 +31,6 @@ const MAX_EXTERNAL_BYTES = 2 ** 30;
  * assumed.
  *
  * @param label Names the file in errors.
- * @param read Reads the files of weights that the model names, which lie beside it; where it is given,
- * the model is promised.
  * @throws {SyntaxError} If the file is no ONNX file.
  * @throws {TypeError} If it holds what is not supported; the message names the node.
  * @example A file, written and read
@@ -48,6 +46,22 @@ const MAX_EXTERNAL_BYTES = 2 ** 30;
  * ```
  */
 export function decodeOnnx(bytes: Uint8Array, label: string): TrainedModel;
+/** The same for a file whose weights lie in others, as `torch.onnx.export` writes it: `model.onnx.data`.
+ *
+ * @param read Reads one of them, by its name beside the model.
+ * @example A file that names no other
+ * ```ts
+ * import { initialParameters } from "../../nn/init.ts";
+ * import { lenet } from "../../nn/zoo.ts";
+ * import { decodeOnnx } from "./decode.ts";
+ * import { encodeOnnx } from "./encode.ts";
+ *
+ * const model = lenet();
+ * const file = encodeOnnx({ model, parameters: initialParameters(model, 0) });
+ * const read = (name: string) => Deno.readFile(`models/${name}`);
+ * console.log((await decodeOnnx(file, "lenet.onnx", read)).model.name); // lenet
+ * ```
+ */
 export function decodeOnnx(
   bytes: Uint8Array,
   label: string,

@@ -156,7 +156,8 @@ export class Flow {
 
 /** Whether an input has its channels behind rows and columns, as in TensorFlow.
  *
- * The first operator that is not elementwise tells; where it does not, a last axis of up to four.
+ * The first operator that is not elementwise tells; where it does not, the sizes do: up to four
+ * channels, which are fewer than rows.
  */
 function isChannelsLast(input: string, sizes: readonly number[], { node }: GraphProto): boolean {
   let name = input;
@@ -169,5 +170,6 @@ function isChannelsLast(input: string, sizes: readonly number[], { node }: Graph
     if (!/^(Identity|Cast|Dropout|Add|Sub|Mul|Div)$/.test(opType)) break;
     name = output[0];
   }
-  return sizes[2] <= 4 && sizes[0] > 4;
+  const [first, second, last] = sizes;
+  return last <= 4 && (first > 4 || (first === second && second !== last));
 }

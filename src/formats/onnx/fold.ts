@@ -1,7 +1,7 @@
 /** ONNX operators on constants, which exporters leave to whoever runs a model: sizes and weights. */
 
 import { showShape } from "../../nn/sequential.ts";
-import type { Attributes } from "./attributes.ts";
+import { type Attributes, requireShort } from "./attributes.ts";
 import { ELEMENT } from "./schema.ts";
 import type { Constant, TensorReader } from "./tensors.ts";
 
@@ -12,9 +12,6 @@ export interface ConstantNode {
   readonly inputs: readonly (Constant | undefined)[];
   readonly tensors: TensorReader;
 }
-
-/** Sizes put together for a Reshape; far less than what a chain of Concat could make of a weight. */
-const MAX_LIST = 1_000;
 
 /** By `op_type`. */
 export const FOLDED: ReadonlyMap<string, (node: ConstantNode) => Constant> = new Map(
@@ -78,8 +75,7 @@ export function unsupportedCast(to: number): TypeError {
 function concat(node: ConstantNode): Constant {
   const parts = node.inputs.map((_, place) => listOf(node, place));
   node.attributes.requireInteger("axis", 0);
-  const data = parts.flat();
-  if (data.length > MAX_LIST) throw new TypeError(`it makes a list of more than ${MAX_LIST}`);
+  const data = requireShort(parts.flat(), "its result");
   return { shape: [data.length], data };
 }
 
@@ -98,7 +94,7 @@ function slice(node: ConstantNode): Constant {
   const data = listOf(node, 0);
   const { attributes } = node;
   const part = (name: string, place: number) =>
-    attributes.list(name) ?? (node.inputs[place] && listOf(node, place));
+    attributes.list(name) ?? integersAt(node.inputs, place);
   const [starts, ends, axes, steps] = ["starts", "ends", "axes", "steps"]
     .map((name, n) => part(name, n + 1));
   const isWhole = [starts, ends].every((list) => list?.length === 1 && Number.isInteger(list[0]));
@@ -147,8 +143,7 @@ export function axesOf(
   { attributes, inputs }: Pick<ConstantNode, "attributes" | "inputs">,
   rank: number,
 ): number[] | undefined {
-  const given = attributes.list("axes") ?? inputs[1]?.data;
-  return given && Array.from(given, (axis) => normalAxis(axis, rank));
+  return (attributes.list("axes") ?? integersAt(inputs, 1))?.map((axis) => normalAxis(axis, rank));
 }
 
 function reshape(node: ConstantNode): Constant {
@@ -232,11 +227,23 @@ function required({ inputs }: ConstantNode, place: number): Constant {
   return found;
 }
 
-/** A list of whole numbers. */
-function listOf(node: ConstantNode, place: number): readonly number[] {
-  const { shape, data } = required(node, place);
-  if (shape.length <= 1 && !(data instanceof Float32Array)) return data;
-  throw new TypeError(
-    `its input ${place} must be a list of whole numbers, found ${showShape(shape)}`,
-  );
+/** The list of whole numbers at a place among a node's inputs. */
+function listOf({ inputs }: ConstantNode, place: number): readonly number[] {
+  const found = integersAt(inputs, place);
+  if (found === undefined) throw new TypeError(`it has no input ${place}`);
+  return found;
+}
+
+/** The list of whole numbers at a place among inputs, or undefined if there is nothing. */
+export function integersAt(
+  inputs: readonly (Constant | undefined)[],
+  place: number,
+): readonly number[] | undefined {
+  const found = inputs[place];
+  if (found === undefined) return undefined;
+  const { shape, data } = found;
+  if (shape.length <= 1 && !(data instanceof Float32Array)) {
+    return requireShort(data, `its input ${place}`);
+  }
+  throw new TypeError(`its input ${place} must be a list of whole numbers`);
 }

@@ -64,7 +64,7 @@ class GraphReader {
 
   read(node: NodeProto): void {
     const { opType, domain, input, output } = node;
-    if (/Quantize|^QLinear|Integer$/.test(opType)) {
+    if (/quantize|^QLinear|Integer$/i.test(opType)) {
       throw new TypeError("quantised models are not supported: export the model of floats");
     }
     if (!isStandard(domain)) throw new TypeError(`operators of ${quote(domain)} are not supported`);
@@ -140,9 +140,9 @@ class GraphReader {
 
   #apply(node: NodeProto, attributes: Attributes): void {
     const { opType, input, output, name } = node;
+    const place = this.#take(node);
     const apply = OPERATORS.get(opType);
     if (apply === undefined) throw new TypeError("it is supported on constants only");
-    const place = this.#take(node);
     const flow = this.#flow;
     if (![...MOVING, "Pad", "Conv"].includes(opType)) this.#requireNoPadding();
     if (flow.isBytes && ![...MOVING, ...RESHAPING].includes(opType)) {
@@ -162,7 +162,7 @@ class GraphReader {
     if (computed.length > 1) {
       throw new TypeError(
         `it takes ${computed.length} computed values, ${computed.map(quote).join(" and ")}, ` +
-          `as a skip connection does: ${ROWS}`,
+          `as skip connections do: ${ROWS}`,
       );
     }
     const [taken] = computed;
@@ -193,4 +193,5 @@ export function isStandard(domain: string): boolean {
 }
 
 const ROWS = "only layers in a row are supported";
-const SUPPORTED = `supported are ${[...OPERATORS.keys()].join(", ")}`;
+const SUPPORTED = "supported are Conv, Gemm, MatMul, AveragePool, MaxPool, Sigmoid, Tanh, Relu, " +
+  "BatchNormalization, what gives other axes, and arithmetic with constants";

@@ -6,7 +6,15 @@ import { quote } from "../../quote.ts";
 import { samePadding } from "../network_builder.ts";
 import type { Attributes } from "./attributes.ts";
 import type { Flow } from "./flow.ts";
-import { axesOf, isFloat, normalAxis, permuted, unsupportedCast, withOnes } from "./fold.ts";
+import {
+  axesOf,
+  integersAt,
+  isFloat,
+  normalAxis,
+  permuted,
+  unsupportedCast,
+  withOnes,
+} from "./fold.ts";
 import type { Constant } from "./tensors.ts";
 
 /** A node as an operator's reader sees it. */
@@ -157,9 +165,12 @@ function paddingOf(attributes: Attributes, { image, windowSize, stride }: Window
 
 /** Zeros around rows and columns, which the convolution behind takes as its own. */
 function readPad({ flow, attributes, inputs }: NodeContext): void {
-  const pads = [...attributes.list("pads") ?? inputs[1]?.data ?? []];
+  const pads = attributes.list("pads") ?? integersAt(inputs, 1) ?? [];
   const rank = flow.axes.length + 1;
-  const axes = Array.from(inputs[3]?.data ?? Array(rank).keys(), (axis) => normalAxis(axis, rank));
+  const axes = Array.from(
+    integersAt(inputs, 3) ?? Array(rank).keys(),
+    (axis) => normalAxis(axis, rank),
+  );
   if (pads.length === 0) throw new TypeError("it has no pads");
   const mode = attributes.text("mode", "constant");
   const value = attributes.float("value", inputs[2]?.data[0] ?? 0);
@@ -192,7 +203,7 @@ function readFlatten({ flow, attributes }: NodeContext): void {
 function readReshape({ flow, attributes, inputs }: NodeContext): void {
   const { sizes, batchSize } = flow;
   const features = sizes.reduce((product, size) => product * size, 1);
-  const target = [...inputs[1]?.data ?? []];
+  const target = integersAt(inputs, 1) ?? [];
   const copiesZero = attributes.integer("allowzero", 0) === 0;
   const [batch, ...rest] = target.map((size, n) =>
     size === 0 && copiesZero ? [NaN, ...sizes][n] : size
@@ -219,7 +230,7 @@ function readSqueeze(node: NodeContext): void {
 }
 
 function readUnsqueeze({ flow, attributes, inputs }: NodeContext): void {
-  const axes = [...attributes.list("axes") ?? inputs[1]?.data ?? []];
+  const axes = attributes.list("axes") ?? integersAt(inputs, 1) ?? [];
   const [batch, ...sizes] = withOnes([NaN, ...flow.sizes], axes);
   if (!Number.isNaN(batch)) throw new TypeError("the batch must stay in front");
   flow.reshape(sizes);
