@@ -67,8 +67,10 @@ export {
   type Outcome,
   type PartialEpoch,
   type Progress,
+  type TestedOf,
   train,
   type TrainHooks,
+  type TrainingData,
 } from "./src/train/trainer.ts";
 export { evaluate, type Evaluation, predict, type PredictOptions } from "./src/train/inference.ts";
 export type { ClassProbability } from "./src/train/top_classes.ts";

@@ -327,7 +327,6 @@ async function dryRun(
     learningRates: Float32Array.of(plan.learningRate),
   });
   const one = sliceImages(test, 0, 1);
-  await session.attach(one);
   await session.evaluate(one);
   return losses[0];
 }
