@@ -15,7 +15,7 @@ import { loadSubject, openTrained, sayNotes, type Subject, SUBJECT_FLAGS } from 
 
 const COMMAND = defineCommand({
   usage: invocation("predict"),
-  summary: "Say what is in pictures: PNG or JPEG of any size, made into what the model was " +
+  summary: "Say what is in pictures of any size, made into what the model was " +
     "trained on, grey and light on dark.",
   examples: [
     ["shoe.png", "with the newest run below runs/"],
@@ -23,7 +23,7 @@ const COMMAND = defineCommand({
     ["--invert drawing.jpg", "dark on light, such as a photo of paper"],
     ["--json - < shoe.png", "from standard input, for a program"],
   ],
-  positionals: { placeholder: "IMAGE", help: "PNG or JPEG files, folders of them, or -", min: 1 },
+  positionals: { placeholder: "IMAGE", help: "pictures, folders of them, or -", min: 1 },
   flags: {
     ...SUBJECT_FLAGS,
     ...DEVICE_FLAGS,
@@ -70,7 +70,6 @@ export async function predictCommand(args: string[]): Promise<number> {
   const flush = async () => {
     if (chunk.length === 0) return;
     const data = toImages(chunk, { width, height });
-    await session.attach(data);
     const logits = await session.predict(data);
     chunk.forEach((input, n) => {
       show(

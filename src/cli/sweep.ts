@@ -18,7 +18,6 @@ import { compareWithMajority } from "../train/metrics.ts";
 import { decidingAccuracy } from "../train/trainer.ts";
 import { obtainForTraining } from "./dataset_flag.ts";
 import { EXIT, UsageError, withInterrupt } from "./errors.ts";
-import { parseFlags } from "./flags.ts";
 import { helpText } from "./help.ts";
 import { makeFolder, RUNS } from "./new_folder.ts";
 import { requireWritePermission } from "./permissions.ts";
@@ -27,7 +26,7 @@ import { recordedDataset } from "./recorded_path.ts";
 import { baseFlags, SWEEP_COMMAND, type SweepFlags } from "./sweep_flags.ts";
 import { flagsOf, parseGrid, type Settings, settingsText } from "./sweep_grid.ts";
 import type { Sharing } from "./sweep_sharing.ts";
-import { setApart } from "./train_flags.ts";
+import { parseTraining, setApart } from "./train_flags.ts";
 import { trainConfiguration } from "./sweep_worker.ts";
 
 export { SWEEP_COMMAND as command, sweepCommand as run };
@@ -40,7 +39,7 @@ export async function sweepCommand(args: string[]): Promise<number> {
 }
 
 async function sweepOn(args: string[], sharing?: Sharing): Promise<number> {
-  const { flags, help } = parseFlags(SWEEP_COMMAND, args);
+  const { flags, help } = parseTraining(SWEEP_COMMAND, args);
   if (help) {
     console.log(helpText(SWEEP_COMMAND));
     return EXIT.ok;
@@ -140,8 +139,9 @@ async function openRecord(
     await writeSweep(out, record);
     return record;
   }
-  const expected = JSON.stringify([before.flags, before.dataset.digest]);
-  if (JSON.stringify([shared, digest]) !== expected) {
+  const textOf = (flags: Record<string, unknown>) =>
+    JSON.stringify(Object.entries(flags).filter(([, value]) => value !== false)); // as if not there
+  if (textOf(shared) !== textOf(before.flags) || digest !== before.dataset.digest) {
     throw new TypeError(
       `Cannot go on with the sweep in ${out}: it was made with other flags or data ` +
         `(${JSON.stringify(before.flags)}); give the same, or choose another --out`,

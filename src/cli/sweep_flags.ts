@@ -42,6 +42,7 @@ export const SWEEP_COMMAND = defineCommand({
     schedule: train.schedule,
     seed: train.seed,
     shuffle: train.shuffle,
+    normalize: train.normalize,
     standardize: train.standardize,
     "max-steps": train["max-steps"],
     "target-accuracy": train["target-accuracy"],

@@ -26,7 +26,6 @@ import {
 import { deviceOptions, type OpenedSession, openSession } from "./backend_flags.ts";
 import { loadForDryRun, obtainForTraining } from "./dataset_flag.ts";
 import { EXIT, UsageError, withInterrupt } from "./errors.ts";
-import { parseFlags } from "./flags.ts";
 import { helpText } from "./help.ts";
 import { makeFolder, RUNS } from "./new_folder.ts";
 import { requireWritePermission } from "./permissions.ts";
@@ -42,6 +41,7 @@ import {
   fillFlags,
   modelFor,
   optimizerOf,
+  parseTraining,
   planOf,
   setApart,
   TRAIN_COMMAND,
@@ -70,7 +70,7 @@ export async function trainCommand(args: string[]): Promise<number> {
  * @throws {UsageError} If one is wrong, or contradicts another.
  */
 function parseTrainFlags(args: string[], print = console.log): TrainFlags | undefined {
-  const { flags, help } = parseFlags(TRAIN_COMMAND, args);
+  const { flags, help } = parseTraining(TRAIN_COMMAND, args);
   if (help) print(helpText(TRAIN_COMMAND));
   else checkCombination(args, flags);
   return help ? undefined : flags;
@@ -327,7 +327,6 @@ async function dryRun(
     learningRates: Float32Array.of(plan.learningRate),
   });
   const one = sliceImages(test, 0, 1);
-  await session.attach(one);
   await session.evaluate(one);
   return losses[0];
 }

@@ -13,7 +13,8 @@ import type { CheckpointInterval } from "../train/trainer.ts";
 import { DEVICE_FLAGS } from "./backend_flags.ts";
 import { PICTURE_FLAGS } from "./picture_flags.ts";
 import { UsageError } from "./errors.ts";
-import { defineCommand, type parseFlags } from "./flags.ts";
+import type { Command, FlagTable, Parsed } from "./flag_types.ts";
+import { defineCommand, parseFlags } from "./flags.ts";
 
 /** The train command. */
 export const TRAIN_COMMAND = defineCommand({
@@ -145,6 +146,19 @@ export const TRAIN_COMMAND = defineCommand({
 
 /** Values of the train command's flags. */
 export type TrainFlags = ReturnType<typeof parseFlags<typeof TRAIN_COMMAND.flags>>["flags"];
+
+/** Parses a command line of `train` or, by the command given, of one with the same flags.
+ *
+ * `--standardize=false` is `--normalize`: both refuse what is else chosen for own data.
+ */
+export function parseTraining<Table extends FlagTable>(
+  command: Command<Table>,
+  args: readonly string[],
+): Parsed<Table> {
+  const parsed = parseFlags(command, args);
+  if (!args.includes("--standardize=false")) return parsed;
+  return { ...parsed, flags: { ...parsed.flags, normalize: true } };
+}
 
 /** Whether a command line asks for MPI: what is wrong with it, too, is then for rank 0 to print. */
 export function asksForMpi(args: readonly string[]): boolean {

@@ -1,5 +1,6 @@
 /** Loading a dataset by name or from a folder, and obtaining it where it is not there yet. */
 import { join } from "node:path";
+import { showKind } from "../check.ts";
 import { invocation } from "../invocation.ts";
 import { isPrintable } from "../printable.ts";
 import { countOf, quoteWhole } from "../quote.ts";
@@ -54,6 +55,7 @@ export interface ObtainedDataset {
  *
  * What was left out or taken for something is in `notes` of the dataset.
  *
+ * @throws {TypeError} If the name is no string.
  * @throws {DatasetError} If it is not there, or a file is not as it must be.
  * @example The sample that comes with the project
  * ```ts
@@ -67,6 +69,11 @@ export async function loadDataset(
   nameOrFolder: string,
   { dataDir = DEFAULT_DATA_DIR, ...options }: LoadOptions = {},
 ): Promise<Dataset> {
+  if (typeof nameOrFolder !== "string") {
+    throw new TypeError(
+      `Invalid dataset: expected a name or a folder, found ${showKind(nameOrFolder)}`,
+    );
+  }
   const entry = findDataset(nameOrFolder);
   try {
     return await (entry ? loadKnown(entry, dataDir) : loadFolder(nameOrFolder, options));

@@ -66,6 +66,13 @@ export function orderByContent(digests: readonly string[]): number[] {
  * @param seed An integer in 0 .. 2^53 - 1.
  * @throws {RangeError} If the share is not above 0 and below 1.
  * @throws {DatasetError} If it has a validation set already, or no class of 2 images or more.
+ * @example A fifth of the sample
+ * ```ts
+ * import { loadDataset, splitValidation } from "@lenet/lenet";
+ *
+ * const { train, validation } = splitValidation(await loadDataset("sample"), 0.2, 0);
+ * if (train.count !== 4000 || validation?.count !== 1000) throw new Error("expected a fifth");
+ * ```
  */
 export function splitValidation(dataset: Dataset, share: number, seed: number): Dataset {
   const name = quoteWhole(dataset.name);

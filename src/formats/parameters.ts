@@ -1,11 +1,14 @@
 /** Between a model's flat parameter vector and named tensors, as files hold them. */
 
+import { checkArray, checkModelArgument, checkNumber } from "../check.ts";
 import { type Model, type Parameter, showShape } from "../nn/sequential.ts";
 import { quote } from "../quote.ts";
 import type { Tensor } from "./safetensors.ts";
 
 /** Names the slices of a flat vector by the model's parameters; the data is copied.
  *
+ * @throws {TypeError} If the vector is not one of float32.
+ * @throws {RangeError} If it is not as long as the model's parameters.
  * @example The names that PyTorch has
  * ```ts
  * import { initialParameters, lenet, toTensors } from "@lenet/lenet";
@@ -16,6 +19,12 @@ import type { Tensor } from "./safetensors.ts";
  * ```
  */
 export function toTensors(model: Model, values: Float32Array): Map<string, Tensor> {
+  checkModelArgument(model);
+  checkArray("parameters", values, Float32Array);
+  checkNumber("length of parameters", values.length, {
+    min: model.parameterCount,
+    max: model.parameterCount,
+  });
   return new Map(
     model.parameters.map(({ name, shape, offset, size }) => [
       name,

@@ -1,5 +1,6 @@
 /** The models of the lesson, each with the recipe that trains it. */
 
+import { checkName, checkNumber } from "../check.ts";
 import type { WeightInit } from "./init.ts";
 import type { ActivationSpec, LayerSpec, Pool2dOptions, Pool2dSpec } from "./layers.ts";
 import { avgPool2d, conv2d, flatten, linear, maxPool2d, relu, sigmoid } from "./layers.ts";
@@ -69,7 +70,8 @@ export const MODEL_NAMES = Object.keys(ZOO) as ModelName[];
 
 /** Builds a model of the zoo for images of a shape and a number of classes.
  *
- * @throws {RangeError} If the images are too small for the model's windows.
+ * @throws {TypeError} If there is no such model.
+ * @throws {RangeError} If the images are too small for the model's windows, or there are too many classes.
  * @example LeNet for 5 classes of pictures of 32 x 32
  * ```ts
  * import { zooModel } from "@lenet/lenet";
@@ -86,6 +88,8 @@ export function zooModel(
     readonly standardization?: Standardization;
   } = {},
 ): Model {
+  checkName("model", name, MODEL_NAMES);
+  checkNumber("classCount", classCount, { whole: true, min: 1, max: 256 });
   const build = (shape: Model["inputShape"]) =>
     sequential(ZOO[name].specs(classCount), { name, inputShape: shape, standardization });
   try {
@@ -125,6 +129,7 @@ export function lenet(): Model {
 
 /** What trains a model of the zoo well.
  *
+ * @throws {TypeError} If there is no such model.
  * @example LeNet's learning rate
  * ```ts
  * import { zooRecipe } from "@lenet/lenet";
@@ -133,6 +138,7 @@ export function lenet(): Model {
  * ```
  */
 export function zooRecipe(name: ModelName): Recipe {
+  checkName("model", name, MODEL_NAMES);
   return ZOO[name].recipe;
 }
 

@@ -1,5 +1,6 @@
 /** Accuracy and its finer parts, from predictions and labels. */
 
+import { checkArray, checkObject } from "../check.ts";
 import { quote } from "../quote.ts";
 
 /** What a model got right and wrong on a data set. */
@@ -42,6 +43,7 @@ export interface ClassReport {
 
 /** Number of predictions that equal their label.
  *
+ * @throws {TypeError} If there are not as many of both, as bytes.
  * @example Two of three
  * ```ts
  * import { countCorrect } from "@lenet/lenet";
@@ -50,6 +52,7 @@ export interface ClassReport {
  * ```
  */
 export function countCorrect(predictions: Uint8Array, labels: Uint8Array): number {
+  checkPair(predictions, labels);
   let correct = 0;
   for (let n = 0; n < labels.length; n++) correct += predictions[n] === labels[n] ? 1 : 0;
   return correct;
@@ -57,6 +60,8 @@ export function countCorrect(predictions: Uint8Array, labels: Uint8Array): numbe
 
 /** Compares predictions with labels, class by class.
  *
+ * @throws {TypeError} If there are not as many of both, as bytes.
+ * @throws {RangeError} If one of them has no name, or there are none.
  * @example Half of the cats are taken for dogs
  * ```ts
  * import { classificationReport } from "@lenet/lenet";
@@ -71,6 +76,16 @@ export function classificationReport(
   labels: Uint8Array,
   classNames: readonly string[],
 ): ClassificationReport {
+  checkPair(predictions, labels);
+  checkObject("classNames", classNames, "an array of names");
+  if (labels.length === 0) throw new RangeError("Invalid labels: expected one or more, found none");
+  for (const [n, label] of labels.entries()) {
+    const wrong = Math.max(label, predictions[n]);
+    if (wrong < classNames.length) continue;
+    throw new RangeError(
+      `Cannot report on class ${wrong} at place ${n}: there are ${classNames.length} classNames`,
+    );
+  }
   const confusion = classNames.map(() => classNames.map(() => 0));
   for (const [n, label] of labels.entries()) confusion[label][predictions[n]]++;
   const perClass = classNames.map((className, k) => {
@@ -123,4 +138,14 @@ export function majorityRemark(
   if (isBetterThanMajority === true) return undefined;
   return `${isBetterThanMajority ? "not clearly" : "no"} better than always answering ` +
     `${quote(className)}: ${share.toFixed(3)}`;
+}
+
+function checkPair(predictions: Uint8Array, labels: Uint8Array): void {
+  checkArray("predictions", predictions, Uint8Array, " of classes");
+  checkArray("labels", labels, Uint8Array, " of classes");
+  if (predictions.length === labels.length) return;
+  throw new TypeError(
+    `Cannot compare predictions with labels: expected as many, found ${predictions.length} and ` +
+      `${labels.length}`,
+  );
 }

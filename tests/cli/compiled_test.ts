@@ -130,12 +130,20 @@ Deno.test({
       const predicted = await run(["predict", "trouser.png", "--json", "--backend", "wasm"]);
       assertEquals([predicted.code, predicted.stderr], newest);
       assertEquals(JSON.parse(predicted.stdout).className, "Trouser");
+      // Its decoders lie within it.
+      const names = ["rgb.bmp", "plain.gif", "baseline.jpg", "rgb.png", "lossless.webp"];
+      await Deno.mkdir(`${folder}/kinds`);
+      for (const name of names) {
+        await Deno.copyFile(`${ROOT}tests/fixtures/pictures/${name}`, `${folder}/kinds/${name}`);
+      }
+      const kinds = await run(["predict", "kinds", "--json", "--backend", "wasm"]);
+      assertEquals([kinds.code, linesOf(kinds.stdout).length], [0, names.length], kinds.stderr);
 
       const exported = await run(["export", "--format", "tfjs", "--out", "exports/web"]);
       assertEquals([exported.code, exported.stderr], newest);
       assertEquals(await namesIn(`${folder}/exports/web`), ["model.json", "weights.bin"]);
 
-      assertEquals(await namesIn(folder), ["exports", "runs", "trouser.png"]);
+      assertEquals(await namesIn(folder), ["exports", "kinds", "runs", "trouser.png"]);
       assertEquals(await namesIn(home), []);
     }),
 });

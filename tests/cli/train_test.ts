@@ -153,7 +153,7 @@ Deno.test({
     const [plain, quiet, missing] = await Promise.all([
       run(...SAMPLE),
       run(...SOFTMAX, "--quiet"),
-      run("--dataset", `${ROOT}tests/fixtures`),
+      run("--dataset", `${ROOT}docs/generator`),
     ]);
     assertEquals([plain.code, plain.stderr], [0, ""]);
     assertMatch(plain.stdout, /\nDry run: one step, loss 2\.\d{3}; nothing was written\n$/);
@@ -161,7 +161,7 @@ Deno.test({
     assertEquals([missing.code, missing.stdout], [1, ""]);
     assertMatch(
       missing.stderr,
-      /^error: Cannot use ".*fixtures" as a dataset: expected a folder of pictures .*\n$/,
+      /^error: Cannot use ".*generator" as a dataset: expected a folder of pictures .*\n$/,
     );
   },
 });

@@ -1,7 +1,7 @@
 /** Files of other programs: TensorFlow.js models as anybody builds them. */
 
 import * as tf from "@tensorflow/tfjs";
-import { useCpu } from "../../src/backends/tfjs/network.ts";
+import { useCpu } from "../use_cpu.ts";
 import { decodeLayersModel } from "../../src/formats/layers_model_decode.ts";
 import type { TrainedModel } from "../../src/formats/trained_model.ts";
 import { assertAlmostEquals, assertEquals, assertRejects } from "../assert.ts";

@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs";
 import fc from "fast-check";
-import { useCpu } from "../../src/backends/tfjs/network.ts";
+import { useCpu } from "../use_cpu.ts";
 import { referenceBackend } from "../../src/backends/reference/backend.ts";
 import { encodeLayersModel } from "../../src/formats/layers_model.ts";
 import { fromTensors, toTensors } from "../../src/formats/parameters.ts";

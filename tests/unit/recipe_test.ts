@@ -1,7 +1,13 @@
 /** Which recipe trains what: the model's own, one that fits the data, and what flags make of it. */
 
-import { parseFlags } from "../../src/cli/flags.ts";
-import { fillFlags, optimizerOf, planOf, TRAIN_COMMAND } from "../../src/cli/train_flags.ts";
+import { flagsOf } from "../../src/cli/sweep_grid.ts";
+import {
+  fillFlags,
+  optimizerOf,
+  parseTraining,
+  planOf,
+  TRAIN_COMMAND,
+} from "../../src/cli/train_flags.ts";
 import type { Dataset } from "../../src/data/dataset.ts";
 import { fittedRecipe, zooRecipe } from "../../src/nn/zoo.ts";
 import { assert, assertEquals, assertThrows } from "../assert.ts";
@@ -10,7 +16,7 @@ import { assert, assertEquals, assertThrows } from "../assert.ts";
 function filled(name: string, count: number, ...args: string[]) {
   const train = { images: new Uint8Array(), labels: new Uint8Array(), count };
   const dataset = { name, classNames: ["a", "b"], train: { ...train, shape: [1, 28, 28] } };
-  const { flags } = parseFlags(TRAIN_COMMAND, args);
+  const { flags } = parseTraining(TRAIN_COMMAND, args);
   return fillFlags(flags, dataset as unknown as Dataset);
 }
 
@@ -62,6 +68,9 @@ Deno.test("what a flag names wins over the recipe, which decides the rest", () =
   const named = filled("./photos", 720, "--epochs", "2", "--lr", "0.01", "--normalize");
   assertEquals([named.epochs, named.lr, named.standardize, named.batchSize], [2, 0.01, false, 32]);
   assertEquals(named.chosen, ["model", "batch-size", "optimizer"]);
+  assertEquals(filled("./photos", 720, "--standardize=false").standardize, false);
+  const base = parseTraining(TRAIN_COMMAND, []).flags;
+  assertEquals(flagsOf(base, { standardize: "false" }).normalize, true);
   const momentum = filled("./photos", 720, "--momentum", "0.9");
   assertEquals(optimizerOf(momentum), { type: "sgd", momentum: 0.9 });
   assertEquals([planOf(momentum).learningRate, momentum.batchSize], [0.01, 32]);

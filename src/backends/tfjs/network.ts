@@ -12,13 +12,6 @@ export async function buildLayersModel(model: Model): Promise<tf.LayersModel> {
   return await tf.models.modelFromJSON(layersTopology(model) as unknown as tf.io.ModelJSON);
 }
 
-/** Makes the plain JavaScript backend the active one, without the banner it greets Node users with. */
-export async function useCpu(): Promise<void> {
-  const backend = tf.findBackend("cpu") as unknown as { firstUse: boolean };
-  backend.firstUse = false;
-  await tf.setBackend("cpu");
-}
-
 /** Sets the parameters of a built network from a flat vector. */
 export function setParameters(network: tf.LayersModel, model: Model, values: Float32Array): void {
   tf.tidy(() => network.setWeights(writeFlat(model, values)));

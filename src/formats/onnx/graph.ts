@@ -5,7 +5,7 @@ import type { TrainedModel } from "../trained_model.ts";
 import { Attributes } from "./attributes.ts";
 import { Flow } from "./flow.ts";
 import { FOLDED } from "./fold.ts";
-import { COMMUTING, MOVING, OPERATORS, RESHAPING } from "./operators.ts";
+import { COMMUTING, INPUT_COUNTS, MOVING, OPERATORS, RESHAPING } from "./operators.ts";
 import type { GraphProto, NodeProto, TensorProto } from "./schema.ts";
 import { type Constant, type ExternalFiles, TensorReader } from "./tensors.ts";
 
@@ -71,6 +71,8 @@ class GraphReader {
     if (!OPERATORS.has(opType) && !FOLDED.has(opType) && opType !== "Shape") {
       throw new TypeError(`the operator is not supported; ${SUPPORTED}`);
     }
+    const most = INPUT_COUNTS[opType] ?? 1;
+    if (input.length > most) throw new TypeError(`it takes ${input.length} inputs, not ${most}`);
     if (!output[0]) throw new TypeError("it must have an output");
     const attributes = new Attributes(node);
     if (opType === "Shape") this.#define(output[0], this.#shapeOf(node, attributes));

@@ -66,6 +66,13 @@ export const OPERATORS: ReadonlyMap<string, OperatorReader> = new Map(
   }),
 );
 
+/** How many inputs an operator has at most, if not one. */
+export const INPUT_COUNTS: Readonly<Record<string, number>> = {
+  ...{ Constant: 0, Reshape: 2, Squeeze: 2, Unsqueeze: 2, ReduceMean: 2, MatMul: 2, Gather: 2 },
+  ...{ Add: 2, Sub: 2, Mul: 2, Div: 2, Conv: 3, Gemm: 3, Dropout: 3, Pad: 4, Slice: 5 },
+  ...{ BatchNormalization: 5, Concat: Infinity },
+};
+
 /** Those that may take the computed value in any place. */
 export const COMMUTING: readonly string[] = ["Add", "Sub", "Mul"];
 
