@@ -1,13 +1,16 @@
 /** Train, evaluate and ship small convolutional classifiers, on the CPU or the GPU.
  *
  * ```ts
- * import { evaluate, lenet, loadDataset, openBackend, train } from "@lenet/lenet";
+ * import { evaluate, loadDataset, openBackend, train, zooModel } from "@lenet/lenet";
  *
  * const dataset = await loadDataset("sample");
- * await using session = await openBackend("auto", lenet());
+ * await using session = await openBackend("auto", zooModel("lenet-relu"), {
+ *   optimizer: { type: "adam" },
+ * });
  *
- * await train(session, dataset, { epochs: 1, learningRate: 0.2 });
- * console.log(await evaluate(session, dataset.test));
+ * await train(session, dataset, { epochs: 1, batchSize: 32, learningRate: 0.001 });
+ * const { accuracy } = await evaluate(session, dataset.test);
+ * if (accuracy < 0.6) throw new Error(`expected far more than chance, found ${accuracy}`);
  * ```
  *
  * @module
@@ -21,6 +24,7 @@ export type {
 } from "./src/data/dataset.ts";
 export type { PictureHooks, PictureOptions } from "./src/data/image_folder.ts";
 export { loadDataset, type LoadOptions } from "./src/data/load.ts";
+export { splitValidation } from "./src/data/split.ts";
 export { decodePictures } from "./src/data/decode_pictures.ts";
 export { DatasetError, UnreadablePicturesError } from "./src/data/errors.ts";
 
@@ -35,6 +39,8 @@ export {
 export * from "./src/nn/init.ts";
 export * from "./src/nn/corr2d.ts";
 export {
+  type FittedRecipe,
+  fittedRecipe,
   lenet,
   MODEL_NAMES,
   type ModelName,
@@ -51,10 +57,11 @@ export {
   chooseBackend,
   loadBackend,
 } from "./src/backends/registry.ts";
-export { registerWasmTrainingKernels } from "./src/backends/tfjs/wasm_kernels/register.ts";
 
 export { openBackend, type OpenOptions } from "./src/train/open_backend.ts";
 export {
+  type BestEpoch,
+  bestEpoch,
   type Checkpoint,
   type CheckpointInterval,
   DivergedError,
@@ -63,8 +70,10 @@ export {
   type Outcome,
   type PartialEpoch,
   type Progress,
+  type TestedOf,
   train,
   type TrainHooks,
+  type TrainingData,
 } from "./src/train/trainer.ts";
 export { evaluate, type Evaluation, predict, type PredictOptions } from "./src/train/inference.ts";
 export type { ClassProbability } from "./src/train/top_classes.ts";
@@ -73,7 +82,10 @@ export {
   type ClassificationReport,
   classificationReport,
   type ClassReport,
+  compareWithMajority,
   countCorrect,
+  type Majority,
+  type MajorityComparison,
 } from "./src/train/metrics.ts";
 export {
   decodeSafetensors,

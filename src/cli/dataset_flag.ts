@@ -21,8 +21,10 @@ const DEFAULT_DATASET = "fashion-mnist";
  * @throws {DatasetError} If the dataset asked for cannot be had.
  */
 export async function obtainForTraining(
-  { dataset: name, quiet, json = false, pictures, transpose }: {
+  { dataset: name, dataDir, quiet, json = false, pictures, transpose }: {
     readonly dataset?: string;
+    /** Folder of the datasets known by name; default `data`. */
+    readonly dataDir?: string;
     readonly quiet: boolean;
     readonly json?: boolean;
     readonly pictures?: PictureOptions;
@@ -38,6 +40,7 @@ export async function obtainForTraining(
   };
   try {
     const { dataset, fallbackReason } = await obtainDataset(name, {
+      dataDir,
       onEvent: display.onEvent,
       ...reading,
       signal,

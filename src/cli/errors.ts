@@ -2,8 +2,8 @@
 /** How every command ends: one clear line for an error, and the right exit code. */
 
 import process from "node:process";
-import { widthOf, wrapLine } from "./wrap.ts";
 import { UnreadablePicturesError } from "../data/errors.ts";
+import { widthOf, wrapLine } from "./wrap.ts";
 import { printable } from "../printable.ts";
 import { systemReason, withoutNumber } from "../system_reason.ts";
 

@@ -11,7 +11,7 @@ import { defineCommand, parseFlags } from "./flags.ts";
 import { helpText } from "./help.ts";
 import { pictureLines, plainLine } from "./predict_display.ts";
 import { type Doubt, type PictureInput, pictureNames, readPicture } from "./predict_inputs.ts";
-import { loadSubject, openTrained, type Subject, SUBJECT_FLAGS } from "./subject.ts";
+import { loadSubject, openTrained, sayNotes, type Subject, SUBJECT_FLAGS } from "./subject.ts";
 
 const COMMAND = defineCommand({
   usage: invocation("predict"),
@@ -52,6 +52,7 @@ export async function predictCommand(args: string[]): Promise<number> {
     return EXIT.ok;
   }
   const subject = await loadSubject(flags);
+  sayNotes(subject);
   const [channels, height, width] = subject.model.inputShape;
   if (channels !== 1) {
     throw new TypeError(
@@ -69,7 +70,6 @@ export async function predictCommand(args: string[]): Promise<number> {
   const flush = async () => {
     if (chunk.length === 0) return;
     const data = toImages(chunk, { width, height });
-    await session.attach(data);
     const logits = await session.predict(data);
     chunk.forEach((input, n) => {
       show(
@@ -98,7 +98,7 @@ export async function predictCommand(args: string[]): Promise<number> {
 }
 
 function shower(
-  { classNames, pictures }: Subject,
+  { classNames, pictures, notes }: Subject,
   { json, invert }: { readonly json: boolean; readonly invert: boolean },
 ): (input: PictureInput, logits: Float32Array) => void {
   const drawn = Deno.stdout.isTerminal() && !Deno.noColor;
@@ -107,7 +107,10 @@ function shower(
     // Light borders are what such a model knows.
     const isUsual = input.doubt === "inverted" && pictures?.darkOnLight === true;
     const doubt = isUsual ? undefined : input.doubt;
-    if (json) return console.log(JSON.stringify(jsonOf({ ...input, doubt }, top)));
+    if (json) {
+      const answer = jsonOf({ ...input, doubt }, top);
+      return console.log(JSON.stringify({ ...answer, ...(notes.length > 0 && { notes }) }));
+    }
     if (doubt) console.error(doubtLine(input.name, doubt, invert));
     if (!drawn) return console.log(plainLine(input.name, top));
     console.log(pictureLines(input, top).join("\n"));

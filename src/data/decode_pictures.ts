@@ -1,5 +1,6 @@
 /** Pictures in memory, made into images that a model takes. */
 
+import { checkArray, checkNumber, checkObject } from "../check.ts";
 import type { LabeledImages } from "./dataset.ts";
 import { fitPicture } from "./picture.ts";
 import { decodePicture } from "./picture_file.ts";
@@ -33,8 +34,13 @@ export function decodePictures(
   },
 ): LabeledImages {
   const { height, width } = size;
+  checkObject("files", files, "an array of files' bytes");
+  for (const [name, value] of Object.entries({ height, width })) {
+    checkNumber(name, value, { whole: true, min: 1, max: 65_536 });
+  }
   const images = new Uint8Array(files.length * height * width);
   for (const [n, file] of files.entries()) {
+    checkArray(`picture ${n}`, file, Uint8Array, " of a file's bytes");
     const picture = decodePicture(file, `picture ${n}`, { invert, fit: size });
     images.set(fitPicture(picture, size).pixels, n * height * width);
   }

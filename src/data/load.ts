@@ -1,14 +1,14 @@
 /** Loading a dataset by name or from a folder, and obtaining it where it is not there yet. */
 import { join } from "node:path";
+import { showKind } from "../check.ts";
 import { invocation } from "../invocation.ts";
 import { isPrintable } from "../printable.ts";
 import { countOf, quoteWhole } from "../quote.ts";
 import { sha256Hex } from "../sha256.ts";
 import { isSystemError } from "../system_reason.ts";
 import type { Dataset } from "./dataset.ts";
-import { sampleFolder } from "./embedded.ts";
 import { DatasetError } from "./errors.ts";
-import { DEFAULT_DATA_DIR, fetchDataset, type FetchOptions } from "./fetch.ts";
+import { DEFAULT_DATA_DIR, fetchDataset, type FetchOptions, folderOf } from "./fetch.ts";
 import { type FileContent, readVerified } from "./files.ts";
 import { FolderReader } from "./folder_reader.ts";
 import { loadImageFolder, type PictureHooks, type PictureOptions } from "./image_folder.ts";
@@ -55,6 +55,7 @@ export interface ObtainedDataset {
  *
  * What was left out or taken for something is in `notes` of the dataset.
  *
+ * @throws {TypeError} If the name is no string.
  * @throws {DatasetError} If it is not there, or a file is not as it must be.
  * @example The sample that comes with the project
  * ```ts
@@ -68,6 +69,11 @@ export async function loadDataset(
   nameOrFolder: string,
   { dataDir = DEFAULT_DATA_DIR, ...options }: LoadOptions = {},
 ): Promise<Dataset> {
+  if (typeof nameOrFolder !== "string") {
+    throw new TypeError(
+      `Invalid dataset: expected a name or a folder, found ${showKind(nameOrFolder)}`,
+    );
+  }
   const entry = findDataset(nameOrFolder);
   try {
     return await (entry ? loadKnown(entry, dataDir) : loadFolder(nameOrFolder, options));
@@ -118,7 +124,7 @@ async function loadOrFetch(
 }
 
 async function loadKnown(entry: DatasetEntry, dataDir: string): Promise<Dataset> {
-  const folder = entry.name === SAMPLE ? sampleFolder() : join(dataDir, entry.name);
+  const folder = folderOf(entry, dataDir);
   const read = async (part: Part): Promise<FileContent> => ({
     bytes: await readVerifiedOrAdvise(entry, part, folder),
     path: join(folder, entry.files[part].name),

@@ -66,6 +66,13 @@ export function orderByContent(digests: readonly string[]): number[] {
  * @param seed An integer in 0 .. 2^53 - 1.
  * @throws {RangeError} If the share is not above 0 and below 1.
  * @throws {DatasetError} If it has a validation set already, or no class of 2 images or more.
+ * @example A fifth of the sample
+ * ```ts
+ * import { loadDataset, splitValidation } from "@lenet/lenet";
+ *
+ * const { train, validation } = splitValidation(await loadDataset("sample"), 0.2, 0);
+ * if (train.count !== 4000 || validation?.count !== 1000) throw new Error("expected a fifth");
+ * ```
  */
 export function splitValidation(dataset: Dataset, share: number, seed: number): Dataset {
   const name = quoteWhole(dataset.name);
@@ -114,6 +121,27 @@ export function selectImages(
     count: indices.length,
     shape,
     ...(names && { names: indices.map((index) => names[index]) }),
+  };
+}
+
+/** The images of several sets of one shape, one set after the other; a copy. */
+export function joinImages(sets: readonly LabeledImages[]): LabeledImages {
+  const joined = (key: "images" | "labels") => {
+    const bytes = new Uint8Array(sets.reduce((sum, set) => sum + set[key].length, 0));
+    let offset = 0;
+    for (const set of sets) {
+      bytes.set(set[key], offset);
+      offset += set[key].length;
+    }
+    return bytes;
+  };
+  const names = sets.flatMap((set) => set.names ?? []);
+  return {
+    images: joined("images"),
+    labels: joined("labels"),
+    count: sets.reduce((sum, set) => sum + set.count, 0),
+    shape: sets[0].shape,
+    ...(names.length > 0 && { names }),
   };
 }
 

@@ -1,5 +1,6 @@
 /** What a model costs and sees: parameters, multiply-accumulates and receptive field per layer. */
 
+import { checkModelArgument } from "../check.ts";
 import type { Pair } from "./layers.ts";
 import type { Layer, Model, Shape } from "./sequential.ts";
 
@@ -37,6 +38,7 @@ export interface LayerSummary {
  * ```
  */
 export function summarize(model: Model): LayerSummary[] {
+  checkModelArgument(model);
   const [, height, width] = model.inputShape;
   let receptiveField: Pair = [1, 1];
   let jump: Pair = [1, 1];

@@ -7,7 +7,7 @@ import { PictureCache } from "../../src/data/picture_cache.ts";
 import { createRandom } from "../../src/random.ts";
 import { sha256Hex } from "../../src/sha256.ts";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";
-import { classOf, jpegOf, writeClasses, writeFiles } from "../picture_folder.ts";
+import { classOf, jpegOf, pngOf, writeClasses, writeFiles } from "../picture_folder.ts";
 import { namesIn, withTempDir } from "../temp.ts";
 import { canRunCommands, linesOf, ROOT, runDeno, runTask } from "./command.ts";
 
@@ -82,7 +82,7 @@ Deno.test({
       assertEquals(changed.code, 0);
       assertMatch(
         changed.stderr,
-        /^note: dataset ".*" is not what it was when .* was trained: .*\n$/,
+        /^note: .*: dataset ".*" is not what it was trained on: .*\n$/,
       );
       assertEquals(refused.code, 1);
       assertMatch(refused.stderr, /^error: Cannot resume .*: its content is not what the run was/);
@@ -198,6 +198,202 @@ Deno.test({
     }),
 });
 
+const SIDE = 24;
+
+/** Light shapes at random places on dark: discs, squares and triangles, easily told apart. */
+async function writeShapes(
+  folder: string,
+  kinds: readonly string[],
+  count: number,
+  seed: number,
+  [dark, light, noise] = [10, 230, 20],
+) {
+  const random = createRandom(seed, "shapes");
+  const between = (low: number, high: number) => low + random.below(high - low + 1);
+  for (const kind of kinds) {
+    for (let n = 0; n < count; n++) {
+      const radius = between(5, 8);
+      const [cx, cy] = [0, 0].map(() => between(radius, SIDE - 1 - radius));
+      const pixels = Uint8Array.from({ length: SIDE * SIDE }, (_, index) => {
+        const [x, y] = [index % SIDE - cx, Math.floor(index / SIDE) - cy];
+        const isWithin = kind === "disc"
+          ? x * x + y * y <= radius * radius
+          : Math.abs(x) <= (kind === "square" ? radius : (y + radius) / 2) && Math.abs(y) <= radius;
+        return (isWithin ? light : dark) + between(0, noise);
+      });
+      await writeFiles(folder, { [`${kind}/${n}.png`]: pngOf(pixels, [SIDE, SIDE]) });
+    }
+  }
+}
+
+Deno.test({
+  name: "pictures: the plain command learns them, and eval takes all of a folder of others",
+  ignore,
+  fn: () =>
+    withTempDir(async (folder) => {
+      const [shapes, others, run] = [`${folder}/shapes`, `${folder}/others`, `${folder}/run`];
+      await writeShapes(shapes, ["disc", "square", "triangle"], 60, 1);
+      const trained = await runTask("train", ["--dataset", shapes, "--threads", "1", "--out", run]);
+      assertEquals([trained.code, trained.stderr], [0, ""]);
+      assertMatch(
+        trained.stdout,
+        /\nChosen +for 144 images of 3 classes: model, epochs, batch-size, .*\n/,
+      );
+      const accuracy = Number(/\nDone: test accuracy (\S+) after/.exec(trained.stdout)?.[1]);
+      assert(accuracy > 0.9, trained.stdout.slice(-400));
+      assertMatch(trained.stdout, /\nBest: epoch \d+, test accuracy \S+, chosen on the test set/);
+      const { chosen, plan } = JSON.parse(await Deno.readTextFile(`${run}/config.json`));
+      assertEquals([chosen.length, plan.batchSize, plan.epochs], [6, 4, 28]);
+
+      // Others lack a class, and one of them is in the wrong folder; one is alone in its class.
+      await writeShapes(others, ["disc", "triangle"], 10, 2);
+      await Deno.rename(`${others}/triangle/7.png`, `${others}/disc/wrong.png`);
+      await writeShapes(`${folder}/single`, ["disc", "square", "triangle"], 1, 3);
+      const [own, apart, text, single, unknown, share] = await Promise.all([
+        ["--run", run, "--dataset", shapes, "--json"],
+        ["--run", run, "--dataset", others, "--json"],
+        ["--run", run, "--dataset", others],
+        ["--run", run, "--dataset", `${folder}/single`, "--json"],
+        ["--weights", `${run}/best.safetensors`, "--dataset", shapes, "--json"],
+        ["--run", run, "--dataset", others, "--test-split", "0.5", "--json"],
+      ].map((args) => runTask("eval", args)));
+      const facts = [own, apart, single, unknown, share].map(({ code, stdout, stderr }) => {
+        assertEquals(code, 0, stderr);
+        return JSON.parse(stdout);
+      });
+      assertEquals(facts.map(({ part, count }) => [part, count]), [
+        ["test share", 36],
+        ["all", 20],
+        ["all", 3],
+        ["test share", 36], // it lies in its run's folder, which says what it was trained on
+        ["test share", 11],
+      ]);
+      assertEquals(facts[0].majority, { className: "disc", share: 1 / 3 });
+      assertEquals(facts[0].isBetterThanMajority, true);
+      const wrong = facts[1].mistakes.find(({ file }: { file: string }) =>
+        file === "disc/wrong.png"
+      );
+      assertEquals([wrong.className, wrong.guess], ["disc", "triangle"]);
+      assertMatch(text.stdout, / on 20 test images of .* \(all of its pictures\), /);
+      assertMatch(text.stdout, /\| disc\/wrong\.png +\| triangle +\|/);
+      assertMatch(text.stderr, /^note: .*others" has no pictures of "square"\n$/);
+    }),
+});
+
+Deno.test({
+  name: "pictures of low contrast are learned by the plain command",
+  ignore,
+  fn: () =>
+    withTempDir(async (folder) => {
+      // One part in fifty apart: as pixel / 255 they stay at chance.
+      await writeShapes(folder, ["disc", "square", "triangle"], 60, 1, [120, 125, 1]);
+      const { code, stdout } = await runTask("train", [
+        ...["--dataset", folder, "--backend", "wasm", "--threads", "1", "--json"],
+        ...["--out", `${folder}/.run`],
+      ]);
+      assertEquals(code, 0);
+      const { test } = JSON.parse(linesOf(stdout).at(-1)!);
+      assert(test.accuracy > 0.7, `${test.accuracy}`);
+    }),
+});
+
+Deno.test({
+  name: "train: a run no better than its largest class says so, in the terminal, JSON and report",
+  ignore,
+  fn: () =>
+    withTempDir(async (folder) => {
+      const shapes = `${folder}/shapes`;
+      await writeShapes(shapes, ["disc", "square", "triangle"], 20, 1);
+      const seed = ["--dataset", shapes, "--model", "lenet", "--epochs", "2"];
+      const [text, json] = await Promise.all([
+        runTask("train", [...seed, "--out", `${folder}/text`]),
+        runTask("train", [...seed, "--out", `${folder}/json`, "--json"]),
+      ]);
+      assertMatch(
+        text.stdout,
+        /\nDone, but test accuracy \S+ is (no|not clearly) better than always answering "disc": 0\.333\n/,
+      );
+      assertMatch(
+        text.stdout,
+        /\nTry without --model, so that the recipe fits, --epochs 6, --lr 0\.04/,
+      );
+      const end = JSON.parse(linesOf(json.stdout).at(-1)!);
+      assertEquals(end.test.majority, { className: "disc", share: 1 / 3 });
+      assert(end.test.isBetterThanMajority !== true);
+      const page = await Deno.readTextFile(`${folder}/text/report.html`);
+      assertMatch(
+        page,
+        /role="note">Test accuracy is (no|not clearly) better than always answering/,
+      );
+    }),
+});
+
+Deno.test({
+  name: "train, sweep: --valid-split sets images apart that choose and are never trained on",
+  ignore,
+  fn: () =>
+    withTempDir(async (folder) => {
+      const args = [
+        ...[
+          "--dataset",
+          "sample",
+          "--model",
+          "softmax",
+          "--backend",
+          "wasm",
+          "--valid-split",
+          "0.2",
+        ],
+        ...["--seed", "3", "--standardize"],
+      ];
+      const out = (name: string) => ["--out", `${folder}/${name}`];
+      const [whole, first, sweep] = await Promise.all([
+        runTask("train", [...args, "--epochs", "3", ...out("whole"), "--json"]),
+        runTask("train", [...args, "--epochs", "2", ...out("cut")]),
+        runTask("sweep", [...args, "--epochs", "1", "--grid", "lr=0.0001,0.1", ...out("sweep")]),
+      ]);
+      for (const { code, stderr } of [whole, first, sweep]) assertEquals([code, stderr], [0, ""]);
+      assertMatch(first.stdout, /4,000 training, 1,000 validation and 1,000 test images/);
+      assertMatch(first.stdout, /\nepoch 1\/2 .* valid acc 0\.\d{3} /);
+      assertMatch(
+        first.stdout,
+        /\nBest: epoch \d, chosen on validation accuracy \S+; test accuracy/,
+      );
+      const config = JSON.parse(await Deno.readTextFile(`${folder}/whole/config.json`));
+      const { trainCount, validationCount, validSplit } = config.dataset;
+      assertEquals([trainCount, validationCount, validSplit], [4_000, 1_000, 0.2]);
+      const { best } = JSON.parse(linesOf(whole.stdout).at(-1)!);
+      assertEquals(best.chosenOn, "validation");
+      const resumed = await runTask("train", [
+        "--resume",
+        `${folder}/cut`,
+        "--epochs",
+        "3",
+        "--quiet",
+      ]);
+      assertEquals([resumed.code, resumed.stderr], [0, ""]);
+      const lines = await Promise.all(
+        ["whole", "cut"].map(async (name) =>
+          linesOf(await Deno.readTextFile(`${folder}/${name}/metrics.jsonl`)).map((line) => {
+            const { trainLoss, testAccuracy, validationLoss, validationAccuracy } = JSON.parse(
+              line,
+            );
+            return { trainLoss, testAccuracy, validationLoss, validationAccuracy };
+          })
+        ),
+      );
+      assertEquals([lines[0].length, lines[1]], [3, lines[0]]);
+      const accuracies = lines[0].map(({ validationAccuracy }) => validationAccuracy);
+      assertEquals(best.accuracy, Math.max(...accuracies));
+      const record = JSON.parse(await Deno.readTextFile(`${folder}/sweep/sweep.json`));
+      assertEquals(
+        record.results.map((result: { chosenOn: string }) => result.chosenOn),
+        ["validation", "validation"],
+      );
+      assertMatch(sweep.stdout, /\| lr +\| validation accuracy \|.*\n.*\n\| 0\.1 /);
+      assertMatch(sweep.stdout, /are chosen on the validation set; the test set decided nothing/);
+    }),
+});
 Deno.test({
   name:
     "pictures: what training decoded, eval takes from the cache; without permission there is none",
@@ -243,7 +439,7 @@ Deno.test({
       cache.set(sha256Hex(await Deno.readFile(`${photos}/a/1.png`)), picture);
       await cache.save();
       const changed = await run([], "eval", evaluate);
-      assertMatch(changed.stderr, /^note: dataset ".*" is not what it was when .* was trained/);
+      assertMatch(changed.stderr, /^note: .*: dataset ".*" is not what it was trained on/);
     }),
 });
 

@@ -183,3 +183,17 @@ Deno.test({
       assertMatch(wrong.stderr, /^error: Cannot find a run in .*empty: it has no config.json\n$/);
     }),
 });
+
+Deno.test({
+  name: "predict: a Keras model of one sigmoid gives Keras's probability, as two classes",
+  ignore,
+  fn: async () => {
+    const folder = `${ROOT}tests/fixtures/keras/one_sigmoid`;
+    const args = ["--weights", folder, "--json", `${folder}/picture.png`];
+    const { code, stdout } = await runDeno([...PREDICT, ...args]);
+    assertEquals(code, 0);
+    const { top } = JSON.parse(stdout);
+    assertEquals(top.map(({ className }: { className: string }) => className), ["0", "1"]);
+    assertAlmostEquals(top[1].probability, 0.285, 5e-4);
+  },
+});

@@ -1,9 +1,10 @@
 /** IDX files under the names, labels and orders of pixels that they come with. */
 
 import { gzipSync } from "node:zlib";
-import { recordedDataset, requireRecordedDataset } from "../../src/cli/recorded_path.ts";
+import { findRecorded, recordedDataset } from "../../src/cli/recorded_path.ts";
 import { DatasetError } from "../../src/data/errors.ts";
 import { encodeIdx } from "../../src/data/idx.ts";
+import { isDatasetFolder } from "../../src/data/idx_folder.ts";
 import { loadDataset } from "../../src/data/load.ts";
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "../assert.ts";
 import { writeFiles } from "../picture_folder.ts";
@@ -100,8 +101,12 @@ Deno.test({
       );
       const { name, train } = await loadDataset(`${folder}/emnist-letters`);
       assertEquals([name, train.count], [`${folder}/emnist-letters`, 4]);
-      await requireRecordedDataset(name, "a run");
-      assertEquals(recordedDataset(name), "./emnist-letters");
+      await Deno.mkdir(`${folder}/run`);
+      const recorded = { dataset: { name: "./emnist-letters" }, workingDirectory: ".." };
+      const found = await findRecorded(recorded, `${folder}/run`);
+      assertEquals((await loadDataset(found.name)).train.count, 4);
+      assertEquals(recordedDataset(name), ".../emnist-letters");
+      assert(await isDatasetFolder(name));
       await assertRejects(() => loadDataset(`${folder}/emnist`), DatasetError, "Unknown dataset");
     }),
 });
