@@ -3,24 +3,25 @@
 
 import type { LabeledImages } from "../data/dataset.ts";
 import { invocation } from "../invocation.ts";
-import { quote } from "../quote.ts";
+import { CROPS } from "../data/picture_view.ts";
+import { countOf, quote } from "../quote.ts";
 import { type ClassProbability, topClasses } from "../train/top_classes.ts";
 import { DEVICE_FLAGS } from "./backend_flags.ts";
 import { EXIT } from "./errors.ts";
 import { defineCommand, parseFlags } from "./flags.ts";
 import { helpText } from "./help.ts";
-import { pictureLines, plainLine } from "./predict_display.ts";
-import { type Doubt, type PictureInput, pictureNames, readPicture } from "./predict_inputs.ts";
+import { pictureLines, plainLine, shades } from "./predict_display.ts";
+import { type PictureInput, pictureNames, readPicture } from "./predict_inputs.ts";
 import { loadSubject, openTrained, sayNotes, type Subject, SUBJECT_FLAGS } from "./subject.ts";
 
 const COMMAND = defineCommand({
   usage: invocation("predict"),
   summary: "Say what is in pictures of any size, made into what the model was " +
-    "trained on, grey and light on dark.",
+    "trained on: the thing in a photo light on dark, or the whole picture.",
   examples: [
     ["shoe.png", "with the newest run below runs/"],
     ["--run runs/first photos/", "all pictures in a folder, with a run"],
-    ["--invert drawing.jpg", "dark on light, such as a photo of paper"],
+    ["--show photo.jpg", "draw what the network sees of it"],
     ["--json - < shoe.png", "from standard input, for a program"],
   ],
   positionals: { placeholder: "IMAGE", help: "pictures, folders of them, or -", min: 1 },
@@ -31,6 +32,13 @@ const COMMAND = defineCommand({
       type: "boolean",
       help: "turn dark on light into light on dark, or back where training did so",
     },
+    crop: {
+      type: "choice",
+      choices: CROPS,
+      default: "auto",
+      help: "cut out the thing in a photo; auto: where training images are such things",
+    },
+    show: { type: "boolean", help: "draw what the network sees, also without a terminal" },
     json: { type: "boolean", help: "print one JSON object a picture on standard output" },
   },
 });
@@ -62,10 +70,11 @@ export async function predictCommand(args: string[]): Promise<number> {
   }
   const { session: opened } = await openTrained(subject, flags);
   await using session = opened;
-  // Pictures are treated as those that the model was trained on; the flag turns that around.
-  const invert = flags.invert !== (subject.pictures?.invert ?? false);
+  const { pictures } = subject;
+  const swap = flags.invert ? !(pictures?.invert ?? false) : undefined;
+  const view = { size: { width, height }, pictures, crop: flags.crop, swap };
   const show = shower(subject, flags);
-  let failed = false;
+  let [failed, count, cropped] = [false, 0, 0];
   let chunk: PictureInput[] = [];
   const flush = async () => {
     if (chunk.length === 0) return;
@@ -82,53 +91,73 @@ export async function predictCommand(args: string[]): Promise<number> {
   for await (
     const name of pictureNames(positionals, (line) => console.error(`note: ${line}`))
   ) {
-    const input = typeof name === "string"
-      ? await readPicture(name, { width, height }, { invert })
-      : name;
+    const input = typeof name === "string" ? await readPicture(name, view) : name;
     if ("message" in input) {
       console.error(`error: ${input.message}`);
       failed = true;
       continue;
     }
+    count++;
+    if (input.view.box !== undefined) cropped++;
     chunk.push(input);
     if (chunk.length === CHUNK_SIZE) await flush();
   }
   await flush();
+  if (cropped > 0 && !flags.json) console.error(cropNote(cropped, count, pictures === undefined));
   return failed ? EXIT.failure : EXIT.ok;
 }
 
 function shower(
-  { classNames, pictures, notes }: Subject,
-  { json, invert }: { readonly json: boolean; readonly invert: boolean },
+  { classNames, notes }: Subject,
+  { json, invert, show }: {
+    readonly json: boolean;
+    readonly invert: boolean;
+    readonly show: boolean;
+  },
 ): (input: PictureInput, logits: Float32Array) => void {
-  const drawn = Deno.stdout.isTerminal() && !Deno.noColor;
+  const hasColor = Deno.stdout.isTerminal() && !Deno.noColor;
   return (input, logits) => {
     const top = topClasses(logits, classNames);
-    // Light borders are what such a model knows.
-    const isUsual = input.doubt === "inverted" && pictures?.darkOnLight === true;
-    const doubt = isUsual ? undefined : input.doubt;
     if (json) {
-      const answer = jsonOf({ ...input, doubt }, top);
+      const answer = jsonOf(input, top);
       return console.log(JSON.stringify({ ...answer, ...(notes.length > 0 && { notes }) }));
     }
-    if (doubt) console.error(doubtLine(input.name, doubt, invert));
-    if (!drawn) return console.log(plainLine(input.name, top));
-    console.log(pictureLines(input, top).join("\n"));
+    const doubt = doubtLine(input, invert);
+    if (doubt) console.error(`note: ${doubt}`);
+    if (hasColor) return console.log(pictureLines(input, top).join("\n"));
+    if (show) console.log(shades(input.picture).join("\n"));
+    console.log(plainLine(input.name, top));
   };
 }
 
-function jsonOf({ name, doubt }: PictureInput, top: readonly ClassProbability[]) {
+function jsonOf(
+  { name, view: { box, isSwapped, doubt } }: PictureInput,
+  top: readonly ClassProbability[],
+) {
   const [{ className, label, probability }] = top;
-  return { file: name, className, label, probability, top, ...(doubt && { doubt }) };
+  const seen = { ...(box && { crop: box }), ...(isSwapped && { inverted: true }) };
+  return { file: name, className, label, probability, top, ...seen, ...(doubt && { doubt }) };
 }
 
-function doubtLine(name: string, doubt: Doubt, invert: boolean): string {
+function doubtLine({ name, view }: PictureInput, invert: boolean): string | undefined {
+  if (view.doubt === undefined) return undefined;
   const advice = invert ? "try it without --invert" : "try --invert";
-  return doubt === "blank"
-    ? `note: ${quote(name)} is blank: all its pixels are the same`
-    : `note: ${
-      quote(name)
-    } looks dark on light, but the model was trained on light on dark: ${advice}`;
+  return {
+    "blank": `${quote(name)} is blank: all its pixels are the same`,
+    "inverted": `${quote(name)} looks dark on light, but the model was trained on light on dark: ` +
+      advice,
+    "no object": `nothing stands out in ${quote(name)}: it is taken whole`,
+  }[view.doubt];
+}
+
+function cropNote(cropped: number, count: number, isGuess: boolean): string {
+  const model = isGuess
+    ? "Fashion-MNIST, as the model does not say what it was"
+    : "what the model was";
+  return `note: cut out the thing in ${cropped} of ${
+    countOf(count, "picture")
+  }, light on dark, as in ` +
+    `${model} trained on; --show draws it, --crop whole leaves it`;
 }
 
 function toImages(

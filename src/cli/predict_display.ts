@@ -18,13 +18,13 @@ export function plainLine(name: string, top: readonly ClassProbability[]): strin
 
 /** The picture in half-blocks with name and classes beside it, for a terminal with 24-bit colour. */
 export function pictureLines(
-  { name, picture }: PictureInput,
+  { name, picture, view: { box, isSwapped } }: PictureInput,
   top: readonly ClassProbability[],
 ): string[] {
   const width = Math.max(...top.map(({ className }) => printable(className).length));
   const beside = [
     `\x1b[1m${printable(name)}\x1b[0m`,
-    "",
+    [...(box ? ["cut out"] : []), ...(isSwapped ? ["light and dark swapped"] : [])].join(", "),
     ...top.map(({ className, probability }) =>
       `${printable(className).padEnd(width)}  ${percent(probability).padStart(6)}  ` +
       `\x1b[36m${"\u2588".repeat(Math.round(20 * probability))}\x1b[0m`
@@ -39,12 +39,20 @@ export function pictureLines(
   );
 }
 
+/** Draws a picture in letters, two a pixel, from a blank for black to `@` for white. */
+export function shades(picture: GreyPicture): string[] {
+  const { width, height, pixels } = shrunk(picture);
+  const letters = " .:-=+*#%@";
+  return Array.from({ length: height }, (_, row) =>
+    Array.from(
+      pixels.subarray(row * width, (row + 1) * width),
+      (pixel) => letters[Math.floor(pixel * letters.length / 256)].repeat(2),
+    ).join("").trimEnd());
+}
+
 /** Draws a picture two rows a line: the upper half of each character and its background. */
 export function halfBlocks(picture: GreyPicture): string[] {
-  const scale = Math.min(1, MAX_COLUMNS / picture.width);
-  const { width, height, pixels } = scale === 1
-    ? picture
-    : fitPicture(picture, { width: MAX_COLUMNS, height: Math.ceil(picture.height * scale) });
+  const { width, height, pixels } = shrunk(picture);
   return Array.from({ length: Math.ceil(height / 2) }, (_, line) => {
     const cells = Array.from({ length: width }, (_, x) => {
       const upper = pixels[2 * line * width + x];
@@ -53,6 +61,13 @@ export function halfBlocks(picture: GreyPicture): string[] {
     });
     return `${cells.join("")}\x1b[0m`;
   });
+}
+
+function shrunk(picture: GreyPicture): GreyPicture {
+  const scale = Math.min(1, MAX_COLUMNS / picture.width);
+  return scale === 1
+    ? picture
+    : fitPicture(picture, { width: MAX_COLUMNS, height: Math.ceil(picture.height * scale) });
 }
 
 function percent(probability: number): string {

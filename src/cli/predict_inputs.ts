@@ -1,8 +1,14 @@
 /** The pictures that a command line names: files, folders and standard input. */
 
 import { FolderReader, listKinds } from "../data/folder_reader.ts";
-import { fitPicture, type GreyPicture, hasLightBorder } from "../data/picture.ts";
+import { fitPicture, type GreyPicture } from "../data/picture.ts";
 import { decodePicture, MAX_PICTURE_BYTES, PICTURE_KINDS } from "../data/picture_file.ts";
+import {
+  type PictureView,
+  type ViewOptions,
+  viewPicture,
+  viewShare,
+} from "../data/picture_view.ts";
 import { quote, quoteWhole } from "../quote.ts";
 import { readBounded } from "../read_bounded.ts";
 import { describeError, UsageError } from "./errors.ts";
@@ -11,14 +17,11 @@ import { describeError, UsageError } from "./errors.ts";
 export interface PictureInput {
   /** The path, or `-`. */
   readonly name: string;
-  /** As large as the model's input, light on dark. */
+  /** As large as the model's input. */
   readonly picture: GreyPicture;
-  /** What the user may want to know about it. */
-  readonly doubt?: Doubt;
+  /** How it was made. */
+  readonly view: Omit<PictureView, "picture">;
 }
-
-/** Why a picture may not be what the model expects: `inverted` or `blank`. */
-export type Doubt = "inverted" | "blank";
 
 /** A picture that cannot be used. */
 export interface PictureFailure {
@@ -63,28 +66,26 @@ export async function* pictureNames(
   }
 }
 
+/** How much larger than the model's input a picture is read in which a thing is to be found. */
+const DETAIL = 8;
+
 /** Reads a picture and makes it as the model's inputs are; a file that is none becomes a failure. */
 export async function readPicture(
   name: string,
-  size: { readonly width: number; readonly height: number },
-  { invert }: { readonly invert: boolean },
+  options: ViewOptions,
 ): Promise<PictureInput | PictureFailure> {
   try {
     const [label, bytes] = name === "-"
       ? ["standard input", await readStandardInput()]
       : [quote(name), await readBounded(name, MAX_PICTURE_BYTES)];
-    const lightOnDark = decodePicture(bytes, label, { invert, fit: size });
-    const doubt = doubtAbout(lightOnDark);
-    return { name, picture: fitPicture(lightOnDark, size), ...(doubt && { doubt }) };
+    const { width, height } = options.size;
+    const detail = viewShare(options) > 0 ? DETAIL : 1;
+    const fit = { width: detail * width, height: detail * height };
+    const { picture, ...view } = viewPicture(decodePicture(bytes, label, { fit }), options);
+    return { name, picture: fitPicture(picture, options.size), view };
   } catch (error) {
     return { name, message: describeError(error) };
   }
-}
-
-function doubtAbout(picture: GreyPicture): Doubt | undefined {
-  const [first] = picture.pixels;
-  if (picture.pixels.every((pixel) => pixel === first)) return "blank";
-  return hasLightBorder(picture) ? "inverted" : undefined;
 }
 
 /** Reads standard input to its end, but no more of it than a picture may have. */

@@ -3,12 +3,12 @@
 
 import { dirname, join } from "node:path";
 import type { PictureFacts } from "../data/dataset.ts";
-import { areNamesOf } from "../formats/trained_model.ts";
+import { areNamesOf, type PicturePolarity } from "../formats/trained_model.ts";
 import type { Model } from "../nn/sequential.ts";
 import { MODEL_NAMES, type ModelName } from "../nn/zoo.ts";
 import { invocation } from "../invocation.ts";
 import { printable } from "../printable.ts";
-import { configuredModel, type RunConfig } from "../report/run_config.ts";
+import { configuredModel, knownPictures, type RunConfig } from "../report/run_config.ts";
 import { readRunConfig, readRunParameters } from "../report/run_folder.ts";
 import {
   type DEVICE_FLAGS,
@@ -52,8 +52,8 @@ export interface Subject {
   readonly digest?: string;
   /** One name per class; numbers where nobody knows. */
   readonly classNames: readonly string[];
-  /** How pictures were made into what it was trained on; a file says no more than the polarity. */
-  readonly pictures?: PictureFacts;
+  /** How pictures are to be taken, and were made into what it was trained on, where that is known. */
+  readonly pictures?: PictureFacts & PicturePolarity;
   /** What finding and reading it assumed, left out or changed, a sentence each. */
   readonly notes: readonly string[];
   /** Whether its training swapped rows and columns of IDX images. */
@@ -124,7 +124,8 @@ async function runSubject(path: string, isNewest: boolean): Promise<Subject> {
       ? []
       : [`its training diverged later, this is what it saved before: ${config.diverged}`]),
   ];
-  const { digest, pictures, transposed } = facts;
+  const { digest, transposed } = facts;
+  const pictures = knownPictures(config);
   const trainedOn = { datasetName, digest, classNames, pictures, transposed, notes };
   return { label: path, run: path, config, model, parameters, ...trainedOn };
 }

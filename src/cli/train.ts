@@ -3,6 +3,7 @@
 
 import type { SessionOptions, TrainingState } from "../backends/backend.ts";
 import { type Dataset, sliceImages } from "../data/dataset.ts";
+import { objectShareOf } from "../data/picture_view.ts";
 import { findLauncher } from "../distributed/launcher.ts";
 import type { World } from "../distributed/world.ts";
 import { specOf } from "../nn/model_spec.ts";
@@ -141,7 +142,9 @@ async function startRun(given: TrainFlags, { signal, world }: Surroundings): Pro
       ...(dataset.validation && { validationCount: dataset.validation.count }),
       ...(flags.validSplit !== undefined && { validSplit: flags.validSplit }),
       classNames: dataset.classNames,
-      ...(dataset.pictures && { pictures: dataset.pictures }),
+      ...(dataset.pictures
+        ? { pictures: dataset.pictures }
+        : { objectShare: objectShareOf(dataset.train) }),
       ...(dataset.transposed && { transposed: true }),
       ...(dataset.notes && { notes: dataset.notes }),
     },

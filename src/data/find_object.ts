@@ -62,7 +62,7 @@ export function findObject(picture: GreyPicture, options: FindOptions): FoundObj
   let sum = 0;
   mask.forEach((isThing, n) => sum += isThing ? contrast[n] : 0);
   const darkOnLight = options.darkOnLight ?? sum < 0;
-  return cutOut(picture, { ...small, mask, surface, darkOnLight, ...options });
+  return cutOut(picture, { ...options, ...small, mask, surface, darkOnLight });
 }
 
 /** Brightness of the ground at each place of a picture: six coefficients over x and y in -1..1. */
@@ -146,12 +146,14 @@ function maskOf(
   spread: number,
 ): Uint8Array | undefined {
   const size = { width, height };
-  const visible = contrast.map(Math.abs).filter((value) => value > Math.max(MIN_CONTRAST, 4 * spread)).sort();
+  const visible = contrast.map(Math.abs).filter((value) =>
+    value > Math.max(MIN_CONTRAST, 4 * spread)
+  ).sort();
   if (visible.length < MIN_AREA * contrast.length) return undefined;
   const most = visible[Math.floor(0.9 * visible.length)];
   const least = Math.max(MIN_CONTRAST, 4 * spread, EDGE * most);
   const parts = partsOf(size, (n) => Math.abs(contrast[n]) >= least)
-    .filter(({ pixels, border }) => border ** 2 <= pixels.length)
+    .filter((part) => isThing(part, size))
     .sort((a, b) => b.pixels.length - a.pixels.length);
   if (parts.length === 0 || parts[0].pixels.length < MIN_AREA * contrast.length) return undefined;
   const mask = new Uint8Array(contrast.length);
@@ -164,11 +166,29 @@ function maskOf(
   return mask;
 }
 
-/** The parts of a picture that hang together, and how many of their pixels are at its border. */
+/** Tells a thing, which may reach over the border, from the table's edge and what else lies there. */
+function isThing(
+  { pixels, border }: Part,
+  { width, height }: { readonly width: number; readonly height: number },
+): boolean {
+  if (border ** 2 <= pixels.length) return true;
+  const isMiddle = (sum: number, side: number) => Math.abs(sum / pixels.length / side - 0.5) < 0.25;
+  const sumX = pixels.reduce((sum, n) => sum + n % width, 0);
+  const sumY = pixels.reduce((sum, n) => sum + Math.floor(n / width), 0);
+  return border < width + height && isMiddle(sumX, width) && isMiddle(sumY, height);
+}
+
+/** Pixels that hang together, and how many of them are at the picture's border. */
+interface Part {
+  readonly pixels: readonly number[];
+  readonly border: number;
+}
+
+/** The parts of a picture that hang together. */
 function partsOf(
   { width, height }: { readonly width: number; readonly height: number },
   belongs: (index: number) => boolean,
-): { readonly pixels: readonly number[]; readonly border: number }[] {
+): Part[] {
   const seen = new Uint8Array(width * height);
   const parts = [];
   for (let first = 0; first < seen.length; first++) {
@@ -207,18 +227,31 @@ function cutOut(
   { width: columns, height: rows, mask, surface, darkOnLight, size, share }: Cut,
 ): FoundObject {
   let [left, top, right, bottom] = [columns, rows, 0, 0];
+  let [sumX, sumY, area] = [0, 0, 0];
   mask.forEach((isThing, n) => {
     if (!isThing) return;
     const [x, y] = [n % columns, Math.floor(n / columns)];
     [left, right] = [Math.min(left, x), Math.max(right, x + 1)];
     [top, bottom] = [Math.min(top, y), Math.max(bottom, y + 1)];
+    [sumX, sumY, area] = [sumX + x + 0.5, sumY + y + 0.5, area + 1];
   });
   const [scaleX, scaleY] = [picture.width / columns, picture.height / rows];
-  let [mx,my,mc]=[0,0,0];mask.forEach((t,n)=>{if(t){mx+=n%columns+.5;my+=Math.floor(n/columns)+.5;mc++}});const middle = share<0.9?{x:scaleX*mx/mc,y:scaleY*my/mc}:{ x: scaleX * (left + right) / 2, y: scaleY * (top + bottom) / 2 };
   const scale = Math.max(
     scaleX * (right - left) / size.width,
     scaleY * (bottom - top) / size.height,
   ) / share;
+  // As in MNIST, the centre of mass is in the middle, as far as the margin allows.
+  const place = (mass: number, start: number, end: number, margin: number) => {
+    const middle = (start + end) / 2;
+    return middle + Math.max(-margin, Math.min(margin, mass - middle));
+  };
+  const [marginX, marginY] = [size.width, size.height].map((side) =>
+    scale * side * (1 - share) / 2
+  );
+  const middle = {
+    x: scaleX * place(sumX / area, left, right, marginX / scaleX),
+    y: scaleY * place(sumY / area, top, bottom, marginY / scaleY),
+  };
   const width = Math.max(1, Math.round(scale * size.width));
   const height = Math.max(1, Math.round(scale * size.height));
   const box = {
@@ -249,7 +282,9 @@ function cutOut(
   }
   // The strongest tones become white, but for the strongest few.
   let brightest = 255;
-  for (let above = counts[255]; above < 0.02 * count && brightest > 1;) above += counts[--brightest];
+  for (let above = counts[255]; above < 0.02 * count && brightest > 1;) {
+    above += counts[--brightest];
+  }
   const stretched = pixels.map((tone) => Math.min(255, Math.round(255 * tone / brightest)));
   return { picture: { width, height, pixels: stretched }, box, darkOnLight };
 }

@@ -86,16 +86,36 @@ export function invertPicture({ width, height, pixels }: GreyPicture): GreyPictu
 }
 
 /** Whether a picture has most of its border light, as dark things on paper have. */
-export function hasLightBorder({ width, height, pixels }: GreyPicture): boolean {
-  let [light, count] = [0, 0];
+export function hasLightBorder(picture: GreyPicture): boolean {
+  return borderTone(picture) > 127;
+}
+
+/** The median of the pixels at a picture's border. */
+export function borderTone({ width, height, pixels }: GreyPicture): number {
+  const border = [];
   for (let y = 0; y < height; y++) {
     const step = y === 0 || y === height - 1 ? 1 : Math.max(1, width - 1);
-    for (let x = 0; x < width; x += step) {
-      light += pixels[y * width + x] > 127 ? 1 : 0;
-      count++;
-    }
+    for (let x = 0; x < width; x += step) border.push(pixels[y * width + x]);
   }
-  return 2 * light > count;
+  return Uint8Array.from(border).sort()[(border.length - 1) >> 1];
+}
+
+/** Gives a picture the shape of a size, by borders of the tone that its own border has. */
+export function padPicture(
+  picture: GreyPicture,
+  size: { readonly width: number; readonly height: number },
+): GreyPicture {
+  const scale = Math.max(picture.width / size.width, picture.height / size.height);
+  const width = Math.max(picture.width, Math.round(scale * size.width));
+  const height = Math.max(picture.height, Math.round(scale * size.height));
+  if (width === picture.width && height === picture.height) return picture;
+  const [left, top] = [(width - picture.width) >> 1, (height - picture.height) >> 1];
+  const pixels = new Uint8Array(width * height).fill(borderTone(picture));
+  for (let y = 0; y < picture.height; y++) {
+    const row = picture.pixels.subarray(y * picture.width, (y + 1) * picture.width);
+    pixels.set(row, (top + y) * width + left);
+  }
+  return { width, height, pixels };
 }
 
 /** For each of `to` pixels, the source pixels under it and their share of its area. */

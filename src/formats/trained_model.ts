@@ -13,6 +13,10 @@ export interface PicturePolarity {
   readonly invert: boolean;
   /** Whether most of them were dark on light all the same: such pictures are what the model knows. */
   readonly darkOnLight: boolean;
+  /** Share of an image's side that what it shows takes, where that was one thing on black in all of
+   * them, as in MNIST: then predicting looks for the thing in a photo. 0 or left out where not.
+   */
+  readonly objectShare?: number;
 }
 
 /** What a file's metadata says about the model in it. */
@@ -65,11 +69,12 @@ export function knownOf(
   };
 }
 
-/** The polarity alone of what is known of pictures. */
+/** Of what is known of pictures, what every file says. */
 function polarityOf(pictures: unknown): PicturePolarity | undefined {
-  const { invert, darkOnLight } = Object(pictures);
+  const { invert, darkOnLight, objectShare } = Object(pictures);
   const isKnown = typeof invert === "boolean" && typeof darkOnLight === "boolean";
-  return isKnown ? { invert, darkOnLight } : undefined;
+  const isShare = typeof objectShare === "number" && objectShare >= 0 && objectShare <= 1;
+  return isKnown ? { invert, darkOnLight, ...(isShare && { objectShare }) } : undefined;
 }
 
 function parseFields(description: string): unknown {

@@ -3,6 +3,7 @@
 import type { BackendName, Device, OptimizerSpec } from "../backends/backend.ts";
 import { BACKEND_NAMES } from "../backends/registry.ts";
 import type { PictureFacts } from "../data/dataset.ts";
+import type { PicturePolarity } from "../formats/trained_model.ts";
 import type { WeightInit } from "../nn/init.ts";
 import { modelOf, type ModelSpec } from "../nn/model_spec.ts";
 import type { Model } from "../nn/sequential.ts";
@@ -44,6 +45,8 @@ export interface RunConfig {
     readonly classNames: readonly string[];
     /** How pictures were made into it; left out where it was none. */
     readonly pictures?: PictureFacts;
+    /** What share of its images' sides things take, see {@linkcode PicturePolarity}; of IDX files. */
+    readonly objectShare?: number;
     /** Whether rows and columns of IDX images were swapped; left out where not. */
     readonly transposed?: true;
     /** What reading it left out, took for something or missed. */
@@ -116,6 +119,7 @@ const FIELDS: FieldTable = {
   "dataset.validSplit": isOptional(isShare),
   "dataset.classNames": isList(isText),
   "dataset.pictures": isOptional(isPictureFacts),
+  "dataset.objectShare": isOptional((value) => value === 1 || isShare(value)),
   "dataset.transposed": isOptional((value) => value === true),
   "dataset.notes": isOptional(isList((value) => typeof value === "string")), // made printable where shown
   "workingDirectory": isOptional(isWayUp),
@@ -153,6 +157,14 @@ function isPictureFacts(value: unknown): boolean {
   const { testSplit, validSplit, invert, darkOnLight, unreadable } = Object(value);
   return isOptional(isShare)(testSplit ?? validSplit) && typeof invert === "boolean" &&
     typeof darkOnLight === "boolean" && isOptional(isList(isRecord))(unreadable);
+}
+
+/** How a model of the run is to take pictures; undefined where version 0.1 did not say. */
+export function knownPictures(
+  { dataset: { pictures, objectShare } }: RunConfig,
+): (PictureFacts & PicturePolarity) | undefined {
+  if (pictures !== undefined || objectShare === undefined) return pictures;
+  return { invert: false, darkOnLight: false, objectShare };
 }
 
 /** Version 0.1 called the share of pictures to test on `validSplit`. */

@@ -21,6 +21,7 @@ import {
 import {
   configuredModel,
   fixedConfiguration,
+  knownPictures,
   parseRunConfig,
   requireSameConfiguration,
   type Resumption,
@@ -175,8 +176,9 @@ export class RunFolder {
   async finish(parameters: Float32Array): Promise<void> {
     // Imported only now, so that a run starts without loading TensorFlow.js and the chart library.
     const { encodeLayersModel } = await import("../formats/layers_model.ts");
-    const { model, config: { dataset: { classNames, pictures } } } = this;
-    const trained = { model, parameters, classNames, pictures };
+    const { model, config } = this;
+    const { classNames } = config.dataset;
+    const trained = { model, parameters, classNames, pictures: knownPictures(config) };
     const { modelJson, weights } = await encodeLayersModel(trained);
     await Deno.mkdir(join(this.path, LAYERS_MODEL), { recursive: true });
     await writeAtomic(join(this.path, LAYERS_MODEL, "weights.bin"), weights);
@@ -217,8 +219,9 @@ export class RunFolder {
   }
 
   async #writeModel(name: string, { state }: Checkpoint): Promise<void> {
-    const { classNames, pictures } = this.config.dataset;
+    const { classNames } = this.config.dataset;
     const { parameters } = state;
+    const pictures = knownPictures(this.config);
     await writeModel(join(this.path, name), this.model, { parameters, classNames, pictures });
   }
 }
