@@ -69,10 +69,8 @@ export function viewShare({ pictures, crop = "auto" }: ViewOptions): number {
  */
 export function viewPicture(picture: GreyPicture, options: ViewOptions): PictureView {
   const { size, pictures, crop = "auto", swap } = options;
-  if (picture.pixels.every((pixel) => pixel === picture.pixels[0])) {
-    return { picture, isSwapped: false, doubt: "blank" };
-  }
-  const share = viewShare(options);
+  const isBlank = picture.pixels.every((pixel) => pixel === picture.pixels[0]);
+  const share = isBlank ? 0 : viewShare(options);
   const isExact = picture.width === size.width && picture.height === size.height;
   const isReady = crop === "auto" && (isExact || isFramed(picture, size, share));
   const isLightKnown = pictures?.darkOnLight === true;
@@ -88,9 +86,12 @@ export function viewPicture(picture: GreyPicture, options: ViewOptions): Picture
     }
   }
   const isOwn = pictures !== undefined && (pictures.objectShare ?? 0) === 0;
-  const isSwapped = swap ?? (isOwn ? pictures.invert : !isExact && hasLightBorder(picture));
+  const isSwapped = swap ??
+    (isOwn ? pictures.invert : !isExact && !isBlank && hasLightBorder(picture));
   const shown = isSwapped ? invertPicture(picture) : picture;
-  const doubt = share > 0 && !isReady
+  const doubt = isBlank
+    ? "blank"
+    : share > 0 && !isReady
     ? "no object"
     : hasLightBorder(shown) && !isLightKnown
     ? "inverted"

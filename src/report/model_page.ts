@@ -82,8 +82,11 @@ function boardSection(width: number, height: number): Html {
           <option value="thick">thick pen</option>
         </select>
       </div>
-      <p id="invert-row" hidden><label><input id="invert" type="checkbox">
-        Swap light and dark</label></p>
+      <p id="given-row" hidden><select id="crop" aria-label="Part of the picture">
+          <option value="auto" selected>as in training</option>
+          <option value="object">the thing alone</option>
+          <option value="whole">the whole picture</option>
+        </select> <label><input id="invert" type="checkbox"> Swap light and dark</label></p>
       <p id="notice" class="notice" role="alert" hidden></p>
       <p id="board-help"
         class="soft aside">Without a mouse: arrow keys move the pen, with Shift further; the

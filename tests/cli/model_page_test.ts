@@ -6,6 +6,8 @@ import jpeg from "jpeg-js";
 import { referenceBackend } from "../../src/backends/reference/backend.ts";
 import { readPicture } from "../../src/cli/predict_inputs.ts";
 import { loadSubject, type Subject } from "../../src/cli/subject.ts";
+import { loadDataset } from "../../src/data/load.ts";
+import type { ViewOptions } from "../../src/data/picture_view.ts";
 import { initialParameters } from "../../src/nn/init.ts";
 import { avgPool2d, conv2d, flatten, linear, sigmoid } from "../../src/nn/layers.ts";
 import { sequential } from "../../src/nn/sequential.ts";
@@ -14,6 +16,7 @@ import { topClasses } from "../../src/train/top_classes.ts";
 import { assert, assertAlmostEquals, assertEquals, assertStringIncludes } from "../assert.ts";
 import { granted } from "../permissions.ts";
 import { withTempDir } from "../temp.ts";
+import { photoOf } from "../photos.ts";
 import { Browser, findBrowser, type Page } from "./browser.ts";
 import { canRunCommands, runTask } from "./command.ts";
 
@@ -194,23 +197,32 @@ Deno.test({
   ignore,
   fn: () =>
     withSmallPage(async ({ trained, browser, address, folder }) => {
-      const [opaque, clear, other] = ["a.jpg", "b.png", "c.png"].map((name) => `${folder}/${name}`);
+      const [opaque, clear, other, photo] = ["a.jpg", "b.png", "c.png", "d.png"].map((name) =>
+        `${folder}/${name}`
+      );
       await Deno.writeFile(opaque, jpeg.encode(gradient(61, 90, 255), 80).data);
       await Deno.writeFile(clear, encodePng(gradient(100, 45, 128)));
       await Deno.writeTextFile(other, "no picture");
+      const { test } = await loadDataset("sample");
+      const taken = photoOf(test.images.subarray(0, 784), { seed: 3, darkOnLight: true });
+      await Deno.writeFile(photo, encodePng({ ...taken, data: taken.pixels, channels: 1 }));
       const page = await browser.open(address);
       await shown(page);
 
       // A browser decodes to colours, cut to 0..255 and multiplied by their opacity.
-      const assertNear = async ({ pixels }: Shown, path: string, invert: boolean) => {
-        const distances = (await inputOf(path, invert)).map((value, n) =>
+      const assertNear = async ({ pixels }: Shown, path: string, swap?: boolean) => {
+        const distances = (await inputOf(path, { swap })).map((value, n) =>
           Math.abs(value - pixels[n])
         );
         assert(distances.reduce((sum, distance) => sum + distance, 0) / 784 < 1, `${distances}`);
       };
-      await assertNear(await dropFile(page, opaque), opaque, false);
-      // Before white, it looks dark on light, and is swapped.
-      await assertNear(await chooseFile(page, clear), clear, true);
+      await assertNear(await dropFile(page, opaque), opaque);
+      const chosen = await chooseFile(page, clear);
+      await assertNear(chosen, clear);
+      assertEquals(
+        chosen.notice,
+        "Light and dark were swapped. Nothing stands out: the picture is taken whole.",
+      );
       await page.evaluate("invert.click()");
       const clicked = await shown(page);
       await assertNear(clicked, clear, false);
@@ -218,9 +230,20 @@ Deno.test({
       assertStringIncludes(refused.notice, 'Cannot read "c.png" as a picture');
       assertEquals(refused.pixels, clicked.pixels);
       await page.evaluate(PASTE);
-      const pasted = await shown(page);
-      assertStringIncludes(pasted.notice, "looks dark on light");
-      assertEquals(pasted.pixels, Array.from({ length: 784 }, (_, n) => n % 28 < 14 ? 0 : 55));
+      const pasted = await shown(page); // of the model's own size: as it is
+      assertStringIncludes(pasted.notice, "It is dark on light");
+      assertEquals(pasted.pixels, Array.from({ length: 784 }, (_, n) => n % 28 < 14 ? 255 : 200));
+
+      const found = await chooseFile(page, photo);
+      assertEquals(found.pixels, await inputOf(photo));
+      assertEquals(
+        found.notice,
+        "The thing in the picture was cut out. Light and dark were swapped.",
+      );
+      await page.evaluate(`crop.value = "whole"; crop.dispatchEvent(new Event("change"))`);
+      const whole = await shown(page);
+      assertEquals(whole.pixels, await inputOf(photo, { crop: "whole" }));
+      assert(String(whole.pixels) !== String(found.pixels));
 
       const clearBoard = `document.querySelector("#clear").click()`;
       const at = await boardPlace(page);
@@ -306,8 +329,9 @@ function gradient(width: number, height: number, alpha: number) {
   return { width, height, data };
 }
 
-async function inputOf(path: string, invert: boolean): Promise<number[]> {
-  const input = await readPicture(path, SIZE, { invert });
+/** What `predict` shows the model of a picture. */
+async function inputOf(path: string, options: Partial<ViewOptions> = {}): Promise<number[]> {
+  const input = await readPicture(path, { size: SIZE, ...options });
   assert("picture" in input);
   return [...input.picture.pixels];
 }

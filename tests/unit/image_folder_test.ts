@@ -53,7 +53,10 @@ Deno.test({
         assertEquals([...dataset.train.shape], [1, 16, 20]);
         const expected = await Promise.all(
           Object.keys(files).map(async (name) => {
-            const input = await readPicture(`${folder}/${name}`, size, { invert });
+            const input = await readPicture(`${folder}/${name}`, {
+              size,
+              pictures: { invert, darkOnLight: invert },
+            });
             assert("picture" in input);
             return `${name.split("/")[0]} ${input.picture.pixels}`;
           }),
@@ -94,8 +97,9 @@ Deno.test({
         ...Object.keys({ ...classOf("a", 10), ...classOf("b", 10) }),
       ]);
       for (const [n, name] of two.test.names!.entries()) {
-        const again = await readPicture(`${folder}/two/${name}`, { width: 28, height: 28 }, {
-          invert: false,
+        const again = await readPicture(`${folder}/two/${name}`, {
+          size: { width: 28, height: 28 },
+          pictures: one.pictures,
         });
         assert("picture" in again);
         assertEquals(pixelsOf(two.test, n), again.picture.pixels);

@@ -1,7 +1,7 @@
 /** Pictures that are dropped, pasted or chosen, made grey as the `predict` command makes them. */
 
 /// <reference lib="dom" />
-import { greyOf, type GreyPicture, hasLightBorder, invertPicture } from "../../../data/picture.ts";
+import { greyOf, type GreyPicture } from "../../../data/picture.ts";
 
 /** Above this, a browser scales a picture down: its pixels may take no more room. */
 const MAX_PIXELS = 16 * 2 ** 20;
@@ -9,11 +9,12 @@ const MAX_PIXELS = 16 * 2 ** 20;
 /** A file that holds a picture. */
 export class GivenPicture {
   readonly name: string;
-  readonly #grey: GreyPicture;
+  /** What it shows. */
+  readonly grey: GreyPicture;
 
   private constructor(name: string, grey: GreyPicture) {
     this.name = name;
-    this.#grey = grey;
+    this.grey = grey;
   }
 
   /** Reads a file of any kind that the browser can show, as it shows it: turned upright.
@@ -41,18 +42,5 @@ export class GivenPicture {
     bitmap.close();
     const { data: rgba } = context.getImageData(0, 0, width, height);
     return new GivenPicture(file.name, greyOf({ width, height, rgba }));
-  }
-
-  /** The picture, light on dark.
-   *
-   * @param invert Whether it is dark on light.
-   */
-  lightOnDark(invert: boolean): GreyPicture {
-    return invert ? invertPicture(this.#grey) : this.#grey;
-  }
-
-  /** Whether it looks dark on light, as photos of paper do. */
-  looksDarkOnLight(): boolean {
-    return hasLightBorder(this.#grey);
   }
 }

@@ -2,6 +2,7 @@
 
 /// <reference lib="dom" />
 import { fitPicture, type GreyPicture } from "../../../data/picture.ts";
+import { type Crop, type PictureView, viewPicture } from "../../../data/picture_view.ts";
 import { decodePageModel } from "../page_model.ts";
 import { Classifier, type EngineChoice } from "./classifier.ts";
 import { Board, type PenWidth } from "./drawing.ts";
@@ -27,10 +28,13 @@ const board = new Board(
   { onRestart: forgetPicture, onChange: changed },
 );
 const seen = element<HTMLCanvasElement>("seen");
+const crop = element<HTMLSelectElement>("crop");
 const invert = element<HTMLInputElement>("invert");
 const engine = element<HTMLSelectElement>("engine");
 
 let given: GivenPicture | undefined;
+/** What the network is shown of it. */
+let view: PictureView | undefined;
 let classifier = new Classifier(trained, engine.value as EngineChoice);
 /** Whether the answer shown is not yet that of the picture at hand. */
 let isStale = false;
@@ -51,7 +55,8 @@ element<HTMLInputElement>("file").addEventListener("change", ({ currentTarget })
   take(input.files);
   input.value = ""; // so that the same file can be chosen again
 });
-invert.addEventListener("change", showGiven);
+crop.addEventListener("change", () => showGiven());
+invert.addEventListener("change", () => showGiven(invert.checked));
 engine.addEventListener("change", changed);
 document.addEventListener("paste", ({ clipboardData }) => take(clipboardData?.files));
 document.addEventListener("dragover", (event) => {
@@ -74,17 +79,9 @@ async function take(files: FileList | undefined | null): Promise<void> {
   if (file === undefined) return;
   document.body.dataset.state = "busy";
   try {
-    const picture = await GivenPicture.read(file);
-    const looksDarkOnLight = picture.looksDarkOnLight();
-    invert.checked = looksDarkOnLight !== (trained.pictures?.darkOnLight ?? false);
-    given = picture;
-    element("invert-row").hidden = false;
-    notice(
-      invert.checked
-        ? `The picture looks ${looksDarkOnLight ? "dark on light" : "light on dark"}, ` +
-          "so light and dark were swapped."
-        : "",
-    );
+    given = await GivenPicture.read(file);
+    element("given-row").hidden = false;
+    crop.value = "auto";
     showGiven();
   } catch (error) {
     notice(messageOf(error));
@@ -92,21 +89,37 @@ async function take(files: FileList | undefined | null): Promise<void> {
   }
 }
 
-function showGiven(): void {
+/** @param swap Whether light and dark are swapped; default as in training, or as it looks. */
+function showGiven(swap?: boolean): void {
   if (given === undefined) return;
-  board.show(given.lightOnDark(invert.checked));
+  const { pictures } = trained;
+  const size = { width, height };
+  view = viewPicture(given.grey, { size, pictures, crop: crop.value as Crop, swap });
+  invert.checked = view.isSwapped;
+  notice(describeView(view));
+  board.show(view.picture);
   changed();
 }
 
+function describeView({ box, isSwapped, doubt }: PictureView): string {
+  const done = [
+    ...(box ? ["The thing in the picture was cut out."] : []),
+    ...(isSwapped ? ["Light and dark were swapped."] : []),
+    ...(doubt === "no object" ? ["Nothing stands out: the picture is taken whole."] : []),
+    ...(doubt === "inverted" ? ["It is dark on light, unlike what the network knows."] : []),
+  ];
+  return done.join(" ");
+}
+
 function forgetPicture(): void {
-  given = undefined;
-  element("invert-row").hidden = true;
+  given = view = undefined;
+  element("given-row").hidden = true;
   notice("");
 }
 
 /** What the network is to be asked about. */
 function pictureAtHand(): GreyPicture | undefined {
-  const picture = given?.lightOnDark(invert.checked) ?? board.picture();
+  const picture = view?.picture ?? board.picture();
   return picture && fitPicture(picture, { width, height });
 }
 
