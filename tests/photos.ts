@@ -20,7 +20,7 @@ const SIDE = 28;
  */
 export function photoOf(image: Uint8Array, { seed, darkOnLight }: PhotoOptions): GreyPicture {
   const random = createRandom(seed, "photo");
-  const [width, height] = [[640, 480], [480, 640], [300, 300], [900, 600], [160, 200]][
+  const [width, height] = [[320, 240], [240, 320], [160, 160], [450, 300], [640, 480]][
     random.below(5)
   ];
   const size = Math.min(width, height) * random.uniform(0.2, 0.9);

@@ -38,6 +38,10 @@ const RING = 0.06;
 const RING_ROUNDS = 8;
 /** A thing is told from its ground by at least so many grey levels. */
 const MIN_CONTRAST = 16;
+/** Grey levels by which half of the border may differ from its surface; from half of that on it shows
+ * more than one ground, and what touches it may be another.
+ */
+const MAX_SPREAD = 20;
 /** Of its strongest contrast, what still belongs to the thing; soft shadows have less. */
 const EDGE = 0.3;
 /** Of the largest part, what another part must have to belong to the thing. */
@@ -149,11 +153,11 @@ function maskOf(
   const visible = contrast.map(Math.abs).filter((value) =>
     value > Math.max(MIN_CONTRAST, 4 * spread)
   ).sort();
-  if (visible.length < MIN_AREA * contrast.length) return undefined;
+  if (spread > MAX_SPREAD || visible.length < MIN_AREA * contrast.length) return undefined;
   const most = visible[Math.floor(0.9 * visible.length)];
   const least = Math.max(MIN_CONTRAST, 4 * spread, EDGE * most);
   const parts = partsOf(size, (n) => Math.abs(contrast[n]) >= least)
-    .filter((part) => isThing(part, size))
+    .filter((part) => spread > MAX_SPREAD / 2 ? part.border === 0 : isThing(part, size))
     .sort((a, b) => b.pixels.length - a.pixels.length);
   if (parts.length === 0 || parts[0].pixels.length < MIN_AREA * contrast.length) return undefined;
   const mask = new Uint8Array(contrast.length);

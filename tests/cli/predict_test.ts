@@ -2,7 +2,9 @@
 import { encode } from "fast-png";
 import jpeg from "jpeg-js";
 import { loadDataset } from "../../src/data/load.ts";
+import type { GreyPicture } from "../../src/data/picture.ts";
 import { assert, assertAlmostEquals, assertEquals, assertMatch } from "../assert.ts";
+import { photoOf } from "../photos.ts";
 import { withTempDir } from "../temp.ts";
 import { canRunCommands, linesOf, ROOT, runDeno, runTask } from "./command.ts";
 
@@ -111,9 +113,104 @@ Deno.test({
         inverted.stdout,
         /^.*dark\.png {2}Trouser \d+\.\d%( {2}[A-Z][^\n]+ \d+\.\d%){2}\n$/,
       );
-      assertEquals([asIs.code, JSON.parse(asIs.stdout).doubt], [0, "inverted"]);
+      const { inverted: wasSwapped, doubt, className } = JSON.parse(asIs.stdout);
+      assertEquals([asIs.code, wasSwapped, doubt, className], [0, true, undefined, "Trouser"]);
       assertEquals([piped.code, JSON.parse(piped.stdout)], [0, { ...answers[0], file: "-" }]);
       assertMatch(weights.stdout, /same\.png {2}Trouser /);
+    }),
+});
+
+Deno.test({
+  name: "predict: the thing in a photo is found where images of the training set are such things",
+  ignore,
+  fn: () =>
+    withRun(async (run, folder) => {
+      const COUNT = 30;
+      const images = (await testImages()).slice(0, COUNT);
+      for (const name of ["dark", "light", "plain"]) await Deno.mkdir(`${folder}/${name}`);
+      for (const [n, { pixels, label }] of images.entries()) {
+        const write = (name: string, content: GreyPicture) =>
+          Deno.writeFile(
+            `${folder}/${name}/${n}-${label}.png`,
+            encode({ ...content, data: content.pixels, channels: 1 }),
+          );
+        await write("plain", { ...SIZE, pixels });
+        await write("dark", photoOf(pixels, { seed: n, darkOnLight: true }));
+        await write("light", photoOf(pixels, { seed: n, darkOnLight: false }));
+      }
+      const ask = async (name: string, ...args: string[]) => {
+        const { code, stdout, stderr } = await predict(run, [
+          ...["--json", `${folder}/${name}`, ...args],
+        ]);
+        assertEquals([code, stderr], [0, ""]);
+        const answers = linesOf(stdout).map((line) => JSON.parse(line));
+        const isRight = ({ file, label }: { file: string; label: number }) =>
+          file.endsWith(`-${label}.png`);
+        return { answers, accuracy: answers.filter(isRight).length / COUNT };
+      };
+      const plain = await ask("plain");
+      assert(plain.answers.every(({ crop, inverted }) => crop === undefined && !inverted));
+      for (const name of ["dark", "light"]) {
+        const [found, whole] = [await ask(name), await ask(name, "--crop", "whole")];
+        assert(whole.accuracy < 0.4, `${name}, whole: ${whole.accuracy}`);
+        assert(found.accuracy > plain.accuracy - 0.15, `${name}: ${found.accuracy}`);
+        const cropped = found.answers.filter(({ crop }) => crop !== undefined);
+        assert(cropped.length >= COUNT - 3, `${name}: ${cropped.length}`);
+        assert(cropped.every(({ inverted = false }) => inverted === (name === "dark")));
+      }
+
+      const [photo] = await ask("dark").then(({ answers }) => answers);
+      const shown = await predict(run, ["--show", photo.file]);
+      assertMatch(
+        shown.stderr,
+        /^note: cut out the thing in 1 of 1 picture, light on dark, as in what the model was trained /,
+      );
+      const lines = linesOf(shown.stdout);
+      assertEquals(lines.length, 29);
+      assertMatch(lines.slice(0, 28).join("\n"), /^[ .:\-=+*#%@\n]*@[ .:\-=+*#%@\n]*$/);
+      assertMatch(lines[28], /\.png {2}/);
+      const unknown = await runDeno([
+        ...[...PREDICT, "--weights", `${ROOT}tests/fixtures/v01/softmax.onnx`, photo.file],
+      ]);
+      assertMatch(
+        unknown.stderr,
+        /as in Fashion-MNIST, as the model does not say what it was trained/,
+      );
+    }),
+});
+
+Deno.test({
+  name: "predict: a model of own pictures sees a photo whole, as training did, unless asked",
+  ignore,
+  fn: () =>
+    withTempDir(async (folder) => {
+      const images = await testImages();
+      await Deno.mkdir(`${folder}/photos`);
+      for (const [n, { pixels, label }] of images.slice(0, 24).entries()) {
+        const { width, height, pixels: data } = photoOf(pixels, { seed: n, darkOnLight: true });
+        const name = `${folder}/photos/${label < 5 ? "early" : "late"}`;
+        await Deno.mkdir(name, { recursive: true });
+        await Deno.writeFile(`${name}/${n}.png`, encode({ width, height, data, channels: 1 }));
+      }
+      const run = `${folder}/run`;
+      const trained = await runTask("train", [
+        ...["--dataset", `${folder}/photos`, "--model", "softmax", "--backend", "wasm"],
+        ...["--epochs", "1", "--image-size", "28", "--invert", "--quiet", "--out", run],
+      ]);
+      assertEquals(trained.code, 0, trained.stderr);
+      const answers = async (...args: string[]) => {
+        const { code, stdout } = await predict(run, ["--json", `${folder}/photos`, ...args]);
+        assertEquals(code, 0);
+        return linesOf(stdout).map((line) => JSON.parse(line));
+      };
+      const [auto, whole, object] = [
+        await answers(),
+        await answers("--crop", "whole"),
+        await answers("--crop", "object"),
+      ];
+      assertEquals(auto, whole);
+      assert(auto.every(({ crop, inverted }) => crop === undefined && inverted));
+      assert(object.filter(({ crop }) => crop !== undefined).length > 20);
     }),
 });
 
