@@ -86,3 +86,20 @@ function blurred(image: Uint8Array): Uint8Array {
   };
   return Uint8Array.from(image, (_, n) => mean(n));
 }
+
+/** `deno run -RW tests/photos.ts FOLDER SET COUNT`: photos of a set's first test images, half of them
+ * dark on light, named by their labels: what docs/guide.md measured.
+ */
+if (import.meta.main) {
+  const { encode } = await import("fast-png");
+  const { loadDataset } = await import("../src/data/load.ts");
+  const [folder, set = "sample", count = "300"] = Deno.args;
+  const { test } = await loadDataset(set);
+  await Deno.mkdir(folder, { recursive: true });
+  for (let n = 0; n < Number(count); n++) {
+    const image = test.images.subarray(SIDE * SIDE * n, SIDE * SIDE * (n + 1));
+    const { pixels: data, ...size } = photoOf(image, { seed: n, darkOnLight: n % 2 === 0 });
+    const file = encode({ ...size, data, channels: 1 });
+    await Deno.writeFile(`${folder}/${n}-${test.labels[n]}.png`, file);
+  }
+}

@@ -103,12 +103,15 @@ export async function predictCommand(args: string[]): Promise<number> {
     if (chunk.length === CHUNK_SIZE) await flush();
   }
   await flush();
-  if (cropped > 0 && !flags.json) console.error(cropNote(cropped, count, pictures === undefined));
+  if (cropped > 0 && !flags.json) {
+    if (pictures === undefined) console.error(`note: ${GUESS}`);
+    console.error(cropNote(cropped, count));
+  }
   return failed ? EXIT.failure : EXIT.ok;
 }
 
 function shower(
-  { classNames, notes }: Subject,
+  { classNames, pictures, notes }: Subject,
   { json, invert, show }: {
     readonly json: boolean;
     readonly invert: boolean;
@@ -119,8 +122,10 @@ function shower(
   return (input, logits) => {
     const top = topClasses(logits, classNames);
     if (json) {
+      const isGuess = pictures === undefined && input.view.box !== undefined;
+      const all = isGuess ? [...notes, GUESS] : notes;
       const answer = jsonOf(input, top);
-      return console.log(JSON.stringify({ ...answer, ...(notes.length > 0 && { notes }) }));
+      return console.log(JSON.stringify({ ...answer, ...(all.length > 0 && { notes: all }) }));
     }
     const doubt = doubtLine(input, invert);
     if (doubt) console.error(`note: ${doubt}`);
@@ -150,14 +155,13 @@ function doubtLine({ name, view }: PictureInput, invert: boolean): string | unde
   }[view.doubt];
 }
 
-function cropNote(cropped: number, count: number, isGuess: boolean): string {
-  const model = isGuess
-    ? "Fashion-MNIST, as the model does not say what it was"
-    : "what the model was";
+const GUESS = "the model does not say what it was trained on: taken for one of Fashion-MNIST";
+
+function cropNote(cropped: number, count: number): string {
   return `note: cut out the thing in ${cropped} of ${
     countOf(count, "picture")
-  }, light on dark, as in ` +
-    `${model} trained on; --show draws it, --crop whole leaves it`;
+  }, light on dark, as the ` +
+    "model's training images are; --show draws it, --crop whole leaves it";
 }
 
 function toImages(

@@ -7,7 +7,7 @@ import { type ModelName, zooModel } from "../nn/zoo.ts";
 import { parseJson } from "../parse_json.ts";
 import { isPrintable } from "../printable.ts";
 
-/** Which of light and dark the thing in a picture was, where a model was trained on pictures. */
+/** How a model is to take pictures: as its training did. */
 export interface PicturePolarity {
   /** Whether light and dark of the pictures were swapped. */
   readonly invert: boolean;

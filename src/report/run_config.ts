@@ -159,10 +159,14 @@ function isPictureFacts(value: unknown): boolean {
     typeof darkOnLight === "boolean" && isOptional(isList(isRecord))(unreadable);
 }
 
-/** How a model of the run is to take pictures; undefined where version 0.1 did not say. */
+/** Version 0.1 did not measure a set; these it knew by name. */
+const KNOWN_SHARES = new Map([["fashion-mnist", 1], ["sample", 1], ["mnist", 0.714]]);
+
+/** How a model of the run is to take pictures; undefined where nobody knows. */
 export function knownPictures(
-  { dataset: { pictures, objectShare } }: RunConfig,
+  { dataset }: RunConfig,
 ): (PictureFacts & PicturePolarity) | undefined {
+  const { name, pictures, objectShare = KNOWN_SHARES.get(name) } = dataset;
   if (pictures !== undefined || objectShare === undefined) return pictures;
   return { invert: false, darkOnLight: false, objectShare };
 }

@@ -163,7 +163,7 @@ Deno.test({
       const shown = await predict(run, ["--show", photo.file]);
       assertMatch(
         shown.stderr,
-        /^note: cut out the thing in 1 of 1 picture, light on dark, as in what the model was trained /,
+        /^note: cut out the thing in 1 of 1 picture, light on dark, as the model's training images are; /,
       );
       const lines = linesOf(shown.stdout);
       assertEquals(lines.length, 29);
@@ -174,7 +174,7 @@ Deno.test({
       ]);
       assertMatch(
         unknown.stderr,
-        /as in Fashion-MNIST, as the model does not say what it was trained/,
+        /^note: the model does not say what it was trained on: taken for one of Fashion-MNIST$/m,
       );
     }),
 });
