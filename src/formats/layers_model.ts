@@ -163,6 +163,10 @@ function toLayers(layer: Layer): TfLayer[] {
           biasInitializer: "zeros",
         }),
       ];
+    case "residual":
+      throw new TypeError(
+        `Cannot write residual "${layer.name}" as a LayersModel: use safetensors`,
+      );
     default:
       return [tf.layers.activation({ name, activation: layer.type })];
   }

@@ -63,6 +63,8 @@ function forwardCall(
       return (block) =>
         kernels.flattenForward(from(block), rowBytes, channels, height, width, to(block));
     }
+    case "residual":
+      throw new TypeError("not yet");
     default: {
       const kernel = kernels[`${layer.type}Forward`];
       const { height, rowBytes } = input;
@@ -109,6 +111,8 @@ function backwardCalls(
           );
         }
         break;
+      case "residual":
+        throw new TypeError("not yet");
       default: {
         const kernel = kernels[`${layer.type}Backward`];
         const { height, rowBytes } = output;

@@ -1,0 +1,40 @@
+/** Images as vectors. */
+
+import { type LayerDefinition, type Placed, type Shape, volume } from "./layer.ts";
+
+/** Turns [channels, height, width] into a vector, channel first; see {@linkcode flatten}. */
+export interface FlattenSpec {
+  /** Which layer this is. */
+  readonly type: "flatten";
+  /** Name of the layer; default: its index. */
+  readonly name?: string;
+}
+
+/** A flatten layer that knows its input. */
+export interface FlattenLayer extends Placed<Shape, readonly [number]> {
+  /** Which layer this is. */
+  readonly type: "flatten";
+}
+
+/** [channels, height, width] -> [channels * height * width], in that order.
+ *
+ * @example Before a linear layer
+ * ```ts
+ * import { flatten, linear, sequential } from "@lenet/lenet";
+ *
+ * const model = sequential([flatten(), linear({ outFeatures: 10 })], { inputShape: [3, 8, 8] });
+ * if (model.layers[0].outputShape[0] !== 192) throw new Error("expected 192 features");
+ * ```
+ */
+export function flatten(): FlattenSpec {
+  return { type: "flatten" };
+}
+
+/** See {@linkcode flatten}. */
+export const FLATTEN: LayerDefinition<FlattenSpec, FlattenLayer> = {
+  fields: {},
+  place: ({ type }, { name, inputs, inputShape }) => (
+    { type, name, inputs, inputShape, outputShape: [volume(inputShape)], parameters: [] }
+  ),
+  cost: () => ({ macs: 0 }),
+};
