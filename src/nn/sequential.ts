@@ -115,7 +115,7 @@ export function outputShapeOf(spec: LayerSpec, inputShape: Shape): Shape {
 }
 
 /** The place of the image among the layers that a layer reads. */
-export const IMAGE = -1;
+export const IMAGE: -1 = -1;
 
 /** Blocks may stand in blocks so many times. */
 const MAX_DEPTH = 8;

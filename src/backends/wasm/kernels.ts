@@ -155,6 +155,17 @@ export interface Kernels {
     varianceScale: number,
     epsilon: number,
   ): void;
+  residualForward(
+    body: Address,
+    bodyStride: number,
+    shortcut: Address,
+    shortcutStride: number,
+    output: Address,
+    outputStride: number,
+    rows: number,
+    rowBytes: number,
+  ): void;
+  sumGradients(gradient: Address, sum: Address, byteLength: number, adds: boolean): void;
   fillZeros(address: Address, byteLength: number): void;
   multiplyAddPeak(steps: number): number;
 }

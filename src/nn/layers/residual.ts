@@ -42,11 +42,11 @@ export interface ResidualOptions {
  * if (model.parameters[2].name !== "0.body.2.weight") throw new Error("expected 0.body.2.weight");
  * ```
  */
-export function residual<Spec>(
-  body: readonly Spec[],
-  shortcut: readonly Spec[] = [],
+export function residual<Body, Shortcut = never>(
+  body: readonly Body[],
+  shortcut: readonly Shortcut[] = [],
   { name }: ResidualOptions = {},
-): ResidualSpec<Spec> {
+): ResidualSpec<Body | Shortcut> {
   return {
     type: "residual",
     ...(name !== undefined && { name }),
