@@ -2,15 +2,16 @@
  * kernel may carry out together, and which gradients are needed, and are sums.
  */
 
-import { IMAGE, type Model } from "../nn/sequential.ts";
+import { IMAGE, type Layer } from "../nn/sequential.ts";
 
-/** A model seen from its tensors: tensor `index` is the output of layer `index`, IMAGE the image. */
+/** Layers, or an engine's operations, seen from their tensors: tensor `index` is the output of number
+ * `index`, IMAGE the image. */
 export class Program {
   readonly #readers = new Map<number, number[]>();
   readonly #trained: boolean[] = [];
 
-  /** Walks a model's layers. */
-  constructor({ layers }: Model) {
+  /** Walks them in order. */
+  constructor(layers: readonly Pick<Layer, "inputs" | "parameters">[]) {
     for (const [index, { inputs, parameters }] of layers.entries()) {
       for (const input of inputs) {
         const readers = this.#readers.get(input);

@@ -33,7 +33,7 @@ export function initialParameters(
   const random = createRandom(seed, "parameters");
   const values = new Float32Array(model.parameterCount);
   for (const parameter of model.parameters) {
-    const draw = parameter.initial === "bias"
+    const draw = parameter.kind === "bias"
       ? torchDefault(parameter, random)
       : weightDraw(parameter, random, init);
     for (let index = 0; index < parameter.size; index++) {

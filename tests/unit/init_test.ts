@@ -47,7 +47,7 @@ Deno.test("biases are uniform in +-1/sqrt(fanIn), whatever draws the weights", (
   );
   for (const type of ["xavierUniform", "xavierNormal", "torchDefault"] as const) {
     const parameters = initialParameters(model, 3, { type });
-    for (const bias of model.parameters.filter(({ initial }) => initial === "bias")) {
+    for (const bias of model.parameters.filter(({ kind }) => kind === "bias")) {
       const bound = 1 / Math.sqrt(bias.fanIn);
       const values = valuesOf(bias, parameters);
       assert(values.every((value) => Math.abs(value) <= bound));

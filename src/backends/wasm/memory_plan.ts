@@ -45,7 +45,7 @@ class Planner {
   constructor(model: Model, memory: TensorMemory) {
     this.#model = model;
     this.#memory = memory;
-    this.#program = new Program(model);
+    this.#program = new Program(model.layers);
     this.#rules = model.layers.map((layer) => codeOf(layer).memory(layer));
   }
 

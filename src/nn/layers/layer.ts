@@ -18,8 +18,8 @@ export interface Parameter {
   readonly name: string;
   /** conv2d weight [outChannels, inChannels, height, width], linear weight [out, in], bias [out]. */
   readonly shape: Shape;
-  /** What it starts as: drawn by the model's initialiser, or by PyTorch's default for biases. */
-  readonly initial: "weight" | "bias";
+  /** Weights are drawn by the model's initialiser, biases by PyTorch's default. */
+  readonly kind: "weight" | "bias";
   /** Whether weight decay takes it. */
   readonly decays: boolean;
   /** First element in the flat vector. */
@@ -102,8 +102,8 @@ export function weightAndBias(at: Placing, shape: Shape): Record<"weight" | "bia
   const area = volume(kernel);
   const fan = { fanIn: inputs * area, fanOut: outputs * area };
   return {
-    weight: at.tensor("weight", { shape, initial: "weight", decays: true, ...fan }),
-    bias: at.tensor("bias", { shape: [outputs], initial: "bias", decays: false, ...fan }),
+    weight: at.tensor("weight", { shape, kind: "weight", decays: true, ...fan }),
+    bias: at.tensor("bias", { shape: [outputs], kind: "bias", decays: false, ...fan }),
   };
 }
 
