@@ -1,13 +1,8 @@
-/** A training session on any TensorFlow.js backend: a LayersModel, its gradients, its optimiser. */
+/** A training session on any TensorFlow.js backend: a network, its gradients, its optimiser. */
 
 import * as tf from "@tensorflow/tfjs";
 import type { LabeledImages } from "../../data/dataset.ts";
-import {
-  buildLayersModel,
-  readFlat,
-  setParameters,
-  writeFlat,
-} from "../../formats/layers_model.ts";
+import { readFlat, writeFlat } from "../../formats/layers_model.ts";
 import type { Model } from "../../nn/sequential.ts";
 import type {
   Device,
@@ -27,6 +22,7 @@ import {
 } from "../check_data.ts";
 import type { Engine } from "./engines.ts";
 import { type BatchTensors, batchTensors } from "./batch_tensors.ts";
+import { TfjsNetwork } from "./layers.ts";
 import { Optimizer } from "./optimizer.ts";
 
 /** Results are read, and the event loop is let in, after this many steps or this long. */
@@ -46,8 +42,8 @@ export class TfjsSession implements Session {
   readonly #engine: Engine;
   readonly #model: Model;
   readonly #options: SessionOptions;
-  readonly #network: tf.Sequential;
-  readonly #variables: tf.Variable[];
+  readonly #network: TfjsNetwork;
+  readonly #variables: readonly tf.Variable[];
   readonly #optimizer: Optimizer;
   readonly #attached = new Set<LabeledImages>();
 
@@ -58,15 +54,15 @@ export class TfjsSession implements Session {
     this.#model = model;
     this.#options = options;
     tf.setBackend(engine.tfName);
-    this.#network = buildLayersModel(model);
-    this.#variables = this.#network.getWeights() as tf.Variable[];
+    this.#network = new TfjsNetwork(model);
+    this.#variables = this.#network.variables;
     this.#optimizer = new Optimizer(options.optimizer, this.#variables);
   }
 
   async loadState(state: TrainingState): Promise<void> {
     await this.#activate();
     checkState(this.#model, this.#options.optimizer, state);
-    setParameters(this.#network, this.#model, state.parameters);
+    this.#network.setParameters(state.parameters);
     const slots = state.slots.map((slot) => writeFlat(this.#model, slot));
     this.#optimizer.load(slots, state.step);
     tf.dispose(slots);
@@ -167,7 +163,7 @@ export class TfjsSession implements Session {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#activate();
     this.#optimizer.dispose();
-    this.#network.dispose();
+    tf.dispose([...this.#variables]);
     this.#attached.clear();
   }
 
@@ -176,7 +172,7 @@ export class TfjsSession implements Session {
   }
 
   #logits(images: tf.Tensor4D): tf.Tensor2D {
-    return this.#network.apply(images, { training: true }) as tf.Tensor2D;
+    return this.#network.apply(images);
   }
 
   #lossAndGradients(batch: BatchTensors, watch: (logits: tf.Tensor2D) => void = () => {}) {
@@ -184,7 +180,7 @@ export class TfjsSession implements Session {
       const logits = this.#logits(batch.images);
       watch(logits);
       return meanLoss(batch.labels, logits);
-    }, this.#variables);
+    }, [...this.#variables]);
     return { value, grads: this.#variables.map(({ name }) => grads[name]) };
   }
 
