@@ -151,7 +151,10 @@ function areClose(one: Standardization, other: Standardization): boolean {
 
 function haveSameLayers({ layers }: Model, { layers: others }: Model): boolean {
   return layers.length === others.length &&
-    layers.every((layer, index) => showLayer(layer) === showLayer(others[index]));
+    layers.every((layer, index) =>
+      showLayer(layer) === showLayer(others[index]) &&
+      `${layer.inputs}` === `${others[index].inputs}`
+    );
 }
 
 /** All that decides what a layer computes, apart from its parameters. */

@@ -1,6 +1,6 @@
 /** Layer specs: what a layer is, before it knows its input. */
 
-export type { Pair, PairLike } from "./layers/layer.ts";
+export type { Named, Pair, PairLike } from "./layers/layer.ts";
 export { type ActivationSpec, relu, sigmoid, tanh } from "./layers/activation.ts";
 export { conv2d, type Conv2dOptions, type Conv2dSpec } from "./layers/conv2d.ts";
 export { flatten, type FlattenSpec } from "./layers/flatten.ts";

@@ -5,15 +5,18 @@ import { type ImageShape, type Parameter, type Shape, showShape, volume } from "
 import { definitionOf, type Layer, type LayerSpec } from "./layers/table.ts";
 import { checkStandardization, NORMALIZED, type Standardization } from "./standardization.ts";
 
-export type { ImageShape, Parameter, Placed, Shape } from "./layers/layer.ts";
+export type { ImageShape, Parameter, Placed, Shape, Weighted } from "./layers/layer.ts";
 export { outputSize, showShape } from "./layers/layer.ts";
-export type { ActivationLayer } from "./layers/activation.ts";
-export type { Conv2dLayer } from "./layers/conv2d.ts";
-export type { FlattenLayer } from "./layers/flatten.ts";
-export type { LinearLayer } from "./layers/linear.ts";
-export type { Pool2dLayer } from "./layers/pool2d.ts";
-export type { ResidualLayer } from "./layers/residual.ts";
-export type { Layer, LayerKind } from "./layers/table.ts";
+export type {
+  ActivationLayer,
+  Conv2dLayer,
+  FlattenLayer,
+  Layer,
+  LayerKind,
+  LinearLayer,
+  Pool2dLayer,
+  ResidualLayer,
+} from "./layers/table.ts";
 
 /** A model: layers with every shape inferred, and the layout of its flat parameter vector. */
 export interface Model {
@@ -153,10 +156,10 @@ class Builder {
   /** Adds a layer, and those that stand in it before it. */
   add(spec: LayerSpec, name: string, row: Row): Row {
     const { depth, end, shape } = row;
-    if (depth > MAX_DEPTH || this.layers.length >= MAX_LAYERS) {
+    if (depth > MAX_DEPTH) {
       throw new RangeError(
-        `Cannot build ${spec.type} "${name}": expected at most ${MAX_LAYERS} layers in all, in ` +
-          `at most ${MAX_DEPTH} residual blocks around one another`,
+        `Cannot build ${spec.type} "${name}": expected at most ${MAX_DEPTH} residual blocks around ` +
+          `one another`,
       );
     }
     const layer = definitionOf(spec).place(spec, {
@@ -168,6 +171,11 @@ class Builder {
         this.append(specs, { prefix: `${name}.${part}.`, depth: depth + 1, end, shape }),
     });
     checkElements(layer.outputShape, `the output of ${layer.type} "${name}"`);
+    if (this.layers.length >= MAX_LAYERS) {
+      throw new RangeError(
+        `Cannot build ${spec.type} "${name}": expected at most ${MAX_LAYERS} layers in all`,
+      );
+    }
     return { ...row, end: this.layers.push(layer) - 1, shape: layer.outputShape };
   }
 

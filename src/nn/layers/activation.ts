@@ -1,20 +1,12 @@
 /** Elementwise functions. */
 
-import type { LayerDefinition, Placed, Shape } from "./layer.ts";
+import type { LayerDefinition, Named, Placed, Shape } from "./layer.ts";
 
 /** An elementwise function; see {@linkcode sigmoid}, {@linkcode tanh}, {@linkcode relu}. */
-export interface ActivationSpec {
-  /** Which layer this is. */
-  readonly type: "sigmoid" | "tanh" | "relu";
-  /** Name of the layer; default: its index. */
-  readonly name?: string;
-}
+export type ActivationSpec = Named<"sigmoid" | "tanh" | "relu">;
 
 /** An activation that knows its input. */
-export interface ActivationLayer extends Placed<Shape, Shape> {
-  /** Which layer this is. */
-  readonly type: ActivationSpec["type"];
-}
+export type ActivationLayer = Placed<Shape, Shape> & Pick<ActivationSpec, "type">;
 
 /** The logistic function 1 / (1 + e^-x), elementwise.
  *

@@ -4,22 +4,19 @@ import {
   countWindows,
   type ImageShape,
   type LayerDefinition,
+  type Named,
   type Pair,
   type PairLike,
-  type Parameter,
   type Placed,
   requireImage,
   showShape,
   toPair,
   weightAndBias,
+  type Weighted,
 } from "./layer.ts";
 
 /** A two-dimensional cross-correlation with bias; see {@linkcode conv2d}. */
-export interface Conv2dSpec {
-  /** Which layer this is. */
-  readonly type: "conv2d";
-  /** Name of the layer; default: its index. */
-  readonly name?: string;
+export interface Conv2dSpec extends Named<"conv2d"> {
   /** Checked against the input if given. */
   readonly inChannels?: number;
   /** Number of kernels. */
@@ -33,20 +30,10 @@ export interface Conv2dSpec {
 }
 
 /** A convolution that knows its input. */
-export interface Conv2dLayer extends Placed<ImageShape, ImageShape> {
-  /** Which layer this is. */
-  readonly type: "conv2d";
-  /** Height and width of the kernel. */
-  readonly kernelSize: Pair;
-  /** Distance between neighbouring windows. */
-  readonly stride: Pair;
-  /** Rows and columns of zeros at each side. */
-  readonly padding: Pair;
-  /** Where the weights are in the flat vector. */
-  readonly weight: Parameter;
-  /** Where the biases are in the flat vector. */
-  readonly bias: Parameter;
-}
+export type Conv2dLayer =
+  & Placed<ImageShape, ImageShape>
+  & Weighted
+  & Pick<Conv2dSpec, "type" | "kernelSize" | "stride" | "padding">;
 
 /** Options of {@linkcode conv2d}. */
 export interface Conv2dOptions {
@@ -117,20 +104,10 @@ export const CONV2D: LayerDefinition<Conv2dSpec, Conv2dLayer> = {
       );
     }
     const [height, width] = countWindows(inputShape, { size: kernelSize, stride, padding }, what);
-    const { weight, bias } = weightAndBias(at, [outChannels, channels, ...kernelSize]);
-    return {
-      type,
-      name,
-      inputs,
-      inputShape,
-      outputShape: [outChannels, height, width],
-      kernelSize,
-      stride,
-      padding,
-      weight,
-      bias,
-      parameters: [weight, bias],
-    };
+    const outputShape: ImageShape = [outChannels, height, width];
+    const tensors = weightAndBias(at, [outChannels, channels, ...kernelSize]);
+    const geometry = { kernelSize, stride, padding };
+    return { type, name, inputs, inputShape, outputShape, ...geometry, ...tensors };
   },
   /** Every output position uses each weight once. */
   cost: ({ weight, outputShape: [, height, width], kernelSize: size, stride, padding }) => (

@@ -1,20 +1,12 @@
 /** Images as vectors. */
 
-import { type LayerDefinition, type Placed, type Shape, volume } from "./layer.ts";
+import { type LayerDefinition, type Named, type Placed, type Shape, volume } from "./layer.ts";
 
 /** Turns [channels, height, width] into a vector, channel first; see {@linkcode flatten}. */
-export interface FlattenSpec {
-  /** Which layer this is. */
-  readonly type: "flatten";
-  /** Name of the layer; default: its index. */
-  readonly name?: string;
-}
+export type FlattenSpec = Named<"flatten">;
 
 /** A flatten layer that knows its input. */
-export interface FlattenLayer extends Placed<Shape, readonly [number]> {
-  /** Which layer this is. */
-  readonly type: "flatten";
-}
+export type FlattenLayer = Placed<Shape, readonly [number]> & Pick<FlattenSpec, "type">;
 
 /** [channels, height, width] -> [channels * height * width], in that order.
  *

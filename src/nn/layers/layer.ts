@@ -32,6 +32,14 @@ export interface Parameter {
   readonly fanOut: number;
 }
 
+/** What every spec has. */
+export interface Named<Kind> {
+  /** Which layer this is. */
+  readonly type: Kind;
+  /** Name of the layer and prefix of its parameters; default: its index. */
+  readonly name?: string;
+}
+
 /** What every layer that knows its input has. */
 export interface Placed<In extends Shape, Out extends Shape> {
   /** Name of the layer and prefix of its parameters; inside a residual block `3.body.0`. */
@@ -44,6 +52,14 @@ export interface Placed<In extends Shape, Out extends Shape> {
   readonly outputShape: Out;
   /** Its tensors, in the order of the flat vector. */
   readonly parameters: readonly Parameter[];
+}
+
+/** The tensors of a layer that multiplies. */
+export interface Weighted {
+  /** Where the weights are in the flat vector. */
+  readonly weight: Parameter;
+  /** Where the biases are in the flat vector. */
+  readonly bias: Parameter;
 }
 
 /** What a field of a spec may hold. */
@@ -97,14 +113,16 @@ export interface LayerDefinition<Spec, Layer> {
 }
 
 /** Weight [outputs, ...] and bias [outputs] of a layer that multiplies. */
-export function weightAndBias(at: Placing, shape: Shape): Record<"weight" | "bias", Parameter> {
+export function weightAndBias(
+  at: Placing,
+  shape: Shape,
+): Weighted & { readonly parameters: readonly Parameter[] } {
   const [outputs, inputs, ...kernel] = shape;
   const area = volume(kernel);
   const fan = { fanIn: inputs * area, fanOut: outputs * area };
-  return {
-    weight: at.tensor("weight", { shape, kind: "weight", decays: true, ...fan }),
-    bias: at.tensor("bias", { shape: [outputs], kind: "bias", decays: false, ...fan }),
-  };
+  const weight = at.tensor("weight", { shape, kind: "weight", decays: true, ...fan });
+  const bias = at.tensor("bias", { shape: [outputs], kind: "bias", decays: false, ...fan });
+  return { weight, bias, parameters: [weight, bias] };
 }
 
 /** The shape as an image's.

@@ -2,18 +2,15 @@
 
 import {
   type LayerDefinition,
-  type Parameter,
+  type Named,
   type Placed,
   showShape,
   weightAndBias,
+  type Weighted,
 } from "./layer.ts";
 
 /** A fully connected layer with bias; see {@linkcode linear}. */
-export interface LinearSpec {
-  /** Which layer this is. */
-  readonly type: "linear";
-  /** Name of the layer; default: its index. */
-  readonly name?: string;
+export interface LinearSpec extends Named<"linear"> {
   /** Checked against the input if given. */
   readonly inFeatures?: number;
   /** Length of the output. */
@@ -21,14 +18,10 @@ export interface LinearSpec {
 }
 
 /** A linear layer that knows its input. */
-export interface LinearLayer extends Placed<readonly [number], readonly [number]> {
-  /** Which layer this is. */
-  readonly type: "linear";
-  /** Where the weights are in the flat vector. */
-  readonly weight: Parameter;
-  /** Where the biases are in the flat vector. */
-  readonly bias: Parameter;
-}
+export type LinearLayer =
+  & Placed<readonly [number], readonly [number]>
+  & Weighted
+  & Pick<LinearSpec, "type">;
 
 /** Options of {@linkcode linear}. */
 export interface LinearOptions {
@@ -80,17 +73,8 @@ export const LINEAR: LayerDefinition<LinearSpec, LinearLayer> = {
         `Cannot add ${type} "${name}": expected ${inFeatures} input features, found ${features}`,
       );
     }
-    const { weight, bias } = weightAndBias(at, [outFeatures, features]);
-    return {
-      type,
-      name,
-      inputs,
-      inputShape: [features],
-      outputShape: [outFeatures],
-      weight,
-      bias,
-      parameters: [weight, bias],
-    };
+    const shapes = { inputShape: [features], outputShape: [outFeatures] } as const;
+    return { type, name, inputs, ...shapes, ...weightAndBias(at, [outFeatures, features]) };
   },
   cost: ({ weight }) => ({ macs: weight.size, sees: "everything" }),
 };

@@ -4,6 +4,7 @@ import {
   countWindows,
   type ImageShape,
   type LayerDefinition,
+  type Named,
   type Pair,
   type PairLike,
   type Placed,
@@ -12,11 +13,7 @@ import {
 } from "./layer.ts";
 
 /** Average or maximum over windows; see {@linkcode avgPool2d} and {@linkcode maxPool2d}. */
-export interface Pool2dSpec {
-  /** Which layer this is. */
-  readonly type: "avgPool2d" | "maxPool2d";
-  /** Name of the layer; default: its index. */
-  readonly name?: string;
+export interface Pool2dSpec extends Named<"avgPool2d" | "maxPool2d"> {
   /** Height and width of a window. */
   readonly poolSize: Pair;
   /** Distance between neighbouring windows. */
@@ -24,14 +21,7 @@ export interface Pool2dSpec {
 }
 
 /** A pooling layer that knows its input. */
-export interface Pool2dLayer extends Placed<ImageShape, ImageShape> {
-  /** Which layer this is. */
-  readonly type: "avgPool2d" | "maxPool2d";
-  /** Height and width of a window. */
-  readonly poolSize: Pair;
-  /** Distance between neighbouring windows. */
-  readonly stride: Pair;
-}
+export type Pool2dLayer = Placed<ImageShape, ImageShape> & Omit<Pool2dSpec, "name">;
 
 /** Options of {@linkcode avgPool2d} and {@linkcode maxPool2d}. */
 export interface Pool2dOptions {

@@ -1,13 +1,9 @@
 /** Residual blocks: the one kind of layer that reads two others. */
 
-import { type LayerDefinition, type Placed, type Shape, showShape } from "./layer.ts";
+import { type LayerDefinition, type Named, type Placed, type Shape, showShape } from "./layer.ts";
 
 /** Layers and a way around them, added; see {@linkcode residual}. */
-export interface ResidualSpec<Spec = unknown> {
-  /** Which layer this is. */
-  readonly type: "residual";
-  /** Name of the layer; default: its index. */
-  readonly name?: string;
+export interface ResidualSpec<Spec = unknown> extends Named<"residual"> {
   /** One layer or more, in a row. */
   readonly body: readonly Spec[];
   /** Layers of the way around; none: the block's input itself. */
@@ -15,10 +11,7 @@ export interface ResidualSpec<Spec = unknown> {
 }
 
 /** The sum at a residual block's end; it reads the end of the body, and of the shortcut. */
-export interface ResidualLayer extends Placed<Shape, Shape> {
-  /** Which layer this is. */
-  readonly type: "residual";
-}
+export type ResidualLayer = Placed<Shape, Shape> & Pick<ResidualSpec, "type">;
 
 /** Options of {@linkcode residual}. */
 export interface ResidualOptions {

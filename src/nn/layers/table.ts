@@ -8,6 +8,8 @@ import { LINEAR, type LinearLayer, type LinearSpec } from "./linear.ts";
 import { POOL2D, type Pool2dLayer, type Pool2dSpec } from "./pool2d.ts";
 import { RESIDUAL, type ResidualLayer, type ResidualSpec } from "./residual.ts";
 
+export type { ActivationLayer, Conv2dLayer, FlattenLayer, LinearLayer, Pool2dLayer, ResidualLayer };
+
 /** A layer before it knows its input: plain data that JSON can hold. */
 export type LayerSpec =
   | Conv2dSpec
