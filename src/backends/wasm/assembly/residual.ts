@@ -4,14 +4,8 @@ import { VECTOR_BYTES } from "./simd";
 
 /** output = body + shortcut for `rows` rows of rowBytes each; equals the reference's `residual`. */
 export function residualForward(
-  body: usize,
-  bodyStride: usize,
-  shortcut: usize,
-  shortcutStride: usize,
-  output: usize,
-  outputStride: usize,
-  rows: i32,
-  rowBytes: usize,
+  body: usize, bodyStride: usize, shortcut: usize, shortcutStride: usize, output: usize,
+  outputStride: usize, rows: i32, rowBytes: usize,
 ): void {
   for (; rows > 0; rows--) {
     for (let i: usize = 0; i < rowBytes; i += VECTOR_BYTES) {
