@@ -16,7 +16,7 @@ import { initialParameters } from "../src/nn/init.ts";
 import { definitionOf } from "../src/nn/layers/table.ts";
 import type { Model } from "../src/nn/sequential.ts";
 import type { LabeledImages } from "../src/data/dataset.ts";
-import { type Spread, spreadOf } from "./sampling.ts";
+import { type Quartiles, quartiles } from "../src/compare/statistics.ts";
 
 const BATCH_SIZE = 256;
 
@@ -24,7 +24,7 @@ const BATCH_SIZE = 256;
 export interface KernelTime {
   /** Kernel, and the layer if it belongs to one with parameters. */
   readonly name: string;
-  readonly microsecondsPerImage: Spread;
+  readonly microsecondsPerImage: Quartiles;
   /** Multiply-adds count twice; undefined for kernels that do not multiply matrices. */
   readonly gigaflops?: number;
 }
@@ -33,7 +33,7 @@ export interface KernelTime {
 export async function timeKernels(
   model: Model,
   data: LabeledImages,
-  rounds: number,
+  repeats: number,
 ): Promise<KernelTime[]> {
   const { module } = await compileKernels();
   const memory = createMemory();
@@ -68,7 +68,7 @@ export async function timeKernels(
   };
   runner.run({ ...job, kind: "pack" });
   const samples = new Map<string, number[]>();
-  for (let round = -2; round < rounds; round++) {
+  for (let round = -2; round < repeats; round++) {
     elapsedMs.clear();
     runner.run(job);
     if (round < 0) continue;
@@ -78,7 +78,7 @@ export async function timeKernels(
     }
   }
   const times = [...samples].map(([name, microseconds]): KernelTime => {
-    const microsecondsPerImage = spreadOf(microseconds);
+    const microsecondsPerImage = quartiles(microseconds);
     const flop = flopOf(name, layout);
     const gigaflops = flop === undefined ? flop : flop / microsecondsPerImage.median / 1000;
     return { name, microsecondsPerImage, gigaflops };

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { defineCommand, parseFlags } from "../src/cli/flags.ts";
 import { helpText } from "../src/cli/help.ts";
 import { EXIT, runCommand } from "../src/cli/errors.ts";
-import { median } from "../src/report/statistics.ts";
+import { median } from "../src/compare/statistics.ts";
 import { formatCount, formatTable } from "../src/report/table.ts";
 import { describeEnvironment } from "../src/report/environment.ts";
 import { allReduceMs, type CostModel, fitLink, stepMs } from "./mpi/model.ts";
@@ -35,9 +35,9 @@ const COMMAND = defineCommand({
   usage: "deno task bench:mpi",
   summary:
     "Measure LeNet's training on MPI ranks of one machine, and on network namespaces (as root).",
-  examples: [["--rounds 5", "what docs/scaling.md holds"]],
+  examples: [["--repeats 5", "what docs/scaling.md holds"]],
   flags: {
-    rounds: { type: "integer", min: 1, default: 5, help: "of each measurement, in turns" },
+    repeats: { type: "integer", min: 1, default: 5, help: "of each measurement, in turns" },
     seconds: { type: "number", exclusiveMin: 0, default: 1, help: "of a round" },
     "batch-size": { type: "integer", min: 1, default: 256, help: "images of a step" },
     hosts: { type: "boolean", negatable: true, default: true, help: "also network namespaces" },
@@ -52,7 +52,7 @@ interface Variant {
   readonly options: RankOptions;
 }
 
-/** A row of a table, of some rounds. */
+/** A row of a table, of some repeats. */
 interface Measured {
   readonly name: string;
   readonly imagesPerSecond: readonly number[];
@@ -67,13 +67,13 @@ async function benchCommand(args: string[]): Promise<number> {
     console.log(helpText(COMMAND));
     return EXIT.ok;
   }
-  const { rounds, seconds, batchSize } = flags;
+  const { repeats, seconds, batchSize } = flags;
   const { cpu, cores } = describeEnvironment();
   console.log(
     `${cpu}, ${cores} cores, ${
       new Date().toISOString().slice(0, 10)
     }; LeNet, batch ${batchSize}, ` +
-      `medians of ${rounds} rounds: deno task bench:mpi ${args.join(" ")}\n`,
+      `medians of ${repeats} repeats: deno task bench:mpi ${args.join(" ")}\n`,
   );
   const options = { batchSize, seconds };
   const [one, two, shared] = await measureInTurns([
@@ -84,26 +84,26 @@ async function benchCommand(args: string[]): Promise<number> {
       ranks: 2,
       options: { ...options, threads: 1, allReduce: true },
     },
-  ], rounds);
+  ], repeats);
   printTable("One machine", [one, two, shared]);
   printRatio(shared, two);
   printAllReduce(shared, "shared memory, 2 ranks");
   if (flags.hosts) {
-    for (const link of LINKS) await benchHosts(link, { ...options, threads: 1 }, rounds);
+    for (const link of LINKS) await benchHosts(link, { ...options, threads: 1 }, repeats);
   }
   const imagesPerSecond = median(one.imagesPerSecond);
   for (const link of PAPER_LINKS) printModel(link.name, { ...link, imagesPerSecond });
   return EXIT.ok;
 }
 
-/** Measures rounds of each variant in turns: a slow moment then meets all. */
+/** Measures repeats of each variant in turns: a slow moment then meets all. */
 async function measureInTurns(
   variants: readonly Variant[],
-  rounds: number,
+  repeats: number,
   hosts?: number,
 ): Promise<Measured[]> {
   const found = variants.map((): RankMeasurement[] => []);
-  for (let round = 0; round < rounds; round++) {
+  for (let round = 0; round < repeats; round++) {
     for (const [n, variant] of variants.entries()) found[n].push(await runOnce(variant, hosts));
   }
   return variants.map(({ name }, n) => ({
@@ -119,7 +119,7 @@ async function measureInTurns(
 }
 
 /** Two hosts on the batch of one process (strong scaling), and on twice as much (weak). */
-async function benchHosts(link: Link, options: RankOptions, rounds: number): Promise<void> {
+async function benchHosts(link: Link, options: RankOptions, repeats: number): Promise<void> {
   const { batchSize } = options;
   const twice = 2 * batchSize;
   await using _hosts = await makeHosts(2, link);
@@ -137,7 +137,7 @@ async function benchHosts(link: Link, options: RankOptions, rounds: number): Pro
         options: { ...options, batchSize: twice },
       },
     ],
-    rounds,
+    repeats,
     2,
   );
   const [alone, strong, weak] = rows;

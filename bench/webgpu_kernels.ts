@@ -2,7 +2,7 @@
  *
  *     deno task bench:webgpu                 tables on stdout
  *     deno task bench:webgpu --epochs 20     times as many epochs of 60,000 images
- *     ... --rounds 20 (default 9)   --no-peers   --json FILE
+ *     ... --repeats 20 (default 9)   --no-peers   --json > FILE
  *
  * On a discrete GPU, compare with `python3 bench/peers/pytorch_gpu_lenet.py` on the same machine.
  */
@@ -21,12 +21,20 @@ import type { LabeledImages } from "../src/data/dataset.ts";
 import { initialParameters } from "../src/nn/init.ts";
 import type { Model } from "../src/nn/sequential.ts";
 import { lenet, zooModel } from "../src/nn/zoo.ts";
+import { type Quartiles, quartiles } from "../src/compare/statistics.ts";
+import { inTurns } from "../src/compare/turns.ts";
 import { createRandom } from "../src/random.ts";
-import { type Contender, sampleInTurns, type Spread, spreadOf } from "./sampling.ts";
 
 const BATCH_SIZE = 256;
 const EPOCH = 60_000;
 const SGD = { type: "sgd", momentum: 0 } as const;
+
+/** What takes part in turns. */
+interface Entry {
+  readonly name: string;
+  /** Does some work and returns images a second. */
+  measure(): number | Promise<number>;
+}
 
 type Adapter = Awaited<ReturnType<typeof describeAdapters>>[number];
 
@@ -35,23 +43,26 @@ const COMMAND = defineCommand({
   summary: "Measure the webgpu engine: images a second beside its peers, and time by kernel.",
   examples: [["--epochs 20 --no-peers", "times whole epochs too, the engine alone"]],
   flags: {
-    rounds: { type: "integer", min: 1, default: 9, help: "samples of each number" },
+    repeats: { type: "integer", min: 1, default: 9, help: "samples of each number" },
     epochs: { type: "integer", min: 1, help: "time as many epochs of 60,000 images" },
     peers: { type: "boolean", negatable: true, default: true, help: "also jax-js and tfjs-webgpu" },
-    json: { type: "string", placeholder: "FILE", help: "write all numbers there" },
+    json: { type: "boolean", help: "print one JSON object; tables go to standard error" },
   },
 });
 
+let print: (text: string) => void = console.log;
+
 async function benchCommand(args: string[]): Promise<number> {
-  const { flags: { rounds, epochs, peers, json }, help } = parseFlags(COMMAND, args);
+  const { flags: { repeats, epochs, peers, json }, help } = parseFlags(COMMAND, args);
   if (help) {
     console.log(helpText(COMMAND));
     return EXIT.ok;
   }
+  if (json) print = console.error;
   quietDrivers();
   const [adapter] = await describeAdapters();
   if (adapter === undefined) throw new Error("No WebGPU adapter was found");
-  console.log(
+  print(
     `${adapter.name}${
       adapter.software ? ", software" : ""
     }, ${Deno.build.os} ${Deno.build.arch}, ` +
@@ -59,12 +70,12 @@ async function benchCommand(args: string[]): Promise<number> {
   );
   const models = [lenet(), zooModel("lenet-relu"), zooModel("mlp")];
   for (const model of models) await checkGradients(model);
-  const rates = await measureRates(models, { adapter, rounds, peers });
-  const kernels = await measureKernels(lenet(), { adapter, rounds });
+  const rates = await measureRates(models, { adapter, repeats, peers });
+  const kernels = await measureKernels(lenet(), { adapter, repeats });
   const epochMs = epochs === undefined ? undefined : await timeEpochs(epochs);
-  if (json !== undefined) {
-    const report = { adapter, date: new Date().toISOString(), rounds, rates, kernels, epochMs };
-    await Deno.writeTextFile(json, JSON.stringify(report, null, 2));
+  if (json) {
+    const report = { adapter, date: new Date().toISOString(), repeats, rates, kernels, epochMs };
+    console.log(JSON.stringify(report, null, 2));
   }
   return EXIT.ok;
 }
@@ -72,14 +83,14 @@ async function benchCommand(args: string[]): Promise<number> {
 /** Training rates of all engines, in turns. */
 async function measureRates(
   models: readonly Model[],
-  { adapter, rounds, peers }: {
+  { adapter, repeats, peers }: {
     readonly adapter: Adapter;
-    readonly rounds: number;
+    readonly repeats: number;
     readonly peers: boolean;
   },
-): Promise<Record<string, Spread>> {
+): Promise<Record<string, Quartiles>> {
   await using stack = new AsyncDisposableStack();
-  const contenders: Contender[] = [];
+  const contenders: Entry[] = [];
   const steps = adapter.software ? 16 : 235;
   for (const model of models) {
     const session = stack.use(await openSession(webgpuBackend, model));
@@ -91,12 +102,17 @@ async function measureRates(
     });
   }
   if (peers) contenders.push(...await openPeers(stack));
-  const spreads = Object.fromEntries(await sampleInTurns(contenders, rounds));
+  const samples = new Map(contenders.map(({ name }) => [name, [] as number[]]));
+  await inTurns(contenders, repeats + 1, async ({ name, measure }, round) => {
+    const rate = await measure();
+    if (round > 0) samples.get(name)!.push(rate); // the first is to warm up
+  });
+  const spreads = Object.fromEntries([...samples].map(([name, rates]) => [name, quartiles(rates)]));
   printTable(`training, batch ${BATCH_SIZE}`, "images/s", spreads, 0);
   return spreads;
 }
 
-async function openPeers(stack: AsyncDisposableStack): Promise<Contender[]> {
+async function openPeers(stack: AsyncDisposableStack): Promise<Entry[]> {
   const { openJaxLenet } = await import("./peers/jax_webgpu_lenet.ts");
   const trainJax = await openJaxLenet(BATCH_SIZE);
   const loss = await trainJax();
@@ -121,10 +137,10 @@ async function openPeers(stack: AsyncDisposableStack): Promise<Contender[]> {
 /** GPU time of each kernel of a training step. */
 async function measureKernels(
   model: Model,
-  { adapter, rounds }: { readonly adapter: Adapter; readonly rounds: number },
-): Promise<Record<string, Spread>> {
+  { adapter, repeats }: { readonly adapter: Adapter; readonly repeats: number },
+): Promise<Record<string, Quartiles>> {
   if (!adapter.features.includes("timestamp-query")) {
-    console.log("The adapter has no timestamp-query: kernels cannot be timed");
+    print("The adapter has no timestamp-query: kernels cannot be timed");
     return {};
   }
   await using session = await webgpuBackend.open(model, {
@@ -136,7 +152,7 @@ async function measureKernels(
   await session.attach(data);
   const indices = Uint32Array.from({ length: BATCH_SIZE }, (_, index) => index);
   const samples: Record<string, number[]> = {};
-  for (let round = -2; round < rounds; round++) {
+  for (let round = -2; round < repeats; round++) {
     const times = await session.timeKernels(data, indices);
     const total = times.reduce((sum, { microseconds }) => sum + microseconds, 0);
     if (round < 0) continue;
@@ -145,7 +161,7 @@ async function measureKernels(
     }
   }
   const spreads = Object.fromEntries(
-    Object.entries(samples).map(([name, values]) => [name, spreadOf(values)]),
+    Object.entries(samples).map(([name, values]) => [name, quartiles(values)]),
   );
   printTable(`kernel, ${model.name}, batch ${BATCH_SIZE}`, "µs a step", spreads, 1);
   return spreads;
@@ -164,8 +180,8 @@ async function timeEpochs(epochs: number): Promise<number[]> {
     elapsedMs.push(1000 * EPOCH / rate);
   }
   const total = elapsedMs.reduce((sum, ms) => sum + ms, 0);
-  const { median } = spreadOf(elapsedMs);
-  console.log(
+  const { median } = quartiles(elapsedMs);
+  print(
     `${epochs} epochs of ${EPOCH} images: ${(total / 1000).toFixed(2)} s, ` +
       `median epoch ${median.toFixed(1)} ms, step ${(1000 * median / 235).toFixed(0)} µs`,
   );
@@ -232,7 +248,7 @@ function randomImages({ inputShape, classCount }: Model, count: number): Labeled
 function printTable(
   title: string,
   unit: string,
-  spreads: Readonly<Record<string, Spread>>,
+  spreads: Readonly<Record<string, Quartiles>>,
   digits: number,
 ): void {
   const show = (value: number) => value.toFixed(digits);
@@ -241,7 +257,7 @@ function printTable(
     show(median),
     `${show(low)}-${show(high)}`,
   ]);
-  console.log(markdownTable([[title, unit, "quartiles"], ...rows]) + "\n");
+  print(markdownTable([[title, unit, "quartiles"], ...rows]) + "\n");
 }
 
 if (import.meta.main) await runCommand(benchCommand);

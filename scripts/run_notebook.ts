@@ -24,8 +24,14 @@ interface Cell {
 const COMMAND = defineCommand({
   usage: "deno task notebook",
   summary: "Run the lesson's notebook and save what its cells print.",
-  examples: [["--check", "whether they print what is saved"]],
-  flags: { check: { type: "boolean", help: "write nothing; exit code 1 where they differ" } },
+  examples: [
+    ["--check", "whether they print what is saved"],
+    ["--check --kernel", "whether they do in Jupyter too"],
+  ],
+  flags: {
+    check: { type: "boolean", help: "write nothing; exit code 1 where they differ" },
+    kernel: { type: "boolean", help: "run them in Deno's Jupyter kernel, by python3's nbclient" },
+  },
 });
 
 async function notebookCommand(args: string[]): Promise<number> {
@@ -36,7 +42,7 @@ async function notebookCommand(args: string[]): Promise<number> {
   }
   const notebook = JSON.parse(await Deno.readTextFile(PATH));
   const cells: readonly Cell[] = notebook.cells.filter((cell: Cell) => cell.cell_type === "code");
-  const printed = await runCells(cells);
+  const printed = flags.kernel ? await runInKernel() : await runCells(cells);
   for (const [n, cell] of cells.entries()) {
     const lines = printed[n].match(/[^\n]*\n/g) ?? [];
     if (flags.check) requireSaved(n + 1, cell, lines);
@@ -74,6 +80,41 @@ function isSameLine(printed: string | undefined, saved: string | undefined): boo
     const digits = text.split(".")[1]?.length ?? 0;
     return Math.abs(Number(text) - Number(other)) < 1.5 * 10 ** -digits;
   });
+}
+
+/** Runs the notebook as Jupyter does, and prints a JSON list of what each code cell printed. */
+const RUN_IN_KERNEL = `
+import json, os, sys, tempfile
+import nbformat
+from nbclient import NotebookClient
+
+with tempfile.TemporaryDirectory() as folder:
+    os.environ["JUPYTER_PATH"] = folder
+    os.makedirs(folder + "/kernels/deno")
+    command = ["deno", "jupyter", "--kernel", "--conn", "{connection_file}"]
+    with open(folder + "/kernels/deno/kernel.json", "w") as spec:
+        json.dump({"argv": command, "display_name": "Deno", "language": "typescript"}, spec)
+    notebook = nbformat.read(sys.argv[1], 4)
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    for cell in cells:
+        cell.outputs = []
+    NotebookClient(notebook, kernel_name="deno", timeout=300).execute(cwd=".")
+    print(json.dumps(["".join(output.get("text", "") for output in cell.outputs) for cell in cells]))
+`;
+
+/** What each cell prints in Jupyter, which may lose all but one output of a cell. */
+async function runInKernel(): Promise<string[]> {
+  const args = ["-c", RUN_IN_KERNEL, PATH];
+  const { code, stdout, stderr } = await new Deno.Command("/usr/bin/python3", {
+    args,
+    env: { NO_COLOR: "1" },
+  }).output();
+  const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  if (code !== 0) {
+    const reason = decode(stderr).trim().split("\n").at(-1);
+    throw new Error(`Cannot run ${PATH} in Jupyter's kernel: ${reason}`);
+  }
+  return JSON.parse(decode(stdout));
 }
 
 /** What each cell prints. */

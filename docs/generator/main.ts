@@ -22,8 +22,8 @@ const COMMAND = defineCommand({
   examples: [
     ["", "from what is recorded in docs/measurements/"],
     ["--train", "after training again; about 20 minutes"],
-    ["--bench FILE", "with what deno task bench --json FILE measured"],
-    ["--bench-webgpu FILE", "with what deno task bench:webgpu --json FILE measured"],
+    ["--bench FILE", "with what deno task bench --json measured"],
+    ["--bench-webgpu FILE", "with what deno task bench:webgpu --json measured"],
   ],
   flags: {
     train: { type: "boolean", help: "train the lesson's models again" },

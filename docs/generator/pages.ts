@@ -106,6 +106,7 @@ async function curvesBlock(
   };
   return `The run of this picture: \`${command}\` on ${machine}, ${date}: train loss ` +
     `${trainLoss.toFixed(3)}, train accuracy ${trainAccuracy.toFixed(3)}, test accuracy ` +
-    `${testAccuracy.toFixed(3)}. PyTorch reaches ${range("loss")}, ${range("train")} and ` +
-    `${range("test")} with the same recipe and ${peer.length} seeds.`;
+    `${testAccuracy.toFixed(3)}. PyTorch with the same recipe ended between ` +
+    `${range("loss").replace("-", " and ")}, ${range("train").replace("-", " and ")}, and ` +
+    `${range("test").replace("-", " and ")} with ${peer.length} seeds; more seeds spread wider.`;
 }

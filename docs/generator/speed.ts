@@ -12,7 +12,7 @@ interface Spread {
 export interface Bench {
   readonly machine: string;
   readonly date: string;
-  readonly rounds: number;
+  readonly repeats: number;
   readonly rows: readonly {
     readonly name: string;
     readonly training: Spread;
@@ -25,7 +25,7 @@ export interface Bench {
 export interface WebgpuBench {
   readonly adapter: { readonly name: string; readonly software: boolean };
   readonly date: string;
-  readonly rounds: number;
+  readonly repeats: number;
   readonly rates: Readonly<Record<string, Spread>>;
 }
 
@@ -34,17 +34,17 @@ export interface WebgpuBench {
  * @throws {SyntaxError} If the file is of something else.
  */
 export function readBench(text: string, label: string): Bench {
-  const { machine, date, rounds, rows } = parse(text, label);
+  const { machine, date, repeats, rows } = parse(text, label);
   if (!Array.isArray(rows) || rows.length === 0 || typeof machine !== "string") {
     throw new SyntaxError(`Cannot read ${label}: expected what deno task bench --json wrote`);
   }
   const kept = (rows as Bench["rows"]).filter(({ name }) => rowTitle(name) !== undefined);
-  return { machine, date: String(date).slice(0, 10), rounds: Number(rounds), rows: kept };
+  return { machine, date: String(date).slice(0, 10), repeats: Number(repeats), rows: kept };
 }
 
 /** As {@linkcode readBench}, for the benchmark of the GPU engine. */
 export function readWebgpuBench(text: string, label: string): WebgpuBench {
-  const { adapter, date, rounds, rates } = parse(text, label);
+  const { adapter, date, repeats, rates } = parse(text, label);
   if (Object(rates)["webgpu lenet"] === undefined) {
     throw new SyntaxError(
       `Cannot read ${label}: expected what deno task bench:webgpu --json wrote`,
@@ -54,13 +54,13 @@ export function readWebgpuBench(text: string, label: string): WebgpuBench {
   return {
     adapter: { name, software },
     date: String(date).slice(0, 10),
-    rounds: Number(rounds),
+    repeats: Number(repeats),
     rates: rates as WebgpuBench["rates"],
   };
 }
 
 /** The table of the CPU. */
-export function speedBlock({ machine, date, rounds, rows }: Bench): string {
+export function speedBlock({ machine, date, repeats, rows }: Bench): string {
   const lines = rows.map(({ name, training, evaluation, share }) => [
     rowTitle(name)!,
     formatCount(training.median),
@@ -69,13 +69,24 @@ export function speedBlock({ machine, date, rounds, rows }: Bench): string {
     evaluation === undefined ? "" : formatCount(evaluation.median),
   ]);
   return `Training LeNet on ${machine}, ${date}, batch 256: medians and quartiles of one run of ` +
-    `\`deno task bench --rounds ${rounds}\`, in which all took turns. The limit is the machine's ` +
-    `rate of SIMD multiply-adds, measured in the same run.\n\n` +
+    `\`deno task bench --repeats ${repeats}\`, in which all took turns. The limit is the machine's ` +
+    `rate of SIMD multiply-adds, measured in the same run: ${limitsOf(rows)}, ` +
+    `convolved directly.\n\n` +
     formatTable(
       ["", "images/s", "quartiles", "share of the limit", "evaluation, images/s"],
       lines,
       "lrrrr",
     ) + ratioToPyTorch(rows);
+}
+
+/** `24,400 images/s on 1 thread, 49,600 images/s on 2 threads`: what a rate is a share of. */
+function limitsOf(rows: Bench["rows"]): string {
+  const limits = rows.flatMap(({ name, training, share }) => {
+    const [, threads] = /^wasm lenet, (\d+ threads?), batch 256$/.exec(name) ?? [];
+    if (threads === undefined || share === undefined) return [];
+    return [`${formatCount(training.median / share)} images/s on ${threads}`];
+  });
+  return limits.join(", ");
 }
 
 /** How many times each PyTorch's rate, threads for threads; empty where none was installed. */
@@ -96,12 +107,12 @@ function ratioToPyTorch(rows: Bench["rows"]): string {
 }
 
 /** The sentence about the GPU. */
-export function webgpuBlock({ adapter, date, rounds, rates }: WebgpuBench): string {
+export function webgpuBlock({ adapter, date, repeats, rates }: WebgpuBench): string {
   const [, own] = Object.entries(rates).find(([name]) => name === "webgpu lenet")!;
   const others = Object.entries(rates).filter(([name]) => /^(jax|tfjs)/.test(name))
     .map(([name, { median }]) => `${name.replace(/,? lenet$/, "")} ${formatCount(median)}`);
   const emulated = adapter.software ? ", a GPU emulated by the CPU" : "";
-  return `On ${adapter.name}${emulated}, ${date}, \`deno task bench:webgpu --rounds ${rounds}\` gave ` +
+  return `On ${adapter.name}${emulated}, ${date}, \`deno task bench:webgpu --repeats ${repeats}\` gave ` +
     `\`webgpu\` ${formatCount(own.median)} images/s of training LeNet, batch 256 (quartiles ` +
     `${formatCount(own.low)}-${formatCount(own.high)}` +
     `${others.length === 0 ? "" : `), ${others.join(" and ")} in the same run`}` +

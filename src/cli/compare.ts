@@ -2,28 +2,29 @@
 /** The compare command: the same training on several backends, as tables, JSON and a page. */
 
 import { resolve } from "node:path";
-import { BACKEND_NAMES } from "../backends/registry.ts";
+import { BACKEND_NAMES, chooseBackend } from "../backends/registry.ts";
 import { type Dataset, sliceImages } from "../data/dataset.ts";
 import { invocation } from "../invocation.ts";
 import { initialParameters } from "../nn/init.ts";
 import { MODEL_NAMES, ZOO, zooModel } from "../nn/zoo.ts";
 import { standardizationOf } from "../nn/standardization.ts";
-import { compareContenders, isMeasured } from "../report/comparison.ts";
-import { allAgree, type ComparisonFacts, judgeRows } from "../report/comparison_facts.ts";
-import type { ComparisonPlan } from "../report/comparison_plan.ts";
-import { measureScaling } from "../report/comparison_scaling.ts";
-import { describeComparison } from "../report/comparison_table.ts";
-import { timeToAccuracy } from "../report/comparison_until.ts";
+import { compareContenders, isMeasured } from "../compare/turns.ts";
+import { allAgree, type ComparisonFacts, judgeRows } from "../compare/facts.ts";
+import type { ComparisonPlan } from "../compare/plan.ts";
+import { loadBefore, LoadMeter } from "../compare/load.ts";
+import { measureScaling } from "../compare/scaling.ts";
+import { describeComparison } from "../compare/table.ts";
+import { timeToAccuracy } from "../compare/until.ts";
 import {
   backendContender,
   type Contender,
   peerContender,
   SLOW_BACKENDS,
   startPeer,
-} from "../report/contender.ts";
+} from "../compare/contender.ts";
 import { describeEnvironment } from "../report/environment.ts";
-import { PEER_NAMES, PeerProcess } from "../report/peers.ts";
-import { median } from "../report/statistics.ts";
+import { PEER_NAMES, PeerProcess } from "../compare/peers.ts";
+import { median } from "../compare/statistics.ts";
 import { writeAtomic } from "../write_atomic.ts";
 import { obtainForTraining } from "./dataset_flag.ts";
 import { EXIT, UsageError, withInterrupt } from "./errors.ts";
@@ -49,7 +50,7 @@ const COMMAND = defineCommand({
   examples: [
     ["", "every backend, in turns, a minute or two"],
     ["--backends wasm,tfjs-wasm --peers pytorch", "two backends, and PyTorch beside them"],
-    ["--until 0.80", "time to an accuracy"],
+    ["--target-accuracy 0.80", "time to an accuracy"],
     ["--scaling --html runs/compare.html", "threads and batches, as a page with charts"],
     ["--epochs 1 --repeats 1", "a whole epoch each"],
   ],
@@ -57,8 +58,9 @@ const COMMAND = defineCommand({
     backends: {
       type: "list",
       choices: BACKEND_NAMES,
-      defaultText: "all; with --max-steps or --epochs not the slow ones",
-      help: "what to compare; the first is what ratios are taken to",
+      defaultText:
+        "what auto picks, then the others; with --max-steps or --epochs not the slow ones",
+      help: "what to compare; ratios are to the first",
     },
     peers: { type: "list", choices: PEER_NAMES, help: "other programs beside them" },
     "max-steps": {
@@ -74,7 +76,7 @@ const COMMAND = defineCommand({
       help: "whole epochs a repeat, in place of steps",
     },
     repeats: { type: "integer", min: 1, max: 1000, default: 7, help: "measured repeats" },
-    until: {
+    "target-accuracy": {
       type: "number",
       exclusiveMin: 0,
       max: 1,
@@ -105,10 +107,10 @@ const COMMAND = defineCommand({
       help: "draws initial weights and order",
     },
     threads: { type: "integer", min: 1, max: 256, defaultText: "all cores", help: "CPU threads" },
-    json: { type: "string", placeholder: "FILE", help: "write all figures as JSON" },
+    json: { type: "boolean", help: "print one JSON object on standard output" },
     markdown: { type: "string", placeholder: "FILE", help: "write the tables as Markdown" },
     html: { type: "string", placeholder: "FILE", help: "write a page with charts" },
-    quiet: { type: "boolean", help: "print the tables only" },
+    quiet: { type: "boolean", help: "print the figures only" },
   },
 });
 
@@ -120,46 +122,59 @@ export { COMMAND as command, compareCommand as run };
 export async function compareCommand(args: string[]): Promise<number> {
   const { flags, help } = parseFlags(COMMAND, args);
   if (help) {
-    console.log(helpText(COMMAND));
+    const usage = args.includes("--peers") ? invocation("compare:peers") : COMMAND.usage;
+    console.log(helpText({ ...COMMAND, usage }));
     return EXIT.ok;
   }
   if (flags.epochs !== undefined && flags.maxSteps !== undefined) {
     throw new UsageError("Cannot use --epochs and --max-steps together: choose one of them");
   }
-  const outs = [flags.json, flags.markdown, flags.html].filter((path) => path !== undefined);
+  const outs = [flags.markdown, flags.html].filter((path) => path !== undefined);
   if (new Set(outs.map((path) => resolve(path))).size < outs.length) {
-    throw new UsageError(
-      "Cannot write --json, --markdown and --html to one file: give each its own",
-    );
+    throw new UsageError("Cannot write --markdown and --html to one file: give each its own");
   }
   for (const path of outs) await requireWritableFile(path);
   return await withInterrupt(async (signal) => {
     await using stack = new AsyncDisposableStack();
+    const before = await loadBefore();
     // Peers start first: getting the dataset gives back the permission to start programs.
     const peers = await startPeers(flags, stack);
     const whole = await obtainForTraining({ ...flags, json: false }, signal);
     quietDrivers();
-    const contenders = [...backendsOf(flags).map(backendContender), ...peers];
-    const facts = await compare(contenders, makePlan(flags, whole), { flags, whole, signal });
+    const contenders = [
+      ...(await backendsOf(flags)).map(backendContender),
+      ...peers.map(({ contender }) => contender),
+    ];
+    const peersMs = () => peers.reduce((sum, { process }) => sum + (process?.cpuMs ?? 0), 0);
+    const machine = { before, peersMs };
+    const plan = makePlan(flags, whole);
+    const facts = await compare(contenders, plan, { flags, whole, signal, machine });
     await report(facts, flags);
     return allAgree(facts.rows) ? EXIT.ok : EXIT.failure;
   });
 }
 
-function backendsOf({ backends, maxSteps, epochs }: Flags) {
+async function backendsOf({ backends, maxSteps, epochs }: Flags) {
   if (backends !== undefined) return [...new Set(backends)];
   const isFixed = maxSteps !== undefined || epochs !== undefined;
-  return BACKEND_NAMES.filter((name) => !isFixed || !SLOW_BACKENDS.includes(name));
+  const names = BACKEND_NAMES.filter((name) => !isFixed || !SLOW_BACKENDS.includes(name));
+  return [...new Set([(await chooseBackend()).name, ...names])];
+}
+
+/** A peer that may take part, and its process where it could be started. */
+interface StartedPeer {
+  readonly contender: Contender;
+  readonly process?: PeerProcess;
 }
 
 async function startPeers({ peers, threads }: Flags, stack: AsyncDisposableStack) {
-  const contenders: Contender[] = [];
+  const started: StartedPeer[] = [];
   for (const name of new Set(peers)) {
     const peer = await startPeer(name, threads ?? navigator.hardwareConcurrency);
-    if (peer instanceof PeerProcess) stack.use(peer);
-    contenders.push(peerContender(name, peer));
+    const process = peer instanceof PeerProcess ? stack.use(peer) : undefined;
+    started.push({ contender: peerContender(name, peer), process });
   }
-  return contenders;
+  return started;
 }
 
 function makePlan(flags: Flags, whole: Dataset): ComparisonPlan {
@@ -188,29 +203,49 @@ function makePlan(flags: Flags, whole: Dataset): ComparisonPlan {
 async function compare(
   contenders: readonly Contender[],
   plan: ComparisonPlan,
-  { flags, whole, signal }: { flags: Flags; whole: Dataset; signal: AbortSignal },
+  { flags, whole, signal, machine }: {
+    readonly flags: Flags;
+    readonly whole: Dataset;
+    readonly signal: AbortSignal;
+    readonly machine: { readonly before?: number; peersMs(): number };
+  },
 ): Promise<ComparisonFacts> {
   const say = (activity: string) => {
     if (!flags.quiet) console.error(activity);
   };
+  const [meter, peersBefore] = [new LoadMeter(), machine.peersMs()];
   const rows = await compareContenders(contenders, plan, { signal, say });
+  const during = meter.others(machine.peersMs() - peersBefore);
+  const load = machine.before === undefined || during === undefined
+    ? undefined
+    : { before: machine.before, during };
   const rates = new Map(
     rows.filter(isMeasured).map((row) => [row.backend, median(row.trainImagesPerSecond)]),
   );
   const maxThreads = flags.threads ?? navigator.hardwareConcurrency;
   const scaling = flags.scaling
-    ? await measureScaling(contenders, plan, { rates, maxThreads, signal, say })
+    ? await measureScaling(contenders, plan, {
+      ...{ rates, signal, say },
+      threads: Array.from({ length: maxThreads }, (_, n) => n + 1),
+    })
+    : undefined;
+  const isControlled = maxThreads > 1 && rows.filter(isMeasured).some(({ outside }) => outside);
+  const controls = isControlled
+    ? await measureScaling(contenders, plan, {
+      ...{ rates, signal, say },
+      ...{ threads: [1], batchSizes: [] },
+    })
     : undefined;
   const target = {
-    accuracy: flags.until ?? 1,
+    accuracy: flags.targetAccuracy ?? 1,
     maxEpochs: ZOO[flags.model].recipe.epochs,
     maxEpochMs: MAX_EPOCH_MS,
     maxMs: MAX_UNTIL_MS,
     rates,
   };
   const untilPlan = { ...plan, dataset: whole };
-  const until = flags.until === undefined ? undefined : {
-    accuracy: flags.until,
+  const until = flags.targetAccuracy === undefined ? undefined : {
+    accuracy: flags.targetAccuracy,
     times: await timeToAccuracy(contenders, untilPlan, { ...target, signal, say }),
   };
   return {
@@ -225,7 +260,8 @@ async function compare(
     date: new Date().toISOString().slice(0, 10),
     environment: describeEnvironment(),
     rows,
-    ...judgeRows(rows, plan.seed),
+    ...judgeRows(rows, { seed: plan.seed, load, controls }),
+    ...{ load, controls },
     until,
     scaling,
   };
@@ -233,12 +269,11 @@ async function compare(
 
 async function report(facts: ComparisonFacts, { markdown, json, html }: Flags): Promise<void> {
   const text = describeComparison(facts);
-  console.log(text);
+  console.log(json ? JSON.stringify(facts) : text);
   if (markdown !== undefined) await writeAtomic(markdown, `${text}\n`);
-  if (json !== undefined) await writeAtomic(json, JSON.stringify(facts, undefined, 2) + "\n");
   if (html !== undefined) {
     // Charts are a large library, which a run without them need not load.
-    const { comparisonPage } = await import("../report/comparison_page.ts");
+    const { comparisonPage } = await import("../compare/page.ts");
     await writeAtomic(html, await comparisonPage(facts));
   }
 }

@@ -41,9 +41,7 @@ export function completionCommand(
   const shells = Object.keys(SCRIPTS);
   if (!shells.includes(shell!)) {
     throw new UsageError(
-      `Unknown shell "${shell}": expected one of ${shells.join(", ")}; ${
-        didYouMean(shell!, shells)
-      }`,
+      `Unknown shell "${shell}": expected one of ${shells.join(", ")}` + didYouMean(shell!, shells),
     );
   }
   const script = SCRIPTS[shell as keyof typeof SCRIPTS];

@@ -2,6 +2,7 @@
 /** How every command ends: one clear line for an error, and the right exit code. */
 
 import process from "node:process";
+import { widthOf, wrapLine } from "./wrap.ts";
 import { printable } from "../printable.ts";
 import { systemReason, withoutNumber } from "../system_reason.ts";
 
@@ -135,7 +136,8 @@ export function describeError(error: unknown): string {
 }
 
 function report(error: unknown, debug: boolean): number {
-  console.error(`error: ${describeError(error)}`);
+  const line = `error: ${describeError(error)}`;
+  console.error(Deno.stderr.isTerminal() ? wrapLine(line, widthOf(Deno.stderr)) : line);
   if (debug) console.error(error);
   if (error instanceof InterruptedError) return EXIT.interrupted;
   return error instanceof UsageError ? EXIT.usage : EXIT.failure;

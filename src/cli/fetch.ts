@@ -85,9 +85,7 @@ function namesOf({ dataset, from }: Flags, positionals: readonly string[]): stri
   const wrong = names.find((name) => !findDataset(name));
   if (wrong !== undefined) {
     throw new UsageError(
-      `Unknown dataset "${wrong}": expected one of ${known.join(", ")}; ${
-        didYouMean(wrong, known)
-      }`,
+      `Unknown dataset "${wrong}": expected one of ${known.join(", ")}` + didYouMean(wrong, known),
     );
   }
   if (from !== undefined && names.length > 1) {

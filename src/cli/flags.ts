@@ -71,9 +71,10 @@ export function parseFlags<const Table extends FlagTable>(
   return { flags: flags as FlagValues<Table>, positionals: parsed._, help };
 }
 
-/** Suggests the nearest of some words, for the end of an error message. */
-export function didYouMean(word: string, known: readonly string[]): string {
-  return `did you mean ${nearest(word, known)}?`;
+/** Suggests the nearest of some words, for the end of an error message; nothing where none is near. */
+export function didYouMean(word: string, known: readonly string[], separator = "; "): string {
+  const meant = nearest(word, known);
+  return meant === undefined ? "" : `${separator}did you mean ${meant}?`;
 }
 
 function asksForHelp(args: readonly string[]): boolean {
@@ -111,7 +112,8 @@ function joinNegativeNumbers(args: readonly string[], names: readonly string[]):
 function unknownFlag(arg: string, known: readonly string[]): UsageError {
   const flag = arg.split("=")[0]!;
   const meant = nearest(flag.replace(/^-+/, ""), known);
-  return new UsageError(`Unknown flag ${flag}: did you mean --${meant}? --help lists all flags`);
+  const hint = meant === undefined ? "" : ` did you mean --${meant}?`;
+  return new UsageError(`Unknown flag ${flag}:${hint} --help lists all flags`);
 }
 
 function valueOf(name: string, spec: FlagSpec, given: unknown): unknown {
@@ -138,14 +140,14 @@ function valueOf(name: string, spec: FlagSpec, given: unknown): unknown {
       return value;
     }
     case "choice":
-      if (!spec.choices.includes(text)) throw invalid(`; ${didYouMean(text, spec.choices)}`);
+      if (!spec.choices.includes(text)) throw invalid(didYouMean(text, spec.choices));
       return text;
     case "list": {
       const words = text.split(",").map((word) => word.trim());
       const { choices } = spec;
       const wrong = words.find((word) => word === "" || (choices && !choices.includes(word)));
       if (wrong === undefined) return words;
-      throw invalid(choices && wrong ? `; ${didYouMean(wrong, choices)}` : "");
+      throw invalid(choices && wrong ? didYouMean(wrong, choices) : "");
     }
   }
 }

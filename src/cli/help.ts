@@ -1,4 +1,5 @@
 /** The help text of a command, made from the same table that parses its flags. */
+import { widthOf, wrapLine } from "./wrap.ts";
 import type { Command, FlagSpec, Positionals } from "./flag_types.ts";
 import { COMMON_FLAGS, isNegatable, placeholderOf } from "./flags.ts";
 
@@ -9,15 +10,16 @@ export function helpText(command: Command): string {
   const rows = flags.map(([name, spec]) => [flagLabel(name, spec), flagHelp(spec)] as const);
   const argument = positionals ? ` ${argumentText(positionals)}` : "";
   if (positionals) rows.unshift([positionals.placeholder, positionals.help]);
-  const commands = examples.map(([args, purpose]) => [`${usage} ${args}`.trim(), purpose] as const);
+  const width = widthOf(Deno.stdout);
   return [
-    summary,
+    wrapLine(summary, width),
     "",
     `Usage: ${usage}${argument} [flags]`,
-    ...(examples.length > 0 ? ["", "Examples:", ...columns(commands, "# ")] : []),
+    ...(examples.length > 0 ? ["", "Examples:"] : []),
+    ...examples.flatMap(([args, purpose]) => [`  # ${purpose}`, `  ${usage} ${args}`.trimEnd()]),
     "",
     positionals ? "Arguments and flags:" : "Flags:",
-    ...columns(rows, ""),
+    ...columns(rows, width),
   ].join("\n");
 }
 
@@ -40,8 +42,10 @@ function flagHelp(spec: FlagSpec): string {
     (hasDefault ? ` (default: ${fallback})` : "");
 }
 
-/** Two columns of text, indented. */
-export function columns(rows: readonly (readonly [string, string])[], mark: string): string[] {
-  const width = Math.max(...rows.map(([left]) => left.length));
-  return rows.map(([left, right]) => `  ${left.padEnd(width)}  ${mark}${right}`.trimEnd());
+/** Two columns of text, indented, the second broken to fit. */
+export function columns(rows: readonly (readonly [string, string])[], width: number): string[] {
+  const column = Math.max(...rows.map(([left]) => left.length)) + 4;
+  return rows.map(([left, right]) =>
+    wrapLine(`  ${left}`.padEnd(column) + right, width, column).trimEnd()
+  );
 }

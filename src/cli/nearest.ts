@@ -1,13 +1,17 @@
 /** The known word that a user most likely meant. */
 import { closestString } from "./std.ts";
 
-/** Finds the known word nearest to a mistyped or shortened one.
+/** Share of a word's letters that may be wrong, and a little for the end of a longer one. */
+const MISTAKES = 0.4;
+
+/** Finds the known word nearest to a mistyped or shortened one; undefined where none is near.
  *
  * A swap of neighbours counts as one mistake, and leaving out the end of a long word as little:
  * `--froce` means `--force`, `fashon` means `fashion-mnist`.
  */
-export function nearest(word: string, known: readonly string[]): string {
-  return closestString(word, known, { compareFn: mistakes });
+export function nearest(word: string, known: readonly string[]): string | undefined {
+  const found = closestString(word, known, { compareFn: mistakes });
+  return mistakes(word, found) <= MISTAKES * word.length + 0.5 ? found : undefined;
 }
 
 /** Optimal string alignment distance to the nearest beginning of `known`, and a little for the rest. */

@@ -5,6 +5,7 @@ import { invocation } from "../invocation.ts";
 import { describeEnvironment } from "../report/environment.ts";
 import { EXIT, UsageError } from "./errors.ts";
 import type { Command } from "./flag_types.ts";
+import { widthOf } from "./wrap.ts";
 import { didYouMean } from "./flags.ts";
 import { columns } from "./help.ts";
 import { asksForMpi } from "./train_flags.ts";
@@ -59,10 +60,10 @@ function programHelp(table: CommandTable): string {
     `Usage: ${invocation("COMMAND")} [flags]`,
     "",
     "Examples:",
-    ...columns(examples, "# "),
+    ...examples.flatMap(([call, purpose]) => [`  # ${purpose}`, `  ${call}`]),
     "",
     "Commands:",
-    ...columns([...purposes, [COMPLETION, COMPLETION_PURPOSE]], ""),
+    ...columns([...purposes, [COMPLETION, COMPLETION_PURPOSE]], widthOf(Deno.stdout)),
     "",
     `${invocation("COMMAND")} --help shows what a command accepts, --version what this is.`,
   ].join("\n");
@@ -87,10 +88,9 @@ function unknownCommand(name: string, names: readonly string[]): UsageError {
   const known = [...names, COMPLETION];
   const hint = name.startsWith("-")
     ? `expected a command first, one of ${known.join(", ")}`
-    : didYouMean(name, known);
+    : `${didYouMean(name, known, "")} --help lists all commands`.trimStart();
   return new UsageError(
-    `Unknown ${name.startsWith("-") ? "flag" : "command"} ${name}: ${hint}` +
-      (name.startsWith("-") ? "" : " --help lists all commands"),
+    `Unknown ${name.startsWith("-") ? "flag" : "command"} ${name}: ${hint}`,
   );
 }
 

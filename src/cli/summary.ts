@@ -40,7 +40,7 @@ export function summaryCommand(args: string[]): Promise<number> {
   console.log(`Input ${showShape(model.inputShape)}\n`);
   console.log(summaryTable(costs));
   console.log(
-    `\nMACs: multiply-accumulates of one image, forward; training adds the gradients ` +
+    `\nMACs: multiply-accumulates of one image, forward; training: with the gradients\n` +
       `(${(2 * total.trainingMacs / 1e6).toFixed(3)} MFLOP).\n` +
       `sees: receptive field of one output, in pixels of the input.`,
   );

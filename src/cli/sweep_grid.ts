@@ -39,7 +39,7 @@ export function parseGrid(texts: readonly string[]): Settings[] {
     }
     if (!GRID_NAMES.includes(name)) {
       throw new UsageError(
-        `Invalid --grid "${text}": expected one of ${GRID_NAMES.join(", ")}; ` +
+        `Invalid --grid "${text}": expected one of ${GRID_NAMES.join(", ")}` +
           didYouMean(name, GRID_NAMES),
       );
     }

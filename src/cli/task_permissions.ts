@@ -19,18 +19,20 @@ export function taskDescription(task: string): string {
   return findTask(task).description;
 }
 
-/** Permissions that deno.json gives a task.
+/** Permissions that deno.json gives a task: its permission set of the same name.
  *
  * @throws {TypeError} If there is no such task.
  */
 export function taskPermissions(task: string): Permissions {
-  const permissions = new Map<PermissionKind, readonly string[] | "all">();
-  for (const word of findTask(task).command.split(" ")) {
-    const [, name, values] = /^--allow-([a-z]+)(?:=(.*))?$/.exec(word) ?? [];
-    const kind = KINDS.find((known) => known === name);
-    if (kind !== undefined) permissions.set(kind, values?.split(",") ?? "all");
-  }
-  return permissions;
+  findTask(task);
+  const sets: Readonly<Record<string, Partial<Record<PermissionKind, string[] | boolean>>>> =
+    config.permissions;
+  const set = Object.entries(Object.hasOwn(sets, task) ? sets[task] : {});
+  return new Map(
+    set.map(([kind, values]) =>
+      [kind as PermissionKind, Array.isArray(values) ? values : "all"] as const
+    ),
+  );
 }
 
 /** The flags that give one program the permissions of several tasks, and no more. */
@@ -86,8 +88,8 @@ function covers(name: PermissionKind, one: string, other: string): boolean {
   return path.split(SEPARATOR)[0] !== ".." && !isAbsolute(path);
 }
 
-function findTask(task: string): { readonly description: string; readonly command: string } {
-  const tasks: Readonly<Record<string, { description: string; command: string }>> = config.tasks;
+function findTask(task: string): { readonly description: string } {
+  const tasks: Readonly<Record<string, { description: string }>> = config.tasks;
   if (!Object.hasOwn(tasks, task)) throw new TypeError(`Cannot find task "${task}" in deno.json`);
   return tasks[task]!;
 }

@@ -121,7 +121,7 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size
 th, td { padding: .25rem .55rem; text-align: left; border-bottom: 1px solid var(--line);
   white-space: nowrap; }
 th { font-weight: 600; } tbody th { font-weight: 400; }
-td.n, th.n { text-align: right; }
+td.n, th.n { text-align: right; } td.text { white-space: normal; min-width: 16rem; }
 .matrix td { text-align: center; padding: .25rem .35rem; min-width: 2.4rem;
   background: color-mix(in srgb, var(--accent) calc(var(--share) * 55%), transparent); }
 .matrix td.right { font-weight: 600; } .matrix thead th { text-align: center; }

@@ -32,9 +32,10 @@ export function startProgress(label: string, options: ProgressOptions): Progress
   return Deno.stderr.isTerminal() ? barProgress(label, options) : plainProgress(label, options);
 }
 
-/** Says how much is done, of how much, and how fast: `12.3 MB of 26.4 MB, 5.1 MB/s`.
+/** Says how much is done, of how much, how fast, and how long it will take:
+ * `12.3 MB of 26.4 MB, 5.1 MB/s, 3 s left`.
  *
- * @param rate In units a second.
+ * @param rate In units a second; 0 where it is not known yet.
  */
 export function progressText(
   done: number,
@@ -46,7 +47,18 @@ export function progressText(
     isBytes ? formatBytes(value) : Math.round(value).toLocaleString("en-US");
   const suffix = isBytes ? "" : ` ${unit}`;
   const goal = total === undefined ? "" : ` of ${amount(total)}`;
-  return `${amount(done)}${goal}${suffix}, ${amount(rate)}${suffix}/s`;
+  const left = total === undefined || rate <= 0 ? "" : `, ${timeText((total - done) / rate)} left`;
+  return `${amount(done)}${goal}${suffix}, ${amount(rate)}${suffix}/s${left}`;
+}
+
+/** `8 s`, `2 min 5 s`, `1 h 10 min`. */
+export function timeText(seconds: number): string {
+  const whole = Math.max(0, Math.round(seconds));
+  if (whole < 60) return `${whole} s`;
+  const [large, small, units] = whole < 3600
+    ? [Math.floor(whole / 60), whole % 60, ["min", "s"]]
+    : [Math.floor(whole / 3600), Math.floor(whole % 3600 / 60), ["h", "min"]];
+  return `${large} ${units[0]}` + (small > 0 ? ` ${small} ${units[1]}` : "");
 }
 
 function barProgress(label: string, { unit, total }: ProgressOptions): Progress {

@@ -1,8 +1,8 @@
 /** A model's layers, sizes and costs as a table. */
 
-import { type Model, showShape } from "../nn/sequential.ts";
+import type { Model } from "../nn/sequential.ts";
 import { type LayerSummary, summarize } from "../nn/summary.ts";
-import { formatCount, formatTable } from "./table.ts";
+import { formatColumns, formatCount } from "./table.ts";
 
 /** A model's cost, layer by layer and in all. */
 export interface Costs {
@@ -22,22 +22,22 @@ export function costsOf(model: Model): Costs {
   return { layers, total };
 }
 
-/** The table of `deno task summary`, as Markdown. */
+/** The table of `deno task summary`. */
 export function summaryTable({ layers, total }: Costs): string {
   const blank = (value: number) => value === 0 ? "" : formatCount(value);
   const rows = layers.map((layer) => [
     layer.name,
     layer.type,
     layer.detail,
-    showShape(layer.outputShape),
+    layer.outputShape.join("x"),
     blank(layer.parameters),
     blank(layer.forwardMacs),
     blank(layer.trainingMacs),
     layer.receptiveField.join("x"),
   ]);
   const totals = [total.parameters, total.forwardMacs, total.trainingMacs].map(formatCount);
-  return formatTable(
-    ["layer", "type", "window", "output", "parameters", "MACs", "training MACs", "sees"],
+  return formatColumns(
+    ["layer", "type", "window", "output", "params", "MACs", "training", "sees"],
     [...rows, ["total", "", "", "", ...totals, ""]],
     "llllrrrr",
   );

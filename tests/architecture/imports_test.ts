@@ -12,6 +12,7 @@ const ignore = !canRunCommands();
 const ORDER: readonly (readonly string[])[] = [
   ["mod.ts", "scripts"],
   ["src/cli"],
+  ["src/compare"],
   ["src/report"],
   ["src/train"],
   ["src/distributed"],

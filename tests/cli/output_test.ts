@@ -41,7 +41,7 @@ async function withCommands(
       compare: [
         ...[...script("compare_backends"), "--dataset=sample", "--model=softmax"],
         ...["--backends=wasm,reference", "--max-steps=2", "--repeats=1"],
-        `--json=${folder}/compared.json`,
+        `--html=${folder}/compared.html`,
       ],
       fetch: [...script("fetch_data"), `--data-dir=${folder}/data`, "sample"],
       summary: script("summary"),
@@ -67,7 +67,7 @@ Deno.test({
       const [whole, run] = [await namesIn(`${folder}/trained`), await namesIn(`${folder}/run`)];
       assertEquals(run, whole);
       assertEquals(await namesIn(`${folder}/sweep`), ["chart.svg", "sweep.json", "table.md"]);
-      JSON.parse(await Deno.readTextFile(`${folder}/compared.json`));
+      assertMatch(await Deno.readTextFile(`${folder}/compared.html`), /<\/html>\s*$/);
     }),
 });
 

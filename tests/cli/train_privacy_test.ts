@@ -52,12 +52,11 @@ Deno.test({
           "--backends=reference,wasm",
           "--max-steps=1",
           "--repeats=1",
-          "--json=runs/compare.json",
         ],
         ...["--html=runs/compare.html", "--markdown=runs/compare.md"],
       ]);
       assertEquals(await namesIn(`${folder}/alicestmp`), []);
-      const written = ["compare.html", "compare.json", "compare.md", "second", "sweep"];
+      const written = ["compare.html", "compare.md", "second", "sweep"];
       assertEquals(await namesIn(`${work}/runs`), written);
       for (
         const path of [...await filesBelow(`${work}/first`), ...await filesBelow(`${work}/runs`)]

@@ -3,18 +3,19 @@
 import { initialParameters } from "../../src/nn/init.ts";
 import { flatten, linear } from "../../src/nn/layers.ts";
 import { sequential } from "../../src/nn/sequential.ts";
-import { compareOutcomes, Oracle } from "../../src/report/agreement.ts";
-import { compareContenders, isMeasured, type Measured } from "../../src/report/comparison.ts";
-import { allAgree, type ComparisonFacts, judgeRows } from "../../src/report/comparison_facts.ts";
-import { comparisonPage } from "../../src/report/comparison_page.ts";
+import { compareOutcomes, Oracle } from "../../src/compare/agreement.ts";
+import { LoadMeter } from "../../src/compare/load.ts";
+import { compareContenders, isMeasured, type Measured } from "../../src/compare/turns.ts";
+import { allAgree, type ComparisonFacts, judgeRows } from "../../src/compare/facts.ts";
+import { comparisonPage } from "../../src/compare/page.ts";
 import {
   chooseEvaluation,
   chooseSteps,
   type ComparisonPlan,
   SampleOrder,
-} from "../../src/report/comparison_plan.ts";
-import { describeComparison } from "../../src/report/comparison_table.ts";
-import { backendContender, type Contender } from "../../src/report/contender.ts";
+} from "../../src/compare/plan.ts";
+import { describeComparison } from "../../src/compare/table.ts";
+import { backendContender, type Contender } from "../../src/compare/contender.ts";
 import { describeEnvironment } from "../../src/report/environment.ts";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";
 import { randomImages } from "../parity/cases.ts";
@@ -124,12 +125,47 @@ Deno.test("compareContenders: one that computes something else is found, and its
 });
 
 Deno.test("judgeRows: names those it cannot tell apart, and a noisy machine", () => {
-  const near = judgeRows([row("a", [10, 11, 12]), row("b", [11, 10, 12])], 0);
+  const near = judgeRows([row("a", [10, 11, 12]), row("b", [11, 10, 12])], { seed: 0 });
   assertEquals(near.warnings.length, 1);
   assertMatch(near.warnings[0], /^Cannot tell b from a: .* which holds 1/);
-  assertEquals(judgeRows([row("a", [10, 11, 12]), row("b", [21, 22, 23])], 0).warnings, []);
-  const noisy = judgeRows([row("a", [10, 11, 30]), row("b", [1, 1, 1])], 0).warnings;
+  assertEquals(
+    judgeRows([row("a", [10, 11, 12]), row("b", [21, 22, 23])], { seed: 0 }).warnings,
+    [],
+  );
+  const noisy = judgeRows([row("a", [10, 11, 30]), row("b", [1, 1, 1])], { seed: 0 }).warnings;
   assertMatch(noisy.join(), /noisy: repeats of a differ/);
+});
+
+Deno.test("judgeRows: a busy machine, and one whose cores are taken, are said first", () => {
+  const rows = [row("wasm", [10, 11, 12]), row("pytorch", [1, 1, 1])];
+  const control = (backend: string, value: number) => ({
+    ...{ backend, along: "threads" as const, threads: 1, batchSize: 4, trainImagesPerSecond: [] },
+    estimate: { value, low: value, high: value },
+  });
+  const controls = [control("wasm", 6), control("pytorch", 4)];
+  const cores = navigator.hardwareConcurrency;
+  const { warnings } = judgeRows(rows, { seed: 0, load: { before: cores, during: 0 }, controls });
+  assertEquals(warnings.length, 2);
+  assertMatch(warnings[0], /^The machine was busy: others used \d\.0 of its \d+ cores before/);
+  assertMatch(warnings[1], /^pytorch trained 1 images\/s on 1 threads and 4 on one: /);
+  const quiet = judgeRows(rows, { seed: 0, load: { before: 0, during: 0.05 }, controls: [] });
+  assertEquals(quiet.warnings, []);
+});
+
+Deno.test("LoadMeter: another process that computes is seen, the own work and waiting are not", () => {
+  if (Deno.permissions.querySync({ name: "sys", kind: "cpus" }).state !== "granted") return;
+  const spin = (ms: number) => {
+    for (const start = performance.now(); performance.now() - start < ms;);
+  };
+  const own = new LoadMeter();
+  spin(300);
+  const withoutOwn = own.others()!;
+  assert(withoutOwn >= 0 && withoutOwn <= navigator.hardwareConcurrency);
+  const all = new LoadMeter();
+  spin(300);
+  // The same second, its work taken for somebody else's: more by what it used.
+  const difference = all.others(-300)! - all.others()!;
+  assert(Math.abs(difference - 1) < 0.2, `${difference}`);
 });
 
 const HOSTILE = `<img src=x onerror=alert(1)>"'&</style><script>`;
@@ -183,7 +219,7 @@ function factsOf(rows: ComparisonFacts["rows"]): ComparisonFacts {
   return {
     ...{ model: HOSTILE, dataset: HOSTILE, batchSize: 4, learningRate: 0.1, seed: 1, repeats: 3 },
     ...{ testCount: 20, date: "2026-01-01", environment: describeEnvironment(), rows },
-    ...judgeRows(rows, 0),
+    ...judgeRows(rows, { seed: 0 }),
     until: {
       accuracy: 0.5,
       times: names.map((backend) => ({

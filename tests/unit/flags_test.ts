@@ -167,7 +167,7 @@ Deno.test("the help text shows usage, examples, every flag and its default", () 
   for (
     const part of [
       "Train a model.\n\nUsage: deno task train [FILE...] [flags]",
-      "  deno task train --epochs 5  # shorter",
+      "  # shorter\n  deno task train --epochs 5",
       "  --epochs N        passes over the data (default: 20)",
       "  --lr X            learning rate (default: from the model)",
       "  --backend NAME    backend: auto, wasm (default: auto)",
@@ -178,9 +178,13 @@ Deno.test("the help text shows usage, examples, every flag and its default", () 
   ) {
     assertStringIncludes(text, part);
   }
+  const long = { ...COMMAND.flags, far: { type: "string", help: "word ".repeat(40) } } as const;
+  const lines = helpText({ ...COMMAND, flags: long }).split("\n");
+  assertEquals(lines.filter((line) => line.length > 80 || line !== line.trimEnd()), []);
 });
 
 Deno.test("the nearest word allows for swapped letters and missing ends", () => {
   assertEquals(nearest("froce", ["from", "force"]), "force");
   assertEquals(nearest("fashon", ["sample", "fashion-mnist", "mnist"]), "fashion-mnist");
+  assertEquals(nearest("color", ["lr", "live", "out", "json"]), undefined);
 });

@@ -5,7 +5,7 @@ import { isPrintable, printable } from "../../src/printable.ts";
 import { quote, quoteWhole } from "../../src/quote.ts";
 import { curvesSvg } from "../../src/report/curves.ts";
 import { describeEnvironment } from "../../src/report/environment.ts";
-import { spread } from "../../src/report/statistics.ts";
+import { spread } from "../../src/compare/statistics.ts";
 import { countOf, formatCount, formatTable } from "../../src/report/table.ts";
 import type { EpochMetrics } from "../../src/train/trainer.ts";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";

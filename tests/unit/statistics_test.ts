@@ -5,7 +5,7 @@ import {
   medianInterval,
   ratioInterval,
   spread,
-} from "../../src/report/statistics.ts";
+} from "../../src/compare/statistics.ts";
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "../assert.ts";
 
 Deno.test("median and spread: odd, even and single numbers, in any order", () => {

@@ -33,20 +33,20 @@ const EXCEPTIONS: Exceptions = {
   "test": { run: "runs the commands as a user does, MPI and PyTorch as peers" },
   "compile": { run: "runs deno compile" },
   "docs:figures": { run: "runs the commands whose output it shows" },
-  "notebook": { run: "runs the notebook's cells in a process of their own" },
+  "notebook": {
+    run: "runs the notebook's cells in a process of their own, or in Jupyter's kernel",
+  },
   "build:page": { run: "starts the bundler", env: "the bundler reads what it likes" },
   "bench": {
     run: "runs PyTorch and each engine in processes of their own",
     env: "jax-js and PyTorch read what they like",
     sys: "describes the machine that was measured",
-    write: "records results beside the code",
   },
   "bench:mpi": { run: "starts ranks, and network namespaces with shaped links between them" },
   "bench:webgpu": {
     run: "runs peers in processes of their own",
     env: "jax-js reads what it likes",
     sys: "describes the machine that was measured",
-    write: "records results beside the code",
   },
 };
 
@@ -72,6 +72,18 @@ function isOwnFolder(path: string): boolean {
   return path === "/tmp" || /^[A-Za-z]/.test(path) && !path.split("/").includes("..");
 }
 
+/** The permission sets of deno.json. */
+const SETS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = configuration.permissions;
+
+/** What a set grants; a form that this does not know counts as everything. */
+function setGrants(set: Readonly<Record<string, unknown>>): Grant[] {
+  return Object.entries(set).map(([kind, values]) =>
+    values === true
+      ? { kind, values: [] }
+      : { kind: Array.isArray(values) ? kind : "all", values: [values].flat() as string[] }
+  );
+}
+
 /** The grants of every program that a task starts by itself, not by way of other tasks. */
 function grantsOf(command: string): Grant[] {
   return command.split(/&&|\|\||;|\|/).flatMap((part) => {
@@ -79,7 +91,9 @@ function grantsOf(command: string): Grant[] {
     // What `deno publish` calls so has nothing to do with permissions.
     const flags = words.filter((word) => word !== "--allow-dirty");
     return flags.filter((word) => /^(-A|--allow|-[RWNESI]\b|-P\b|--permission-set)/.test(word))
-      .map((word) => {
+      .flatMap((word) => {
+        const [, set] = /^-P=(.*)$/.exec(word) ?? [];
+        if (set !== undefined && Object.hasOwn(SETS, set)) return setGrants(SETS[set]);
         const [, kind, values] = /^--allow-([a-z]+)(?:=(.*))?$/.exec(word) ?? [];
         return { kind: kind ?? "all", values: values === undefined ? [] : values.split(",") };
       });
@@ -105,6 +119,15 @@ for (const { name, grants } of TASKS) {
     assertEquals(unused, [], "reasons for what is not asked for");
   });
 }
+
+Deno.test("a task has the permission set of its own name, and every set has its task", () => {
+  const used = TASKS.flatMap(({ name, command }) => {
+    const sets = [...command.matchAll(/ -P=(\S+)/g)].map(([, set]) => set);
+    assertEquals(sets.filter((set) => set !== name), [], name);
+    return sets;
+  });
+  assertEquals(used.toSorted(), Object.keys(SETS).toSorted());
+});
 
 Deno.test("no task starts any program it likes but the bundler's, and only MPI's tasks call C", () => {
   for (const { name, grants } of TASKS) {
@@ -144,6 +167,8 @@ Deno.test("the rule refuses what would let a task do more than it says", () => {
     "deno run --allow-import x.ts",
     "deno run -R -W x.ts",
     "deno run -P=train x.ts",
+    "deno run -P=unknown x.ts",
+    "deno run -P x.ts",
     "deno run --allow-read x.ts && deno run -A y.ts",
   ];
   for (const command of commands) {

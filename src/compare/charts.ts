@@ -1,10 +1,10 @@
 /** The charts of a comparison's page. */
 
-import { CHART_CONFIG, drawChart, PALETTE } from "./chart.ts";
-import { isMeasured } from "./comparison.ts";
-import type { ComparisonFacts } from "./comparison_facts.ts";
-import type { Scaled } from "./comparison_scaling.ts";
-import { durationText, rateText, ratioText } from "./comparison_table.ts";
+import { CHART_CONFIG, drawChart, PALETTE } from "../report/chart.ts";
+import { isMeasured } from "./turns.ts";
+import type { ComparisonFacts } from "./facts.ts";
+import type { Scaled } from "./scaling.ts";
+import { durationText, rateText, ratioText } from "./table.ts";
 import { type Estimate, spread } from "./statistics.ts";
 
 /** A bar with the interval that holds its true length. */

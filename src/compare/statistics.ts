@@ -26,11 +26,36 @@ export interface BootstrapOptions {
 /** Fewest measurements that say anything about how they scatter. */
 export const MIN_FOR_INTERVAL = 3;
 
+/** Median and quartiles of some measurements. */
+export interface Quartiles {
+  readonly median: number;
+  readonly low: number;
+  readonly high: number;
+  readonly samples: number;
+}
+
+/** The value below which a share of one or more numbers lies, between two neighbours in proportion.
+ *
+ * Source: Hyndman and Fan 1996, type 7; NumPy's default.
+ *
+ * @param share 0 for the smallest to 1 for the largest.
+ */
+export function quantile(values: ArrayLike<number>, share: number): number {
+  const sorted = Float64Array.from(values).sort();
+  const place = share * (sorted.length - 1);
+  const below = sorted[Math.floor(place)];
+  return below + (sorted[Math.ceil(place)] - below) * (place % 1);
+}
+
 /** Middle of one or more numbers. */
 export function median(values: ArrayLike<number>): number {
-  const sorted = Float64Array.from(values).sort();
-  const middle = (sorted.length - 1) / 2;
-  return (sorted[Math.floor(middle)] + sorted[Math.ceil(middle)]) / 2;
+  return quantile(values, 0.5);
+}
+
+/** Summarises one or more measurements by their middle half. */
+export function quartiles(values: readonly number[]): Quartiles {
+  const [low, median, high] = [0.25, 0.5, 0.75].map((share) => quantile(values, share));
+  return { median, low, high, samples: values.length };
 }
 
 /** Summarises one or more measurements. */

@@ -2,7 +2,7 @@
 
 import type { Model } from "../nn/sequential.ts";
 import { backendContender, type Contender, type Runner } from "./contender.ts";
-import { type ComparisonPlan, SampleOrder } from "./comparison_plan.ts";
+import { type ComparisonPlan, SampleOrder } from "./plan.ts";
 
 /** Largest relative differences that rounding to float32 explains. */
 export interface Tolerance {

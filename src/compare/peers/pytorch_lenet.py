@@ -2,7 +2,7 @@
 
     python3 pytorch_lenet.py THREADS
 
-The requests are those of src/report/peers.ts.
+The requests are those of src/compare/peers.ts.
 """
 
 import base64
@@ -93,10 +93,16 @@ def read(_request: dict) -> dict:
     return {"parameters": [value if math.isfinite(value) else None for value in flat]}
 
 
-ANSWERS = {"set": add, "parameters": load, "train": train, "evaluate": evaluate, "read": read}
+def set_threads(request: dict) -> dict:
+    torch.set_num_threads(request["threads"])
+    return {"threads": torch.get_num_threads()}
+
+
+ANSWERS = {"threads": set_threads, "set": add, "parameters": load, "train": train, "evaluate": evaluate, "read": read}
 
 print(json.dumps({"version": torch.__version__, "threads": torch.get_num_threads()}), flush=True)
 for line in sys.stdin:
     request = json.loads(line)
     answer = next(answer for key, answer in ANSWERS.items() if key in request)
-    print(json.dumps(answer(request)), flush=True)
+    reply = answer(request)
+    print(json.dumps({**reply, "cpuMs": 1000 * time.process_time()}), flush=True)

@@ -22,6 +22,12 @@ export interface ComparisonPlan {
   readonly threads?: number;
 }
 
+/** What a contender is opened with. */
+export type OpenPlan = Pick<
+  ComparisonPlan,
+  "model" | "dataset" | "parameters" | "batchSize" | "threads"
+>;
+
 /** What one contender does in a repeat. */
 export interface Work {
   readonly steps: number;

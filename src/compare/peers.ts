@@ -69,7 +69,8 @@ export class PeerProcess implements AsyncDisposable {
   readonly name: PeerName;
   /** For example "PyTorch 2.5.1, eager, CPU". */
   readonly description: string;
-  readonly threads: number;
+  #threads: number;
+  #cpuMs = 0;
   readonly #child: Deno.ChildProcess;
   readonly #lines: LineReader;
   readonly #input: WritableStreamDefaultWriter<Uint8Array>;
@@ -119,10 +120,25 @@ export class PeerProcess implements AsyncDisposable {
     const { version, threads } = JSON.parse(hello);
     this.name = name;
     this.description = `${TITLES[name]} ${version}, ${PEERS[name].kind}`;
-    this.threads = threads;
+    this.#threads = threads;
     this.#child = child;
     this.#lines = lines;
     this.#input = child.stdin.getWriter();
+  }
+
+  /** Threads that it computes with. */
+  get threads(): number {
+    return this.#threads;
+  }
+
+  /** Time that processors have spent on it, in milliseconds, as of its last reply. */
+  get cpuMs(): number {
+    return this.#cpuMs;
+  }
+
+  /** Chooses how many threads it computes with, where it has any to choose. */
+  async setThreads(threads: number): Promise<void> {
+    if (threads !== this.#threads) this.#threads = (await this.#ask({ threads })).threads;
   }
 
   /** Gives it images to train on, or to evaluate, in place of those it had; they stay in memory. */
@@ -173,7 +189,9 @@ export class PeerProcess implements AsyncDisposable {
     await this.#input.write(new TextEncoder().encode(`${JSON.stringify(request)}\n`));
     const reply = await this.#lines.read();
     if (reply === undefined) throw new Error(`Cannot measure ${this.name}: it has ended`);
-    return JSON.parse(reply);
+    const { cpuMs, ...answer } = JSON.parse(reply);
+    this.#cpuMs = cpuMs;
+    return answer;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

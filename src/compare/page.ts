@@ -1,19 +1,20 @@
 /** A comparison as one page that needs nothing else: charts, tables, verdicts. */
 
-import { isMeasured, type Measured } from "./comparison.ts";
-import { ratesChart, ratiosChart, scalingChart, untilChart } from "./comparison_charts.ts";
-import type { ComparisonFacts } from "./comparison_facts.ts";
+import { isMeasured, type Measured } from "./turns.ts";
+import { ratesChart, ratiosChart, scalingChart, untilChart } from "./charts.ts";
+import type { ComparisonFacts } from "./facts.ts";
 import {
+  agreementTable,
   describeMachine,
   describeTask,
   deviceText,
-  differenceText,
-  durationText,
   rateText,
-  ratioText,
-  workText,
-} from "./comparison_table.ts";
-import { type Fragment, Html, html, htmlPage } from "./html.ts";
+  speedTable,
+  startTable,
+  type Table,
+  untilTable,
+} from "./table.ts";
+import { type Fragment, Html, html, htmlPage } from "../report/html.ts";
 import { spread } from "./statistics.ts";
 
 /** Makes the page: one HTML file without scripts, light or dark, that loads nothing. */
@@ -45,18 +46,18 @@ export async function comparisonPage(facts: ComparisonFacts): Promise<string> {
       ${notices(facts)} ${tiles(measured)}
       <h2>How fast</h2>
       <div class="charts">${charts}</div>
-      ${speedTable(facts)} ${missingList(facts)}
+      ${inHtml(speedTable(facts))} ${missingList(facts)}
       <h2>Do they compute the same?</h2>
       <p>Each one's first steps against the float64 reference, from the same parameters on the same
         batches: the largest relative difference of a loss and of a parameter.</p>
-      ${agreementTable(measured)} ${until && await untilSection(until)} ${scaling.length > 0
+      ${inHtml(agreementTable(facts))} ${until && await untilSection(until)} ${scaling.length > 0
         ? html`
           <h2>Threads and batches</h2>
           <div class="charts">${scalingCharts}</div>
         `
         : undefined}
       <h2>Start-up and devices</h2>
-      ${startTable(measured)}
+      ${inHtml(deviceTable(facts))}
       <p class="soft">All start from the same parameters, take samples in the same order and take
         turns, so that a slow minute of the machine hurts all alike. Rates are medians of the
         repeats; start, first step and warm-up are not part of them.</p>
@@ -97,8 +98,9 @@ function figure(title: string, svg: string | undefined, note: string): Fragment 
   `;
 }
 
-/** A table whose first column names its rows; numbers stand to the right. */
-function table(header: readonly string[], rows: readonly (readonly Fragment[])[]): Html {
+/** A table as markup; a cell of many words may take several lines. */
+function inHtml({ header, rows }: Table): Html {
+  const kind = (text: string) => text.length > 24 ? "text" : "n";
   return html`
     <div class="scroll">
       <table>
@@ -109,37 +111,12 @@ function table(header: readonly string[], rows: readonly (readonly Fragment[])[]
         </thead>
         <tbody>${rows.map(([name, ...cells]) =>
           html`<tr><th scope="row">${name}</th>${
-            cells.map((cell) => html`<td class="n">${cell}</td>`)
+            cells.map((cell) => html`<td class="${kind(cell)}">${cell}</td>`)
           }</tr>`
         )}</tbody>
       </table>
     </div>
   `;
-}
-
-function speedTable({ rows, rates }: ComparisonFacts): Html {
-  const header = [
-    "",
-    "steps x batch",
-    "training images/s",
-    "range",
-    "ratio (95%)",
-    "evaluation images/s",
-  ];
-  return table(
-    header,
-    rows.filter(isMeasured).map((row) => {
-      const { median, min, max } = spread(row.trainImagesPerSecond);
-      return [
-        row.backend,
-        workText(row.work),
-        rateText(median),
-        `${rateText(min)}..${rateText(max)}`,
-        ratioText(rates.find(({ backend }) => backend === row.backend)?.ratio),
-        rateText(spread(row.evalImagesPerSecond).median),
-      ];
-    }),
-  );
 }
 
 function missingList({ rows }: ComparisonFacts): Fragment {
@@ -148,51 +125,21 @@ function missingList({ rows }: ComparisonFacts): Fragment {
   );
 }
 
-function agreementTable(measured: readonly Measured[]): Html {
-  return table(
-    ["", "steps x batch", "losses", "parameters", "allowed", "verdict"],
-    measured.map(({ backend, agreement }) => [
-      backend,
-      workText(agreement),
-      differenceText(agreement.lossDifference),
-      differenceText(agreement.parameterDifference),
-      `${differenceText(agreement.tolerance.losses)}, ` +
-      differenceText(agreement.tolerance.parameters),
-      agreement.verdict === "agrees" ? "✓ agrees" : html`<b>✗ differs</b>`,
-    ]),
-  );
-}
-
 async function untilSection(until: NonNullable<ComparisonFacts["until"]>): Promise<Html> {
-  const rows = until.times.map((time) =>
-    time.reason === undefined
-      ? [
-        time.backend,
-        time.reached ? durationText(time.trainMs!) : "not reached",
-        durationText(time.wallMs!),
-        durationText(time.epochMs!),
-        time.epochs,
-        time.testAccuracy!.toFixed(4),
-      ]
-      : [time.backend, time.reason]
-  );
   const chart = await untilChart(until);
   return html`
     <h2>Time to a test accuracy of ${until.accuracy}</h2>
     <div class="charts">${figure("Training, evaluation left out", chart, "Whole epochs.")}</div>
-    ${table(["", "training", "wall clock", "an epoch", "epochs", "test accuracy"], rows)}
+    ${inHtml(untilTable(until))}
   `;
 }
 
-function startTable(measured: readonly Measured[]): Html {
-  return table(
-    ["", "start", "first step", "warm-up", "device"],
-    measured.map((row) => [
-      row.backend,
-      durationText(row.startMs),
-      `${durationText(row.firstStepMs)} (batch ${row.firstBatchSize})`,
-      durationText(row.warmUpMs),
-      deviceText(row),
-    ]),
-  );
+/** Start-up, with the device of each. */
+function deviceTable(facts: ComparisonFacts): Table {
+  const { header, rows } = startTable(facts);
+  const devices = facts.rows.filter(isMeasured).map(deviceText);
+  return {
+    header: [...header, "device"],
+    rows: rows.map((row, index) => [...row, devices[index]]),
+  };
 }

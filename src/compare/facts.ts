@@ -1,10 +1,18 @@
 /** What a comparison found, beyond single rows: ratios, who cannot be told apart, and the verdict. */
 
-import { isMeasured, type Measured, type Row } from "./comparison.ts";
-import type { Scaled } from "./comparison_scaling.ts";
-import type { TimeToAccuracy } from "./comparison_until.ts";
-import type { Environment } from "./environment.ts";
-import { type Estimate, isUndecided, medianInterval, ratioInterval, spread } from "./statistics.ts";
+import { isMeasured, type Measured, type Row } from "./turns.ts";
+import type { Scaled } from "./scaling.ts";
+import type { TimeToAccuracy } from "./until.ts";
+import { type Load, loadWarnings } from "./load.ts";
+import type { Environment } from "../report/environment.ts";
+import {
+  type Estimate,
+  isUndecided,
+  median,
+  medianInterval,
+  ratioInterval,
+  spread,
+} from "./statistics.ts";
 
 /** All that a comparison reports: the content of its JSON file and of its page. */
 export interface ComparisonFacts {
@@ -23,6 +31,10 @@ export interface ComparisonFacts {
   readonly rates: readonly Rate[];
   /** In plain words, what the figures do not show. */
   readonly warnings: readonly string[];
+  /** What others used of the machine; undefined where it cannot be told. */
+  readonly load?: Load;
+  /** The rates of one thread, which a loaded machine slows less than those of all. */
+  readonly controls?: readonly Scaled[];
   readonly until?: { readonly accuracy: number; readonly times: readonly TimeToAccuracy[] };
   readonly scaling?: readonly Scaled[];
 }
@@ -39,11 +51,14 @@ export interface Rate {
 /** Ranges beyond this share of the median make a machine noisy. */
 const NOISY = 0.5;
 
+/** All threads should bring this much more than one: less, and others were using the cores. */
+const MIN_GAIN = 1.1;
+
 /** Rates, ratios and warnings of a comparison's rows. */
-export function judgeRows(rows: readonly Row[], seed: number): Pick<
-  ComparisonFacts,
-  "rates" | "warnings"
-> {
+export function judgeRows(
+  rows: readonly Row[],
+  { seed, load, controls = [] }: Pick<ComparisonFacts, "seed" | "load" | "controls">,
+): Pick<ComparisonFacts, "rates" | "warnings"> {
   const measured = rows.filter(isMeasured);
   const rates = measured.map((row): Rate => ({
     backend: row.backend,
@@ -51,7 +66,25 @@ export function judgeRows(rows: readonly Row[], seed: number): Pick<
     evaluate: medianInterval(row.evalImagesPerSecond, { seed }),
     ratio: ratioOf(row, measured[0], seed),
   }));
-  return { rates, warnings: [...undecidedPairs(measured, seed), ...noiseOf(measured)] };
+  const warnings = [
+    ...(load ? loadWarnings(load) : []),
+    ...controls.flatMap((control) => controlWarnings(control, measured)),
+    ...noiseOf(measured),
+    ...undecidedPairs(measured, seed),
+  ];
+  return { rates, warnings };
+}
+
+function controlWarnings({ backend, estimate }: Scaled, measured: readonly Measured[]): string[] {
+  const row = measured.find((other) => other.backend === backend);
+  if (row === undefined) return [];
+  const [all, one] = [median(row.trainImagesPerSecond), estimate.value];
+  if (all >= MIN_GAIN * one) return [];
+  const { threads } = row.device;
+  return [
+    `${backend} trained ${Math.round(all)} images/s on ${threads} threads and ` +
+    `${Math.round(one)} on one: something else used the cores, and no ratio to it holds`,
+  ];
 }
 
 /** Whether all contenders compute what the reference does. */

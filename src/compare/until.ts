@@ -1,8 +1,8 @@
 /** Time to an accuracy: what a user waits for, where images a second are only a part of it. */
 
 import { epochOrder } from "../train/plan.ts";
-import { type ComparisonHooks, unavailable } from "./comparison.ts";
-import type { ComparisonPlan } from "./comparison_plan.ts";
+import { type ComparisonHooks, unavailable } from "./turns.ts";
+import type { ComparisonPlan } from "./plan.ts";
 import type { Contender } from "./contender.ts";
 import { median } from "./statistics.ts";
 

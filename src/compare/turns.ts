@@ -8,7 +8,7 @@ import {
   type ComparisonPlan,
   SampleOrder,
   type Work,
-} from "./comparison_plan.ts";
+} from "./plan.ts";
 import type { Contender, Runner } from "./contender.ts";
 import { PeerMissingError } from "./peers.ts";
 
@@ -39,8 +39,6 @@ export interface Measured {
   readonly trainAccuracy?: number;
   /** After the last repeat, over its images of the test set. */
   readonly testAccuracy: number;
-  /** Growth of the process's resident memory while it opened and warmed up; not known of others. */
-  readonly memoryBytes?: number;
   readonly agreement: Agreement;
 }
 
@@ -113,18 +111,27 @@ export async function compareContenders(
       say(`${contender.name}: start, first steps against the reference, warm-up`);
       entries.push(await openEntry(contender, plan, { order, oracle, signal }));
     }
-    for (let repeat = 0; repeat < plan.repeats; repeat++) {
-      for (const entry of running()) {
-        signal?.throwIfAborted();
-        say(`${entry.contender.name}: repeat ${repeat + 1} of ${plan.repeats}`);
-        await measureRepeat(entry, plan, { order, signal });
-      }
-    }
+    await inTurns(running(), plan.repeats, async (entry, repeat) => {
+      signal?.throwIfAborted();
+      say(`${entry.contender.name}: repeat ${repeat + 1} of ${plan.repeats}`);
+      await measureRepeat(entry, plan, { order, signal });
+    });
     return entries.map((entry): Row =>
       "runner" in entry ? { ...entry.opened, ...entry.repeats } : entry
     );
   } finally {
     for (const { runner } of running()) await runner[Symbol.asyncDispose]();
+  }
+}
+
+/** Visits all entries round by round (A B C A B C), so that a noisy minute hurts all alike. */
+export async function inTurns<Entry>(
+  entries: readonly Entry[],
+  rounds: number,
+  visit: (entry: Entry, round: number) => Promise<void>,
+): Promise<void> {
+  for (let round = 0; round < rounds; round++) {
+    for (const entry of entries) await visit(entry, round);
   }
 }
 
@@ -147,7 +154,6 @@ async function openEntry(
   plan: ComparisonPlan,
   means: Means,
 ): Promise<Entry | Unavailable> {
-  const memoryBefore = Deno.memoryUsage().rss;
   const started = performance.now();
   let runner: Runner;
   try {
@@ -158,14 +164,12 @@ async function openEntry(
   try {
     const startMs = performance.now() - started;
     const warm = await warmUp(contender, runner, plan, means);
-    const memoryBytes = Math.max(0, Deno.memoryUsage().rss - memoryBefore);
     const opened = {
       backend: contender.name,
       outside: contender.outside,
       device: runner.device,
       startMs,
       ...warm,
-      memoryBytes: contender.outside ? undefined : memoryBytes,
     };
     const repeats = {
       stepMs: [],

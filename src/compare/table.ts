@@ -1,9 +1,9 @@
 /** A comparison as text for the terminal and for Markdown: three narrow tables rather than a wide one. */
 
-import { isMeasured, type Measured } from "./comparison.ts";
-import type { ComparisonFacts } from "./comparison_facts.ts";
+import { isMeasured, type Measured } from "./turns.ts";
+import type { ComparisonFacts } from "./facts.ts";
 import { type Estimate, spread } from "./statistics.ts";
-import { countOf, formatCount, formatTable } from "./table.ts";
+import { countOf, formatCount, formatTable } from "../report/table.ts";
 
 /** Describes all that was found. */
 export function describeComparison(facts: ComparisonFacts): string {
@@ -11,18 +11,18 @@ export function describeComparison(facts: ComparisonFacts): string {
   const measured = rows.filter(isMeasured);
   const sections = [
     [describeTask(facts), describeMachine(facts)],
-    [speedTable(facts)],
-    [startTable(facts)],
-    ...(until ? [[untilTable(until)]] : []),
-    ...(scaling ? [[scalingTable(scaling)]] : []),
+    facts.warnings.map((text) => `Warning: ${text}.`),
+    ...[speedTable(facts), agreementTable(facts), startTable(facts)],
+    ...(until ? [untilTable(until)] : []),
+    ...(scaling ? [scalingTable(scaling)] : []),
     [
       ...measured.map((row) => `- ${row.backend}: ${deviceText(row)}`),
       ...rows.flatMap((row) => isMeasured(row) ? [] : [`- ${row.backend}: ${row.reason}`]),
     ],
-    facts.warnings.map((text) => `Warning: ${text}.`),
     [explanation(facts.rates[0]?.backend)],
   ];
-  return sections.filter((lines) => lines.length > 0).map((lines) => lines.join("\n")).join("\n\n");
+  return sections.map((part) => "header" in part ? inText(part) : part.join("\n"))
+    .filter((text) => text !== "").join("\n\n");
 }
 
 /** What was done, in a sentence. */
@@ -77,71 +77,94 @@ export function rateText(rate: number): string {
   return rate < 10 ? rate.toFixed(1) : formatCount(rate);
 }
 
-function speedTable({ rows, rates }: ComparisonFacts): string {
-  const cells = rows.map((row) => {
-    if (!isMeasured(row)) return [row.backend, "unavailable"];
-    const train = spread(row.trainImagesPerSecond);
-    const rate = rates.find(({ backend }) => backend === row.backend);
-    return [
-      row.backend,
-      workText(row.work),
-      rateText(train.median),
-      `${rateText(train.min)}..${rateText(train.max)}`,
-      ratioText(rate?.ratio),
-      rateText(spread(row.evalImagesPerSecond).median),
-      durationText(spread(row.stepMs).median),
-    ];
-  });
-  const header = ["backend", "steps", "train img/s", "range", "ratio", "eval img/s", "step"];
-  return formatTable(header, cells, "lrrrrrr");
+/** A table: rows of cells, the first of which names its row; numbers stand to the right. */
+export interface Table {
+  readonly header: readonly string[];
+  readonly rows: readonly (readonly string[])[];
 }
 
-function startTable({ rows }: ComparisonFacts): string {
-  const cells = rows.filter(isMeasured).map((row) => {
-    const { agreement, memoryBytes } = row;
-    return [
+/** Rates, in the order of the contenders; a row of two cells for who is not there. */
+export function speedTable({ rows, rates }: ComparisonFacts): Table {
+  const header = ["backend", "steps", "train img/s", "range", "ratio", "eval img/s", "step"];
+  return {
+    header,
+    rows: rows.map((row) => {
+      if (!isMeasured(row)) return [row.backend, "unavailable"];
+      const train = spread(row.trainImagesPerSecond);
+      return [
+        row.backend,
+        workText(row.work),
+        rateText(train.median),
+        `${rateText(train.min)}..${rateText(train.max)}`,
+        ratioText(rates.find(({ backend }) => backend === row.backend)?.ratio),
+        rateText(spread(row.evalImagesPerSecond).median),
+        durationText(spread(row.stepMs).median),
+      ];
+    }),
+  };
+}
+
+/** What came before the repeats. */
+export function startTable({ rows }: ComparisonFacts): Table {
+  return {
+    header: ["backend", "start", "first step", "warm-up"],
+    rows: rows.filter(isMeasured).map((row) => [
       row.backend,
       durationText(row.startMs),
-      durationText(row.firstStepMs),
+      `${durationText(row.firstStepMs)} (batch ${row.firstBatchSize})`,
       durationText(row.warmUpMs),
-      memoryBytes === undefined ? "" : `${formatCount(memoryBytes / 2 ** 20)} MiB`,
+    ]),
+  };
+}
+
+/** First steps against the reference. */
+export function agreementTable({ rows }: ComparisonFacts): Table {
+  return {
+    header: ["backend", "compared", "losses", "parameters", "allowed", "verdict"],
+    rows: rows.filter(isMeasured).map(({ backend, agreement }) => [
+      backend,
       workText(agreement),
       differenceText(agreement.lossDifference),
       differenceText(agreement.parameterDifference),
-      agreement.verdict,
-    ];
-  });
-  const differences = ["compared", "losses", "parameters", "verdict"];
-  const header = ["backend", "start", "first step", "warm-up", "memory", ...differences];
-  return formatTable(header, cells, "lrrrrrrrl");
+      `${differenceText(agreement.tolerance.losses)}, ` +
+      differenceText(agreement.tolerance.parameters),
+      agreement.verdict === "agrees" ? "agrees" : "DIFFERS",
+    ]),
+  };
 }
 
-function untilTable({ accuracy, times }: NonNullable<ComparisonFacts["until"]>): string {
-  const cells = times.map((time) => {
-    if (time.reason !== undefined) return [time.backend, time.reason];
-    const { reached, epochs, testAccuracy, trainMs, wallMs, epochMs } = time;
-    return [
-      time.backend,
-      reached ? durationText(trainMs!) : "not reached",
-      durationText(wallMs!),
-      durationText(epochMs!),
-      `${epochs}`,
-      testAccuracy!.toFixed(4),
-    ];
-  });
-  const header = [`until ${accuracy}`, "training", "wall", "epoch", "epochs", "test accuracy"];
-  return formatTable(header, cells, "lrrrrr");
+/** Time to an accuracy; a row of two cells for who was left out. */
+export function untilTable({ accuracy, times }: NonNullable<ComparisonFacts["until"]>): Table {
+  return {
+    header: [`until ${accuracy}`, "training", "wall", "epoch", "epochs", "test accuracy"],
+    rows: times.map((time) =>
+      time.reason !== undefined ? [time.backend, time.reason] : [
+        time.backend,
+        time.reached ? durationText(time.trainMs!) : "not reached",
+        durationText(time.wallMs!),
+        durationText(time.epochMs!),
+        `${time.epochs}`,
+        time.testAccuracy!.toFixed(4),
+      ]
+    ),
+  };
 }
 
-function scalingTable(scaling: NonNullable<ComparisonFacts["scaling"]>): string {
-  const cells = scaling.map(({ backend, threads, batchSize, estimate: { value, low, high } }) => [
-    backend,
-    `${threads}`,
-    `${batchSize}`,
-    rateText(value),
-    `${rateText(low)}..${rateText(high)}`,
-  ]);
-  return formatTable(["scaling", "threads", "batch", "train img/s", "95%"], cells, "lrrrr");
+function scalingTable(scaling: NonNullable<ComparisonFacts["scaling"]>): Table {
+  return {
+    header: ["scaling", "threads", "batch", "train img/s", "95%"],
+    rows: scaling.map(({ backend, threads, batchSize, estimate: { value, low, high } }) => [
+      backend,
+      `${threads}`,
+      `${batchSize}`,
+      rateText(value),
+      `${rateText(low)}..${rateText(high)}`,
+    ]),
+  };
+}
+
+function inText({ header, rows }: Table): string {
+  return formatTable(header, rows, `l${"r".repeat(header.length - 1)}`);
 }
 
 function explanation(first: string | undefined): string {
@@ -150,7 +173,7 @@ function explanation(first: string | undefined): string {
     (first === undefined ? "" : `ratio: training rate over that of ${first}, with its 95% ` +
       "bootstrap interval. ") +
     "compared: first steps against the float64 reference, from the same parameters; losses and " +
-    "parameters: largest relative difference. memory: growth of resident memory.";
+    "parameters: largest relative difference.";
 }
 
 function formatRatio(ratio: number): string {

@@ -1,8 +1,8 @@
 /** LeNet in jax-js by the same recipe: one JSON reply for each JSON request on stdin.
  *
- *     deno run src/report/peers/jax_lenet.ts
+ *     deno run src/compare/peers/jax_lenet.ts
  *
- * The requests are those of src/report/peers.ts.
+ * The requests are those of src/compare/peers.ts.
  */
 
 // deno-lint-ignore-file no-console
@@ -17,6 +17,7 @@ import {
   valueAndGrad,
   // deno-lint-ignore no-import-prefix -- named here, so that only who compares engines downloads it
 } from "npm:@jax-js/jax@0.1.25";
+import process from "node:process";
 import { LineReader } from "../line_reader.ts";
 
 type Arrays = np.Array[];
@@ -84,6 +85,7 @@ function transposed(values: Float32Array<ArrayBuffer>, rows: number, columns: nu
 }
 
 interface Request {
+  readonly threads?: number;
   readonly set?: string;
   readonly restart?: boolean;
   readonly images?: string;
@@ -164,12 +166,13 @@ async function read() {
   return { parameters: flat };
 }
 
-function answer(request: Request): unknown {
+async function answer(request: Request): Promise<object> {
+  if (request.threads !== undefined) return { threads: 1 };
   if (request.set !== undefined) return add(request);
   if (request.parameters !== undefined) return load(request.parameters);
-  if (request.train !== undefined) return train(request);
-  if (request.evaluate !== undefined) return evaluate(request.evaluate);
-  return read();
+  if (request.train !== undefined) return await train(request);
+  if (request.evaluate !== undefined) return await evaluate(request.evaluate);
+  return await read();
 }
 
 await init("wasm");
@@ -177,6 +180,8 @@ defaultDevice("wasm");
 console.log(JSON.stringify({ version: "0.1.25", threads: 1 }));
 const requests = new LineReader(Deno.stdin.readable);
 for (let line = await requests.read(); line !== undefined; line = await requests.read()) {
-  console.log(JSON.stringify(await answer(JSON.parse(line))));
+  const reply = await answer(JSON.parse(line));
+  const { user, system } = process.cpuUsage();
+  console.log(JSON.stringify({ ...reply, cpuMs: (user + system) / 1000 }));
 }
 Deno.exit(0); // jax-js keeps its workers

@@ -4,7 +4,7 @@ import type { BackendName, Device, Session } from "../backends/backend.ts";
 import { loadBackend } from "../backends/registry.ts";
 import { type LabeledImages, sliceImages } from "../data/dataset.ts";
 import { countCorrect } from "../train/metrics.ts";
-import type { ComparisonPlan } from "./comparison_plan.ts";
+import type { OpenPlan } from "./plan.ts";
 import { PeerMissingError, type PeerName, PeerProcess } from "./peers.ts";
 
 /** What a contender did in some steps. */
@@ -37,13 +37,15 @@ export interface Contender {
   readonly name: string;
   /** Whether it is a program of its own. */
   readonly outside: boolean;
+  /** Whether the number of its threads can be chosen each time it is opened. */
+  readonly threaded: boolean;
   /** Known to need seconds for a step of 256 images: it warms up on a small one. */
   readonly slow: boolean;
   /**
    * @throws {BackendUnavailableError} If this machine lacks what it needs.
    * @throws {PeerMissingError} If it is not installed.
    */
-  open(plan: ComparisonPlan): Promise<Runner>;
+  open(plan: OpenPlan): Promise<Runner>;
 }
 
 /** Backends that take seconds for a step of 256 images. */
@@ -54,6 +56,7 @@ export function backendContender(name: BackendName): Contender {
   return {
     name,
     outside: false,
+    threaded: name === "wasm",
     slow: SLOW_BACKENDS.includes(name),
     async open(plan) {
       const { model, batchSize, threads, dataset } = plan;
@@ -82,8 +85,9 @@ export function peerContender(name: PeerName, peer: PeerProcess | PeerMissingErr
   return {
     name,
     outside: true,
+    threaded: name === "pytorch",
     slow: name === "jax-js",
-    async open({ model, dataset, parameters }) {
+    async open({ model, dataset, parameters, threads }) {
       if (peer instanceof PeerMissingError) throw peer;
       if (model.name !== "lenet" || dataset.classNames.length !== 10) {
         throw new PeerMissingError("trains the model lenet with 10 classes only");
@@ -91,7 +95,7 @@ export function peerContender(name: PeerName, peer: PeerProcess | PeerMissingErr
       await peer.attach("train", dataset.train, model.standardization);
       await peer.attach("test", dataset.test, model.standardization);
       await peer.load(parameters);
-      return new PeerRunner(peer);
+      return new PeerRunner(peer, threads ?? peer.threads);
     },
   };
 }
@@ -114,7 +118,7 @@ class SessionRunner implements Runner {
   /** The whole test set is attached from the start; parts of it when first evaluated. */
   readonly #parts = new Map<number, LabeledImages>();
 
-  constructor(session: Session, { dataset }: ComparisonPlan) {
+  constructor(session: Session, { dataset }: OpenPlan) {
     this.device = session.device;
     this.#session = session;
     this.#train = dataset.train;
@@ -177,9 +181,9 @@ class PeerRunner implements Runner {
   readonly device: Device;
   readonly #peer: PeerProcess;
 
-  constructor(peer: PeerProcess) {
+  constructor(peer: PeerProcess, threads: number) {
     this.#peer = peer;
-    const { description, threads } = peer;
+    const { description } = peer;
     this.device = { kind: "cpu", description, threads, software: false };
   }
 
@@ -187,8 +191,9 @@ class PeerRunner implements Runner {
     return this.#peer.load(parameters);
   }
 
-  train(order: Uint32Array, options: { batchSize: number; learningRate: number }) {
-    return this.#peer.train(order, options);
+  async train(order: Uint32Array, options: { batchSize: number; learningRate: number }) {
+    await this.#peer.setThreads(this.device.threads);
+    return await this.#peer.train(order, options);
   }
 
   async evaluate(count: number) {

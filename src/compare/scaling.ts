@@ -1,7 +1,7 @@
 /** How the rate of training grows with threads and with the batch. */
 
-import type { ComparisonHooks } from "./comparison.ts";
-import { chooseSteps, type ComparisonPlan, SampleOrder } from "./comparison_plan.ts";
+import { type ComparisonHooks, inTurns } from "./turns.ts";
+import { chooseSteps, type ComparisonPlan, SampleOrder } from "./plan.ts";
 import type { Contender, Runner } from "./contender.ts";
 import { type Estimate, medianInterval, spread } from "./statistics.ts";
 
@@ -16,8 +16,6 @@ export interface Scaled {
   readonly estimate: Estimate;
 }
 
-/** The backend whose threads can be chosen for each session. */
-const THREADED = "wasm";
 const BATCH_SIZES = [32, 256, 1024];
 /** Slower contenders would take minutes for a batch of 1,024. */
 const MIN_RATE = 300;
@@ -31,17 +29,20 @@ interface Variant extends Pick<Scaled, "backend" | "along" | "batchSize"> {
   position: number;
 }
 
-/** Measures threads 1 .. N and batches of 32, 256 and 1,024, in turns.
+/** Measures some numbers of threads, where they can be chosen, and some batch sizes, in turns.
  *
  * @param rates Training images a second by contender, as measured; slow ones are left out.
+ * @param threads Default: those of the plan alone.
+ * @param batchSizes Default: 32, 256 and 1,024.
  * @throws {Error} The signal's reason, once it aborts.
  */
 export async function measureScaling(
   contenders: readonly Contender[],
   plan: ComparisonPlan,
-  { rates, maxThreads, signal, say = () => {} }: ComparisonHooks & {
+  { rates, threads = [], batchSizes = BATCH_SIZES, signal, say = () => {} }: ComparisonHooks & {
     readonly rates: ReadonlyMap<string, number>;
-    readonly maxThreads: number;
+    readonly threads?: readonly number[];
+    readonly batchSizes?: readonly number[];
   },
 ): Promise<Scaled[]> {
   const order = new SampleOrder(plan);
@@ -49,7 +50,12 @@ export async function measureScaling(
   try {
     for (const contender of contenders) {
       if (!((rates.get(contender.name) ?? 0) >= MIN_RATE)) continue;
-      for (const { along, ...change } of changesFor(contender.name, maxThreads)) {
+      const changes = [
+        ...(contender.threaded ? threads : [])
+          .map((threads) => ({ along: "threads" as const, threads })),
+        ...batchSizes.map((batchSize) => ({ along: "batch" as const, batchSize })),
+      ];
+      for (const { along, ...change } of changes) {
         signal?.throwIfAborted();
         const changed = { ...plan, ...change, steps: undefined, budgetMs: BUDGET_MS };
         const runner = await contender.open(changed);
@@ -65,13 +71,12 @@ export async function measureScaling(
         variants.at(-1)!.steps = chooseSteps(changed, warm / batchSize).steps;
       }
     }
-    for (let repeat = 0; repeat < plan.repeats; repeat++) {
-      say(`scaling: repeat ${repeat + 1} of ${plan.repeats}`);
-      for (const variant of variants) {
-        signal?.throwIfAborted();
-        await measure(variant, order, signal);
-      }
-    }
+    await inTurns(variants, plan.repeats, async (variant, repeat) => {
+      signal?.throwIfAborted();
+      if (variant === variants[0]) say(`scaling: repeat ${repeat + 1} of ${plan.repeats}`);
+      const elapsedMs = await train(variant, order, signal);
+      variant.rates.push(1000 * variant.steps * variant.batchSize / elapsedMs);
+    });
     return variants.map(({ backend, along, batchSize, runner, rates }) => {
       const { median, min, max } = spread(rates);
       const estimate = medianInterval(rates, { seed: plan.seed }) ??
@@ -82,19 +87,6 @@ export async function measureScaling(
   } finally {
     for (const { runner } of variants) await runner[Symbol.asyncDispose]();
   }
-}
-
-function changesFor(name: string, maxThreads: number) {
-  const threads = name === THREADED ? maxThreads : 0;
-  return [
-    ...Array.from({ length: threads }, (_, n) => ({ along: "threads" as const, threads: n + 1 })),
-    ...BATCH_SIZES.map((batchSize) => ({ along: "batch" as const, batchSize })),
-  ];
-}
-
-async function measure(variant: Variant, order: SampleOrder, signal?: AbortSignal) {
-  const elapsedMs = await train(variant, order, signal);
-  variant.rates.push(1000 * variant.steps * variant.batchSize / elapsedMs);
 }
 
 async function train(variant: Variant, order: SampleOrder, signal?: AbortSignal): Promise<number> {
