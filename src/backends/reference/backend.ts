@@ -22,8 +22,9 @@ import {
   requireAttached,
   slotCount,
 } from "../check_data.ts";
-import { forward, lossAndGradients, softmaxCrossEntropy } from "./network.ts";
+import { forward, lossAndGradients } from "./network.ts";
 import { updateParameters } from "./optimizer.ts";
+import { softmaxCrossEntropy } from "./softmax_cross_entropy.ts";
 
 /** Images that are taken at a time, so that memory stays bounded. */
 const CHUNK_SIZE = 64;

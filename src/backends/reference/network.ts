@@ -7,6 +7,7 @@ import { flatten, relu, residual, sigmoid, tanh } from "./layers/elementwise.ts"
 import type { LayerMath } from "./layers/layer.ts";
 import { linear } from "./layers/linear.ts";
 import { avgPool2d, maxPool2d } from "./layers/pool2d.ts";
+import { type BatchLoss, softmaxCrossEntropy } from "./softmax_cross_entropy.ts";
 
 const TABLE: { readonly [Kind in LayerKind]: LayerMath<LayerOf<Kind>> } = {
   conv2d,
@@ -72,39 +73,4 @@ function inputsOf({ inputs }: Layer, images: Float64Array, outputs: readonly Flo
 /** What several layers read gets the sum of their gradients; none is changed, as they may be shared. */
 function add(sum: Float64Array | undefined, gradient: Float64Array): Float64Array {
   return sum?.map((value, index) => value + gradient[index]) ?? gradient;
-}
-
-/** Loss, correct predictions and gradient of a batch of logits. */
-export interface BatchLoss {
-  /** Sum over the batch of -log softmax(logits)[label]. */
-  readonly lossSum: number;
-  /** Class with the largest logit, the first among equals; one per image. */
-  readonly predictions: Uint8Array;
-  /** Gradient of the mean loss, [batchSize, classCount]. */
-  readonly gradLogits: Float64Array;
-}
-
-/** Softmax cross-entropy of logits [batchSize, classCount] against labels [batchSize].
- *
- * The largest logit is subtracted first, so that no exponential overflows.
- */
-export function softmaxCrossEntropy(logits: Float64Array, labels: Uint8Array): BatchLoss {
-  const batchSize = labels.length;
-  const classCount = logits.length / batchSize;
-  const gradLogits = new Float64Array(logits.length);
-  const predictions = new Uint8Array(batchSize);
-  let lossSum = 0;
-  for (let n = 0; n < batchSize; n++) {
-    const row = logits.subarray(n * classCount, (n + 1) * classCount);
-    const largest = row.reduce((a, b) => Math.max(a, b));
-    predictions[n] = Math.max(0, row.indexOf(largest));
-    const exponentials = row.map((logit) => Math.exp(logit - largest));
-    const sum = exponentials.reduce((a, b) => a + b);
-    lossSum += Math.log(sum) + largest - row[labels[n]];
-    for (let k = 0; k < classCount; k++) {
-      const target = k === labels[n] ? 1 : 0;
-      gradLogits[n * classCount + k] = (exponentials[k] / sum - target) / batchSize;
-    }
-  }
-  return { lossSum, predictions, gradLogits };
 }

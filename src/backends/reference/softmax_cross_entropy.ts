@@ -1,0 +1,36 @@
+/** Softmax cross-entropy and its gradient, in float64. */
+
+/** Loss, correct predictions and gradient of a batch of logits. */
+export interface BatchLoss {
+  /** Sum over the batch of -log softmax(logits)[label]. */
+  readonly lossSum: number;
+  /** Class with the largest logit, the first among equals; one per image. */
+  readonly predictions: Uint8Array;
+  /** Gradient of the mean loss, [batchSize, classCount]. */
+  readonly gradLogits: Float64Array;
+}
+
+/** Softmax cross-entropy of logits [batchSize, classCount] against labels [batchSize].
+ *
+ * The largest logit is subtracted first, so that no exponential overflows.
+ */
+export function softmaxCrossEntropy(logits: Float64Array, labels: Uint8Array): BatchLoss {
+  const batchSize = labels.length;
+  const classCount = logits.length / batchSize;
+  const gradLogits = new Float64Array(logits.length);
+  const predictions = new Uint8Array(batchSize);
+  let lossSum = 0;
+  for (let n = 0; n < batchSize; n++) {
+    const row = logits.subarray(n * classCount, (n + 1) * classCount);
+    const largest = row.reduce((a, b) => Math.max(a, b));
+    predictions[n] = Math.max(0, row.indexOf(largest));
+    const exponentials = row.map((logit) => Math.exp(logit - largest));
+    const sum = exponentials.reduce((a, b) => a + b);
+    lossSum += Math.log(sum) + largest - row[labels[n]];
+    for (let k = 0; k < classCount; k++) {
+      const target = k === labels[n] ? 1 : 0;
+      gradLogits[n * classCount + k] = (exponentials[k] / sum - target) / batchSize;
+    }
+  }
+  return { lossSum, predictions, gradLogits };
+}
