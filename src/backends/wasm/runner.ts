@@ -4,12 +4,10 @@ import type { Model } from "../../nn/sequential.ts";
 import { byteTransform } from "../../nn/standardization.ts";
 import { type OptimizerSpec, type Shard, shardRange } from "../backend.ts";
 import { BLOCK } from "./arena.ts";
-import { groupStarts } from "./groups.ts";
 import type { Job } from "./job.ts";
 import type { Kernels } from "./kernels.ts";
-import type { Layout } from "./layout.ts";
-import { buildNetwork, type Network, threadOf } from "./network.ts";
-import { buildRowWork, type RowWork } from "./row_work.ts";
+import { groupStarts, type Layout } from "./layout.ts";
+import { buildNetwork, buildRowWork, type Network, type RowWork, threadOf } from "./network.ts";
 import type { Team } from "./team.ts";
 import { locate } from "./tensors.ts";
 
