@@ -13,11 +13,17 @@
  * @module
  */
 
-export type { Dataset, LabeledImages, PictureFacts } from "./src/data/dataset.ts";
+export type {
+  Dataset,
+  LabeledImages,
+  PictureFacts,
+  UnreadablePicture,
+} from "./src/data/dataset.ts";
 export type { PictureHooks, PictureOptions } from "./src/data/image_folder.ts";
 export { loadDataset, type LoadOptions } from "./src/data/load.ts";
+export { splitValidation } from "./src/data/split.ts";
 export { decodePictures } from "./src/data/decode_pictures.ts";
-export { DatasetError } from "./src/data/errors.ts";
+export { DatasetError, UnreadablePicturesError } from "./src/data/errors.ts";
 
 export * from "./src/nn/layers.ts";
 export * from "./src/nn/sequential.ts";
@@ -30,6 +36,8 @@ export {
 export * from "./src/nn/init.ts";
 export * from "./src/nn/corr2d.ts";
 export {
+  type FittedRecipe,
+  fittedRecipe,
   lenet,
   MODEL_NAMES,
   type ModelName,
@@ -46,10 +54,11 @@ export {
   chooseBackend,
   loadBackend,
 } from "./src/backends/registry.ts";
-export { registerWasmTrainingKernels } from "./src/backends/tfjs/wasm_kernels/register.ts";
 
 export { openBackend, type OpenOptions } from "./src/train/open_backend.ts";
 export {
+  type BestEpoch,
+  bestEpoch,
   type Checkpoint,
   type CheckpointInterval,
   DivergedError,
@@ -58,8 +67,10 @@ export {
   type Outcome,
   type PartialEpoch,
   type Progress,
+  type TestedOf,
   train,
   type TrainHooks,
+  type TrainingData,
 } from "./src/train/trainer.ts";
 export { evaluate, type Evaluation, predict, type PredictOptions } from "./src/train/inference.ts";
 export type { ClassProbability } from "./src/train/top_classes.ts";
@@ -68,7 +79,10 @@ export {
   type ClassificationReport,
   classificationReport,
   type ClassReport,
+  compareWithMajority,
   countCorrect,
+  type Majority,
+  type MajorityComparison,
 } from "./src/train/metrics.ts";
 export {
   decodeSafetensors,

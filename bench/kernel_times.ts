@@ -7,7 +7,7 @@ import {
   type Kernels,
 } from "../src/backends/wasm/kernels.ts";
 import { type Layout, layOut } from "../src/backends/wasm/layout.ts";
-import { initialize } from "../src/backends/wasm/session.ts";
+import { initialize } from "../src/backends/wasm/engine.ts";
 import type { Job } from "../src/backends/wasm/job.ts";
 import { Runner } from "../src/backends/wasm/runner.ts";
 import { Team } from "../src/backends/wasm/team.ts";
@@ -42,7 +42,7 @@ export async function timeKernels(
   new Float32Array(memory.buffer, layout.parameters, model.parameterCount)
     .set(initialParameters(model, 1));
   const store = new DataStore(memory, layout.end);
-  store.attach(data);
+  const location = store.attach(data);
   const elapsedMs = new Map<string, number>();
   const runner = new Runner({
     model,
@@ -60,7 +60,7 @@ export async function timeKernels(
   });
   const job: Job = {
     kind: "train",
-    ...store.locate(data),
+    ...location,
     ...work.from(0, data.count),
     learningRates: work.learningRates,
     batchSize: BATCH_SIZE,

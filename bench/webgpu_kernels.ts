@@ -12,7 +12,7 @@ import { markdownTable } from "markdown-table";
 import type { Backend, Session } from "../src/backends/backend.ts";
 import { referenceBackend } from "../src/backends/reference/backend.ts";
 import { describeAdapters } from "../src/backends/webgpu/adapters.ts";
-import { webgpuBackend } from "../src/backends/webgpu/backend.ts";
+import { openEngine, webgpuBackend } from "../src/backends/webgpu/backend.ts";
 import { EXIT, runCommand } from "../src/cli/errors.ts";
 import { defineCommand, parseFlags } from "../src/cli/flags.ts";
 import { helpText } from "../src/cli/help.ts";
@@ -143,17 +143,15 @@ async function measureKernels(
     print("The adapter has no timestamp-query: kernels cannot be timed");
     return {};
   }
-  await using session = await webgpuBackend.open(model, {
-    optimizer: SGD,
-    batchSize: BATCH_SIZE,
-  });
-  const data = randomImages(model, BATCH_SIZE);
-  await session.loadState({ parameters: initialParameters(model, 1), slots: [], step: 0 });
-  await session.attach(data);
+  const engine = await openEngine(model, { optimizer: SGD, batchSize: BATCH_SIZE });
+  using cleanup = new DisposableStack();
+  cleanup.defer(() => engine.dispose());
+  engine.load(initialParameters(model, 1), []);
+  const images = await engine.attach(randomImages(model, BATCH_SIZE));
   const indices = Uint32Array.from({ length: BATCH_SIZE }, (_, index) => index);
   const samples: Record<string, number[]> = {};
   for (let round = -2; round < repeats; round++) {
-    const times = await session.timeKernels(data, indices);
+    const times = await engine.timeKernels(images, indices);
     const total = times.reduce((sum, { microseconds }) => sum + microseconds, 0);
     if (round < 0) continue;
     for (const { name, microseconds } of [...times, { name: "sum", microseconds: total }]) {

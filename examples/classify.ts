@@ -1,5 +1,5 @@
 // deno-lint-ignore-file no-console
-/** Train a small network for a moment, then say what is in a picture: PNG or JPEG of any size.
+/** Train a small network for a moment, then say what is in a picture of any size.
  *
  *     deno run --allow-read examples/classify.ts boot.png
  */
@@ -8,7 +8,7 @@ import { decodePictures, loadDataset, openBackend, predict, train, zooModel } fr
 
 const [path] = Deno.args;
 if (path === undefined) {
-  console.error("error: Cannot classify: expected the path of a PNG or JPEG file");
+  console.error("error: Cannot classify: expected the path of a picture");
   Deno.exit(2);
 }
 

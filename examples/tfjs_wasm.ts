@@ -7,7 +7,8 @@
  *     deno run --allow-read --allow-env --allow-sys examples/tfjs_wasm.ts
  */
 
-import { loadDataset, registerWasmTrainingKernels } from "@lenet/lenet";
+import { loadDataset } from "@lenet/lenet";
+import { registerWasmTrainingKernels } from "@lenet/lenet/tfjs";
 import * as tf from "@tensorflow/tfjs";
 
 registerWasmTrainingKernels();

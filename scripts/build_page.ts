@@ -11,7 +11,6 @@ async function bundle(): Promise<string> {
   const { outputFiles: [{ text }] } = await esbuild.build({
     absWorkingDir: fileURLToPath(new URL("../", import.meta.url)),
     entryPoints: [fileURLToPath(new URL("browser/main.ts", FOLDER))],
-    alias: { "node:zlib": fileURLToPath(new URL("browser/zlib.ts", FOLDER)) },
     bundle: true,
     minify: true,
     write: false,

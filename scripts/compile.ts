@@ -18,6 +18,10 @@ const DIST = `${ROOT}dist`;
 const EMBEDDED = [
   "data/sample",
   "node_modules/@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-simd.wasm",
+  // Single files: their folders are links, which would bring all that lies beside them.
+  ...["jpeg-turbo", "lodepng", "nsbmp", "nsgif", "webp"].map((name) =>
+    `node_modules/@cwasm/${name}/${name}.wasm`
+  ),
 ];
 
 const TARGETS = [

@@ -1,4 +1,4 @@
-/** Values from files, shown in messages. */
+/** Values from files and counts, shown in messages. */
 
 import { printable } from "./printable.ts";
 
@@ -26,4 +26,14 @@ function toJson(value: unknown): string {
   } catch { // a ring, or a BigInt
     return `a value of type ${typeof value}`;
   }
+}
+
+/** 60,000. */
+export function formatCount(value: number): string {
+  return Math.round(value).toLocaleString("en-US");
+}
+
+/** `1 step`, `20 steps`. */
+export function countOf(count: number, noun: string): string {
+  return `${formatCount(count)} ${noun}${count === 1 ? "" : "s"}`;
 }

@@ -10,6 +10,23 @@ export function pngOf(pixels: Uint8Array, [height, width]: readonly [number, num
   return encode({ width, height, data: pixels, channels: 1 });
 }
 
+/** A PNG whose content depends on the seed: dark, with a light pixel or two. */
+export function drawing(seed: number, size: readonly [number, number] = [4, 4]): Uint8Array {
+  const pixels = new Uint8Array(size[0] * size[1]);
+  pixels[seed % pixels.length] = 255;
+  pixels[(seed * 7 + 3) % pixels.length] = 100 + seed % 100;
+  return pngOf(pixels, size);
+}
+
+/** `count` pictures of a class, by name. */
+export function classOf(name: string, count: number, firstSeed = 0): Record<string, Uint8Array> {
+  const entries = Array.from(
+    { length: count },
+    (_, n) => [`${name}/${n}.png`, drawing(n + firstSeed)],
+  );
+  return Object.fromEntries(entries);
+}
+
 /** A JPEG of a grey picture. */
 export function jpegOf(pixels: Uint8Array, [height, width]: readonly [number, number]) {
   const data = new Uint8Array(4 * pixels.length);

@@ -17,3 +17,12 @@ export async function referenceLogits(
   await session.attach(data);
   return await session.predict(data);
 }
+
+/** Softmax of rows. */
+export function probabilities(logits: Float32Array, classCount: number): number[] {
+  return Array.from(logits, (logit, n) => {
+    const row = logits.subarray(n - n % classCount, n - n % classCount + classCount);
+    const sum = row.reduce((total, other) => total + Math.exp(other - logit), 0);
+    return 1 / sum;
+  });
+}

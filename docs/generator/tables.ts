@@ -51,7 +51,7 @@ export function sizesTable(): string {
 
 /** `deno task summary`. */
 export function lenetTable(): string {
-  return summaryTable(costsOf(zooModel("lenet")));
+  return `\`\`\`text\n${summaryTable(costsOf(zooModel("lenet")))}\n\`\`\``;
 }
 
 /** What models cost, and what they reach after as many epochs. */

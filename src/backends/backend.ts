@@ -1,5 +1,6 @@
 /** The contract between training and the engines that execute it. */
 
+import { checkNumber } from "../check.ts";
 import type { LabeledImages } from "../data/dataset.ts";
 import type { Model } from "../nn/sequential.ts";
 
@@ -24,6 +25,19 @@ export type OptimizerSpec =
     readonly beta1: number;
     readonly beta2: number;
     readonly epsilon: number;
+  };
+
+/** An {@linkcode OptimizerSpec} of which only the type must be said.
+ *
+ * Defaults: momentum 0; beta1 0.9, beta2 0.999, epsilon 1e-8.
+ */
+export type OptimizerOptions =
+  | { readonly type: "sgd"; readonly momentum?: number }
+  | {
+    readonly type: "adam";
+    readonly beta1?: number;
+    readonly beta2?: number;
+    readonly epsilon?: number;
   };
 
 /** All that training changes, so that a run can stop and go on. */
@@ -55,17 +69,21 @@ export interface Backend {
   /** Opens a session for one model; everything it will need is allocated here.
    *
    * @throws {BackendUnavailableError} If this machine lacks what the backend needs.
+   * @throws {TypeError} If the model or an option is not one.
+   * @throws {RangeError} If a number is out of range, or the model does not fit.
    */
-  open(model: Model, options: SessionOptions): Promise<Session>;
+  open(model: Model, options?: SessionOptions): Promise<Session>;
 }
 
 /** What a session is made for. */
 export interface SessionOptions {
-  /** How parameters follow from gradients. */
-  readonly optimizer: OptimizerSpec;
-  /** Largest batch that will be trained, 1 or more. */
-  readonly batchSize: number;
-  /** Threads to use where the backend has threads; default: all cores. */
+  /** How parameters follow from gradients; default: plain SGD. */
+  readonly optimizer?: OptimizerOptions;
+  /** Largest batch that will be trained, 1 or more; default 256. */
+  readonly batchSize?: number;
+  /** Threads to use where the backend has threads, up to four a core (16 are always allowed);
+   * default: all cores.
+   */
   readonly threads?: number;
   /** Which GPU to use where the backend can choose; default: the fastest. */
   readonly adapter?: AdapterChoice;
@@ -106,6 +124,9 @@ export function shardRange(
   length: number,
   { index, count }: Pick<Shard, "index" | "count">,
 ): { readonly start: number; readonly end: number } {
+  checkNumber("length", length, { whole: true, min: 0 });
+  checkNumber("count", count, { whole: true, min: 1 });
+  checkNumber("index", index, { whole: true, min: 0, max: count - 1 });
   return {
     start: Math.floor(index * length / count),
     end: Math.floor((index + 1) * length / count),
@@ -152,9 +173,13 @@ export interface EvaluationResult {
   readonly predictions: Uint8Array;
 }
 
+/** Images to predict, whose labels do not matter. */
+export type Unlabeled = Omit<LabeledImages, "labels"> & Partial<LabeledImages>;
+
 /** A model on a device: parameters, optimiser and data stay there until asked for.
  *
- * Calls must not overlap. Parameters are undefined until {@linkcode Session.loadState}.
+ * Calls must not overlap: one that is made before the last has ended is refused by a TypeError, as is
+ * one after the disposal. Parameters are undefined until {@linkcode Session.loadState}.
  */
 export interface Session extends AsyncDisposable {
   /** What this session runs on. */
@@ -163,23 +188,29 @@ export interface Session extends AsyncDisposable {
   loadState(state: TrainingState): Promise<void>;
   /** Copies parameters and optimiser memory from the device. */
   readState(): Promise<TrainingState>;
-  /** Copies images and labels to the device, for the calls that name them; again does nothing.
+  /** Copies images and labels to the device, for the calls that name this very object; again does
+   * nothing. What is changed in its arrays later may or may not be seen.
    *
-   * @throws {TypeError} If the images' shape is not the model's, or a label is not a class.
+   * @returns Whether it was not attached before.
+   * @throws {TypeError} If the images' shape is not the model's, or an array is not of bytes.
+   * @throws {RangeError} If a label is not a class, or there is no room for the images.
    */
-  attach(data: LabeledImages): Promise<void>;
+  attach(data: LabeledImages): Promise<boolean>;
+  /** Frees what {@linkcode Session.attach} copied; does nothing to what is not attached. */
+  detach(data: LabeledImages): Promise<void>;
   /** Trains on attached images; yields to the event loop several times a second. */
   train(data: LabeledImages, request: TrainRequest): Promise<TrainResult>;
-  /** Runs the model forward over all attached images. */
+  /** Runs the model forward over all images; those that are not attached are so for this call alone. */
   evaluate(data: LabeledImages): Promise<EvaluationResult>;
-  /** Logits [count, classCount] of attached images, row by row. */
-  predict(data: LabeledImages): Promise<Float32Array>;
-  /** Mean loss of one batch and its gradient, a flat vector; nothing is updated. For tests. */
+  /** Logits [count, classCount] of images, row by row; attached or not, as in `evaluate`. */
+  predict(data: Unlabeled): Promise<Float32Array>;
+  /** Mean loss of one batch of attached images and its gradient, a flat vector; nothing is updated.
+   * For tests. */
   gradients(
     data: LabeledImages,
     indices: Uint32Array,
   ): Promise<{ readonly loss: number; readonly gradients: Float32Array }>;
-  /** Ends workers and frees all memory; the session cannot be used afterwards. */
+  /** Ends workers and frees all memory; a call that has not ended is stopped and rejects. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 

@@ -1,8 +1,85 @@
 /** Checks that every session makes before it believes its caller. */
 
-import type { LabeledImages } from "../data/dataset.ts";
+import {
+  checkArray,
+  checkFunction,
+  checkModelArgument,
+  checkName,
+  checkNumber,
+  checkObject,
+  showKind,
+} from "../check.ts";
 import { type Model, showShape } from "../nn/sequential.ts";
-import type { OptimizerSpec, TrainingState, TrainRequest } from "./backend.ts";
+import type {
+  OptimizerOptions,
+  OptimizerSpec,
+  SessionOptions,
+  TrainingState,
+  TrainRequest,
+  Unlabeled,
+} from "./backend.ts";
+import type { EngineOptions } from "./engine.ts";
+
+/** More would take long to start, and none is faster for it. */
+const MAX_THREADS = Math.max(16, 4 * navigator.hardwareConcurrency);
+
+/** Largest batch that indices of 32 bits can name. */
+const MAX_BATCH_SIZE = 2 ** 32 - 1;
+
+const OPTIMIZERS: { readonly [Type in OptimizerSpec["type"]]: OptimizerSpec } = {
+  sgd: { type: "sgd", momentum: 0 },
+  adam: { type: "adam", beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
+};
+
+/** Fills an optimiser's gaps.
+ *
+ * @throws {TypeError} If there is no such optimiser, or it has no such field.
+ * @throws {RangeError} If a field is out of range.
+ */
+export function completeOptimizer(options: OptimizerOptions = OPTIMIZERS.sgd): OptimizerSpec {
+  checkObject("optimizer", options, `an object such as {"type":"sgd","momentum":0.9}`);
+  checkName("optimizer type", options.type, Object.keys(OPTIMIZERS));
+  const complete: Record<string, unknown> = { ...OPTIMIZERS[options.type] };
+  for (const [field, value] of Object.entries(options)) {
+    checkName(`field of ${options.type}`, field, Object.keys(complete));
+    if (field === "type" || value === undefined) continue;
+    // A mean of 1 would never move.
+    checkNumber(`${field} of ${options.type}`, value, {
+      min: 0,
+      max: field === "epsilon" ? 1 : 1 - 1e-9,
+    });
+    complete[field] = value;
+  }
+  return complete as unknown as OptimizerSpec;
+}
+
+/** Checks what a session is opened with, and fills its gaps.
+ *
+ * @throws {TypeError} If the model, or an option, is not one.
+ * @throws {RangeError} If a number is out of range.
+ */
+export function checkOptions(model: Model, options: SessionOptions = {}): EngineOptions {
+  checkModelArgument(model);
+  checkObject("options", options);
+  const { batchSize = 256, threads, adapter, shard } = options;
+  checkNumber("batchSize", batchSize, { whole: true, min: 1, max: MAX_BATCH_SIZE });
+  if (threads !== undefined) {
+    checkNumber("threads", threads, { whole: true, min: 1, max: MAX_THREADS });
+  }
+  if (adapter !== undefined) {
+    checkObject("adapter", adapter);
+    const { powerPreference, deviceIndex } = adapter;
+    if (powerPreference !== undefined) {
+      checkName("powerPreference", powerPreference, ["high-performance", "low-power"]);
+    }
+    if (deviceIndex !== undefined) checkNumber("deviceIndex", deviceIndex, { whole: true, min: 0 });
+  }
+  if (shard !== undefined) {
+    checkNumber("shard.count", shard.count, { whole: true, min: 1 });
+    checkNumber("shard.index", shard.index, { whole: true, min: 0, max: shard.count - 1 });
+  }
+  return { ...options, optimizer: completeOptimizer(options.optimizer), batchSize };
+}
 
 /** Number of slots that an optimiser keeps beside the parameters. */
 export function slotCount(optimizer: OptimizerSpec): number {
@@ -12,28 +89,46 @@ export function slotCount(optimizer: OptimizerSpec): number {
 
 /** Checks that images fit a model.
  *
- * @throws {TypeError} If the images' shape is not the model's, or arrays and count disagree.
- * @throws {RangeError} If a label is not a class of the model.
+ * @param labelled Whether their labels matter.
+ * @throws {TypeError} If the images' shape is not the model's, an array is not one of bytes, or arrays
+ * and count disagree.
+ * @throws {RangeError} If there is no image, or a label is not a class of the model.
  */
-export function checkImages(model: Model, data: LabeledImages): void {
+export function checkImages(
+  model: Model,
+  data: Unlabeled,
+  labelled = true,
+): void {
+  checkObject("images", data, "an object with images, labels, count and shape");
+  const { images, labels, count, shape } = data;
+  const advice = /^a Float/.test(showKind(images))
+    ? "; multiply pixels in [0, 1] by 255 and round"
+    : "";
+  checkArray("images", images, Uint8Array, " of pixels 0..255", advice);
+  if (labelled) checkArray("labels", labels, Uint8Array, " of classes, one an image");
+  checkNumber("count", count, { whole: true, min: 1 });
   const expected = model.inputShape;
-  if (data.shape.some((size, axis) => size !== expected[axis])) {
+  if (
+    !Array.isArray(shape) || shape.length !== 3 ||
+    shape.some((size, axis) => size !== expected[axis])
+  ) {
     throw new TypeError(
       `Cannot run model "${model.name}": its images must be ${showShape(expected)}, ` +
-        `found ${showShape(data.shape)}`,
+        `found ${Array.isArray(shape) ? showShape(shape) : showKind(shape)}`,
     );
   }
-  const pixels = data.count * expected[0] * expected[1] * expected[2];
-  if (data.images.length !== pixels || data.labels.length !== data.count) {
+  const pixels = count * expected[0] * expected[1] * expected[2];
+  if (images.length !== pixels || (labelled && labels!.length !== count)) {
     throw new TypeError(
-      `Cannot use ${data.count} images: expected ${pixels} pixels and ${data.count} labels, ` +
-        `found ${data.images.length} and ${data.labels.length}`,
+      `Cannot use ${count} images: expected ${pixels} pixels and ${count} labels, ` +
+        `found ${images.length} and ${labels?.length ?? "none"}`,
     );
   }
-  const wrong = data.labels.findIndex((label) => label >= model.classCount);
+  if (!labelled) return;
+  const wrong = labels!.findIndex((label) => label >= model.classCount);
   if (wrong >= 0) {
     throw new RangeError(
-      `Cannot use label ${data.labels[wrong]} of image ${wrong}: model "${model.name}" has ` +
+      `Cannot use label ${labels![wrong]} of image ${wrong}: model "${model.name}" has ` +
         `${model.classCount} classes`,
     );
   }
@@ -41,11 +136,20 @@ export function checkImages(model: Model, data: LabeledImages): void {
 
 /** Checks that a state fits a model and an optimiser.
  *
- * @throws {TypeError} If a vector has another length than the model's parameters, or there are too
- * many slots.
+ * @throws {TypeError} If a vector is not one of float32, has another length than the model's
+ * parameters, or there are too many slots.
  */
 export function checkState(model: Model, optimizer: OptimizerSpec, state: TrainingState): void {
-  for (const vector of [state.parameters, ...state.slots]) {
+  checkObject("state", state, "an object with parameters, slots and step");
+  const { parameters, slots, step } = state;
+  if (!Array.isArray(slots)) {
+    throw new TypeError(
+      `Invalid slots: expected an array of the optimiser's vectors, found ${showKind(slots)}`,
+    );
+  }
+  checkNumber("step", step, { whole: true, min: 0 });
+  for (const vector of [parameters, ...slots]) {
+    checkArray(vector === parameters ? "parameters" : "slots", vector, Float32Array);
     if (vector.length !== model.parameterCount) {
       throw new TypeError(
         `Cannot load parameters into model "${model.name}": expected ${model.parameterCount} ` +
@@ -53,57 +157,65 @@ export function checkState(model: Model, optimizer: OptimizerSpec, state: Traini
       );
     }
   }
-  const slots = slotCount(optimizer);
-  if (state.slots.length > slots) {
+  const kept = slotCount(optimizer);
+  if (slots.length > kept) {
     throw new TypeError(
-      `Cannot load the optimiser's state: ${optimizer.type} keeps ${slots} vectors, ` +
-        `found ${state.slots.length}`,
+      `Cannot load the optimiser's state: ${optimizer.type} keeps ${kept} vectors, ` +
+        `found ${slots.length}`,
     );
   }
 }
 
-/** Checks a request and returns its number of steps.
+/** Checks a request.
  *
+ * @throws {TypeError} If an array or a function is of another kind.
  * @throws {RangeError} If the batch is larger than the session's, an index is not an image, or the
  * learning rates are not one a step.
  */
 export function checkRequest(
   request: TrainRequest,
   { count, maxBatchSize }: { count: number; maxBatchSize: number },
-): number {
-  const { order, batchSize, learningRates } = request;
+): void {
+  checkObject("request", request, "an object with order, batchSize and learningRates");
+  const { order, batchSize, learningRates, signal, onProgress } = request;
   if (!Number.isInteger(batchSize) || batchSize < 1 || batchSize > maxBatchSize) {
     throw new RangeError(
-      `Cannot train with batch size ${batchSize}: the session was opened for 1..${maxBatchSize}`,
+      `Cannot train with batch size ${showKind(batchSize)}: the session was opened for ` +
+        `1..${maxBatchSize}`,
     );
   }
+  checkArray("order", order, Uint32Array, " of indices of images");
+  checkArray("learningRates", learningRates, Float32Array, ", one number a step");
+  checkFunction("onProgress", onProgress);
+  if (signal !== undefined) checkObject("signal", signal, "an AbortSignal");
   const steps = Math.ceil(order.length / batchSize);
   if (learningRates.length !== steps) {
     throw new RangeError(
       `Cannot train ${steps} steps: expected as many learning rates, found ${learningRates.length}`,
     );
   }
-  checkIndices(order, count);
-  return steps;
+  const missing = learningRates.findIndex(Number.isNaN);
+  if (missing >= 0) throw new RangeError(`Invalid learning rate of step ${missing}: found NaN`);
+  if (order.length > 0) checkIndices(order, count);
 }
 
-/** Checks that every index names an image.
+/** Checks that every index names an image, and that there is one.
  *
+ * @throws {TypeError} If they are not in an array of 32-bit integers.
  * @throws {RangeError} If one does not.
  */
 export function checkIndices(indices: Uint32Array, count: number): void {
+  checkArray("indices", indices, Uint32Array, " of indices of images");
+  if (indices.length === 0) {
+    throw new RangeError("Invalid indices: expected one or more, found none");
+  }
   const wrong = indices.find((index) => index >= count);
   if (wrong !== undefined) {
     throw new RangeError(`Cannot use image ${wrong}: the data set has ${count}`);
   }
 }
 
-/** Checks that images were attached to the session that is to use them.
- *
- * @throws {TypeError} If they were not.
- */
-export function requireAttached(isAttached: boolean): void {
-  if (!isAttached) {
-    throw new TypeError("Cannot use images that are not attached: call session.attach(data) first");
-  }
+/** What a call with images that must be attached says where they are not. */
+export function notAttached(): TypeError {
+  return new TypeError("Cannot use images that are not attached: call session.attach(data) first");
 }

@@ -1,5 +1,6 @@
 /** Backends by name, and the choice of one for this machine. */
 
+import { checkName } from "../check.ts";
 import { flatten, linear } from "../nn/layers.ts";
 import { type Model, sequential } from "../nn/sequential.ts";
 import {
@@ -26,6 +27,7 @@ export const BACKEND_NAMES = Object.keys(BACKENDS) as BackendName[];
 
 /** Loads a backend's code; whether it can run here shows when a session is opened.
  *
+ * @throws {TypeError} If there is no such backend.
  * @example What does it run on?
  * ```ts
  * import { lenet, loadBackend } from "@lenet/lenet";
@@ -38,8 +40,9 @@ export const BACKEND_NAMES = Object.keys(BACKENDS) as BackendName[];
  * if (session.device.kind !== "cpu") throw new Error("expected the CPU");
  * ```
  */
-export function loadBackend(name: BackendName): Promise<Backend> {
-  return BACKENDS[name]();
+export async function loadBackend(name: BackendName): Promise<Backend> {
+  checkName("backend", name, BACKEND_NAMES);
+  return await BACKENDS[name]();
 }
 
 /** Opens a session on a backend.

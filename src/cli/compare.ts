@@ -32,6 +32,7 @@ import type { FlagValues } from "./flag_types.ts";
 import { defineCommand, parseFlags } from "./flags.ts";
 import { helpText } from "./help.ts";
 import { requireWritableFile } from "./permissions.ts";
+import { PICTURE_FLAGS, requirePictures } from "./picture_flags.ts";
 import { quietDrivers } from "./quiet_drivers.ts";
 import { recordedDataset } from "./recorded_path.ts";
 
@@ -90,6 +91,8 @@ const COMMAND = defineCommand({
       defaultText: "fashion-mnist, or the sample if it cannot be had",
       help: "fashion-mnist, mnist, sample, or a folder of pictures or of IDX files",
     },
+    "skip-unreadable": PICTURE_FLAGS["skip-unreadable"],
+    transpose: PICTURE_FLAGS.transpose,
     standardize: { type: "boolean", help: "(pixel / 255 - mean) / std, not pixel / 255" },
     "batch-size": { type: "integer", min: 1, max: 65_536, default: 256, help: "images per step" },
     lr: {
@@ -139,7 +142,8 @@ export async function compareCommand(args: string[]): Promise<number> {
     const before = await loadBefore();
     // Peers start first: getting the dataset gives back the permission to start programs.
     const peers = await startPeers(flags, stack);
-    const whole = await obtainForTraining({ ...flags, json: false }, signal);
+    const whole = await obtainForTraining({ ...flags, json: false, pictures: flags }, signal);
+    requirePictures(whole, flags);
     quietDrivers();
     const contenders = [
       ...(await backendsOf(flags)).map(backendContender),
@@ -251,6 +255,7 @@ async function compare(
   return {
     model: plan.model.name,
     dataset: recordedDataset(plan.dataset.name),
+    ...(whole.notes && { notes: whole.notes }),
     batchSize: plan.batchSize,
     learningRate: plan.learningRate,
     seed: plan.seed,

@@ -4,13 +4,13 @@
 import type { Dataset } from "../data/dataset.ts";
 import { DatasetError } from "../data/errors.ts";
 import type { PictureOptions } from "../data/image_folder.ts";
-import { loadDataset, obtainDataset } from "../data/load.ts";
+import { loadDataset, type LoadOptions, obtainDataset } from "../data/load.ts";
 import { SAMPLE } from "../data/registry.ts";
 import { invocation } from "../invocation.ts";
 import { describeError } from "./errors.ts";
 import { showFetch } from "./fetch_display.ts";
 import { dropFetchPermissions } from "./permissions.ts";
-import { darkOnLightNote, showPictures } from "./picture_flags.ts";
+import { darkOnLightNote, sayNotes, showPictures } from "./picture_flags.ts";
 
 const DEFAULT_DATASET = "fashion-mnist";
 
@@ -21,11 +21,14 @@ const DEFAULT_DATASET = "fashion-mnist";
  * @throws {DatasetError} If the dataset asked for cannot be had.
  */
 export async function obtainForTraining(
-  { dataset: name, quiet, json = false, pictures }: {
+  { dataset: name, dataDir, quiet, json = false, pictures, transpose }: {
     readonly dataset?: string;
+    /** Folder of the datasets known by name; default `data`. */
+    readonly dataDir?: string;
     readonly quiet: boolean;
     readonly json?: boolean;
     readonly pictures?: PictureOptions;
+    readonly transpose?: boolean;
   },
   signal: AbortSignal,
 ): Promise<Dataset> {
@@ -37,12 +40,15 @@ export async function obtainForTraining(
   };
   try {
     const { dataset, fallbackReason } = await obtainDataset(name, {
+      dataDir,
       onEvent: display.onEvent,
-      onPicture: reading.onPicture,
+      ...reading,
       signal,
       pictures,
+      transpose,
     });
     stop();
+    if (!quiet) sayNotes(dataset);
     if (dataset.pictures?.darkOnLight && !quiet) console.error(darkOnLightNote(dataset));
     if (fallbackReason !== undefined && !quiet) {
       console.error(
@@ -64,11 +70,13 @@ export async function obtainForTraining(
  */
 export async function loadForDryRun(
   name: string | undefined,
-  pictures?: PictureOptions,
+  options: Pick<LoadOptions, "pictures" | "transpose"> & { readonly quiet: boolean },
 ): Promise<Dataset> {
   await dropFetchPermissions();
   try {
-    return await loadDataset(name ?? DEFAULT_DATASET, { pictures });
+    const dataset = await loadDataset(name ?? DEFAULT_DATASET, options);
+    if (!options.quiet) sayNotes(dataset);
+    return dataset;
   } catch (error) {
     if (name !== undefined || !(error instanceof DatasetError)) throw error;
     return await loadDataset(SAMPLE);

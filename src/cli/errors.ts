@@ -2,6 +2,7 @@
 /** How every command ends: one clear line for an error, and the right exit code. */
 
 import process from "node:process";
+import { UnreadablePicturesError } from "../data/errors.ts";
 import { widthOf, wrapLine } from "./wrap.ts";
 import { printable } from "../printable.ts";
 import { systemReason, withoutNumber } from "../system_reason.ts";
@@ -136,8 +137,13 @@ export function describeError(error: unknown): string {
 }
 
 function report(error: unknown, debug: boolean): number {
-  const line = `error: ${describeError(error)}`;
+  const message = describeError(error);
+  const line = `error: ${message}`;
   console.error(Deno.stderr.isTerminal() ? wrapLine(line, widthOf(Deno.stderr)) : line);
+  if (error instanceof UnreadablePicturesError && Deno.args.includes("--json")) {
+    const { unreadable } = error;
+    console.log(JSON.stringify({ type: "error", message, unreadable }));
+  }
   if (debug) console.error(error);
   if (error instanceof InterruptedError) return EXIT.interrupted;
   return error instanceof UsageError ? EXIT.usage : EXIT.failure;

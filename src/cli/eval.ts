@@ -1,21 +1,23 @@
 // deno-lint-ignore-file no-console
 /** The eval command: how well saved parameters do on a test set, class by class. */
 
-import { basename, resolve } from "node:path";
-import type { Dataset } from "../data/dataset.ts";
-import { loadDataset } from "../data/load.ts";
+import type { LabeledImages } from "../data/dataset.ts";
 import { invocation } from "../invocation.ts";
 import { printable } from "../printable.ts";
-import { quote, quoteWhole } from "../quote.ts";
+import { answersFrom } from "../report/run_report_results.ts";
 import { formatCount, formatTable } from "../report/table.ts";
-import { type ClassificationReport, classificationReport } from "../train/metrics.ts";
+import {
+  type ClassificationReport,
+  classificationReport,
+  majorityRemark,
+} from "../train/metrics.ts";
 import { DEVICE_FLAGS } from "./backend_flags.ts";
-import { PICTURE_FLAGS, picturesFor, showPictures } from "./picture_flags.ts";
 import { EXIT } from "./errors.ts";
+import { type EvaluatedPart, loadForEvaluation } from "./eval_dataset.ts";
 import { defineCommand, parseFlags } from "./flags.ts";
 import { helpText } from "./help.ts";
-import { requireRecordedDataset } from "./recorded_path.ts";
-import { loadSubject, openTrained, type Subject, SUBJECT_FLAGS } from "./subject.ts";
+import { PICTURE_FLAGS } from "./picture_flags.ts";
+import { loadSubject, openTrained, sayNotes, SUBJECT_FLAGS } from "./subject.ts";
 
 const COMMAND = defineCommand({
   usage: invocation("eval"),
@@ -32,13 +34,29 @@ const COMMAND = defineCommand({
       type: "string",
       placeholder: "NAME|DIR",
       defaultText: "the run's, else fashion-mnist",
-      help: "whose test set; of pictures, the share that the run kept back",
+      help: "whose test set; of other pictures than the run's, all",
     },
-    "valid-split": { ...PICTURE_FLAGS["valid-split"], defaultText: "the run's, else 0.2" },
+    "test-split": {
+      ...PICTURE_FLAGS["test-split"],
+      exclusiveMax: undefined,
+      max: 1,
+      defaultText: "the run's for its own pictures, else all",
+    },
     invert: { type: "boolean", help: "turn dark on light into light on dark, as the run did" },
+    "skip-unreadable": PICTURE_FLAGS["skip-unreadable"],
+    transpose: PICTURE_FLAGS.transpose,
     json: { type: "boolean", help: "print one JSON object on standard output" },
   },
 });
+
+const PARTS: Readonly<Record<EvaluatedPart, string>> = {
+  "test set": "",
+  "test share": " (kept back from training)",
+  "all": " (all of its pictures)",
+};
+
+/** Most wrong pictures in the printed list. */
+const MAX_MISTAKES = 10;
 
 export { COMMAND as command, evalCommand as run };
 
@@ -50,20 +68,12 @@ export async function evalCommand(args: string[]): Promise<number> {
     return EXIT.ok;
   }
   const subject = await loadSubject(flags);
-  const { model } = subject;
-  const isOwn = flags.dataset === undefined;
-  const name = flags.dataset ?? subject.datasetName;
-  if (isOwn && subject.run !== undefined) await requireRecordedDataset(name, subject.label);
-  const whole = await loadForEvaluation(name, subject, flags);
-  const { test, classNames, name: dataset } = whole;
-  if (classNames.length !== model.classCount) {
-    throw new TypeError(
-      `Cannot evaluate ${subject.label} on dataset "${dataset}": the model has ` +
-        `${model.classCount} classes, the dataset ${classNames.length}`,
-    );
-  }
-  if (whole.pictures) checkPictures(whole, subject);
-  else if (isOwn) requireOwnDataset(whole, subject);
+  const { dataset, test, classNames, part, notes: assumed } = await loadForEvaluation(
+    subject,
+    flags,
+  );
+  const notes = [...subject.notes, ...assumed];
+  sayNotes({ label: subject.label, notes });
   const { backend, session: opened } = await openTrained(subject, flags);
   await using session = opened;
   await session.attach(test);
@@ -71,10 +81,13 @@ export async function evalCommand(args: string[]): Promise<number> {
   const { loss, predictions } = await session.evaluate(test);
   const evalMs = performance.now() - started;
   const report = classificationReport(predictions, test.labels, classNames);
+  // Only pictures have files to be looked at: others need no second pass for their mistakes.
+  const mistakes = test.names && nameMistakes(await session.predict(test), test, classNames);
   const facts = {
     weights: subject.label,
-    model: model.name,
-    dataset,
+    model: subject.model.name,
+    dataset: dataset.name,
+    part,
     count: test.count,
     backend,
     device: session.device,
@@ -82,67 +95,37 @@ export async function evalCommand(args: string[]): Promise<number> {
     evalMs,
     imagesPerSecond: test.count / evalMs * 1000,
   };
-  if (flags.json) console.log(JSON.stringify({ ...facts, ...report }));
-  else printReport(facts, report);
+  if (flags.json) {
+    const said = [...notes, ...dataset.notes ?? []];
+    const noted = said.length > 0 && { notes: said };
+    console.log(JSON.stringify({ ...facts, ...report, mistakes, ...noted }));
+  } else printReport(facts, report, mistakes);
   return EXIT.ok;
 }
 
-async function loadForEvaluation(
-  name: string,
-  { model, pictures }: Subject,
-  flags: { readonly json: boolean; readonly validSplit?: number; readonly invert: boolean },
-): Promise<Dataset> {
-  const { onPicture, stop } = showPictures(flags.json);
-  const validSplit = flags.validSplit ?? pictures?.validSplit;
-  const invert = flags.invert || pictures?.invert;
-  try {
-    return await loadDataset(name, {
-      pictures: picturesFor(model, { validSplit, invert }),
-      onPicture,
-    });
-  } finally {
-    stop();
-  }
+/** A picture that was taken for another class. */
+interface NamedMistake {
+  /** Relative to the dataset's folder. */
+  readonly file: string;
+  readonly className: string;
+  readonly guess: string;
+  /** Probability that the guess was given. */
+  readonly probability: number;
 }
 
-/** What a run's own name leads to must be what it was trained on, not another set of this name.
- *
- * @throws {TypeError} If it is not.
- */
-function requireOwnDataset({ name, digest: found }: Dataset, { label, digest }: Subject): void {
-  if (digest === undefined || digest === found) return;
-  throw new TypeError(
-    `Cannot evaluate ${label} on dataset ${
-      quoteWhole(name)
-    }: its content is not what the run was ` +
-      `trained on (SHA-256 ${digest.slice(0, 16)}, found ${found.slice(0, 16)}); give that with ` +
-      `--dataset DIR, or use this one with --dataset ${name}`,
-  );
-}
-
-/** Pictures must be of the classes that the model was trained on, and should be split as then. */
-function checkPictures(
-  dataset: Dataset,
-  { label, classNames, datasetName, digest }: Subject,
-): void {
-  const name = quoteWhole(dataset.name);
-  const isNamed = classNames.some((className, k) => className !== String(k));
-  const wrong = classNames.findIndex((className, k) => className !== dataset.classNames[k]);
-  if (isNamed && wrong >= 0) {
-    throw new TypeError(
-      `Cannot evaluate ${label} on dataset ${name}: expected the class ` +
-        `${quote(classNames[wrong])}, found ${quote(dataset.classNames[wrong])}`,
-    );
-  }
-  // Of a folder elsewhere, a run records the last name only.
-  const isSame = dataset.name === datasetName ||
-    basename(resolve(dataset.name)) === basename(datasetName);
-  if (isSame && digest !== undefined && dataset.digest !== digest) {
-    console.error(
-      `note: dataset ${name} is not what it was when ${label} was trained: its test set may hold ` +
-        `pictures that the model was trained on`,
-    );
-  }
+/** What was taken for another class, the most wrong first. */
+function nameMistakes(
+  logits: Float32Array,
+  { labels, names }: LabeledImages,
+  classNames: readonly string[],
+): NamedMistake[] {
+  return answersFrom(logits, labels, classNames.length).mistakes
+    .map(({ index, label, guess, probability }) => ({
+      file: names![index],
+      className: classNames[label],
+      guess: classNames[guess],
+      probability,
+    }));
 }
 
 function printReport(
@@ -150,22 +133,28 @@ function printReport(
     readonly weights: string;
     readonly model: string;
     readonly dataset: string;
+    readonly part: EvaluatedPart;
     readonly count: number;
     readonly backend: string;
     readonly loss: number;
     readonly imagesPerSecond: number;
   },
-  { accuracy, confusion, perClass }: ClassificationReport,
+  report: ClassificationReport,
+  mistakes: readonly NamedMistake[] | undefined,
 ): void {
+  const { accuracy, majority, confusion, perClass } = report;
   const percent = (share: number) => share.toFixed(3);
   console.log(
     `${printable(facts.weights)} (${facts.model}) on ${formatCount(facts.count)} test images of ` +
-      `${printable(facts.dataset)}, ${facts.backend}\n`,
+      `${printable(facts.dataset)}${PARTS[facts.part]}, ${facts.backend}\n`,
   );
   console.log(
     `accuracy ${accuracy.toFixed(4)}  loss ${facts.loss.toFixed(4)}  ` +
+      `largest class ${majority.share.toFixed(4)}  ` +
       `${formatCount(facts.imagesPerSecond)} images/s\n`,
   );
+  const remark = majorityRemark(report);
+  if (remark) console.log(`That is ${printable(remark)}\n`);
   console.log(formatTable(
     ["class", "precision", "recall", "images"],
     perClass.map((row) => [
@@ -181,5 +170,16 @@ function printReport(
     ["", ...perClass.map((_, k) => String(k))],
     confusion.map((row, k) => [`${k} ${printable(perClass[k].className)}`, ...row.map(String)]),
     "l" + "r".repeat(perClass.length),
+  ));
+  if (!mistakes?.length) return;
+  console.log(`\nThe most wrong of ${formatCount(mistakes.length)} (all with --json)\n`);
+  console.log(formatTable(
+    ["file", "taken for", "sure"],
+    mistakes.slice(0, MAX_MISTAKES).map(({ file, guess, probability }) => [
+      printable(file),
+      printable(guess),
+      `${(100 * probability).toFixed(1)}%`,
+    ]),
+    "llr",
   ));
 }

@@ -12,7 +12,7 @@ import { EXPORT_FORMAT_NAMES, EXPORT_FORMATS, type ExportFormat } from "./export
 import { defineCommand, parseFlags } from "./flags.ts";
 import { helpText } from "./help.ts";
 import { requireNoFolder, requireWritePermission } from "./permissions.ts";
-import { loadSubject, SUBJECT_FLAGS } from "./subject.ts";
+import { loadSubject, sayNotes, SUBJECT_FLAGS } from "./subject.ts";
 
 const COMMAND = defineCommand({
   usage: invocation("export"),
@@ -52,9 +52,10 @@ export async function exportCommand(args: string[]): Promise<number> {
   }
   const format: ExportFormat = EXPORT_FORMATS[flags.format];
   const subject = await loadSubject(flags);
+  sayNotes(subject);
   const out = flags.out ?? join("exports", nameOf(subject.label) + format.suffix);
   if (!format.isFolder) await requireNoFolder(out, nameOf(subject.label) + format.suffix);
-  await requireWritePermission(out);
+  await requireWritePermission(format.isFolder ? out : dirname(out), out);
   const files = await format.encode(subject);
   await Deno.mkdir(format.isFolder ? out : dirname(out), { recursive: true });
   let bytes = 0;
@@ -64,12 +65,11 @@ export async function exportCommand(args: string[]): Promise<number> {
       ? new TextEncoder().encode(content).length
       : content.length;
   }
-  const { model, classNames, label } = subject;
+  const { model, classNames, label, notes } = subject;
   if (flags.json) {
     const { name, inputShape } = model;
-    console.log(
-      JSON.stringify({ out, format: flags.format, bytes, model: name, inputShape, classNames }),
-    );
+    const facts = { out, format: flags.format, bytes, model: name, inputShape, classNames };
+    console.log(JSON.stringify({ ...facts, ...(notes.length > 0 && { notes }) }));
     return EXIT.ok;
   }
   console.log(
@@ -83,6 +83,6 @@ export async function exportCommand(args: string[]): Promise<number> {
 /** What an export is called: the last part of the model's path that says something. */
 function nameOf(label: string): string {
   const parts = resolve(label).split(sep)
-    .map((part) => part.replace(/\.(safetensors|onnx|json)$/, ""));
+    .map((part) => part.replace(/\.(safetensors|onnx|json)$/i, ""));
   return parts.findLast((part) => part !== "model" && part !== "") ?? "model";
 }

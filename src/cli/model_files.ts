@@ -1,29 +1,23 @@
-/** Files of trained models, told apart by their names; each format's code loads when it is needed. */
+/** Files of trained models, told apart by their content; each format's code loads when it is needed. */
 
 import { dirname, join } from "node:path";
 import { decodeSafetensorsModel } from "../formats/safetensors_model.ts";
 import { asModel, type TrainedModel } from "../formats/trained_model.ts";
-import type { Model } from "../nn/sequential.ts";
+import type { ModelName } from "../nn/zoo.ts";
 import { quote } from "../quote.ts";
 import { readBounded, readUnlinked } from "../read_bounded.ts";
-
-/** Whose parameters a file holds, as far as the caller knows. */
-export interface ExpectedModel {
-  /** Whose they must be. */
-  readonly model?: Model;
-  /** Whose they are if the file does not say. */
-  readonly fallback?: Model;
-}
+import { adviceOnFolder, describeForeign } from "./foreign_files.ts";
 
 /** Reads a trained model: a `.safetensors` or `.onnx` file, or a TensorFlow.js LayersModel, named
  * by its folder or its `model.json`.
  *
+ * @param name Which model it is, where it does not say; where it does, it must be that one.
  * @throws {SyntaxError} If the file is damaged.
- * @throws {TypeError} If it is of another model than expected, or holds what is not supported, or
- * parameters that are no numbers.
+ * @throws {TypeError} If it is of another model or kind, holds what is not supported, or parameters
+ * that are no numbers.
  */
-export async function readModelFile(path: string, expected: ExpectedModel): Promise<TrainedModel> {
-  const trained = await readAnyModel(path, expected);
+export async function readModelFile(path: string, name?: ModelName): Promise<TrainedModel> {
+  const trained = await readAnyModel(path, name);
   requireFinite(trained, path);
   return trained;
 }
@@ -46,35 +40,52 @@ export function requireFinite(
   );
 }
 
-async function readAnyModel(path: string, expected: ExpectedModel): Promise<TrainedModel> {
+async function readAnyModel(path: string, name: ModelName | undefined): Promise<TrainedModel> {
   const { isDirectory } = await Deno.stat(path);
-  const read = isDirectory || path.endsWith(".json")
-    ? await readLayersModel(isDirectory ? join(path, "model.json") : path)
-    : path.endsWith(".onnx")
-    ? await readOnnx(path)
-    : undefined;
-  if (read === undefined) {
-    return decodeSafetensorsModel(await readBounded(path), path, expected);
-  }
-  return expected.model === undefined ? read : asModel(read, expected.model, path);
+  const file = isDirectory ? join(path, "model.json") : path;
+  const bytes = await readBounded(file).catch(async (error) => {
+    if (!isDirectory || !(error instanceof Deno.errors.NotFound)) throw error;
+    const advice = await adviceOnFolder(path);
+    throw new TypeError(`Cannot find a LayersModel in ${path}: it has no model.json; ${advice}`);
+  });
+  if (isSafetensors(bytes)) return decodeSafetensorsModel(bytes, path, { model: name });
+  const read = await readLayers(bytes, file);
+  return name === undefined ? read : asModel(read, name, path);
 }
 
-async function readLayersModel(path: string): Promise<TrainedModel> {
+/** Reads a format that holds the layers themselves. */
+async function readLayers(bytes: Uint8Array, path: string): Promise<TrainedModel> {
+  const foreign = describeForeign(bytes, path);
+  if (foreign !== undefined) throw new TypeError(`Cannot read ${path} as a model: ${foreign}`);
+  if (/\.json$/i.test(path)) return await readLayersModel(bytes, path);
+  if (/\.onnx$/i.test(path) || isOnnx(bytes)) return await readOnnx(bytes, path);
+  if (/\.safetensors$/i.test(path)) return decodeSafetensorsModel(bytes, path);
+  throw new TypeError(
+    `Cannot read ${path} as a model: expected .safetensors, .onnx or the folder of a LayersModel, ` +
+      `found none of these; choose another file`,
+  );
+}
+
+/** Whether a file begins with a length and a JSON object, as nothing else does. */
+function isSafetensors(bytes: Uint8Array): boolean {
+  if (bytes.length < 10 || bytes[8] !== 0x7b) return false;
+  const { buffer, byteOffset } = bytes;
+  return new DataView(buffer, byteOffset).getBigUint64(0, true) <= BigInt(bytes.length);
+}
+
+/** Whether a file begins as ONNX is mostly written: with its version of 3 to 31. */
+function isOnnx([tag, version]: Uint8Array): boolean {
+  return tag === 0x08 && version >= 3 && version < 32;
+}
+
+async function readLayersModel(bytes: Uint8Array, path: string): Promise<TrainedModel> {
   const { decodeLayersModel } = await import("../formats/layers_model_decode.ts");
-  const json = new TextDecoder().decode(await readTopology(path));
+  const json = new TextDecoder().decode(bytes);
   return await decodeLayersModel(json, (name) => readUnlinked(join(dirname(path), name)), path);
 }
 
-async function readTopology(path: string): Promise<Uint8Array> {
-  try {
-    return await readBounded(path);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-    throw new TypeError(`Cannot find a LayersModel in ${dirname(path)}: it has no model.json`);
-  }
-}
-
-async function readOnnx(path: string): Promise<TrainedModel> {
+async function readOnnx(bytes: Uint8Array, path: string): Promise<TrainedModel> {
   const { decodeOnnx } = await import("../formats/onnx/decode.ts");
-  return decodeOnnx(await readBounded(path), path);
+  const read = (name: string) => readUnlinked(join(dirname(path), name));
+  return await decodeOnnx(bytes, path, read);
 }

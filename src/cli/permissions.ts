@@ -1,17 +1,23 @@
 /** Deno's permissions as commands use them: asked for early, given back early. */
 
-import { dirname, join } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
+import { shellWord } from "../invocation.ts";
 import { printable } from "../printable.ts";
 
-/** Makes sure that a path may be written: asks on a terminal, elsewhere it must be allowed already.
+/** Makes sure that a folder may be written: asks on a terminal, elsewhere it must be allowed already.
  *
+ * @param path The file in it that is meant, for the message: it is made beside its place.
  * @throws {TypeError} If it may not.
  */
-export async function requireWritePermission(path: string): Promise<void> {
-  const { state } = await Deno.permissions.request({ name: "write", path });
+export async function requireWritePermission(folder: string, path = folder): Promise<void> {
+  const { state } = await Deno.permissions.request({ name: "write", path: folder });
   if (state === "granted") return;
+  const script = basename(Deno.mainModule);
+  const [command] = /^[a-z]+/.exec(script) ?? [script]; // compare_backends.ts is compare
   throw new TypeError(
-    `Cannot write to ${path}: this command has no permission to; choose a path below runs/`,
+    `Cannot write to ${path}: this command has no permission to; choose a path below runs/, or give ` +
+      `its flags to deno run -P=${command} --allow-write=${shellWord(resolve(folder))} ` +
+      `scripts/${script}`,
   );
 }
 
@@ -22,7 +28,7 @@ export async function requireWritePermission(path: string): Promise<void> {
  */
 export async function requireWritableFile(path: string): Promise<void> {
   await requireNoFolder(path);
-  await requireWritePermission(path);
+  await requireWritePermission(dirname(path), path);
   await Deno.stat(dirname(path));
 }
 

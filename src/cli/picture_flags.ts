@@ -1,25 +1,29 @@
+// deno-lint-ignore-file no-console
 /** What the flags say about a folder of pictures, and what the user is told about it. */
 
-import type { Dataset } from "../data/dataset.ts";
+import { join } from "node:path";
+import type { Dataset, PictureFacts } from "../data/dataset.ts";
+import { DEFAULT_DATA_DIR } from "../data/fetch.ts";
 import {
   DEFAULT_IMAGE_SIZE,
-  DEFAULT_VALID_SPLIT,
+  DEFAULT_TEST_SPLIT,
   type PictureHooks,
   type PictureOptions,
 } from "../data/image_folder.ts";
 import type { Model } from "../nn/sequential.ts";
-import { quoteWhole } from "../quote.ts";
+import { printable } from "../printable.ts";
+import { formatCount, quoteWhole } from "../quote.ts";
 import { type Progress, startProgress } from "../report/progress.ts";
 import { UsageError } from "./errors.ts";
 import type { FlagTable, FlagValues } from "./flag_types.ts";
 
-/** The flags that say what becomes of a folder of pictures. */
+/** The flags that say what becomes of a folder of pictures, or of IDX files. */
 export const PICTURE_FLAGS = {
-  "valid-split": {
+  "test-split": {
     type: "number",
     exclusiveMin: 0,
     exclusiveMax: 1,
-    defaultText: `${DEFAULT_VALID_SPLIT}, for pictures`,
+    defaultText: `${DEFAULT_TEST_SPLIT}, for pictures`,
     help: "share of each class of pictures to test on",
   },
   "image-size": {
@@ -30,54 +34,67 @@ export const PICTURE_FLAGS = {
     help: "side of the square that pictures are fitted to",
   },
   invert: { type: "boolean", help: "turn pictures that are dark on light into light on dark" },
+  "skip-unreadable": { type: "boolean", help: "go on without pictures that cannot be read" },
+  transpose: { type: "boolean", help: "swap rows and columns of IDX images, as EMNIST needs" },
 } as const satisfies FlagTable;
 
 type PictureFlags = FlagValues<typeof PICTURE_FLAGS>;
 
 /** What the flags ask for. */
-export function pictureOptions({ validSplit, imageSize, invert }: PictureFlags): PictureOptions {
+export function pictureOptions(
+  { imageSize, testSplit, invert, skipUnreadable }: PictureFlags,
+): PictureOptions {
   const size = imageSize === undefined ? undefined : { width: imageSize, height: imageSize };
-  return { validSplit, size, invert };
+  return { testSplit, size, invert, skipUnreadable };
 }
 
 /** What makes pictures again as a model's training had them. */
 export function picturesFor(
   { inputShape: [, height, width] }: Model,
-  { validSplit, invert }: Pick<PictureOptions, "validSplit" | "invert"> = {},
+  { testSplit, invert, unreadable }: Partial<PictureFacts> = {},
 ): PictureOptions {
-  return { validSplit, invert, size: { width, height } };
+  const skipUnreadable = unreadable !== undefined;
+  return { testSplit, invert, skipUnreadable, size: { width, height } };
 }
 
-/** Checks that flags for pictures had pictures to work on.
+/** Checks that flags for pictures or IDX files had some to work on.
  *
  * @throws {UsageError} If they had not.
  */
-export function requirePictures({ name, pictures }: Dataset, flags: PictureFlags): void {
-  const { validSplit, imageSize, invert } = flags;
+export function requirePictures(
+  { name, pictures, transposed }: Dataset,
+  flags: Partial<PictureFlags>,
+): void {
+  const cannot = (flag: string, reason: string) =>
+    new UsageError(`Cannot use --${flag} with dataset ${quoteWhole(name)}: ${reason}`);
+  const { transpose, testSplit, imageSize, invert, skipUnreadable } = flags;
   const given = Object.entries({
-    "valid-split": validSplit !== undefined,
+    "test-split": testSplit !== undefined,
     "image-size": imageSize !== undefined,
     invert,
+    "skip-unreadable": skipUnreadable,
   }).find(([, isGiven]) => isGiven)?.[0];
   if (given !== undefined && pictures === undefined) {
-    throw new UsageError(
-      `Cannot use --${given} with dataset ${quoteWhole(name)}: it is for folders of pictures`,
-    );
+    throw cannot(given, "it is for folders of pictures");
   }
-  if (validSplit !== undefined && pictures?.validSplit === undefined) {
-    throw new UsageError(
-      `Cannot use --valid-split with dataset ${quoteWhole(name)}: it has a test folder of its own`,
-    );
+  if (transpose && !transposed) throw cannot("transpose", "it is for folders of IDX files");
+  if (testSplit !== undefined && pictures?.testSplit === undefined) {
+    throw cannot("test-split", "it has a test folder of its own");
   }
 }
+
+/** Where fitted pictures are kept for the next command; to forget them, remove it. */
+const PICTURE_CACHE = join(DEFAULT_DATA_DIR, ".pictures");
 
 /** Shows how far the reading of pictures has come. */
 export function showPictures(quiet: boolean): PictureHooks & { readonly stop: () => void } {
   let progress: Progress | undefined;
   return {
-    onPicture: (done, total) => {
+    cacheDir: PICTURE_CACHE,
+    onPicture: (done, total, cached) => {
       progress ??= startProgress("reading pictures", { unit: "pictures", total, quiet });
-      progress.update(done);
+      const note = cached > 0 ? `${formatCount(cached)} decoded before` : undefined;
+      progress.update(done, { note });
     },
     stop: () => progress?.stop(),
   };
@@ -89,4 +106,9 @@ export function darkOnLightNote({ name, pictures }: Dataset): string {
     quoteWhole(name)
   } look dark on light, models learn better from ` +
     `light on dark: try ${pictures?.invert ? "it without --invert" : "--invert"}`;
+}
+
+/** Says what reading a dataset left out or took for something, a line each on standard error. */
+export function sayNotes({ notes = [] }: Dataset): void {
+  for (const note of notes) console.error(`note: ${printable(note)}`);
 }

@@ -11,11 +11,11 @@ import { defineCommand, parseFlags } from "./flags.ts";
 import { helpText } from "./help.ts";
 import { pictureLines, plainLine } from "./predict_display.ts";
 import { type Doubt, type PictureInput, pictureNames, readPicture } from "./predict_inputs.ts";
-import { loadSubject, openTrained, type Subject, SUBJECT_FLAGS } from "./subject.ts";
+import { loadSubject, openTrained, sayNotes, type Subject, SUBJECT_FLAGS } from "./subject.ts";
 
 const COMMAND = defineCommand({
   usage: invocation("predict"),
-  summary: "Say what is in pictures: PNG or JPEG of any size, made into what the model was " +
+  summary: "Say what is in pictures of any size, made into what the model was " +
     "trained on, grey and light on dark.",
   examples: [
     ["shoe.png", "with the newest run below runs/"],
@@ -23,7 +23,7 @@ const COMMAND = defineCommand({
     ["--invert drawing.jpg", "dark on light, such as a photo of paper"],
     ["--json - < shoe.png", "from standard input, for a program"],
   ],
-  positionals: { placeholder: "IMAGE", help: "PNG or JPEG files, folders of them, or -", min: 1 },
+  positionals: { placeholder: "IMAGE", help: "pictures, folders of them, or -", min: 1 },
   flags: {
     ...SUBJECT_FLAGS,
     ...DEVICE_FLAGS,
@@ -52,6 +52,7 @@ export async function predictCommand(args: string[]): Promise<number> {
     return EXIT.ok;
   }
   const subject = await loadSubject(flags);
+  sayNotes(subject);
   const [channels, height, width] = subject.model.inputShape;
   if (channels !== 1) {
     throw new TypeError(
@@ -69,7 +70,6 @@ export async function predictCommand(args: string[]): Promise<number> {
   const flush = async () => {
     if (chunk.length === 0) return;
     const data = toImages(chunk, { width, height });
-    await session.attach(data);
     const logits = await session.predict(data);
     chunk.forEach((input, n) => {
       show(
@@ -79,7 +79,9 @@ export async function predictCommand(args: string[]): Promise<number> {
     });
     chunk = [];
   };
-  for await (const name of pictureNames(positionals)) {
+  for await (
+    const name of pictureNames(positionals, (line) => console.error(`note: ${line}`))
+  ) {
     const input = typeof name === "string"
       ? await readPicture(name, { width, height }, { invert })
       : name;
@@ -96,7 +98,7 @@ export async function predictCommand(args: string[]): Promise<number> {
 }
 
 function shower(
-  { classNames, pictures }: Subject,
+  { classNames, pictures, notes }: Subject,
   { json, invert }: { readonly json: boolean; readonly invert: boolean },
 ): (input: PictureInput, logits: Float32Array) => void {
   const drawn = Deno.stdout.isTerminal() && !Deno.noColor;
@@ -105,7 +107,10 @@ function shower(
     // Light borders are what such a model knows.
     const isUsual = input.doubt === "inverted" && pictures?.darkOnLight === true;
     const doubt = isUsual ? undefined : input.doubt;
-    if (json) return console.log(JSON.stringify(jsonOf({ ...input, doubt }, top)));
+    if (json) {
+      const answer = jsonOf({ ...input, doubt }, top);
+      return console.log(JSON.stringify({ ...answer, ...(notes.length > 0 && { notes }) }));
+    }
     if (doubt) console.error(doubtLine(input.name, doubt, invert));
     if (!drawn) return console.log(plainLine(input.name, top));
     console.log(pictureLines(input, top).join("\n"));
@@ -120,8 +125,7 @@ function jsonOf({ name, doubt }: PictureInput, top: readonly ClassProbability[])
 function doubtLine(name: string, doubt: Doubt, invert: boolean): string {
   const advice = invert ? "try it without --invert" : "try --invert";
   return doubt === "blank"
-    ? `note: ${quote(name)} is blank: all its pixels are the same; ${advice} if it has ` +
-      `transparent parts`
+    ? `note: ${quote(name)} is blank: all its pixels are the same`
     : `note: ${
       quote(name)
     } looks dark on light, but the model was trained on light on dark: ${advice}`;

@@ -1,9 +1,9 @@
 /** The pictures that a command line names: files, folders and standard input. */
 
-import { join } from "node:path";
+import { FolderReader, listKinds } from "../data/folder_reader.ts";
 import { fitPicture, type GreyPicture, hasLightBorder } from "../data/picture.ts";
-import { decodeLightOnDark, MAX_PICTURE_BYTES, PICTURE_FILE } from "../data/picture_file.ts";
-import { quote } from "../quote.ts";
+import { decodePicture, MAX_PICTURE_BYTES, PICTURE_KINDS } from "../data/picture_file.ts";
+import { quote, quoteWhole } from "../quote.ts";
 import { readBounded } from "../read_bounded.ts";
 import { describeError, UsageError } from "./errors.ts";
 
@@ -26,12 +26,15 @@ export interface PictureFailure {
   readonly message: string;
 }
 
-/** The names of the pictures: a folder stands for those in it, `-` for standard input.
+/** The names of the pictures: a folder stands for those in it and below, `-` for standard input.
+ *
+ * What systems leave in folders is passed over; what else is no picture is told to `onNote`.
  *
  * @throws {UsageError} If standard input is named twice.
  */
 export async function* pictureNames(
   given: readonly string[],
+  onNote: (line: string) => void = () => {},
 ): AsyncGenerator<string | PictureFailure> {
   if (given.filter((name) => name === "-").length > 1) {
     throw new UsageError('Cannot read "-" twice: standard input holds one picture');
@@ -41,17 +44,22 @@ export async function* pictureNames(
       yield name;
       continue;
     }
-    const inside = (await Array.fromAsync(Deno.readDir(name)))
-      .filter((entry) => !entry.isDirectory && PICTURE_FILE.test(entry.name))
-      .map((entry) => join(name, entry.name))
-      .sort();
-    if (inside.length === 0) {
+    const { paths, unreadable, others } = await (await FolderReader.open(name)).picturesIn(name);
+    for (const { path, reason } of unreadable) {
+      yield { name: path, message: `Cannot read ${quoteWhole(path)}: ${reason}` };
+    }
+    if (paths.length > 0) {
+      if (others.size > 0) onNote(`${quoteWhole(name)}: left out ${listKinds(others)}`);
+      yield* paths;
+    } else if (unreadable.length === 0) {
+      const found = others.size > 0 ? listKinds(others) : "nothing";
       yield {
         name,
-        message: `Cannot find a picture in ${quote(name)}: expected .png or .jpg files`,
+        message:
+          `Cannot find a picture in ${quote(name)}: expected ${PICTURE_KINDS} files, found ` +
+          found,
       };
     }
-    yield* inside;
   }
 }
 
@@ -65,7 +73,7 @@ export async function readPicture(
     const [label, bytes] = name === "-"
       ? ["standard input", await readStandardInput()]
       : [quote(name), await readBounded(name, MAX_PICTURE_BYTES)];
-    const lightOnDark = decodeLightOnDark(bytes, label, invert);
+    const lightOnDark = decodePicture(bytes, label, { invert, fit: size });
     const doubt = doubtAbout(lightOnDark);
     return { name, picture: fitPicture(lightOnDark, size), ...(doubt && { doubt }) };
   } catch (error) {

@@ -45,7 +45,7 @@ export async function runProgram(table: CommandTable, args: readonly string[]): 
   if (name === COMPLETION) return await complete(table, rest);
   if (!Object.hasOwn(table, name)) throw unknownCommand(name, Object.keys(table));
   const task = name === "train" && asksForMpi(rest) ? "train:mpi" : name;
-  await keepPermissionsOf(task, Object.keys(table));
+  await keepPermissionsOf(task, Object.keys(table), rest);
   const { run } = await table[name]!();
   return await run(rest);
 }

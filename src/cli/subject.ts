@@ -1,11 +1,14 @@
+// deno-lint-ignore-file no-console
 /** The trained model that a command is to use: a run's, or a file's. */
 
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { PictureFacts } from "../data/dataset.ts";
 import { areNamesOf } from "../formats/trained_model.ts";
 import type { Model } from "../nn/sequential.ts";
-import { MODEL_NAMES, type ModelName, zooModel } from "../nn/zoo.ts";
-import { configuredModel } from "../report/run_config.ts";
+import { MODEL_NAMES, type ModelName } from "../nn/zoo.ts";
+import { invocation } from "../invocation.ts";
+import { printable } from "../printable.ts";
+import { configuredModel, type RunConfig } from "../report/run_config.ts";
 import { readRunConfig, readRunParameters } from "../report/run_folder.ts";
 import {
   type DEVICE_FLAGS,
@@ -28,8 +31,8 @@ export const SUBJECT_FLAGS = {
   model: {
     type: "choice",
     choices: MODEL_NAMES,
-    defaultText: "what the file says, else lenet",
-    help: "the model of --weights",
+    defaultText: "what the file says",
+    help: "the model of --weights, for a file that does not say",
   },
 } as const satisfies FlagTable;
 
@@ -39,6 +42,8 @@ export interface Subject {
   readonly label: string;
   /** Folder of its run; left out for a file. */
   readonly run?: string;
+  /** Configuration of its run; for a file, of the run in whose folder it lies. */
+  readonly config?: RunConfig;
   readonly model: Model;
   readonly parameters: Float32Array;
   /** The dataset it was trained on, or Fashion-MNIST where nobody knows. */
@@ -49,6 +54,10 @@ export interface Subject {
   readonly classNames: readonly string[];
   /** How pictures were made into what it was trained on; a file says no more than the polarity. */
   readonly pictures?: PictureFacts;
+  /** What finding and reading it assumed, left out or changed, a sentence each. */
+  readonly notes: readonly string[];
+  /** Whether its training swapped rows and columns of IDX images. */
+  readonly transposed?: boolean;
 }
 
 /** Loads the model that `--run`, `--weights` and `--model` name; without them the newest run's.
@@ -70,9 +79,8 @@ export async function loadSubject(
   if (model !== undefined && weights === undefined) {
     throw new UsageError("Cannot use --model without --weights: a run knows its model");
   }
-  return weights === undefined
-    ? await runSubject(run ?? await newestRun())
-    : await weightsSubject(weights, model);
+  if (weights !== undefined) return await weightsSubject(weights, model);
+  return await runSubject(run ?? await newestRun(), run === undefined);
 }
 
 /** Opens a trained model on the backend that `--backend` and its like name, to ask it for answers.
@@ -92,27 +100,47 @@ export async function openTrained(
   return opened;
 }
 
-async function runSubject(path: string): Promise<Subject> {
+async function runSubject(path: string, isNewest: boolean): Promise<Subject> {
   const config = await readRunConfig(path);
   const model = configuredModel(config);
-  const parameters = await readRunParameters(path, model);
+  const parameters = await readRunParameters(path, model).catch((error) => {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    const run = isNewest ? `${path}, the newest run` : path;
+    throw new TypeError(
+      `Cannot use ${run}: ` +
+        (config.diverged === undefined
+          ? `it has saved no model yet; go on with ${invocation("train")} --resume ${path}`
+          : `its training diverged before a model was saved; train again with a --lr below ` +
+            config.plan.learningRate) +
+        ", or name another run with --run",
+    );
+  });
   requireFinite({ model, parameters }, path);
-  const { name: datasetName, classNames: names, digest, pictures } = config.dataset;
+  const { name: datasetName, classNames: names, ...facts } = config.dataset;
   const classNames = namesFor(model, names);
-  const trainedOn = { datasetName, digest, classNames, pictures };
-  return { label: path, run: path, model, parameters, ...trainedOn };
+  const notes = [
+    ...(isNewest ? ["it is the newest run below runs/"] : []),
+    ...(config.diverged === undefined
+      ? []
+      : [`its training diverged later, this is what it saved before: ${config.diverged}`]),
+  ];
+  const { digest, pictures, transposed } = facts;
+  const trainedOn = { datasetName, digest, classNames, pictures, transposed, notes };
+  return { label: path, run: path, config, model, parameters, ...trainedOn };
 }
 
-async function weightsSubject(
-  path: string,
-  name: ModelName | undefined,
-): Promise<Subject> {
-  const trained = await readModelFile(path, {
-    model: name && zooModel(name),
-    fallback: zooModel("lenet"),
-  });
-  const classNames = namesFor(trained.model, trained.classNames);
-  return { ...trained, label: path, datasetName: "fashion-mnist", classNames };
+async function weightsSubject(path: string, name: ModelName | undefined): Promise<Subject> {
+  const trained = await readModelFile(path, name);
+  const { model, classNames, notes = [] } = trained;
+  // A file that lies in a run's folder, as best.safetensors does, was trained on what the run was.
+  const config = await readRunConfig(dirname(path)).catch(() => undefined);
+  const known = { datasetName: "fashion-mnist", classNames: namesFor(model, classNames), notes };
+  return { ...trained, label: path, config, ...known };
+}
+
+/** Tells the user what finding and reading a model assumed, left out or changed. */
+export function sayNotes({ label, notes }: Pick<Subject, "label" | "notes">): void {
+  for (const note of notes) console.error(printable(`note: ${label}: ${note}`));
 }
 
 /** Names of the model's classes; numbers where the file has none that fit. */

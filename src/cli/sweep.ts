@@ -2,6 +2,7 @@
 /** The sweep command: many trainings, their table and chart. */
 
 import type { Dataset } from "../data/dataset.ts";
+import { findDataset } from "../data/registry.ts";
 import { findLauncher } from "../distributed/launcher.ts";
 import { describeEnvironment } from "../report/environment.ts";
 import { claimFolder } from "../report/run_claim.ts";
@@ -13,9 +14,10 @@ import {
   writeSweep,
 } from "../report/sweep_record.ts";
 import { writeSweepReport } from "../report/sweep_report.ts";
+import { compareWithMajority } from "../train/metrics.ts";
+import { decidingAccuracy } from "../train/trainer.ts";
 import { obtainForTraining } from "./dataset_flag.ts";
 import { EXIT, UsageError, withInterrupt } from "./errors.ts";
-import { parseFlags } from "./flags.ts";
 import { helpText } from "./help.ts";
 import { makeFolder, RUNS } from "./new_folder.ts";
 import { requireWritePermission } from "./permissions.ts";
@@ -24,6 +26,7 @@ import { recordedDataset } from "./recorded_path.ts";
 import { baseFlags, SWEEP_COMMAND, type SweepFlags } from "./sweep_flags.ts";
 import { flagsOf, parseGrid, type Settings, settingsText } from "./sweep_grid.ts";
 import type { Sharing } from "./sweep_sharing.ts";
+import { parseTraining, setApart } from "./train_flags.ts";
 import { trainConfiguration } from "./sweep_worker.ts";
 
 export { SWEEP_COMMAND as command, sweepCommand as run };
@@ -36,7 +39,7 @@ export async function sweepCommand(args: string[]): Promise<number> {
 }
 
 async function sweepOn(args: string[], sharing?: Sharing): Promise<number> {
-  const { flags, help } = parseFlags(SWEEP_COMMAND, args);
+  const { flags, help } = parseTraining(SWEEP_COMMAND, args);
   if (help) {
     console.log(helpText(SWEEP_COMMAND));
     return EXIT.ok;
@@ -61,6 +64,7 @@ async function sweep(
   const pictures = pictureOptions(flags);
   const dataset = await obtainForTraining({ ...flags, pictures }, signal);
   requirePictures(dataset, flags);
+  setApart(dataset, flags); // says now what every configuration would
   const out = flags.out ?? await makeFolder("sweep");
   await Deno.mkdir(out, { recursive: true });
   using _claim = await claimFolder(out);
@@ -114,24 +118,30 @@ async function runAlone({ flags, dataset, signal, next, done }: Parameters<Shari
 async function openRecord(
   out: string,
   flags: SweepFlags,
-  { name, digest }: Dataset,
+  { name, digest, test, classNames, notes }: Dataset,
 ): Promise<SweepRecord> {
   const before = await readSweep(out);
-  const shared = sharedFlags(flags);
+  const shared = sharedFlags(flags, name);
   if (before === undefined) {
     await requireVacant(out);
     const record: SweepRecord = {
       started: new Date().toISOString(),
       flags: shared,
-      dataset: { name: recordedDataset(name), digest },
+      dataset: {
+        name: recordedDataset(name),
+        digest,
+        majority: compareWithMajority(0, test.labels, classNames).majority,
+        ...(notes && { notes }),
+      },
       environment: describeEnvironment(),
       results: [],
     };
     await writeSweep(out, record);
     return record;
   }
-  const expected = JSON.stringify([before.flags, before.dataset.digest]);
-  if (JSON.stringify([shared, digest]) !== expected) {
+  const textOf = (flags: Record<string, unknown>) =>
+    JSON.stringify(Object.entries(flags).filter(([, value]) => value !== false)); // as if not there
+  if (textOf(shared) !== textOf(before.flags) || digest !== before.dataset.digest) {
     throw new TypeError(
       `Cannot go on with the sweep in ${out}: it was made with other flags or data ` +
         `(${JSON.stringify(before.flags)}); give the same, or choose another --out`,
@@ -140,18 +150,23 @@ async function openRecord(
   return before;
 }
 
-/** What decides results and is not part of the grid; the dataset is known by its digest. */
-function sharedFlags(flags: SweepFlags): Record<string, unknown> {
+/** What decides results and is not part of the grid; the dataset is known by its digest.
+ *
+ * Names what data known by name take where nothing is said, as version 0.1 did.
+ */
+function sharedFlags(flags: SweepFlags, dataset: string): Record<string, unknown> {
   const where = ["dataset", "out", "threads"];
   const free = ["grid", "retryFailed", "quiet", "json", "debug", "help", ...where];
-  const entries = Object.entries(flags)
+  const { model = "lenet", optimizer = "sgd" } = flags;
+  const known = findDataset(dataset) && { model, optimizer };
+  const entries = Object.entries({ ...flags, ...known })
     .filter(([name, value]) => value !== undefined && !free.includes(name));
   return Object.fromEntries(entries);
 }
 
-function lineOf({ settings, last, error, elapsedMs, rank }: SweepResult): string {
+function lineOf({ settings, last, chosenOn, error, elapsedMs, rank }: SweepResult): string {
   const outcome = error === undefined
-    ? `test accuracy ${last?.testAccuracy.toFixed(4) ?? "unknown"}`
+    ? `${chosenOn ?? "test"} accuracy ${last ? decidingAccuracy(last).toFixed(4) : "unknown"}`
     : `failed: ${error}`;
   const seconds = (elapsedMs / 1000).toFixed(1);
   return `${settingsText(settings)}: ${outcome}  ${seconds} s${rank > 0 ? `  rank ${rank}` : ""}`;

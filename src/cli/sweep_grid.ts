@@ -66,7 +66,9 @@ export function flagsOf(base: TrainFlags, settings: Settings): TrainFlags {
     const key = name.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
     return [key, parsed[key]];
   });
-  const flags = { ...base, ...Object.fromEntries(changed) };
+  // What fits own data standardizes pixels unless that is refused.
+  const normalize = base.normalize || settings.standardize === "false";
+  const flags = { ...base, normalize, ...Object.fromEntries(changed) };
   checkCombination(args, flags);
   return flags;
 }

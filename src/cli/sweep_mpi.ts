@@ -1,6 +1,6 @@
 /** A sweep over the ranks of an MPI job: each trains configurations of its own. */
 
-import type { Dataset } from "../data/dataset.ts";
+import type { Dataset, LabeledImages } from "../data/dataset.ts";
 import { handOut, takeJobs } from "../distributed/hand_out.ts";
 import { threadShare } from "../distributed/open_part.ts";
 import { hear, tell } from "../distributed/wire.ts";
@@ -58,20 +58,30 @@ export async function sweepTogether(
 }
 
 function tellSetup(world: World, flags: SweepFlags, dataset: Dataset): void {
-  const { name, classNames, digest, train, test } = dataset;
+  const { name, classNames, digest, train, test, validation = none(train) } = dataset;
   const setup: Setup = { flags, dataset: { name, classNames, digest }, shape: train.shape };
-  tell(world, setup, [train.images, train.labels, test.images, test.labels]);
+  const parts = [train, test, validation].flatMap(({ images, labels }) => [images, labels]);
+  tell(world, setup, parts);
+}
+
+/** No image: what is sent where there is no validation set. */
+function none({ shape }: LabeledImages): LabeledImages {
+  return { images: new Uint8Array(), labels: new Uint8Array(), count: 0, shape };
 }
 
 async function follow(world: World): Promise<void> {
   const { fields: setup, parts } = hear<Setup | null>(world);
   if (setup === null) return;
-  const [images, labels, testImages, testLabels] = parts.map((part) => new Uint8Array(part));
   const { shape, flags } = setup;
+  const [train, test, validation] = [0, 2, 4].map((n): LabeledImages => {
+    const [images, labels] = [new Uint8Array(parts[n]), new Uint8Array(parts[n + 1])];
+    return { images, labels, count: labels.length, shape };
+  });
   const dataset: Dataset = {
     ...setup.dataset,
-    train: { images, labels, count: labels.length, shape },
-    test: { images: testImages, labels: testLabels, count: testLabels.length, shape },
+    train,
+    test,
+    ...(validation.count > 0 && { validation }),
   };
   const threads = threadShare(world);
   await withInterrupt(async (signal) => {

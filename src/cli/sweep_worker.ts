@@ -5,11 +5,18 @@ import { initialParameters } from "../nn/init.ts";
 import { ZOO } from "../nn/zoo.ts";
 import { printable } from "../printable.ts";
 import type { SweepResult } from "../report/sweep_record.ts";
-import { type EpochMetrics, train } from "../train/trainer.ts";
+import { bestEpoch, type EpochMetrics, train } from "../train/trainer.ts";
 import { deviceOptions, openSession } from "./backend_flags.ts";
 import { describeError } from "./errors.ts";
 import { flagsOf, type Settings } from "./sweep_grid.ts";
-import { modelFor, optimizerOf, planOf, type TrainFlags } from "./train_flags.ts";
+import {
+  fillFlags,
+  modelFor,
+  optimizerOf,
+  planOf,
+  setApart,
+  type TrainFlags,
+} from "./train_flags.ts";
 
 /** What a rank needs to train configurations. */
 export interface SweepWork {
@@ -27,14 +34,16 @@ export interface SweepWork {
  * @returns undefined if it was interrupted.
  */
 export async function trainConfiguration(
-  { base, dataset, rank, threads, signal }: SweepWork,
+  { base, dataset: whole, rank, threads, signal }: SweepWork,
   settings: Settings,
 ): Promise<SweepResult | undefined> {
   const started = performance.now();
   const epochs: EpochMetrics[] = [];
   let error: string | undefined;
   try {
-    const flags = flagsOf(base, settings);
+    const given = flagsOf(base, settings);
+    const dataset = setApart(whole, given);
+    const flags = fillFlags(given, dataset);
     const plan = planOf(flags);
     const model = modelFor(flags, dataset);
     const device = deviceOptions(flags);
@@ -61,10 +70,10 @@ export async function trainConfiguration(
   }
   const elapsedMs = performance.now() - started;
   const last = epochs.at(-1);
-  const bestAccuracy = Math.max(...epochs.map(({ testAccuracy }) => testAccuracy));
+  const best = bestEpoch(epochs);
   return {
     settings,
-    ...(last && { last, bestAccuracy }),
+    ...(last && best && { last, bestAccuracy: best.accuracy, chosenOn: best.chosenOn }),
     ...(error !== undefined && { error }),
     elapsedMs,
     rank,

@@ -35,23 +35,51 @@ export function taskPermissions(task: string): Permissions {
   );
 }
 
-/** The flags that give one program the permissions of several tasks, and no more. */
+/** Where a program may write what its user names; every command that names nothing gives it back. */
+const ANYWHERE = "/";
+
+/** Flags of a task whose value is a path to write to. */
+const OUTPUT_FLAGS: Readonly<Record<string, readonly string[]>> = {
+  "train": ["out", "resume"],
+  "train:mpi": ["out", "resume"],
+  "sweep": ["out"],
+  "export": ["out"],
+  "compare": ["html", "markdown"],
+};
+
+/** The flags that give one program the permissions of several tasks, and to write where one that
+ * writes is told to.
+ */
 export function permissionFlags(tasks: readonly string[]): string[] {
   return KINDS.flatMap((kind) => {
     const grants = tasks.map((task) => taskPermissions(task).get(kind) ?? []);
     if (grants.includes("all")) return [`--allow-${kind}`];
-    const values = [...new Set(grants.flat())];
-    return values.length === 0 ? [] : [`--allow-${kind}=${values.join(",")}`];
+    const values = new Set(grants.flat());
+    if (kind === "write" && values.size > 0) values.add(ANYWHERE);
+    return values.size === 0 ? [] : [`--allow-${kind}=${[...values].join(",")}`];
   });
 }
 
-/** Gives back what a task may not do, in a program that has the permissions of several tasks. */
-export async function keepPermissionsOf(task: string, tasks: readonly string[]): Promise<void> {
+/** Gives back what a task may not do, in a program that has the permissions of several tasks.
+ *
+ * A task that writes keeps what it needs to write where its arguments say: its own folders where that
+ * is below them, else every folder, since a permission can be given back but not made narrower.
+ */
+export async function keepPermissionsOf(
+  task: string,
+  tasks: readonly string[],
+  args: readonly string[] = [],
+): Promise<void> {
   const kept = taskPermissions(task);
   for (const name of KINDS) {
     const own = kept.get(name);
     if (own === undefined) await revoke({ name });
     else if (own !== "all") {
+      if (name === "write") {
+        const isBelow = (path: string) => own.some((one) => covers(name, one, path));
+        if (!outputsOf(task, args).every(isBelow)) continue;
+        await revoke(withValue(name, ANYWHERE));
+      }
       const others = tasks.flatMap((other) => taskPermissions(other).get(name) ?? []);
       for (const value of new Set(others)) {
         // To give back a folder below a kept one, as data/ where /tmp/work is at work, takes both.
@@ -59,6 +87,19 @@ export async function keepPermissionsOf(task: string, tasks: readonly string[]):
       }
     }
   }
+}
+
+/** Paths that arguments name to write to. */
+function outputsOf(task: string, args: readonly string[]): string[] {
+  return (OUTPUT_FLAGS[task] ?? []).flatMap((name) =>
+    args.flatMap((arg, index) =>
+      arg === `--${name}`
+        ? args[index + 1] ?? []
+        : arg.startsWith(`--${name}=`)
+        ? arg.slice(name.length + 3)
+        : []
+    )
+  );
 }
 
 async function revoke(descriptor: object): Promise<void> {

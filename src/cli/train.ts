@@ -8,12 +8,14 @@ import type { World } from "../distributed/world.ts";
 import { specOf } from "../nn/model_spec.ts";
 import { initialParameters } from "../nn/init.ts";
 import { ZOO } from "../nn/zoo.ts";
+import { quoteWhole } from "../quote.ts";
 import { describeEnvironment } from "../report/environment.ts";
-import { configuredModel, type RunConfig } from "../report/run_config.ts";
+import { configuredModel, isElsewhere, type RunConfig } from "../report/run_config.ts";
 import { claimFolder } from "../report/run_claim.ts";
 import { readRunConfig, requireVacant, RunFolder } from "../report/run_folder.ts";
 import type { Ending } from "../report/run_report.ts";
-import type { TrainPlan } from "../train/plan.ts";
+import { countOf } from "../report/table.ts";
+import { learningRates, type TrainPlan } from "../train/plan.ts";
 import {
   type Checkpoint,
   type CheckpointInterval,
@@ -24,22 +26,24 @@ import {
 import { deviceOptions, type OpenedSession, openSession } from "./backend_flags.ts";
 import { loadForDryRun, obtainForTraining } from "./dataset_flag.ts";
 import { EXIT, UsageError, withInterrupt } from "./errors.ts";
-import { parseFlags } from "./flags.ts";
 import { helpText } from "./help.ts";
-import { readModelFile } from "./model_files.ts";
 import { makeFolder, RUNS } from "./new_folder.ts";
 import { requireWritePermission } from "./permissions.ts";
 import { pictureOptions, picturesFor, requirePictures } from "./picture_flags.ts";
-import { recordedDataset, recordedPath, requireRecordedDataset } from "./recorded_path.ts";
-import { endLines, type TrainDisplay, trainDisplay } from "./train_display.ts";
+import { findRecorded, recordedDataset, recordedPath, recordedWay } from "./recorded_path.ts";
+import { endLines, standingOf, type TrainDisplay, trainDisplay } from "./train_display.ts";
+import { fillFrom, fitToDataset, picturesLike, readInitialModel } from "./train_init.ts";
 import { reportDivergence, reportEnd } from "./train_report.ts";
 import {
   asksForMpi,
   checkCombination,
   checkpointIntervalOf,
+  fillFlags,
   modelFor,
   optimizerOf,
+  parseTraining,
   planOf,
+  setApart,
   TRAIN_COMMAND,
   type TrainFlags,
 } from "./train_flags.ts";
@@ -66,7 +70,7 @@ export async function trainCommand(args: string[]): Promise<number> {
  * @throws {UsageError} If one is wrong, or contradicts another.
  */
 function parseTrainFlags(args: string[], print = console.log): TrainFlags | undefined {
-  const { flags, help } = parseFlags(TRAIN_COMMAND, args);
+  const { flags, help } = parseTraining(TRAIN_COMMAND, args);
   if (help) print(helpText(TRAIN_COMMAND));
   else checkCombination(args, flags);
   return help ? undefined : flags;
@@ -98,29 +102,34 @@ interface Surroundings {
   readonly world?: World;
 }
 
-async function startRun(flags: TrainFlags, { signal, world }: Surroundings): Promise<number> {
-  const plan = planOf(flags);
-  const display = trainDisplay(flags);
-  if (!flags.dryRun) {
-    await requireWritePermission(flags.out ?? RUNS);
-    if (flags.out !== undefined) await requireVacant(flags.out);
+async function startRun(given: TrainFlags, { signal, world }: Surroundings): Promise<number> {
+  const source = given.init === undefined ? undefined : await readInitialModel(given.init, given);
+  const display = trainDisplay(given);
+  if (!given.dryRun) {
+    await requireWritePermission(given.out ?? RUNS);
+    if (given.out !== undefined) await requireVacant(given.out);
   }
-  const pictures = pictureOptions(flags);
-  const dataset = flags.dryRun
-    ? await loadForDryRun(flags.dataset, pictures)
-    : await obtainForTraining({ ...flags, pictures }, signal);
-  requirePictures(dataset, flags);
-  const model = modelFor(flags, dataset);
+  const pictures = source === undefined ? pictureOptions(given) : picturesLike(source, given);
+  const whole = given.dryRun
+    ? await loadForDryRun(given.dataset, { ...given, pictures })
+    : await obtainForTraining({ ...given, pictures }, signal);
+  requirePictures(whole, given);
+  const dataset = setApart(whole, given);
+  const flags = source === undefined ? fillFlags(given, dataset) : fillFrom(source, given, dataset);
+  const plan = planOf(flags);
+  const { model, notes } = source === undefined
+    ? { model: modelFor(flags, dataset), notes: [] }
+    : fitToDataset(source, dataset, given);
   const { init } = ZOO[flags.model].recipe;
-  const parameters = flags.init === undefined
-    ? initialParameters(model, plan.seed, init)
-    : (await readModelFile(flags.init, { model })).parameters;
+  const parameters = source?.parameters ?? initialParameters(model, plan.seed, init);
   const optimizer = optimizerOf(flags);
   const options: SessionOptions = { optimizer, batchSize: plan.batchSize, ...deviceOptions(flags) };
   const opened = await openSession(flags.backend, model, options, world);
   await using session = opened.session;
   const state: TrainingState = { parameters, slots: [], step: 0 };
   await session.loadState(state);
+  const out = flags.dryRun ? undefined : flags.out ?? await makeFolder(flags.model);
+  const workingDirectory = out && recordedWay(out);
   const config: RunConfig = {
     started: new Date().toISOString(),
     model: specOf(model),
@@ -129,11 +138,17 @@ async function startRun(flags: TrainFlags, { signal, world }: Surroundings): Pro
       digest: dataset.digest,
       trainCount: dataset.train.count,
       testCount: dataset.test.count,
+      ...(dataset.validation && { validationCount: dataset.validation.count }),
+      ...(flags.validSplit !== undefined && { validSplit: flags.validSplit }),
       classNames: dataset.classNames,
       ...(dataset.pictures && { pictures: dataset.pictures }),
+      ...(dataset.transposed && { transposed: true }),
+      ...(dataset.notes && { notes: dataset.notes }),
     },
+    ...(workingDirectory !== undefined && { workingDirectory }),
     plan,
     optimizer,
+    ...(flags.chosen && { chosen: flags.chosen }),
     init: flags.init === undefined ? init : { type: "file", path: recordedPath(flags.init) },
     backend: opened.backend,
     device: session.device,
@@ -142,19 +157,18 @@ async function startRun(flags: TrainFlags, { signal, world }: Surroundings): Pro
     ...(flags.logSteps && { logSteps: true }),
     checkpointEvery: checkpointIntervalOf(flags) ?? DEFAULT_INTERVAL,
   };
-  if (flags.dryRun) {
-    display.start(config, model, opened);
+  if (out === undefined) {
+    display.start(config, model, opened, { notes });
     const loss = await dryRun(opened, dataset, config);
     display.end("dry run", [`Dry run: one step, loss ${loss.toFixed(3)}; nothing was written`], {
       loss,
     });
     return EXIT.ok;
   }
-  const out = flags.out ?? await makeFolder(flags.model);
   await Deno.mkdir(out, { recursive: true });
   using _claim = await claimFolder(out);
   const folder = await RunFolder.create(out, config, state);
-  display.start(config, model, opened, out);
+  display.start(config, model, opened, { out, notes });
   return await runTraining({ folder, dataset, opened, display, signal });
 }
 
@@ -183,17 +197,22 @@ async function resumeRun(
     checkpointEvery: checkpointEvery ?? DEFAULT_INTERVAL,
   };
   const display = trainDisplay(flags);
-  const name = flags.dataset ?? config.dataset.name;
-  if (flags.dataset === undefined) await requireRecordedDataset(name, path);
+  const { name, ...place } = flags.dataset === undefined
+    ? await findRecorded(config, path)
+    : { name: flags.dataset };
   const model = configuredModel(config);
   const pictures = picturesFor(model, config.dataset.pictures);
-  const dataset = await obtainForTraining({ ...flags, dataset: name, pictures }, signal);
-  if (dataset.digest !== config.dataset.digest) {
+  const transpose = config.dataset.transposed;
+  const found = { ...flags, ...place, dataset: name, pictures, transpose };
+  const whole = await obtainForTraining(found, signal);
+  if (whole.digest !== config.dataset.digest) {
     throw new TypeError(
-      `Cannot resume ${path} on dataset "${name}": its content is not what the run was trained on ` +
-        `(SHA-256 ${config.dataset.digest.slice(0, 16)}, found ${dataset.digest.slice(0, 16)})`,
+      `Cannot resume ${path} on dataset ${quoteWhole(name)}: its content is not what the run was ` +
+        `trained on (SHA-256 ${config.dataset.digest.slice(0, 16)}, found ` +
+        `${whole.digest.slice(0, 16)}); give that with --dataset DIR`,
     );
   }
+  const dataset = setApart(whole, { validSplit: config.dataset.validSplit, seed: plan.seed });
   const backend = flags.backend === "auto" ? config.backend : flags.backend;
   const wasShared = (config.resumed?.at(-1) ?? config).ranks !== undefined;
   const options: SessionOptions = {
@@ -211,7 +230,8 @@ async function resumeRun(
   const ranks = world && { ranks: world.size };
   const resumption = { started: new Date().toISOString(), step, backend, device, ...ranks };
   const folder = await RunFolder.resume(path, { config, checkpoint, damage, resumption });
-  display.start(config, model, opened, path);
+  const note = scheduleNote(before, plan, step);
+  display.start(config, model, opened, { out: path, notes: note === undefined ? [] : [note] });
   if (damage !== undefined) display.note(`${damage}: going on from the one before it`);
   display.note(
     epochsDone < plan.epochs
@@ -220,6 +240,24 @@ async function resumeRun(
         `go further with --epochs ${epochsDone + 1} or more`,
   );
   return await runTraining({ folder, dataset, opened, display, signal, checkpoint });
+}
+
+/** What other `--epochs` do to a learning rate that changes over the whole run. */
+function scheduleNote(
+  { plan: before, dataset: { trainCount } }: RunConfig,
+  plan: TrainPlan,
+  step: number,
+): string | undefined {
+  if (plan.schedule === "constant" || plan.epochs === before.epochs) return undefined;
+  const stepsPerEpoch = Math.ceil(trainCount / plan.batchSize);
+  const [rate, rateBefore] = [plan, before].map((one) => {
+    const first = Math.min(step, one.epochs * stepsPerEpoch);
+    return Number(learningRates(one, { first, count: 1, stepsPerEpoch })[0].toPrecision(3));
+  });
+  return `the ${plan.schedule} learning rate now falls over ${
+    countOf(plan.epochs, "epoch")
+  }, not ` +
+    `${before.epochs}: it goes on at ${rate} instead of ${rateBefore}`;
 }
 
 interface Run {
@@ -253,8 +291,11 @@ async function runTraining(run: Run): Promise<number> {
     await folder.finish(parameters);
     const ending: Ending = { outcome, step: progress.step };
     await reportEnd(folder, { session, test: dataset.test, parameters, ending });
-    const lines = endLines(outcome, folder, { ...progress, backend });
-    display.end(outcome, lines, { out: folder.path, ...progress });
+    const standing = standingOf(folder.history, dataset);
+    // Only what lies below here is found again by itself.
+    const lost = isElsewhere(folder.config.dataset.name) ? dataset.name : undefined;
+    const lines = endLines(outcome, folder, { ...progress, backend, standing, lost });
+    display.end(outcome, lines, { out: folder.path, ...progress, ...standing });
     return outcome === "interrupted" ? EXIT.interrupted : EXIT.ok;
   } catch (error) {
     display.stop();
@@ -286,7 +327,6 @@ async function dryRun(
     learningRates: Float32Array.of(plan.learningRate),
   });
   const one = sliceImages(test, 0, 1);
-  await session.attach(one);
   await session.evaluate(one);
   return losses[0];
 }

@@ -1,16 +1,27 @@
 // deno-lint-ignore-file no-console
 /** What the train command says while it runs: lines for people, or JSON for programs. */
 
-import { invocation } from "../invocation.ts";
+import { invocation, shellWord } from "../invocation.ts";
+import type { Dataset } from "../data/dataset.ts";
+import { findDataset } from "../data/registry.ts";
 import type { OpenedSession } from "./backend_flags.ts";
+import { printable } from "../printable.ts";
 import { liveChart, type Screen } from "../report/live_chart.ts";
 import { type Progress, startProgress } from "../report/progress.ts";
 import { countOf, formatCount } from "../report/table.ts";
-import type { RunConfig } from "../report/run_config.ts";
+import { partsText, type RunConfig } from "../report/run_config.ts";
 import type { Model } from "../nn/sequential.ts";
 import { isNormalized } from "../nn/standardization.ts";
 import type { RunFolder } from "../report/run_folder.ts";
-import type { Checkpoint, EpochMetrics, Outcome } from "../train/trainer.ts";
+import { compareWithMajority, type MajorityComparison, majorityRemark } from "../train/metrics.ts";
+import {
+  type BestEpoch,
+  bestEpoch,
+  type Checkpoint,
+  decidingAccuracy,
+  type EpochMetrics,
+  type Outcome,
+} from "../train/trainer.ts";
 
 /** A terminal that has been closed shows nothing: the run that it was to show can still be saved. */
 const TERMINAL: Screen = {
@@ -29,8 +40,13 @@ function unlessClosed<Value>(use: () => Value): Value | undefined {
 
 /** Listens to a run and shows it. */
 export interface TrainDisplay {
-  /** Comes before all else but remarks. */
-  start(config: RunConfig, model: Model, opened: OpenedSession, out?: string): void;
+  /** Comes before all else but remarks; `notes` say what was assumed. */
+  start(
+    config: RunConfig,
+    model: Model,
+    opened: OpenedSession,
+    more: { readonly out?: string; readonly notes?: readonly string[] },
+  ): void;
   /** Steps done in an epoch. */
   progress(progress: { readonly epoch: number; readonly steps: number }): void;
   epoch(metrics: EpochMetrics): void;
@@ -63,11 +79,18 @@ export function trainDisplay({ quiet, json, live }: {
     bar?.progress.stop();
     bar = undefined;
   };
+  const remark = (line: string) => {
+    stop();
+    if (quiet) return;
+    if (chart) chart.print(line);
+    else console.error(line);
+  };
   return {
-    start(config, model, opened, out) {
+    start(config, model, opened, { out, notes = [] }) {
       run = config;
+      for (const note of notes) remark(printable(`note: ${note}`));
       for (const line of startLines(config, model, opened, out)) say(line);
-      emit({ type: "start", out: out ?? null, ...config });
+      emit({ type: "start", out: out ?? null, ...config, ...(notes.length > 0 && { notes }) });
     },
     progress({ epoch, steps }) {
       const { plan: { epochs, batchSize }, dataset: { trainCount: total } } = run!;
@@ -90,34 +113,66 @@ export function trainDisplay({ quiet, json, live }: {
       for (const line of lines) say(line);
       emit({ type: "end", outcome, ...facts });
     },
-    note(line) {
-      stop();
-      if (quiet) return;
-      if (chart) chart.print(line);
-      else console.error(line);
-    },
+    note: remark,
     stop,
   };
 }
 
-/** `epoch  3/20  train loss 0.612  train acc 0.765  test acc 0.771  5.1 s  11,800 images/s`. */
+/** `epoch  3/20  train loss 0.612  train acc 0.765  test acc 0.771  5.1 s  11,800 images/s`.
+ *
+ * With a validation set, `valid acc` stands in the place of `test acc`, which then decides nothing.
+ */
 export function epochLine(metrics: EpochMetrics, epochs: number): string {
-  const { epoch, trainLoss, trainAccuracy, testAccuracy, trainMs, imagesPerSecond } = metrics;
+  const { epoch, trainLoss, trainAccuracy, trainMs, imagesPerSecond } = metrics;
+  const deciding = metrics.validationAccuracy === undefined ? "test" : "valid";
   return [
     `epoch ${String(epoch).padStart(String(epochs).length)}/${epochs}`,
     `train loss ${trainLoss.toFixed(3)}`,
     `train acc ${trainAccuracy.toFixed(3)}`,
-    `test acc ${testAccuracy.toFixed(3)}`,
+    `${deciding} acc ${decidingAccuracy(metrics).toFixed(3)}`,
     `${(trainMs / 1000).toFixed(1)} s`,
     `${formatCount(imagesPerSecond)} images/s`,
   ].join("  ");
 }
 
+/** What a run has come to: facts of its `end` event. */
+export interface Standing {
+  /** The epoch that `best.safetensors` holds; left out where none was finished. */
+  readonly best?: Pick<BestEpoch, "accuracy" | "chosenOn"> & {
+    readonly epoch: number;
+    readonly testAccuracy: number;
+  };
+  /** The last epoch's test accuracy. */
+  readonly test?: MajorityComparison;
+  /** The last epoch's training accuracy. */
+  readonly train?: MajorityComparison;
+}
+
+/** Judges the epochs of a run. */
+export function standingOf(
+  history: readonly EpochMetrics[],
+  { train, test, classNames }: Dataset,
+): Standing {
+  const [best, last] = [bestEpoch(history), history.at(-1)];
+  if (best === undefined || last === undefined) return {};
+  const { metrics: { epoch, testAccuracy }, accuracy, chosenOn } = best;
+  return {
+    best: { epoch, accuracy, chosenOn, testAccuracy },
+    test: compareWithMajority(last.testAccuracy, test.labels, classNames),
+    train: compareWithMajority(last.trainAccuracy, train.labels, classNames),
+  };
+}
+
 /** What is said at the end of a run: where it got to, and what to do next. */
 export function endLines(
   outcome: Outcome,
-  { path, history }: RunFolder,
-  { step, bestAccuracy, backend }: Checkpoint["progress"] & { readonly backend: string },
+  { path, history, config }: RunFolder,
+  { step, backend, standing: { best, test, train }, lost }: Checkpoint["progress"] & {
+    readonly backend: string;
+    readonly standing: Standing;
+    /** Folder of the dataset, where it must be named to go on. */
+    readonly lost?: string;
+  },
 ): string[] {
   const saved =
     `Saved ${path}: report.html, model.safetensors, best.safetensors, model/, metrics.jsonl, ` +
@@ -126,24 +181,58 @@ export function endLines(
     case "interrupted":
       return [
         `Stopped after step ${step}; everything is saved. ` +
-        `Go on with: ${invocation("train")} --resume ${path}`,
+        `Go on with: ${invocation("train")} --resume ${shellWord(path)}` +
+        (lost === undefined ? "" : ` --dataset ${shellWord(lost)}`),
       ];
     case "target reached":
-      return [`Reached the target: test accuracy ${bestAccuracy.toFixed(3)}`, saved];
-    default: {
-      const last = history.at(-1);
-      const seconds = history.reduce((sum, epoch) => sum + epoch.trainMs + epoch.evalMs, 0) / 1000;
       return [
-        `Done: test accuracy ${(last?.testAccuracy ?? 0).toFixed(3)} after ` +
-        `${countOf(step, "step")}, ${seconds.toFixed(1)} s with evaluation on ${backend}`,
+        `Reached the target: ${best?.chosenOn} accuracy ${best?.accuracy.toFixed(3)}`,
+        ...(best ? [bestLine(best)] : []),
+        saved,
+      ];
+    default: {
+      const seconds = history.reduce((sum, epoch) => sum + epoch.trainMs + epoch.evalMs, 0) / 1000;
+      const cost = `after ${countOf(step, "step")}, ${seconds.toFixed(1)} s with evaluation on ` +
+        backend;
+      const accuracy = `test accuracy ${(test?.accuracy ?? 0).toFixed(3)}`;
+      const remark = test && majorityRemark(test);
+      return [
+        ...(remark
+          ? [`Done, but ${accuracy} is ${remark}`, cost, `Try ${advice(config, train)}`]
+          : [`Done: ${accuracy} ${cost}`]),
+        ...(best ? [bestLine(best)] : []),
         saved,
       ];
     }
   }
 }
 
+function bestLine({ epoch, accuracy, chosenOn, testAccuracy }: NonNullable<Standing["best"]>) {
+  return `Best: epoch ${epoch}, ` +
+    (chosenOn === "test"
+      ? `test accuracy ${accuracy.toFixed(3)}, chosen on the test set (see --valid-split)`
+      : `chosen on validation accuracy ${accuracy.toFixed(3)}; test accuracy ` +
+        testAccuracy.toFixed(3));
+}
+
+/** What may help a run that is no better than its largest class. */
+function advice({ chosen, dataset, plan }: RunConfig, train: MajorityComparison | undefined) {
+  const hasLearnt = train?.isBetterThanMajority === true && train.accuracy > 0.8;
+  if (hasLearnt) {
+    return `more images${dataset.pictures ? ", or larger ones: --image-size 64" : ""}; ` +
+      `accuracy in training is ${train.accuracy.toFixed(3)}`;
+  }
+  const isOwn = findDataset(dataset.name) === undefined;
+  return [
+    ...(isOwn && chosen === undefined ? ["without --model, so that the recipe fits"] : []),
+    `--epochs ${3 * plan.epochs}`,
+    `--lr ${Number((plan.learningRate / 5).toPrecision(2))}`,
+    "and look at the images in report.html",
+  ].join(", ");
+}
+
 function startLines(
-  { dataset, plan, optimizer, init }: RunConfig,
+  { dataset, plan, optimizer, init, chosen }: RunConfig,
   model: Model,
   { backend, reason, session: { device } }: OpenedSession,
   out: string | undefined,
@@ -168,10 +257,15 @@ function startLines(
   return [
     `Model    ${model.name}, ${formatCount(model.parameterCount)} parameters` +
     (init.type === "file" ? ` from ${init.path}` : ""),
-    `Data     ${dataset.name}, ${formatCount(dataset.trainCount)} training and ` +
-    `${formatCount(dataset.testCount)} test images, ${dataset.classNames.length} classes`,
+    `Data     ${dataset.name}, ${partsText(dataset)} images, ${dataset.classNames.length} classes`,
     `Backend  ${backend}: ${device.description}${threads}${reason ? `; ${reason}` : ""}`,
     `Recipe   ${recipe.join(", ")}`,
+    ...(chosen
+      ? [
+        `Chosen   for ${formatCount(dataset.trainCount)} images of ` +
+        `${dataset.classNames.length} classes: ${chosen.join(", ")}`,
+      ]
+      : []),
     ...(out === undefined ? [] : [`Run      ${out}`]),
   ];
 }

@@ -2,16 +2,19 @@
 
 import type { OptimizerSpec } from "../backends/backend.ts";
 import type { Dataset } from "../data/dataset.ts";
+import { findDataset } from "../data/registry.ts";
+import { splitValidation } from "../data/split.ts";
 import { invocation } from "../invocation.ts";
 import type { Model } from "../nn/sequential.ts";
 import { standardizationOf } from "../nn/standardization.ts";
-import { MODEL_NAMES, ZOO, zooModel } from "../nn/zoo.ts";
+import { fittedRecipe, MODEL_NAMES, type ModelName, ZOO, zooModel } from "../nn/zoo.ts";
 import type { TrainPlan } from "../train/plan.ts";
 import type { CheckpointInterval } from "../train/trainer.ts";
 import { DEVICE_FLAGS } from "./backend_flags.ts";
 import { PICTURE_FLAGS } from "./picture_flags.ts";
 import { UsageError } from "./errors.ts";
-import { defineCommand, type parseFlags } from "./flags.ts";
+import type { Command, FlagTable, Parsed } from "./flag_types.ts";
+import { defineCommand, parseFlags } from "./flags.ts";
 
 /** The train command. */
 export const TRAIN_COMMAND = defineCommand({
@@ -21,11 +24,19 @@ export const TRAIN_COMMAND = defineCommand({
     ["", "LeNet on Fashion-MNIST, 20 epochs, on the fastest backend"],
     ["--epochs 3 --out runs/first", "a short run, in a folder of your choice"],
     ["--backend tfjs-wasm --model mlp", "another backend, another model"],
-    ["--dataset photos/", "your own pictures: PNG or JPEG, in a folder for each class"],
+    [
+      "--dataset photos/",
+      "your own pictures, a folder for each class; the recipe fits their number",
+    ],
     ["--resume runs/first --epochs 5", "go on with a run, up to 5 epochs in all"],
   ],
   flags: {
-    model: { type: "choice", choices: MODEL_NAMES, default: "lenet", help: "what to train" },
+    model: {
+      type: "choice",
+      choices: MODEL_NAMES,
+      defaultText: "lenet; for your own data lenet-relu",
+      help: "what to train, by its own recipe",
+    },
     dataset: {
       type: "string",
       placeholder: "NAME|DIR",
@@ -33,32 +44,39 @@ export const TRAIN_COMMAND = defineCommand({
       help: "fashion-mnist, mnist, sample, or a folder of pictures or of IDX files",
     },
     ...PICTURE_FLAGS,
+    "valid-split": {
+      type: "number",
+      exclusiveMin: 0,
+      exclusiveMax: 1,
+      defaultText: "0: chosen on the test set",
+      help: "share of each class's training images to choose the best epoch by",
+    },
     ...DEVICE_FLAGS,
     epochs: {
       type: "integer",
       min: 1,
       max: 1_000_000,
-      defaultText: "20 for lenet, else 10",
+      defaultText: "20 for lenet, else 10; 10 to 100 for your own data, by its size",
       help: "passes over the training set",
     },
     "batch-size": {
       type: "integer",
       min: 1,
       max: 65_536,
-      defaultText: "256",
+      defaultText: "256; 4 to 128 for your own data, by its size",
       help: "images per step",
     },
     lr: {
       type: "number",
       exclusiveMin: 0,
       max: 1000,
-      defaultText: "the model's, times (1 - momentum); 0.001 for adam",
+      defaultText: "the model's, times (1 - momentum); for adam 0.001, of your own data 0.002",
       help: "learning rate",
     },
     optimizer: {
       type: "choice",
       choices: ["sgd", "momentum", "adam"],
-      default: "sgd",
+      defaultText: "sgd; for your own data adam",
       help: "how parameters follow from gradients",
     },
     momentum: {
@@ -87,10 +105,10 @@ export const TRAIN_COMMAND = defineCommand({
       default: true,
       help: "a new order every epoch, or the file's",
     },
-    normalize: { type: "boolean", help: "pixel / 255, which is also the default" },
+    normalize: { type: "boolean", help: "pixel / 255, the default of data known by name" },
     standardize: {
       type: "boolean",
-      help: "(pixel / 255 - mean) / std, with mean and std of the training set",
+      help: "(pixel / 255 - mean) / std of the training set, the default for your own data",
     },
     init: {
       type: "string",
@@ -109,7 +127,7 @@ export const TRAIN_COMMAND = defineCommand({
       type: "number",
       exclusiveMin: 0,
       max: 1,
-      help: "end after the epoch that reaches this test accuracy",
+      help: "end after the epoch that reaches this accuracy: validation's if any, else test's",
     },
     "checkpoint-every": {
       type: "string",
@@ -128,6 +146,19 @@ export const TRAIN_COMMAND = defineCommand({
 
 /** Values of the train command's flags. */
 export type TrainFlags = ReturnType<typeof parseFlags<typeof TRAIN_COMMAND.flags>>["flags"];
+
+/** Parses a command line of `train` or, by the command given, of one with the same flags.
+ *
+ * `--standardize=false` is `--normalize`: both refuse what is else chosen for own data.
+ */
+export function parseTraining<Table extends FlagTable>(
+  command: Command<Table>,
+  args: readonly string[],
+): Parsed<Table> {
+  const parsed = parseFlags(command, args);
+  if (!args.includes("--standardize=false")) return parsed;
+  return { ...parsed, flags: { ...parsed.flags, normalize: true } };
+}
 
 /** Whether a command line asks for MPI: what is wrong with it, too, is then for rank 0 to print. */
 export function asksForMpi(args: readonly string[]): boolean {
@@ -177,9 +208,71 @@ export function checkCombination(args: readonly string[], flags: TrainFlags): vo
   }
 }
 
+/** The dataset with the share set apart that `--valid-split` asks for.
+ *
+ * @throws {DatasetError} If it has a validation set of its own, or too few images.
+ */
+export function setApart(
+  dataset: Dataset,
+  { validSplit, seed }: { readonly validSplit?: number; readonly seed: number },
+): Dataset {
+  return validSplit === undefined ? dataset : splitValidation(dataset, validSplit, seed);
+}
+
+/** Flags whose gaps a recipe has filled. */
+export interface FilledFlags extends TrainFlags {
+  readonly model: ModelName;
+  readonly optimizer: NonNullable<TrainFlags["optimizer"]>;
+  readonly epochs: number;
+  readonly batchSize: number;
+  readonly lr: number;
+  /** The flags that were chosen for the dataset; left out where the model's own recipe was taken. */
+  readonly chosen?: readonly string[];
+}
+
+/** Fills the flags' gaps by a recipe.
+ *
+ * That is the recipe of the model that is named, or of LeNet for datasets that are known by name. For
+ * others, without a model named, {@linkcode fittedRecipe} chooses. In each case, what a flag names wins
+ * over the recipe, which still decides the rest.
+ */
+export function fillFlags(flags: TrainFlags, { name, train }: Dataset): FilledFlags {
+  const isOwn = flags.model === undefined && findDataset(name) === undefined;
+  const fitted = isOwn ? fittedRecipe(train) : undefined;
+  const model = flags.model ?? fitted?.model ?? "lenet";
+  const { recipe } = ZOO[model];
+  const optimizer = flags.optimizer ??
+    (flags.momentum === undefined ? fitted?.optimizer : undefined) ?? "sgd";
+  const spec = optimizerOf({ ...flags, optimizer });
+  const rate = spec.type === "adam"
+    ? fitted?.learningRate ?? 0.001
+    : recipe.learningRate * (1 - spec.momentum);
+  const filled = {
+    model,
+    epochs: flags.epochs ?? (fitted ?? recipe).epochs,
+    batchSize: flags.batchSize ?? (fitted ?? recipe).batchSize,
+    optimizer,
+    lr: flags.lr ?? Number(rate.toPrecision(12)),
+    standardize: flags.standardize || (!flags.normalize && fitted !== undefined),
+  };
+  const chosen = fitted && {
+    model: true,
+    epochs: flags.epochs === undefined,
+    "batch-size": flags.batchSize === undefined,
+    optimizer: flags.optimizer === undefined && flags.momentum === undefined,
+    lr: flags.lr === undefined,
+    standardize: !flags.standardize && !flags.normalize,
+  };
+  return {
+    ...flags,
+    ...filled,
+    ...(chosen && { chosen: Object.entries(chosen).filter(([, is]) => is).map(([flag]) => flag) }),
+  };
+}
+
 /** The model that the flags ask for, for a dataset's images and classes. */
 export function modelFor(
-  { model, standardize }: TrainFlags,
+  { model, standardize }: FilledFlags,
   { train: { shape, images }, classNames }: Dataset,
 ): Model {
   return zooModel(model, {
@@ -189,17 +282,12 @@ export function modelFor(
   });
 }
 
-/** The plan that the flags ask for; the model's recipe fills the gaps. */
-export function planOf(flags: TrainFlags): TrainPlan {
-  const { recipe } = ZOO[flags.model];
-  const optimizer = optimizerOf(flags);
-  const defaultRate = optimizer.type === "adam"
-    ? 0.001
-    : recipe.learningRate * (1 - optimizer.momentum);
+/** The plan that the flags ask for. */
+export function planOf(flags: FilledFlags): TrainPlan {
   return {
-    epochs: flags.epochs ?? recipe.epochs,
-    batchSize: flags.batchSize ?? recipe.batchSize,
-    learningRate: flags.lr ?? Number(defaultRate.toPrecision(12)),
+    epochs: flags.epochs,
+    batchSize: flags.batchSize,
+    learningRate: flags.lr,
     schedule: flags.schedule,
     seed: flags.seed,
     shuffle: flags.shuffle,
@@ -209,7 +297,9 @@ export function planOf(flags: TrainFlags): TrainPlan {
 }
 
 /** The optimiser that the flags ask for. */
-export function optimizerOf({ optimizer, momentum }: TrainFlags): OptimizerSpec {
+export function optimizerOf(
+  { optimizer, momentum }: Pick<FilledFlags, "optimizer" | "momentum">,
+): OptimizerSpec {
   if (optimizer === "adam") return { type: "adam", beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
   return { type: "sgd", momentum: momentum ?? (optimizer === "momentum" ? 0.9 : 0) };
 }

@@ -13,7 +13,6 @@ export async function reportEnd(
   folder: RunFolder,
   { session, test, parameters, ending }: {
     readonly session: Session;
-    /** Attached to the session. */
     readonly test: LabeledImages;
     /** What the session holds. */
     readonly parameters: Float32Array;
@@ -32,7 +31,6 @@ export async function reportEnd(
 async function affordable(session: Session, test: LabeledImages): Promise<LabeledImages> {
   if (test.count <= PROBE_COUNT) return test;
   const probe = sliceImages(test, 0, PROBE_COUNT);
-  await session.attach(probe);
   await session.predict(probe); // the first call may compile or allocate
   const started = performance.now();
   await session.predict(probe);
@@ -40,7 +38,6 @@ async function affordable(session: Session, test: LabeledImages): Promise<Labele
   const count = Math.max(PROBE_COUNT, Math.floor(MAX_PREDICT_MS / imageMs));
   if (count >= test.count) return test;
   const part = sliceImages(test, 0, count);
-  await session.attach(part);
   return part;
 }
 
@@ -53,6 +50,7 @@ export async function reportDivergence(
     readonly message: string;
   },
 ): Promise<void> {
+  await folder.saveDivergence(message);
   const ending: Ending = { outcome: "diverged", message };
   if (folder.history.length === 0) return await folder.writeReport({ ending, test });
   const parameters = await readRunParameters(folder.path, folder.model);

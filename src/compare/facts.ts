@@ -18,6 +18,8 @@ import {
 export interface ComparisonFacts {
   readonly model: string;
   readonly dataset: string;
+  /** What reading it left out, took for something or missed; left out where nothing. */
+  readonly notes?: readonly string[];
   readonly batchSize: number;
   readonly learningRate: number;
   readonly seed: number;

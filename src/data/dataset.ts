@@ -36,16 +36,30 @@ export interface Dataset {
   readonly digest: string;
   /** What became of the pictures, where it was read from a folder of them. */
   readonly pictures?: PictureFacts;
+  /** Whether rows and columns of the images of IDX files were swapped; left out where not. */
+  readonly transposed?: true;
+  /** What reading it left out, took for something or missed, a sentence each, for the user to know. */
+  readonly notes?: readonly string[];
 }
 
 /** How pictures were made into a dataset: what is needed to do it again. */
 export interface PictureFacts {
   /** Share of each class that became the test set; left out where the folder has one of its own. */
-  readonly validSplit?: number;
+  readonly testSplit?: number;
   /** Whether dark on light was turned into light on dark. */
   readonly invert: boolean;
   /** Whether most of them are dark on light all the same: by their border. */
   readonly darkOnLight: boolean;
+  /** Files that could not be read, where they were to be left out: all of them, by name. */
+  readonly unreadable?: readonly UnreadablePicture[];
+}
+
+/** A picture that cannot be read. */
+export interface UnreadablePicture {
+  /** Its file, relative to the dataset's folder. */
+  readonly name: string;
+  /** Why it cannot be read. */
+  readonly reason: string;
 }
 
 /** The images of a set from one number up to, but not including, another; shares its memory. */

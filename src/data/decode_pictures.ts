@@ -1,17 +1,18 @@
 /** Pictures in memory, made into images that a model takes. */
 
+import { checkArray, checkNumber, checkObject } from "../check.ts";
 import type { LabeledImages } from "./dataset.ts";
 import { fitPicture } from "./picture.ts";
-import { decodeLightOnDark } from "./picture_file.ts";
+import { decodePicture } from "./picture_file.ts";
 
-/** Decodes PNG and JPEG files of any size to grey images of one size, as training and `predict` do.
+/** Decodes PNG, JPEG, WebP, GIF and BMP files to grey images of one size, as training and `predict` do.
  *
  * A picture is scaled whole and centred, what is beside it is black. Labels are all 0.
  *
  * @param files Contents of the files.
  * @param size Height and width of the model's input.
  * @param invert Turns dark on light into light on dark; default false.
- * @throws {SyntaxError} If one is neither PNG nor JPEG, is damaged, or is too large.
+ * @throws {SyntaxError} If one is none of these, is damaged, or is too large.
  * @example A picture of one white pixel
  * ```ts
  * import { decodePictures } from "@lenet/lenet";
@@ -33,9 +34,14 @@ export function decodePictures(
   },
 ): LabeledImages {
   const { height, width } = size;
+  checkObject("files", files, "an array of files' bytes");
+  for (const [name, value] of Object.entries({ height, width })) {
+    checkNumber(name, value, { whole: true, min: 1, max: 65_536 });
+  }
   const images = new Uint8Array(files.length * height * width);
   for (const [n, file] of files.entries()) {
-    const picture = decodeLightOnDark(file, `picture ${n}`, invert);
+    checkArray(`picture ${n}`, file, Uint8Array, " of a file's bytes");
+    const picture = decodePicture(file, `picture ${n}`, { invert, fit: size });
     images.set(fitPicture(picture, size).pixels, n * height * width);
   }
   const labels = new Uint8Array(files.length);

@@ -1,5 +1,7 @@
 /** The error of everything that can go wrong with a dataset. */
 
+import type { UnreadablePicture } from "./dataset.ts";
+
 /** A dataset that is missing, damaged, not what was asked for, or cannot be obtained.
  *
  * Its message is one line for the user: what was expected, what was found, what to do.
@@ -7,6 +9,20 @@
 export class DatasetError extends Error {
   /** Name of the class. */
   override readonly name: string = "DatasetError";
+}
+
+/** A dataset some pictures of which cannot be read: its message names the first ten. */
+export class UnreadablePicturesError extends DatasetError {
+  /** Name of the class. */
+  override readonly name = "UnreadablePicturesError";
+  /** All of them, sorted by name. */
+  readonly unreadable: readonly UnreadablePicture[];
+
+  /** Makes the error of some pictures. */
+  constructor(message: string, unreadable: readonly UnreadablePicture[]) {
+    super(message);
+    this.unreadable = unreadable;
+  }
 }
 
 /** A dataset file that is not there at all, as opposed to one that is damaged. */

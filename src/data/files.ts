@@ -22,18 +22,18 @@ export function maxGzipBytes(byteLength: number): number {
   return Math.ceil(byteLength * 1.01) + 4096;
 }
 
-/** Reads `name` or `name.gz` from a folder and decompresses it, within a bound.
+/** Reads a file and decompresses it, within a bound.
  *
  * @param maxBytes Most bytes the uncompressed content may have, or how to find this from its head.
  * @throws {DatasetError} If the file is missing, unreadable, no file at all or too large.
  * @throws {SyntaxError} If its gzip data is malformed.
  */
 export async function readIdxFile(
-  folder: string,
-  name: string,
+  path: string,
   maxBytes: GunzipOptions["maxBytes"],
 ): Promise<FileContent> {
-  const { path, size } = await locate(folder, name, maxBytes);
+  const size = await sizeOf(path, maxBytes);
+  if (size === undefined) throw new MissingFileError(`Cannot find "${path}"`);
   return { bytes: await collect(contentOf(path, maxBytes), size), path };
 }
 
@@ -118,21 +118,30 @@ async function locate(
   name: string,
   maxBytes: GunzipOptions["maxBytes"],
 ): Promise<{ path: string; size: number }> {
-  const contentLimit = typeof maxBytes === "number" ? maxBytes : MAX_IDX_BYTES;
   for (const candidate of [name, `${name}.gz`]) {
     const path = join(folder, candidate);
-    const info = await stat(path);
-    if (info === undefined) continue;
-    if (!info.isFile) {
-      throw new DatasetError(`Cannot read "${path}": expected a file, found something else`);
-    }
-    if (info.size <= maxGzipBytes(contentLimit)) return { path, size: info.size };
-    throw new DatasetError(
-      `Cannot read "${path}": expected at most ${contentLimit.toLocaleString("en-US")} bytes, ` +
-        `found ${info.size.toLocaleString("en-US")}; obtain the file again`,
-    );
+    const size = await sizeOf(path, maxBytes);
+    if (size !== undefined) return { path, size };
   }
   throw new MissingFileError(`Cannot find "${join(folder, name)}", neither as it is nor as .gz`);
+}
+
+/** Size of a file that may be read; undefined where there is none. */
+async function sizeOf(
+  path: string,
+  maxBytes: GunzipOptions["maxBytes"],
+): Promise<number | undefined> {
+  const contentLimit = typeof maxBytes === "number" ? maxBytes : MAX_IDX_BYTES;
+  const info = await stat(path);
+  if (info === undefined) return undefined;
+  if (!info.isFile) {
+    throw new DatasetError(`Cannot read "${path}": expected a file, found something else`);
+  }
+  if (info.size <= maxGzipBytes(contentLimit)) return info.size;
+  throw new DatasetError(
+    `Cannot read "${path}": expected at most ${contentLimit.toLocaleString("en-US")} bytes, ` +
+      `found ${info.size.toLocaleString("en-US")}; obtain the file again`,
+  );
 }
 
 async function stat(path: string): Promise<Deno.FileInfo | undefined> {

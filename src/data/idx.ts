@@ -12,6 +12,16 @@ export const MAX_IDX_BYTES = 2 ** 31;
 
 const UNSIGNED_BYTE = 0x08;
 
+/** What the third byte says of the elements. */
+const ELEMENT_TYPES: Readonly<Record<number, string>> = {
+  [UNSIGNED_BYTE]: "unsigned bytes",
+  0x09: "signed bytes (int8)",
+  0x0b: "int16",
+  0x0c: "int32",
+  0x0d: "float32",
+  0x0e: "float64 (double)",
+};
+
 /** An array of unsigned bytes with its dimensions, as an IDX file holds it. */
 export interface IdxArray {
   /** Size along each dimension, the outermost first. */
@@ -122,15 +132,12 @@ export function parseLabeledImages(pair: IdxPair, classCount = 256): LabeledImag
 function parseHeader(bytes: Uint8Array, name: string, rank: 1 | 3) {
   const headerBytes = 4 + 4 * rank;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const magic = bytes.length >= 4 ? view.getUint32(0) : undefined;
-  if (magic !== undefined && magic !== magicOf(rank)) {
-    throw malformed(
-      name,
-      `magic number ${hex(magicOf(rank))} (unsigned bytes, ${rank} dimension${
-        rank > 1 ? "s" : ""
-      })`,
-      `${hex(magic)}; is this an IDX file of ${rank === 1 ? "labels" : "images"}?`,
-    );
+  const dimensionsOf = (count: number) =>
+    Array.from({ length: count }, (_, index) => view.getUint32(4 + 4 * index));
+  const magic = bytes.length >= 4 ? view.getUint32(0) : magicOf(rank);
+  if (magic !== magicOf(rank)) {
+    const fitting = Math.min(magic & 0xff, Math.floor((bytes.length - 4) / 4));
+    throw malformed(name, EXPECTED[rank], describeMagic(magic, dimensionsOf(fitting)));
   }
   if (bytes.length < headerBytes) {
     throw malformed(
@@ -139,7 +146,7 @@ function parseHeader(bytes: Uint8Array, name: string, rank: 1 | 3) {
       `${bytes.length} bytes; the file is cut short, obtain it again`,
     );
   }
-  const dimensions = Array.from({ length: rank }, (_, index) => view.getUint32(4 + 4 * index));
+  const dimensions = dimensionsOf(rank);
   if (dimensions.includes(0)) {
     throw malformed(name, "dimensions of 1 or more", dimensions.join(" x "));
   }
@@ -151,6 +158,28 @@ function parseHeader(bytes: Uint8Array, name: string, rank: 1 | 3) {
     );
   }
   return { dimensions, headerBytes };
+}
+
+const EXPECTED = {
+  1: "labels (unsigned bytes, 1 dimension)",
+  3: "images (unsigned bytes, 3 dimensions: count, height, width)",
+} as const;
+
+/** What the first four bytes say, where they are not as they must be. */
+function describeMagic(magic: number, dimensions: readonly number[]): string {
+  const [type, rank] = [magic >> 8 & 0xff, magic & 0xff];
+  const elements = ELEMENT_TYPES[type];
+  if (magic >>> 16 !== 0 || elements === undefined) {
+    return `no IDX file: it begins with ${hex(magic)}; obtain it again`;
+  }
+  const more = dimensions.length > 4 ? " x ..." : "";
+  const sizes = dimensions.length > 0
+    ? ` (${dimensions.slice(0, 4).map(count).join(" x ")}${more})`
+    : "";
+  const found = `${elements} in ${rank} dimension${rank === 1 ? "" : "s"}${sizes}`;
+  if (type !== UNSIGNED_BYTE) return `${found}; write the elements as unsigned bytes`;
+  if (rank === 1) return `${found}; is this the file of labels?`;
+  return rank === 3 ? `${found}; is this the file of images?` : `${found}; write it in those`;
 }
 
 function magicOf(rank: number): number {

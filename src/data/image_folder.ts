@@ -1,48 +1,57 @@
 /** A dataset of pictures in folders, one folder a class. */
 
-import { DatasetError } from "./errors.ts";
-import type { Dataset, LabeledImages } from "./dataset.ts";
+import { relative } from "node:path";
+import type { Dataset, LabeledImages, UnreadablePicture } from "./dataset.ts";
+import { DatasetError, UnreadablePicturesError } from "./errors.ts";
 import { MAX_IDX_BYTES } from "./idx.ts";
-import { quoteWhole } from "../quote.ts";
-import { readBounded } from "../read_bounded.ts";
+import { printable } from "../printable.ts";
+import { countOf, formatCount, quoteWhole } from "../quote.ts";
 import { sha256Hex } from "../sha256.ts";
 import { isSystemError, readingReason } from "../system_reason.ts";
-import { fitPicture, hasLightBorder } from "./picture.ts";
-import { decodeLightOnDark, MAX_PICTURE_BYTES } from "./picture_file.ts";
+import { fittedPictures } from "./fitted_pictures.ts";
 import { type ListedPicture, listPictures, type PictureListing } from "./picture_listing.ts";
-import { orderByContent, type Split, splitByContent } from "./split.ts";
+import { orderByContent, selectImages, splitByContent, splitByPart } from "./split.ts";
 
 /** What becomes of pictures. */
 export interface PictureOptions {
   /** What they are fitted to; default 28 x 28. */
   readonly size?: { readonly width: number; readonly height: number };
-  /** Share of each class that becomes the test set, above 0 and below 1; default 0.2. */
-  readonly validSplit?: number;
+  /** Share of each class that becomes the test set, above 0; 1 for all, where nothing is to be
+   * trained; default 0.2. Of no effect on a folder with a test folder of its own.
+   */
+  readonly testSplit?: number;
   /** Turns dark on light into light on dark; default false. */
   readonly invert?: boolean;
+  /** Goes on without pictures that cannot be read, and counts them; default false. */
+  readonly skipUnreadable?: boolean;
 }
 
 /** Share of each class that becomes the test set where nothing else is asked for. */
-export const DEFAULT_VALID_SPLIT = 0.2;
+export const DEFAULT_TEST_SPLIT = 0.2;
 
 /** Side of the square that pictures are fitted to where nothing else is asked for. */
 export const DEFAULT_IMAGE_SIZE = 28;
 
 /** How loading is watched and stopped. */
 export interface PictureHooks {
-  /** Called after every picture. */
-  readonly onPicture?: (done: number, total: number) => void;
+  /** Called after every picture; `cached` is how many had been decoded before, and kept. */
+  readonly onPicture?: (done: number, total: number, cached: number) => void;
+  /** Where fitted pictures are kept for the next time, as far as writing there is allowed; default
+   * nowhere.
+   */
+  readonly cacheDir?: string;
   /** Stops before the next picture. */
   readonly signal?: AbortSignal;
 }
 
 /** Loads pictures of any size from a folder for each class, made grey and fitted.
  *
- * The test set is the folder's own, or a share of each class; see {@linkcode splitByContent}. Only
- * one picture is held decoded at a time.
+ * Validation and test set are the folder's own; without a test, a share of each class becomes it, see
+ * {@linkcode splitByContent}. Pictures are decoded on all cores, and only a few
+ * are held decoded at a time.
  *
  * @throws {DatasetError} If the folder is not as it must be; see {@linkcode listPictures}.
- * @throws {SyntaxError} If a picture cannot be decoded.
+ * @throws {UnreadablePicturesError} If pictures cannot be read and are not to be skipped.
  */
 export async function loadImageFolder(
   folder: string,
@@ -50,120 +59,188 @@ export async function loadImageFolder(
 ): Promise<Dataset> {
   const {
     size = { width: DEFAULT_IMAGE_SIZE, height: DEFAULT_IMAGE_SIZE },
-    validSplit = DEFAULT_VALID_SPLIT,
+    testSplit = DEFAULT_TEST_SPLIT,
     invert = false,
   } = options;
-  if (!(validSplit > 0 && validSplit < 1)) {
+  const place = quoteWhole(folder);
+  if (!(testSplit > 0 && testSplit <= 1)) {
     throw new RangeError(
-      `Cannot split "${folder}": validSplit must be above 0 and below 1: found ${validSplit}`,
+      `Cannot split ${place}: testSplit must be above 0 and at most 1: found ${testSplit}`,
     );
   }
   const listing = await listPictures(folder);
-  const { classNames, pictures } = listing;
-  const pixelCount = size.width * size.height;
-  if (pictures.length * pixelCount > MAX_IDX_BYTES) {
+  const { classNames, parts } = listing;
+  requireRoom(listing, { place, size });
+  const { all, pictures, digests, unreadable, lightBorders, ...read } = await readPictures(
+    listing,
+    {
+      ...options,
+      folder,
+      size,
+      invert,
+    },
+  );
+  const skipped = skippedNotes(listing, { place, unreadable, ...options });
+  const trained = new Set(pictures.map(({ part, label }) => part === "train" ? label : undefined));
+  const gone = classNames.findIndex((_, label) => !trained.has(label));
+  if (gone >= 0) {
     throw new DatasetError(
-      `Cannot hold the ${pictures.length.toLocaleString("en-US")} pictures of "${folder}" at ` +
-        `${size.width} x ${size.height}: expected at most ${MAX_IDX_BYTES} bytes; use smaller ones`,
+      `Cannot use the class ${quoteWhole(classNames[gone])} of ${place}: none of its pictures ` +
+        `can be read; replace them, or remove its folder`,
     );
   }
-  const images = new Uint8Array(pictures.length * pixelCount);
-  const digests: string[] = [];
-  let lightBorders = 0;
-  for (const [n, picture] of pictures.entries()) {
-    options.signal?.throwIfAborted();
-    const label = quoteWhole(picture.path);
-    const bytes = await readPictureFile(picture, label);
-    const decoded = decodeOrAdvise(bytes, label, invert);
-    images.set(fitPicture(decoded, size).pixels, n * pixelCount);
-    digests.push(sha256Hex(bytes));
-    lightBorders += hasLightBorder(decoded) ? 1 : 0;
-    options.onPicture?.(n + 1, pictures.length);
-  }
-  const labels = Uint8Array.from(pictures, ({ label }) => label);
-  const split = divide(listing, { folder, labels, digests, validSplit });
-  const part = (indices: readonly number[]): LabeledImages => ({
-    images: gather(images, indices, pixelCount),
-    labels: gather(labels, indices, 1),
-    count: indices.length,
-    shape: [1, size.height, size.width],
-  });
-  const [train, test] = [part(split.train), part(split.test)];
-  return {
-    name: folder,
-    classNames,
-    train,
-    test,
-    digest: digestOf({ classNames, train, test }),
-    pictures: {
-      ...(!listing.isSplit && { validSplit }),
-      invert,
-      darkOnLight: 2 * lightBorders > pictures.length,
-    },
-  };
-}
-
-async function readPictureFile({ path }: ListedPicture, label: string): Promise<Uint8Array> {
-  try {
-    return await readBounded(path, MAX_PICTURE_BYTES);
-  } catch (error) {
-    if (isSystemError(error)) {
-      throw new DatasetError(`Cannot read ${label}: ${readingReason(error)}`, { cause: error });
-    }
-    if (!(error instanceof RangeError || error instanceof TypeError)) throw error;
-    throw new DatasetError(error.message, { cause: error }); // too large, or no file
-  }
-}
-
-function decodeOrAdvise(bytes: Uint8Array, label: string, invert: boolean) {
-  try {
-    return decodeLightOnDark(bytes, label, invert);
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error;
-    throw new SyntaxError(`${error.message}; replace it or remove it`, { cause: error });
-  }
-}
-
-function divide(
-  { isSplit, pictures }: PictureListing,
-  { folder, labels, digests, validSplit }: {
-    readonly folder: string;
-    readonly labels: Uint8Array;
-    readonly digests: readonly string[];
-    readonly validSplit: number;
-  },
-): Split {
-  if (isSplit) {
-    const order = orderByContent(digests);
-    return {
-      train: order.filter((index) => !pictures[index].isTest),
-      test: order.filter((index) => pictures[index].isTest),
-    };
-  }
-  const split = splitByContent(labels, digests, validSplit);
+  const split = parts.has("test")
+    ? splitByPart(pictures, digests)
+    : testSplit === 1
+    ? { train: [], test: orderByContent(digests) }
+    : splitByContent(all.labels, digests, testSplit);
   if (split.test.length === 0) {
     throw new DatasetError(
-      `Cannot split "${folder}" into training and test: expected a class of 2 pictures or more, ` +
+      `Cannot split ${place} into training and test: expected a class of 2 pictures or more, ` +
         `found 1 in each; add pictures`,
     );
   }
-  return split;
+  const [train, test] = [selectImages(all, split.train), selectImages(all, split.test)];
+  const validation = parts.has("validation") && selectImages(all, split.validation ?? []);
+  const sets = { classNames, train, test, ...(validation && { validation }) };
+  const notes = [...listing.notes, ...read.notes, ...skipped];
+  return {
+    name: folder,
+    ...sets,
+    digest: digestOf(sets),
+    pictures: {
+      ...(!parts.has("test") && { testSplit }),
+      invert,
+      darkOnLight: 2 * lightBorders > all.count,
+      ...(options.skipUnreadable && { unreadable }),
+    },
+    ...(notes.length > 0 && { notes }),
+  };
 }
 
-/** The rows of an array that the indices name, in their order. */
-function gather(rows: Uint8Array, indices: readonly number[], rowLength: number): Uint8Array {
-  const gathered = new Uint8Array(indices.length * rowLength);
-  for (const [n, index] of indices.entries()) {
-    gathered.set(rows.subarray(index * rowLength, (index + 1) * rowLength), n * rowLength);
+/** Reads and fits all pictures; what cannot be read is left out and named. */
+async function readPictures(
+  listing: PictureListing,
+  { folder, size, invert, signal, cacheDir, onPicture }:
+    & Required<Pick<PictureOptions, "size" | "invert">>
+    & PictureHooks
+    & { readonly folder: string },
+) {
+  const pixelCount = size.width * size.height;
+  const images = new Uint8Array(listing.pictures.length * pixelCount);
+  const pictures: ListedPicture[] = [];
+  const digests: string[] = [];
+  const nameOf = (path: string) => relative(folder, path).replaceAll("\\", "/");
+  const unreadable = listing.unreadable.map(({ path, reason }) => ({ name: nameOf(path), reason }));
+  let lightBorders = 0;
+  let [done, cached, animated] = [0, 0, 0];
+  const paths = listing.pictures.map(({ path }) => path);
+  const options = { folder, label: LABEL, size, invert, cacheDir, signal };
+  for await (const read of fittedPictures(paths, options)) {
+    const picture = listing.pictures[done++];
+    if ("error" in read) {
+      unreadable.push({
+        name: nameOf(picture.path),
+        reason: unreadableReason(read.error, picture.path),
+      });
+    } else {
+      images.set(read.picture.pixels, pictures.length * pixelCount);
+      lightBorders += read.picture.hasLightBorder ? 1 : 0;
+      animated += read.picture.isAnimated ? 1 : 0;
+      cached += read.isCached ? 1 : 0;
+      digests.push(read.digest);
+      pictures.push(picture);
+    }
+    onPicture?.(done, paths.length, cached);
   }
-  return gathered;
+  const all: LabeledImages = {
+    images: images.subarray(0, pictures.length * pixelCount),
+    labels: Uint8Array.from(pictures, ({ label }) => label),
+    count: pictures.length,
+    shape: [1, size.height, size.width],
+    names: pictures.map(({ path }) => nameOf(path)),
+  };
+  unreadable.sort((a, b) => a.name < b.name ? -1 : 1);
+  const notes = animated === 0
+    ? []
+    : [`took the first frame of ${countOf(animated, "animated picture")}`];
+  return { all, pictures, digests, unreadable, lightBorders, notes };
+}
+
+/** How a decoder's error calls the picture, whose name stands before it. */
+const LABEL = "it";
+
+/** What an error says of a file; thrown again where it is of something else. */
+function unreadableReason(error: unknown, path: string): string {
+  if (error instanceof SyntaxError) {
+    return error.message.replace(`Cannot read ${LABEL} as a picture: `, "");
+  }
+  // Runs record it: no path of this machine.
+  if (isSystemError(error)) return readingReason(error).split(";")[0].replace(/: \w+ '.*/s, "");
+  if (!(error instanceof RangeError || error instanceof TypeError)) throw error;
+  const start = `Cannot read ${printable(path)}: `; // too large, or no file
+  if (!error.message.startsWith(start)) throw error;
+  return error.message.slice(start.length).split(";")[0];
+}
+
+/** What is said of pictures that could not be read and are left out.
+ *
+ * @throws {UnreadablePicturesError} If they are not to be left out.
+ */
+function skippedNotes(
+  { pictures, unreadable: unlisted }: PictureListing,
+  { place, unreadable, skipUnreadable = false }: {
+    readonly place: string;
+    readonly unreadable: readonly UnreadablePicture[];
+    readonly skipUnreadable?: boolean;
+  },
+): string[] {
+  if (unreadable.length === 0) return [];
+  const first = unreadable.slice(0, 10).map(({ name, reason }) =>
+    `${quoteWhole(name)} (${reason})`
+  );
+  const more = unreadable.length - first.length;
+  const names = first.join(", ") + (more > 0 ? ` and ${formatCount(more)} more` : "");
+  const total = countOf(pictures.length + unlisted.length, "picture");
+  const share = `${formatCount(unreadable.length)} of the ${total} of ${place}`;
+  if (skipUnreadable) {
+    return [
+      `left out ${formatCount(unreadable.length)} of ${total}, which cannot be read: ${names}`,
+    ];
+  }
+  throw new UnreadablePicturesError(
+    `Cannot read ${share}: ${names}; replace or remove them, or leave them out with ` +
+      `--skip-unreadable`,
+    unreadable,
+  );
+}
+
+function requireRoom(
+  { pictures }: PictureListing,
+  { place, size: { width, height } }: {
+    readonly place: string;
+    readonly size: { readonly width: number; readonly height: number };
+  },
+): void {
+  if (pictures.length * width * height <= MAX_IDX_BYTES) return;
+  const largest = Math.floor(Math.sqrt(MAX_IDX_BYTES / pictures.length));
+  throw new DatasetError(
+    `Cannot hold the ${
+      formatCount(pictures.length)
+    } pictures of ${place} at ${width} x ${height}: ` +
+      `expected at most ${formatCount(MAX_IDX_BYTES)} pixels in all; use --image-size ${largest} ` +
+      `or less`,
+  );
 }
 
 /** Over all that training and evaluation see, as for IDX files; and over the names of the classes. */
-function digestOf({ classNames, train, test }: Pick<Dataset, "classNames" | "train" | "test">) {
-  const head = { classNames, shape: train.shape, counts: [train.count, test.count] };
+function digestOf(
+  { classNames, ...sets }: Pick<Dataset, "classNames" | "train" | "validation" | "test">,
+) {
+  const parts = [sets.train, sets.test, ...(sets.validation ? [sets.validation] : [])];
+  const head = { classNames, shape: sets.train.shape, counts: parts.map(({ count }) => count) };
   return sha256Hex(
     new TextEncoder().encode(JSON.stringify(head)),
-    ...[train.images, train.labels, test.images, test.labels],
+    ...parts.flatMap(({ images, labels }) => [images, labels]),
   );
 }

@@ -1,18 +1,20 @@
 /** Loading a dataset by name or from a folder, and obtaining it where it is not there yet. */
 import { join } from "node:path";
+import { showKind } from "../check.ts";
 import { invocation } from "../invocation.ts";
 import { isPrintable } from "../printable.ts";
-import { quoteWhole } from "../quote.ts";
+import { countOf, quoteWhole } from "../quote.ts";
 import { sha256Hex } from "../sha256.ts";
 import { isSystemError } from "../system_reason.ts";
-import type { Dataset, LabeledImages } from "./dataset.ts";
+import type { Dataset } from "./dataset.ts";
 import { sampleFolder } from "./embedded.ts";
 import { DatasetError } from "./errors.ts";
 import { DEFAULT_DATA_DIR, fetchDataset, type FetchOptions } from "./fetch.ts";
-import { type FileContent, readIdxFile, readVerified } from "./files.ts";
+import { type FileContent, readVerified } from "./files.ts";
+import { FolderReader } from "./folder_reader.ts";
 import { loadImageFolder, type PictureHooks, type PictureOptions } from "./image_folder.ts";
-import { idxByteLength, parseLabeledImages } from "./idx.ts";
-import { hasFolders } from "./picture_listing.ts";
+import { parseLabeledImages } from "./idx.ts";
+import { holdsIdxFiles, isDatasetFolder, loadIdxFolder, requireShape } from "./idx_folder.ts";
 import {
   type DatasetEntry,
   DATASETS,
@@ -29,6 +31,8 @@ export interface LoadOptions extends PictureHooks {
   readonly dataDir?: string;
   /** What becomes of the pictures of a folder of them; other datasets are as they are. */
   readonly pictures?: PictureOptions;
+  /** Swaps rows and columns of the images of IDX files in a folder, as EMNIST needs; default false. */
+  readonly transpose?: boolean;
 }
 
 /** A dataset, and whether it is what was wanted. */
@@ -43,12 +47,16 @@ export interface ObtainedDataset {
  *
  * A known name is loaded from its folder and every digest checked. Any other name is a folder:
  *
- * - of four IDX files, gzipped or not, of images of any one size; nothing is known of their digest,
- *   all else is checked;
- * - or of PNG and JPEG pictures of any size, in a folder for each class, whose name is the class's.
- *   They are made grey and fitted to `pictures.size`. A share of each class, chosen by content,
- *   becomes the test set; or the folders `train` and `test` hold the classes.
+ * - of IDX files, gzipped or not, of images of any one size, named as MNIST's are, with dots or
+ *   with a prefix, as `emnist-letters-train-images-idx3-ubyte`; `folder/emnist-letters` is that one
+ *   of several. Nothing is known of their digest, all else is checked;
+ * - or of pictures of any size, in a folder for each class, whose name is the class's. They are made
+ *   grey and fitted to `pictures.size`. A share of each class, chosen by content, becomes the test
+ *   set; or folders such as `train`, `valid` and `test` hold the classes.
  *
+ * What was left out or taken for something is in `notes` of the dataset.
+ *
+ * @throws {TypeError} If the name is no string.
  * @throws {DatasetError} If it is not there, or a file is not as it must be.
  * @example The sample that comes with the project
  * ```ts
@@ -62,6 +70,11 @@ export async function loadDataset(
   nameOrFolder: string,
   { dataDir = DEFAULT_DATA_DIR, ...options }: LoadOptions = {},
 ): Promise<Dataset> {
+  if (typeof nameOrFolder !== "string") {
+    throw new TypeError(
+      `Invalid dataset: expected a name or a folder, found ${showKind(nameOrFolder)}`,
+    );
+  }
   const entry = findDataset(nameOrFolder);
   try {
     return await (entry ? loadKnown(entry, dataDir) : loadFolder(nameOrFolder, options));
@@ -140,31 +153,25 @@ async function loadFolder(folder: string, options: LoadOptions): Promise<Dataset
     );
   }
   await requireFolder(folder);
-  if (!await hasIdxFile(folder)) {
-    if (await hasFolders(folder)) {
-      return await loadImageFolder(folder, { ...options.pictures, ...options });
-    }
+  const dataset = await loadIdxFolder(folder, options);
+  if (dataset !== undefined) return dataset;
+  const { folders, pictures } = await (await FolderReader.open(folder)).look(folder);
+  if (folders.length === 0) {
+    const found = pictures.length > 0
+      ? `${countOf(pictures.length, "picture")} in none`
+      : "neither";
     throw new DatasetError(
       `Cannot use "${folder}" as a dataset: expected a folder of pictures for each class, or four ` +
-        `IDX files (${FILE_NAMES.trainImages}, ...), found neither`,
+        `IDX files (${FILE_NAMES.trainImages}, ...), found ${found}`,
     );
   }
-  const read = (part: Part) => {
-    const rank = part.endsWith("Images") ? 3 : 1;
-    const name = FILE_NAMES[part];
-    const maxBytes = (head: Uint8Array) => idxByteLength(head, join(folder, name), rank);
-    return readIdxFile(folder, name, maxBytes);
-  };
-  return assemble(folder, await readParts(read));
-}
-
-/** One is enough: the others are then missed by name. */
-async function hasIdxFile(folder: string): Promise<boolean> {
-  const idxNames = Object.values(FILE_NAMES).flatMap((name) => [name, `${name}.gz`]);
-  for await (const { name } of Deno.readDir(folder)) {
-    if (idxNames.includes(name)) return true;
+  for (const inner of folders.map((name) => join(folder, name))) {
+    if (!await holdsIdxFiles(inner)) continue;
+    throw new DatasetError(
+      `Cannot use "${folder}" as a dataset: its IDX files are in a folder of it; try ${inner}`,
+    );
   }
-  return false;
+  return await loadImageFolder(folder, { ...options.pictures, ...options });
 }
 
 async function requireFolder(path: string): Promise<void> {
@@ -179,7 +186,7 @@ async function requireFolder(path: string): Promise<void> {
     }
     return undefined;
   });
-  if (!info?.isDirectory) {
+  if (!info?.isDirectory && !await isDatasetFolder(path)) {
     throw new DatasetError(
       `Unknown dataset "${path}": expected one of ${names}, or a folder of IDX files or of pictures`,
     );
@@ -201,7 +208,7 @@ async function readParts(
 function assemble(
   name: string,
   files: Record<Part, FileContent>,
-  knownClassNames?: readonly string[],
+  classNames: readonly string[],
 ): Dataset {
   const parse = (images: FileContent, labels: FileContent) =>
     parseLabeledImages({
@@ -209,45 +216,10 @@ function assemble(
       labels: labels.bytes,
       imagesName: images.path,
       labelsName: labels.path,
-    }, knownClassNames?.length);
+    }, classNames.length);
   const train = parse(files.trainImages, files.trainLabels);
   const test = parse(files.testImages, files.testLabels);
-  if (train.shape.join() !== test.shape.join()) {
-    throw new SyntaxError(
-      `Cannot read "${files.testImages.path}": expected images of ` +
-        `${train.shape.slice(1).join(" x ")} as in training, found ` +
-        test.shape.slice(1).join(" x "),
-    );
-  }
-  const classNames = knownClassNames ?? inferClassNames(train, test, files);
+  requireShape(test, train, files.testImages.path);
   const digest = sha256Hex(...PARTS.map((part) => files[part].bytes));
   return { name, classNames, train, test, digest };
-}
-
-/** Without names, classes are called by their number, up to the largest training label.
- *
- * A single damaged label would call many empty classes into being; real sets leave few gaps
- * (EMNIST letters: one), so that mostly empty classes are taken for damage.
- */
-function inferClassNames(
-  train: LabeledImages,
-  test: LabeledImages,
-  files: Record<Part, FileContent>,
-): string[] {
-  const present = new Set(train.labels);
-  const classCount = Math.max(...present) + 1;
-  if (present.size * 2 < classCount) {
-    throw new SyntaxError(
-      `Cannot read "${files.trainLabels.path}": expected labels 0, 1, 2, ... with few gaps, ` +
-        `found ${classCount - 1} as the largest of only ${present.size} different ones`,
-    );
-  }
-  const wrong = test.labels.findIndex((label) => label >= classCount);
-  if (wrong >= 0) {
-    throw new SyntaxError(
-      `Cannot read "${files.testLabels.path}": expected labels from 0 to ${classCount - 1} as in ` +
-        `training, found ${test.labels[wrong]} at index ${wrong}`,
-    );
-  }
-  return Array.from({ length: classCount }, (_, label) => String(label));
 }

@@ -1,196 +1,185 @@
-/** Finding the pictures of a folder that holds a folder for each class. */
+/** Finding the pictures of a dataset: its parts, its classes, and what is left out. */
 
-import { join, sep } from "node:path";
+import { basename, join, relative } from "node:path";
 import { isPrintable } from "../printable.ts";
-import { quoteWhole } from "../quote.ts";
+import { countOf, quoteWhole } from "../quote.ts";
+import { findParts, listed, type Part, partOf, PARTS } from "./dataset_parts.ts";
 import { DatasetError } from "./errors.ts";
-import { PICTURE_FILE } from "./picture_file.ts";
+import { FolderReader, listKinds, type UnreadableFile } from "./folder_reader.ts";
+import { PICTURE_KINDS } from "./picture_file.ts";
 
 /** The most that a label's byte can tell apart. */
 const MAX_CLASSES = 256;
-
-const TEST_FOLDERS = ["test", "valid", "val", "validation"];
 
 /** One picture's place. */
 export interface ListedPicture {
   readonly path: string;
   /** Place of its class in the listing's names. */
   readonly label: number;
-  /** Whether it lies in a test folder of its own. */
-  readonly isTest: boolean;
+  readonly part: Part;
 }
 
 /** The pictures of a folder. */
 export interface PictureListing {
-  /** Names of the class folders, sorted; a label is a place in it. */
+  /** Names of the class folders in composed letters, sorted; a label is a place in it. */
   readonly classNames: readonly string[];
   /** Sorted by part, class and name. */
   readonly pictures: readonly ListedPicture[];
-  /** Whether the folder tells training and test apart itself. */
-  readonly isSplit: boolean;
+  readonly unreadable: readonly UnreadableFile[];
+  /** The parts that have a folder of their own; none but training where a share is to be kept back. */
+  readonly parts: ReadonlySet<Part>;
+  /** What was left out, taken for something, or missed, a sentence each. */
+  readonly notes: readonly string[];
 }
 
-/** Lists the pictures of a folder of classes, or of `train` and `test` folders of classes.
+/** Lists the pictures of a folder of classes, or of folders of classes for training, validation and
+ * test.
  *
- * Hidden files and files that are no pictures are left out. Links are followed within the folder.
+ * The subfolders of a class belong to it. What systems leave is passed over; what else is no picture
+ * is counted. Links are followed within the folder. Without a test folder, the validation folder is
+ * the test.
  *
- * @throws {DatasetError} If a class is empty or its name cannot be shown, there are too few or too
- * many, or a link leads out.
+ * @throws {DatasetError} If there are too few or too many classes, one is empty, a part holds
+ * pictures instead of classes or other classes than training, or a name cannot be shown or compared.
  */
 export async function listPictures(folder: string): Promise<PictureListing> {
-  const reader = new FolderReader(folder, await Deno.realPath(folder));
-  const parts = await findParts(reader);
-  const trainFolder = parts?.train ?? folder;
-  const classNames = await reader.foldersIn(trainFolder);
-  if (classNames.length < 2 || classNames.length > MAX_CLASSES) {
-    const found = classNames.length === 1
-      ? `only ${quoteWhole(classNames[0])}`
-      : classNames.length === 0
-      ? "no folder"
-      : `${classNames.length} folders`;
-    throw new DatasetError(
-      `Cannot use ${
-        quoteWhole(trainFolder)
-      } as a dataset: expected a folder of pictures for each of 2 ` +
-        `to ${MAX_CLASSES} classes, found ${found}`,
-    );
-  }
+  const reader = await FolderReader.open(folder);
+  const notes: string[] = [];
+  const folders = await findParts(reader, notes);
+  const classNames = await classesOf(reader, folders.get("train")!);
   const pictures: ListedPicture[] = [];
-  for (const [label, name] of classNames.entries()) {
-    if (!isPrintable(name)) {
-      throw new DatasetError(
-        `Cannot use the class ${
-          quoteWhole(join(trainFolder, name))
-        }: expected a name without line ` +
-          `breaks and control characters; rename the folder`,
-      );
-    }
-    const paths = await reader.picturesIn(join(trainFolder, name));
-    if (paths.length === 0) throw await emptyClass(join(trainFolder, name));
-    for (const path of paths) pictures.push({ path, label, isTest: false });
-  }
-  if (parts === undefined) return { classNames, pictures, isSplit: false };
-  const trainCount = pictures.length;
-  for (const name of await reader.foldersIn(parts.test)) {
-    const label = classNames.indexOf(name);
-    if (label < 0) {
-      throw new DatasetError(
-        `Cannot use ${quoteWhole(join(parts.test, name))}: expected the classes of ` +
-          `${quoteWhole(parts.train)} only; add pictures of this one there, or remove the folder`,
-      );
-    }
-    for (const path of await reader.picturesIn(join(parts.test, name))) {
-      pictures.push({ path, label, isTest: true });
-    }
-  }
-  if (pictures.length === trainCount) {
-    throw new DatasetError(
-      `Cannot use ${
-        quoteWhole(parts.test)
-      } as a test set: expected folders of .png or .jpg files, as in ` +
-        `${quoteWhole(parts.train)}, found none`,
-    );
-  }
-  return { classNames, pictures, isSplit: true };
-}
-
-/** Whether a folder holds other folders, as one of pictures does. */
-export async function hasFolders(folder: string): Promise<boolean> {
-  for await (const { name, isFile } of Deno.readDir(folder)) {
-    if (!isFile && !name.startsWith(".")) return true;
-  }
-  return false;
-}
-
-/** The folders of training and test, where `train` holds folders and no class of its own. */
-async function findParts(
-  reader: FolderReader,
-): Promise<{ readonly train: string; readonly test: string } | undefined> {
-  const names = await reader.foldersIn(reader.root);
-  const train = join(reader.root, "train");
-  if (!names.includes("train") || (await reader.foldersIn(train)).length === 0) return undefined;
-  const [test, ...others] = names.filter((name) => name !== "train");
-  if (others.length > 0 || !TEST_FOLDERS.includes(test)) {
-    throw new DatasetError(
-      `Cannot use ${
-        quoteWhole(reader.root)
-      } as a dataset: its train folder holds folders, so that ` +
-        `beside it one named test is expected; found ${names.map(quoteWhole).join(", ")}`,
-    );
-  }
-  return { train, test: join(reader.root, test) };
-}
-
-/** Reads folders, and follows links that stay within one of them. */
-class FolderReader {
-  readonly root: string;
-  readonly #realRoot: string;
-
-  constructor(root: string, realRoot: string) {
-    this.root = root;
-    this.#realRoot = realRoot;
-  }
-
-  /** Names of the folders in a folder, sorted. */
-  async foldersIn(folder: string): Promise<string[]> {
-    const names: string[] = [];
-    for await (const { name, isDirectory } of this.#entries(folder)) {
-      if (isDirectory) names.push(name);
-    }
-    return names.sort();
-  }
-
-  /** Paths of the pictures in a class's folder, sorted. */
-  async picturesIn(folder: string): Promise<string[]> {
-    const paths: string[] = [];
-    for await (const { name, isDirectory } of this.#entries(folder)) {
-      const path = join(folder, name);
-      if (isDirectory) {
-        throw new DatasetError(
-          `Cannot use the folder ${
-            quoteWhole(path)
-          }: expected the pictures of a class directly in its ` +
-            `folder; move them up, or the folder away`,
-        );
+  const unreadable: UnreadableFile[] = [];
+  const others = new Map<string, number>();
+  const subfolders: string[] = [];
+  const here = (place: string) => quoteWhole(relative(folder, place));
+  const loose = folders.size === 1 ? [] : (await reader.look(folder)).pictures;
+  for (const [part, place] of folders) {
+    const inside = await reader.look(place);
+    const byName = byClass(place, inside.folders);
+    const extra = [...byName.keys()].filter((name) => !classNames.includes(name));
+    if (extra.length > 0) throw extraClasses(place, extra, folders.get("train")!);
+    const missing: string[] = [];
+    for (const [label, className] of classNames.entries()) {
+      const name = byName.get(className);
+      const found = name === undefined ? undefined : await reader.picturesIn(join(place, name));
+      for (const path of found?.paths ?? []) pictures.push({ path, label, part });
+      unreadable.push(...found?.unreadable ?? []);
+      for (const path of found?.subfolders ?? []) {
+        const fault = orderFault(path, className, classNames);
+        if (fault !== undefined) {
+          throw new DatasetError(
+            `Cannot use ${quoteWhole(folder)} as a dataset: the folder ${
+              here(path)
+            } within a class ` +
+              fault,
+          );
+        }
+        subfolders.push(path);
       }
-      if (PICTURE_FILE.test(name)) paths.push(path);
+      for (const [kind, n] of found?.others ?? []) others.set(kind, (others.get(kind) ?? 0) + n);
+      if (found !== undefined && found.paths.length + found.unreadable.length > 0) continue;
+      if (part === "train") throw emptyClass(join(place, name!), found?.others);
+      missing.push(className);
     }
-    return paths.sort();
+    if (missing.length === classNames.length) throw noClasses(place, inside.pictures.length);
+    if (missing.length > 0) notes.push(`${here(place)} has no pictures of ${listed(missing)}`);
+    loose.push(...inside.pictures.map((name) => relative(folder, join(place, name))));
   }
-
-  async *#entries(folder: string) {
-    for await (const entry of Deno.readDir(folder)) {
-      if (entry.name.startsWith(".")) continue;
-      if (!entry.isSymlink) yield entry;
-      else yield { name: entry.name, isDirectory: await this.#isFolder(join(folder, entry.name)) };
-    }
+  if (others.size > 0) notes.push(`left out what is no picture: ${listKinds(others)}`);
+  if (loose.length > 0) {
+    notes.push(
+      `left out ${countOf(loose.length, "picture")} in no class's folder, such as ` +
+        quoteWhole(loose[0]),
+    );
   }
-
-  async #isFolder(link: string): Promise<boolean> {
-    const target = await Deno.realPath(link).catch(() => undefined);
-    if (target === undefined || !target.startsWith(this.#realRoot + sep)) {
-      const leads = target === undefined ? "nowhere" : "out of the dataset";
-      throw new DatasetError(
-        `Cannot read ${
-          quoteWhole(link)
-        }: it is a link that leads ${leads}; put a copy in its place, or ` +
-          `remove it`,
-      );
-    }
-    return (await Deno.stat(target)).isDirectory;
+  if (subfolders.length > 0) {
+    notes.push(
+      `took pictures of ${countOf(subfolders.length, "folder")} within classes as of the class, ` +
+        `such as ${here(subfolders[0])}`,
+    );
   }
+  return { classNames, pictures, unreadable, parts: new Set(folders.keys()), notes };
 }
 
-async function emptyClass(folder: string): Promise<DatasetError> {
-  const names = (await Array.fromAsync(Deno.readDir(folder)))
-    .map(({ name }) => name)
-    .filter((name) => !name.startsWith("."))
-    .sort();
-  const found = names.length === 0 ? "nothing" : `only such as ${quoteWhole(names[0])}`;
-  return new DatasetError(
-    `Cannot use the class ${
-      quoteWhole(folder)
-    }: expected .png or .jpg files, found ${found}; add ` +
-      `pictures, or remove the folder`,
+/** Names of the classes, sorted, each of which can be shown. */
+async function classesOf(reader: FolderReader, folder: string): Promise<string[]> {
+  const { folders: names } = await reader.look(folder);
+  if (names.length < 2 || names.length > MAX_CLASSES) {
+    const found = names.length > 1
+      ? `${names.length} folders`
+      : names.length === 0
+      ? "no folder"
+      : `only ${quoteWhole(names[0])}`;
+    const inner = names.length === 1 ? (await reader.look(join(folder, names[0]))).folders : [];
+    throw new DatasetError(
+      `Cannot use ${
+        quoteWhole(folder)
+      } as a dataset: expected a folder of pictures for each of 2 ` +
+        `to ${MAX_CLASSES} classes, found ${found}` +
+        (inner.length > 1 ? `, which holds folders: try ${join(folder, names[0])}` : ""),
+    );
+  }
+  const wrong = names.find((name) => !isPrintable(name));
+  if (wrong !== undefined) {
+    throw new DatasetError(
+      `Cannot use the class ${quoteWhole(join(folder, wrong))}: expected a name without line ` +
+        `breaks and control characters; rename the folder`,
+    );
+  }
+  return [...byClass(folder, names).keys()].sort();
+}
+
+/** Folders by the names of their classes: systems differ in how they write letters with accents.
+ *
+ * @throws {DatasetError} If two folders have the same.
+ */
+function byClass(place: string, names: readonly string[]): Map<string, string> {
+  const byName = new Map(names.map((name) => [name.normalize("NFC"), name]));
+  if (byName.size === names.length) return byName;
+  const twice = names.find((name) => byName.get(name.normalize("NFC")) !== name)!;
+  throw new DatasetError(
+    `Cannot use ${named(place)}: two of its folders are named ${quoteWhole(twice)}, once with ` +
+      `letters and accents apart; put them together`,
   );
+}
+
+/** What is wrong with a folder within a class that is named as a part or another class. */
+function orderFault(path: string, className: string, classNames: readonly string[]) {
+  const name = basename(path).normalize("NFC");
+  if (name === className) return undefined;
+  if (classNames.includes(name)) {
+    return "is named as another class: a copy of all, or of another part? Move it away";
+  }
+  const isPart = PARTS.some((part) => part === partOf(name));
+  return isPart
+    ? "is named as a part: put it above classes, as train/CLASS, test/CLASS"
+    : undefined;
+}
+
+function extraClasses(place: string, extra: readonly string[], train: string): DatasetError {
+  return new DatasetError(
+    `Cannot use ${named(place)}: expected the classes of ${named(train)} only, found ` +
+      `${listed(extra)}; add pictures there, or remove the folder`,
+  );
+}
+
+function noClasses(place: string, looseCount: number): DatasetError {
+  const found = looseCount > 0
+    ? `${countOf(looseCount, "picture")} that are in none; sort them, or move the folder away`
+    : "none; add pictures, or remove the folder";
+  return new DatasetError(
+    `Cannot use ${named(place)}: expected a folder of pictures for each class, found ${found}`,
+  );
+}
+
+function emptyClass(folder: string, others: ReadonlyMap<string, number> = new Map()): DatasetError {
+  const found = others.size > 0 ? `only ${listKinds(others)}` : "nothing";
+  return new DatasetError(
+    `Cannot use the class ${quoteWhole(folder)}: expected ${PICTURE_KINDS} files, found ` +
+      `${found}; add pictures, or remove the folder`,
+  );
+}
+
+function named(folder: string): string {
+  return `the folder ${quoteWhole(folder)}`;
 }

@@ -1,6 +1,7 @@
 /** A PNG file cut down to what its picture needs, before a decoder believes what it says of itself. */
 
 import { inflateSync } from "node:zlib";
+import { PictureFault } from "./picture_kind.ts";
 
 /** Chunks that decide what the pixels are; texts, colour profiles and animations do not. */
 const NEEDED = ["IHDR", "PLTE", "tRNS", "IDAT", "IEND"];
@@ -26,35 +27,51 @@ const ADAM7 = [
   { x: 0, y: 1, dx: 1, dy: 2 },
 ];
 
-/** Keeps the chunks that a picture needs, and checks that its pixels are as many as it says.
+/** Finds the chunks that a picture needs; `needed` checks that its pixels are as many as it says.
  *
  * Some kilobytes can be made to inflate to gigabytes, in pixels and in what comes with them; and a
  * decoder makes room for all the pixels that a header claims.
  *
- * @throws {SyntaxError} If chunks or pixels are damaged, or not as many as the header says.
+ * @returns What makes the file without the others; what its EXIF chunk holds; whether it is animated.
+ * @throws {PictureFault} If chunks are damaged; from `needed`, if pixels are, or not as many as the header says.
  */
-export function neededChunks(bytes: Uint8Array): Uint8Array {
+export function neededChunks(
+  bytes: Uint8Array,
+): {
+  readonly needed: () => Uint8Array;
+  readonly exif?: Uint8Array;
+  readonly isAnimated: boolean;
+} {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const kept = [bytes.slice(0, SIGNATURE_BYTES)];
-  const pixels: Uint8Array<ArrayBuffer>[] = [];
+  const kept = [bytes.subarray(0, SIGNATURE_BYTES)];
+  const pixels: Uint8Array[] = [];
+  let exif: Uint8Array | undefined;
+  let [isAnimated, isWhole] = [false, false];
   for (let start = SIGNATURE_BYTES; start + FRAME_BYTES <= bytes.length;) {
     const end = start + FRAME_BYTES + view.getUint32(start);
     const type = String.fromCharCode(...bytes.subarray(start + 4, start + 8));
     // A second header would be believed by a decoder, and has not been checked by the caller.
     const isHeader = end === start + FRAME_BYTES + HEADER_BYTES && start === SIGNATURE_BYTES;
     if ((type === "IHDR") !== (start === SIGNATURE_BYTES) || type === "IHDR" && !isHeader) {
-      throw new SyntaxError("its header is not where it must be");
+      throw new PictureFault("its header is not where it must be");
     }
-    if (end > bytes.length) throw new SyntaxError("the file is cut off");
-    if (NEEDED.includes(type)) kept.push(bytes.slice(start, end));
-    if (type === "IDAT") pixels.push(bytes.slice(start + 8, end - 4));
-    if (type === "IEND") break;
+    if (end > bytes.length) throw new PictureFault("the file is cut off");
+    if (NEEDED.includes(type)) kept.push(bytes.subarray(start, end));
+    if (type === "IDAT") pixels.push(bytes.subarray(start + 8, end - 4));
+    if (type === "eXIf") exif = bytes.subarray(start + 8, end - 4);
+    isAnimated ||= type === "acTL";
+    isWhole ||= type === "IEND";
+    if (isWhole) break;
     start = end;
   }
-  const expected = rawLength(view);
-  const found = inflatedLength(concat(pixels), expected);
-  if (found < expected) throw new SyntaxError("it holds fewer pixels than its size says");
-  return concat(kept);
+  if (!isWhole) throw new PictureFault("the file is cut off");
+  const needed = () => {
+    const expected = rawLength(view);
+    const found = inflatedLength(concat(pixels), expected);
+    if (found < expected) throw new PictureFault("it holds fewer pixels than its size says");
+    return concat(kept);
+  };
+  return { needed, exif, isAnimated };
 }
 
 /** Bytes of all rows as they are compressed: a filter byte and packed samples each. */
@@ -76,13 +93,14 @@ function inflatedLength(pixels: Uint8Array, expected: number): number {
     return inflateSync(pixels, { maxOutputLength: expected + SLACK_BYTES }).length;
   } catch (error) {
     const isTooMuch = (error as { code?: string }).code === "ERR_BUFFER_TOO_LARGE";
-    throw new SyntaxError(
+    throw new PictureFault(
       isTooMuch ? "it holds more than its size says" : "the pixels are damaged",
     );
   }
 }
 
-function concat(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+/** Puts parts one after another. */
+export function concat(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
   let offset = 0;
   for (const part of parts) {

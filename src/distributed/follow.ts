@@ -25,6 +25,7 @@ export type Command =
     readonly shape: LabeledImages["shape"];
     readonly count: number;
   }
+  | { readonly type: "detach"; readonly id: number }
   | { readonly type: "train"; readonly id: number; readonly batchSize: number }
   | { readonly type: "evaluate"; readonly id: number }
   | { readonly type: "close" }
@@ -74,6 +75,10 @@ export async function follow(world: World): Promise<void> {
         if ("value" in attached) data.set(id, attached.value);
         break;
       }
+      case "detach":
+        await member!.detach(data.get(command.id)!);
+        data.delete(command.id);
+        break;
       case "train": {
         const [order, learningRates] = parts;
         await member!.train(data.get(command.id)!, {

@@ -14,7 +14,6 @@ export class Member {
   readonly session: Session;
   readonly #world: World;
   readonly #parts = new WeakMap<LabeledImages, LabeledImages>();
-  readonly #attached = new WeakSet<LabeledImages>();
   /** Steps of the next stretch; rank 0 decides. */
   #stretch = 1;
 
@@ -30,7 +29,7 @@ export class Member {
    */
   async train(data: LabeledImages, request: TrainRequest): Promise<TrainResult> {
     const { order, batchSize, learningRates, onProgress } = request;
-    await this.#attach(data);
+    await this.session.attach(data);
     // Losses and correct counts side by side, so that one sum serves both.
     const sums = new Float64Array(2 * learningRates.length);
     const losses = sums.subarray(0, learningRates.length);
@@ -88,11 +87,11 @@ export class Member {
     return Array.from(digests.keys()).filter((other) => digests[other] !== digests[0]);
   }
 
-  /** A rank that only evaluates some images needs its part of them alone. */
-  async #attach(data: LabeledImages): Promise<void> {
-    if (this.#attached.has(data)) return;
-    await this.session.attach(data);
-    this.#attached.add(data);
+  /** Frees images, and this rank's part of them. */
+  async detach(data: LabeledImages): Promise<void> {
+    const part = this.#parts.get(data);
+    this.#parts.delete(data);
+    for (const images of [data, ...(part ? [part] : [])]) await this.session.detach(images);
   }
 
   /** Rank 0's word on how many steps come next; 0 ends the call on all ranks at the same step. */
@@ -103,11 +102,12 @@ export class Member {
     return count[0];
   }
 
+  /** A rank that only evaluates some images needs its part of them alone. */
   async #partOf(data: LabeledImages, start: number, end: number): Promise<LabeledImages> {
     const known = this.#parts.get(data);
     if (known) return known;
     const part = sliceImages(data, start, end);
-    await this.#attach(part);
+    await this.session.attach(part);
     this.#parts.set(data, part);
     return part;
   }

@@ -4,12 +4,20 @@ import type {
   Device,
   EvaluationResult,
   Session,
-  SessionOptions,
   TrainingState,
   TrainRequest,
   TrainResult,
+  Unlabeled,
 } from "../backends/backend.ts";
-import { checkImages, checkRequest, checkState, requireAttached } from "../backends/check_data.ts";
+import {
+  checkImages,
+  checkOptions,
+  checkRequest,
+  checkState,
+  notAttached,
+} from "../backends/check_data.ts";
+import type { EngineOptions } from "../backends/engine.ts";
+import { Calls } from "../backends/session.ts";
 import type { LabeledImages } from "../data/dataset.ts";
 import { specOf } from "../nn/model_spec.ts";
 import type { Model } from "../nn/sequential.ts";
@@ -51,9 +59,11 @@ class SharedSession implements Session {
   readonly #world: World;
   readonly #member: Member;
   readonly #model: Model;
-  readonly #options: SessionOptions;
+  readonly #options: EngineOptions;
   /** Numbers of the images that the other ranks have. */
   readonly #sent = new Map<LabeledImages, number>();
+  #lastId = 0;
+  readonly #calls = new Calls();
   /** Whether the others still listen. */
   #usable = true;
 
@@ -64,72 +74,100 @@ class SharedSession implements Session {
     this.#world = world;
     this.#member = new Member(world, session);
     this.#model = model;
-    this.#options = options;
+    this.#options = checkOptions(model, options);
   }
 
-  async loadState(state: TrainingState): Promise<void> {
-    checkState(this.#model, this.#options.optimizer, state);
-    const { parameters, slots, step } = state;
-    await this.#together(
-      { command: { type: "load", step }, parts: [parameters, ...slots] },
-      () => this.#member.session.loadState(state),
-    );
+  loadState(state: TrainingState): Promise<void> {
+    return this.#calls.make("loadState", async () => {
+      checkState(this.#model, this.#options.optimizer, state);
+      const { parameters, slots, step } = state;
+      await this.#together(
+        { command: { type: "load", step }, parts: [parameters, ...slots] },
+        () => this.#member.session.loadState(state),
+      );
+    });
   }
 
   readState(): Promise<TrainingState> {
-    return this.#member.session.readState();
+    return this.#calls.make("readState", () => this.#member.session.readState());
   }
 
-  async attach(data: LabeledImages): Promise<void> {
-    checkImages(this.#model, data);
-    if (this.#sent.has(data)) return;
-    const id = this.#sent.size;
-    const { shape, count, images, labels } = data;
-    await this.#together(
-      { command: { type: "attach", id, shape, count }, parts: [images, labels] },
-      () => this.#member.session.attach(data),
-    );
-    this.#sent.set(data, id);
+  attach(data: LabeledImages): Promise<boolean> {
+    return this.#calls.make("attach", () => this.#attach(data));
   }
 
-  async train(data: LabeledImages, request: TrainRequest): Promise<TrainResult> {
-    const { order, batchSize, learningRates } = request;
-    const maxBatchSize = this.#options.batchSize;
-    checkRequest(request, { count: data.count, maxBatchSize });
-    const id = this.#numberOf(data);
-    this.#tell({ type: "train", id, batchSize }, [order, learningRates]);
-    const { result, strays } = await this.#inStep(async () => ({
-      result: await this.#member.train(data, request),
-      strays: await this.#member.findStrays(),
-    }));
-    if (strays.length > 0) {
-      const which = strays.length === 1 ? `rank ${strays[0]}` : `ranks ${strays.join(", ")}`;
-      throw new RanksDifferError(
-        `Parameters of ${which} differ from those of rank 0 after the same steps: check these ` +
-          `machines, and that all are of one kind; go on from the last checkpoint with --resume`,
-      );
-    }
-    return result;
+  detach(data: LabeledImages): Promise<void> {
+    return this.#calls.make("detach", () => this.#detach(data));
   }
 
-  async evaluate(data: LabeledImages): Promise<EvaluationResult> {
-    const id = this.#numberOf(data);
-    this.#tell({ type: "evaluate", id });
-    return await this.#inStep(() => this.#member.evaluate(data));
+  train(data: LabeledImages, request: TrainRequest): Promise<TrainResult> {
+    return this.#calls.make("train", async () => {
+      const id = this.#sent.get(data);
+      if (id === undefined) throw notAttached();
+      const { batchSize: maxBatchSize } = this.#options;
+      checkRequest(request, { count: data.count, maxBatchSize });
+      const { order, batchSize, learningRates } = request;
+      this.#tell({ type: "train", id, batchSize }, [order, learningRates]);
+      const { result, strays } = await this.#inStep(async () => ({
+        result: await this.#member.train(data, request),
+        strays: await this.#member.findStrays(),
+      }));
+      if (strays.length > 0) {
+        const which = strays.length === 1 ? `rank ${strays[0]}` : `ranks ${strays.join(", ")}`;
+        throw new RanksDifferError(
+          `Parameters of ${which} differ from those of rank 0 after the same steps: check these ` +
+            `machines, and that all are of one kind; go on from the last checkpoint with --resume`,
+        );
+      }
+      return result;
+    });
   }
 
-  predict(data: LabeledImages): Promise<Float32Array> {
-    return this.#member.session.predict(data);
+  evaluate(data: LabeledImages): Promise<EvaluationResult> {
+    return this.#calls.make("evaluate", async () => {
+      const isNew = await this.#attach(data);
+      const id = this.#sent.get(data)!;
+      this.#tell({ type: "evaluate", id });
+      const result = await this.#inStep(() => this.#member.evaluate(data));
+      if (isNew) await this.#detach(data);
+      return result;
+    });
+  }
+
+  predict(data: Unlabeled): Promise<Float32Array> {
+    return this.#calls.make("predict", () => this.#member.session.predict(data));
   }
 
   gradients(data: LabeledImages, indices: Uint32Array) {
-    return this.#member.session.gradients(data, indices);
+    return this.#calls.make("gradients", () => this.#member.session.gradients(data, indices));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    if (!await this.#calls.close()) return;
     if (this.#usable) this.#tell({ type: "close" });
     this.#usable = false;
     await this.#member.session[Symbol.asyncDispose]();
+  }
+
+  async #attach(data: LabeledImages): Promise<boolean> {
+    checkImages(this.#model, data);
+    if (this.#sent.has(data)) return false;
+    const id = ++this.#lastId;
+    const { shape, count, images, labels } = data;
+    await this.#together(
+      { command: { type: "attach", id, shape, count }, parts: [images, labels] },
+      async () => void await this.#member.session.attach(data),
+    );
+    this.#sent.set(data, id);
+    return true;
+  }
+
+  async #detach(data: LabeledImages): Promise<void> {
+    const id = this.#sent.get(data);
+    if (id === undefined) return;
+    this.#tell({ type: "detach", id });
+    await this.#inStep(() => this.#member.detach(data));
+    this.#sent.delete(data);
   }
 
   #tell(command: Command, parts?: readonly Part[]): void {
@@ -154,12 +192,6 @@ class SharedSession implements Session {
       if (error instanceof MpiError) this.#usable = false;
       throw error;
     }
-  }
-
-  #numberOf(data: LabeledImages): number {
-    const id = this.#sent.get(data);
-    requireAttached(id !== undefined);
-    return id!;
   }
 
   /** Work in which the ranks wait for each other: whoever fails there leaves the others waiting. */

@@ -1,72 +1,8 @@
-/** Models as TensorFlow.js LayersModels: built, filled with parameters, and read back. */
+/** Models as TensorFlow.js LayersModels: JSON and bytes, written without TensorFlow.js. */
 
-import * as tf from "@tensorflow/tfjs";
-import type { Conv2dLayer, Layer, Model, Parameter } from "../nn/sequential.ts";
+import type { Conv2dLayer, Layer, Model } from "../nn/sequential.ts";
 import { isNormalized } from "../nn/standardization.ts";
 import { describeModel, DESCRIPTION_KEY, type TrainedModel } from "./trained_model.ts";
-
-type TfLayer = tf.layers.Layer;
-
-/** Builds the LayersModel that computes what `model` computes, with zero parameters.
- *
- * Its input is pixels in [0, 1], channels last, [batchSize, height, width, channels]; a rescaling
- * layer standardizes them where the model says so. Flattening permutes back to channels
- * first, so that linear weights need no more than a transpose. Belongs to the active TensorFlow.js
- * backend; the caller disposes it.
- */
-export function buildLayersModel(model: Model): tf.Sequential {
-  const [channels, height, width] = model.inputShape;
-  const network = tf.sequential({ name: model.name });
-  network.add(tf.layers.inputLayer({ inputShape: [height, width, channels] }));
-  if (!isNormalized(model.standardization)) {
-    const { mean, std } = model.standardization;
-    network.add(
-      tf.layers.rescaling({ name: "standardization", scale: 1 / std, offset: -mean / std }),
-    );
-  }
-  for (const layer of model.layers) {
-    for (const tfLayer of toLayers(layer)) network.add(tfLayer);
-  }
-  return network;
-}
-
-/** Sets the parameters of a built model from a flat vector. */
-export function setParameters(network: tf.Sequential, model: Model, values: Float32Array): void {
-  tf.tidy(() =>
-    network.setWeights(
-      model.parameters.map((parameter) => {
-        const { shape, offset, size } = parameter;
-        const canonical = tf.tensor(values.subarray(offset, offset + size), [...shape]);
-        return canonical.transpose(toLast(parameter));
-      }),
-    )
-  );
-}
-
-/** Reads tensors laid out as a built model's weights into a flat vector. */
-export async function readFlat(
-  model: Model,
-  tensors: readonly tf.Tensor[],
-): Promise<Float32Array<ArrayBuffer>> {
-  const values = new Float32Array(model.parameterCount);
-  for (const [index, parameter] of model.parameters.entries()) {
-    const canonical = tf.tidy(() => tensors[index].transpose(toFirst(parameter)));
-    values.set(await canonical.data<"float32">(), parameter.offset);
-    canonical.dispose();
-  }
-  return values;
-}
-
-/** Writes a flat vector as tensors laid out as a built model's weights. */
-export function writeFlat(model: Model, values: Float32Array): tf.Tensor[] {
-  return model.parameters.map((parameter) =>
-    tf.tidy(() => {
-      const { shape, offset, size } = parameter;
-      return tf.tensor(values.subarray(offset, offset + size), [...shape])
-        .transpose(toLast(parameter));
-    })
-  );
-}
 
 /** A LayersModel as the two files that `tf.loadLayersModel` reads. */
 export interface LayersModelFiles {
@@ -74,6 +10,12 @@ export interface LayersModelFiles {
   readonly modelJson: string;
   /** Content of `weights.bin`. */
   readonly weights: Uint8Array<ArrayBuffer>;
+}
+
+/** A layer as `model.json` holds it. */
+interface LayerJson {
+  readonly class_name: string;
+  readonly config: { readonly name: string; readonly [key: string]: unknown };
 }
 
 /** Encodes a model as TensorFlow.js files; input [batch, height, width, channels], pixel / 255.
@@ -93,117 +35,149 @@ export interface LayersModelFiles {
  * console.log(JSON.parse(modelJson).format, weights.length); // layers-model 246824
  * ```
  */
-export async function encodeLayersModel(trained: TrainedModel): Promise<LayersModelFiles> {
-  await useCpu();
+export function encodeLayersModel(trained: TrainedModel): Promise<LayersModelFiles> {
   const { model, parameters } = trained;
-  const network = buildLayersModel(model);
-  setParameters(network, model, parameters);
-  const userDefinedMetadata = { [DESCRIPTION_KEY]: describeModel(trained) };
-  let files: LayersModelFiles | undefined;
-  await network.save(tf.io.withSaveHandler((artifacts) => {
-    const { modelTopology, weightSpecs, weightData, format, generatedBy } = artifacts;
-    const weightsManifest = [{ paths: ["weights.bin"], weights: weightSpecs }];
-    const content = { modelTopology, format, generatedBy, weightsManifest, userDefinedMetadata };
-    files = {
-      modelJson: JSON.stringify(content),
-      weights: new Uint8Array(tf.io.CompositeArrayBuffer.join(weightData)),
-    };
-    const modelArtifactsInfo = { dateSaved: new Date(), modelTopologyType: "JSON" as const };
-    return Promise.resolve({ modelArtifactsInfo });
-  }));
-  network.dispose();
-  return files!;
+  const view = new DataView(new ArrayBuffer(model.parameterCount * FLOAT_BYTES));
+  const weights = model.layers.flatMap((layer) => "weight" in layer ? [layer] : [])
+    .flatMap(({ name, weight, bias }) =>
+      [weight, bias].map(({ kind, shape, offset, size }) => {
+        const [outputs, inputs, ...kernel] = shape;
+        const values = parameters.subarray(offset, offset + size);
+        const swapped = kind === "bias" ? values : swapAxes(values, outputs, inputs);
+        swapped.forEach((value, n) => view.setFloat32((offset + n) * FLOAT_BYTES, value, true));
+        return {
+          name: `${safeName(name)}/${kind === "bias" ? "bias" : "kernel"}`,
+          shape: kind === "bias" ? shape : [...kernel, inputs, outputs],
+          dtype: "float32",
+        };
+      })
+    );
+  const content = {
+    modelTopology: {
+      ...layersTopology(model),
+      keras_version: "tfjs-layers 4.22.0",
+      backend: "tensor_flow.js",
+    },
+    format: "layers-model",
+    generatedBy: "lenet",
+    weightsManifest: [{ paths: ["weights.bin"], weights }],
+    userDefinedMetadata: { [DESCRIPTION_KEY]: describeModel(trained) },
+  };
+  const modelJson = JSON.stringify(content);
+  return Promise.resolve({ modelJson, weights: new Uint8Array(view.buffer) });
 }
 
-/** Makes the plain JavaScript backend the active one, without the banner it greets Node users with. */
-export async function useCpu(): Promise<void> {
-  const backend = tf.findBackend("cpu") as unknown as { firstUse: boolean };
-  backend.firstUse = false;
-  await tf.setBackend("cpu");
+const FLOAT_BYTES = 4;
+
+/** Reverses the order of [first, second, rest]: [out, in, taps] becomes [taps, in, out], and back. */
+export function swapAxes(data: Float32Array, first: number, second: number): Float32Array {
+  const rest = data.length / (first * second);
+  const swapped = new Float32Array(data.length);
+  let from = 0;
+  for (let a = 0; a < first; a++) {
+    for (let b = 0; b < second; b++) {
+      for (let c = 0; c < rest; c++) swapped[(c * second + b) * first + a] = data[from++];
+    }
+  }
+  return swapped;
 }
 
-/** Axes that bring OIHW to HWIO, and [out, in] to [in, out]. */
-function toLast({ shape }: Parameter): number[] {
-  return shape.length === 4 ? [2, 3, 1, 0] : shape.length === 2 ? [1, 0] : [0];
+/** The layers that compute what `model` computes, as JSON in Keras's terms.
+ *
+ * Its input is pixels in [0, 1], channels last, [batchSize, height, width, channels]; a rescaling
+ * layer standardizes them where the model says so. Flattening permutes back to channels
+ * first, so that linear weights need no more than a transpose.
+ */
+export function layersTopology(model: Model): { class_name: string; config: unknown } {
+  const [channels, height, width] = model.inputShape;
+  const taken = new Set(model.layers.map(({ name }) => safeName(name)));
+  /** A layer that the model has no name for. */
+  const extra = (class_name: string, name: string, config: object): LayerJson => {
+    while (taken.has(name)) name += "_";
+    taken.add(name);
+    return { class_name, config: { ...config, name } };
+  };
+  const input = { batch_input_shape: [null, height, width, channels], dtype: "float32" };
+  const layers = [extra("InputLayer", "input", { ...input, sparse: false })];
+  if (!isNormalized(model.standardization)) {
+    const { mean, std } = model.standardization;
+    layers.push(extra("Rescaling", "standardization", { scale: 1 / std, offset: -mean / std }));
+  }
+  for (const layer of model.layers) {
+    const name = safeName(layer.name);
+    const { before, class_name, config } = toLayer(layer);
+    if (before) layers.push(extra(before.class_name, `${name}_${before.suffix}`, before.config));
+    layers.push({ class_name, config: { ...config, name } });
+  }
+  for (const { class_name, config } of layers) {
+    if (class_name !== "InputLayer") Object.assign(config, { trainable: true });
+  }
+  return { class_name: "Sequential", config: { name: model.name, layers } };
 }
 
-function toFirst({ shape }: Parameter): number[] {
-  return shape.length === 4 ? [3, 2, 0, 1] : shape.length === 2 ? [1, 0] : [0];
+interface Written {
+  /** A layer that must come first. */
+  readonly before?: {
+    readonly class_name: string;
+    readonly suffix: string;
+    readonly config: object;
+  };
+  readonly class_name: string;
+  readonly config: object;
 }
 
-function toLayers(layer: Layer): TfLayer[] {
-  const name = safeName(layer.name);
+const CHANNELS_LAST = { data_format: "channels_last" };
+const ZEROS = { class_name: "Zeros", config: {} };
+
+/** What Conv2D and Dense have alike. */
+const WEIGHTED = {
+  ...{ kernel_initializer: ZEROS, kernel_regularizer: null, kernel_constraint: null },
+  ...{ use_bias: true, bias_initializer: ZEROS, bias_regularizer: null, bias_constraint: null },
+  ...{ activity_regularizer: null, activation: "linear" },
+};
+
+function toLayer(layer: Layer): Written {
   switch (layer.type) {
     case "conv2d":
-      return convolution(layer, name);
+      return convolution(layer);
     case "avgPool2d":
     case "maxPool2d": {
-      const { poolSize, stride } = layer;
-      const options = { name, poolSize: mutable(poolSize), strides: mutable(stride) };
-      return [
-        layer.type === "avgPool2d"
-          ? tf.layers.averagePooling2d(options)
-          : tf.layers.maxPooling2d(options),
-      ];
+      const class_name = layer.type === "avgPool2d" ? "AveragePooling2D" : "MaxPooling2D";
+      const { poolSize: pool_size, stride: strides } = layer;
+      return { class_name, config: { pool_size, padding: "valid", strides, ...CHANNELS_LAST } };
     }
     case "flatten":
       // Its Flatten takes no vectors.
       return layer.inputShape.length === 1
-        ? [tf.layers.reshape({ name, targetShape: [...layer.outputShape] })]
-        : [
-          tf.layers.permute({ name: `${name}_channels_first`, dims: [3, 1, 2] }),
-          tf.layers.flatten({ name }),
-        ];
+        ? { class_name: "Reshape", config: { target_shape: layer.outputShape } }
+        : {
+          before: { class_name: "Permute", suffix: "channels_first", config: { dims: [3, 1, 2] } },
+          ...{ class_name: "Flatten", config: {} },
+        };
     case "linear":
-      return [
-        tf.layers.dense({
-          name,
-          units: layer.outputShape[0],
-          kernelInitializer: "zeros",
-          biasInitializer: "zeros",
-        }),
-      ];
+      return { class_name: "Dense", config: { units: layer.outputShape[0], ...WEIGHTED } };
     case "residual":
       throw new TypeError(
         `Cannot write residual "${layer.name}" as a LayersModel: use safetensors`,
       );
     default:
-      return [tf.layers.activation({ name, activation: layer.type })];
+      return { class_name: "Activation", config: { activation: layer.type } };
   }
 }
 
-/** TensorFlow.js layers pad by 'same' or 'valid' only: other paddings become a layer of their own. */
-function convolution(layer: Conv2dLayer, name: string): TfLayer[] {
-  const { kernelSize, stride, padding } = layer;
+/** Keras pads by 'same' or 'valid' only: other paddings become a layer of their own. */
+function convolution({ outputShape, kernelSize, stride, padding }: Conv2dLayer): Written {
   const same = [0, 1].every((axis) =>
     stride[axis] === 1 && kernelSize[axis] === 2 * padding[axis] + 1
   );
-  const layers: TfLayer[] = [];
-  if (!same && padding.some((size) => size > 0)) {
-    const [vertical, horizontal] = padding;
-    layers.push(
-      tf.layers.zeroPadding2d({
-        name: `${name}_padding`,
-        padding: [[vertical, vertical], [horizontal, horizontal]],
-      }),
-    );
-  }
-  layers.push(
-    tf.layers.conv2d({
-      name,
-      filters: layer.outputShape[0],
-      kernelSize: mutable(kernelSize),
-      strides: mutable(stride),
-      padding: same ? "same" : "valid",
-      kernelInitializer: "zeros",
-      biasInitializer: "zeros",
-    }),
-  );
-  return layers;
-}
-
-function mutable([height, width]: readonly [number, number]): [number, number] {
-  return [height, width];
+  const config = {
+    ...{ filters: outputShape[0], kernel_size: kernelSize, strides: stride, ...CHANNELS_LAST },
+    ...{ padding: same ? "same" : "valid", dilation_rate: [1, 1], ...WEIGHTED },
+  };
+  if (same || padding.every((size) => size === 0)) return { class_name: "Conv2D", config };
+  const zeros = { padding: padding.map((size) => [size, size]), ...CHANNELS_LAST };
+  const before = { class_name: "ZeroPadding2D", suffix: "padding", config: zeros };
+  return { before, class_name: "Conv2D", config };
 }
 
 /** Unnamed layers are called by their index, and a name may not start with a digit. */

@@ -1,266 +1,338 @@
-/** The layers of TensorFlow.js that are read, and what they become: channels first, [out, in]. */
+/** The layers of Keras and TensorFlow.js that are read, and what they become: channels first. */
 
 import type { ActivationSpec, Pair } from "../nn/layers.ts";
-import { type ImageShape, type Shape, showShape } from "../nn/sequential.ts";
+import { type Shape, showShape } from "../nn/sequential.ts";
 import { quote } from "../quote.ts";
-import { NetworkBuilder, samePadding } from "./network_builder.ts";
-import type { Tensor } from "./safetensors.ts";
-import type { TrainedModel } from "./trained_model.ts";
+import { swapAxes } from "./layers_model.ts";
+import { LayerConfig } from "./layers_model_config.ts";
+import {
+  CHANNELS_FIRST,
+  CHANNELS_LAST,
+  isSame,
+  type LayerJson,
+  type LayersReader,
+  NO_CHANNELS,
+  NO_PADDING,
+} from "./layers_model_reader.ts";
+import { evenSides, type Sides, sidesOfSame } from "./network_builder.ts";
 
-type Config = Readonly<Record<string, unknown>>;
+type LayerReader = (reader: LayersReader, config: LayerConfig) => void;
 
-const ACTIVATIONS: readonly unknown[] = ["sigmoid", "tanh", "relu"];
-
-/** Reads layers one after the other, and remembers what the next one needs to know. */
-export class LayersReader {
-  readonly builder: NetworkBuilder;
-  readonly #weights: Map<string, Tensor>;
-  /** Rows and columns of zeros that a ZeroPadding2D adds for the convolution behind it. */
-  padding: Pair = [0, 0];
-  /** Whether a Permute has brought the channels to the front for the Flatten behind it. */
-  channelsFirst = false;
-  /** Shape of the image whose pixels a Flatten has left in channels-last order. */
-  #flattened: ImageShape | undefined;
-  #ended = false;
-
-  /** Takes all weights by their name. */
-  constructor(inputShape: ImageShape, weights: ReadonlyMap<string, Tensor>) {
-    this.builder = new NetworkBuilder(inputShape);
-    this.#weights = new Map(weights);
+/** Reads one layer; what it does not support is an error. */
+export function readLayer(reader: LayersReader, layer: LayerJson): void {
+  const { className } = layer;
+  const read = LAYER_READERS.get(className);
+  if (read === undefined) {
+    const computing = [...LAYER_READERS].filter(([, read]) => read !== skip);
+    const supported = computing.map(([name]) => name).join(", ");
+    throw new TypeError(`the layer is not supported; supported are ${supported}, and Dropout`);
   }
-
-  /** Checks that a layer of this class may come next. */
-  begin(className: string): void {
-    if (className === "Dropout") return;
-    if (this.#ended) throw new TypeError("nothing may follow a softmax");
-    if (this.padding.some((size) => size > 0) && className !== "Conv2D") {
-      throw new TypeError("only Conv2D may follow a ZeroPadding2D");
-    }
-    if (this.channelsFirst && className !== "Flatten" && className !== "Reshape") {
-      throw new TypeError("only Flatten may follow a Permute");
-    }
+  const config = new LayerConfig(layer.config);
+  if (read === skip) return reader.skip(className, config.name);
+  reader.begin(layer);
+  const mayFollow = ["Conv2D", "InputLayer", "Identity"];
+  if (reader.padding !== NO_PADDING && !mayFollow.includes(className)) {
+    throw new TypeError("only Conv2D may follow a ZeroPadding2D");
   }
-
-  /** Takes one of a layer's weights, of a certain number of dimensions. */
-  take({ name }: Config, part: "kernel" | "bias", rank: number): Tensor {
-    const ending = `${name}/${part}`;
-    const found = [...this.#weights.keys()]
-      .filter((key) => key === ending || key.endsWith(`/${ending}`));
-    const tensor = this.#weights.get(found[0]);
-    if (found.length !== 1 || tensor?.shape.length !== rank) {
-      throw new TypeError(
-        `expected one weight ${quote(ending)} of ${rank} dimensions, found ` +
-          (found.length === 1 ? showShape(tensor!.shape) : String(found.length)),
-      );
-    }
-    this.#weights.delete(found[0]);
-    return tensor;
-  }
-
-  /** Flattens, in the order that the file says. */
-  flatten(): void {
-    const { shape } = this.builder;
-    if (shape.length === 3 && !this.channelsFirst) this.#flattened = requireImage(shape);
-    this.channelsFirst = false;
-    this.builder.add({ type: "flatten" });
-  }
-
-  /** Adds a Dense layer, its inputs in channels-first order. */
-  dense(name: string, { shape: [inputs, outputs], data }: Tensor, bias?: Float32Array): void {
-    const { shape } = this.builder;
-    if (shape.length !== 1) {
-      throw new TypeError("its input must be a vector; put Flatten before it");
-    }
-    if (shape[0] !== inputs) throw new TypeError(`its kernel must have ${shape[0]} rows`);
-    const [channels, ...size] = this.#flattened ?? [inputs, 1, 1];
-    const area = size[0] * size[1];
-    const weight = new Float32Array(data.length);
-    for (let input = 0; input < inputs; input++) {
-      const row = (input % area) * channels + Math.floor(input / area);
-      for (let output = 0; output < outputs; output++) {
-        weight[output * inputs + input] = data[row * outputs + output];
-      }
-    }
-    this.#flattened = undefined;
-    this.builder.add({ type: "linear", name, outFeatures: outputs }, { weight, bias });
-  }
-
-  /** Adds an activation; a softmax ends the network, since the logits are its input. */
-  activation(name: unknown): void {
-    if (name === undefined || name === null || name === "linear") return;
-    if (name === "softmax" && this.builder.shape.length === 1) this.#ended = true;
-    else if (ACTIVATIONS.includes(name)) this.builder.add({ type: name as ActivationSpec["type"] });
-    else throw new TypeError(`activation ${quote(name)} is not supported`);
-  }
-
-  /** Ends the network; every weight must have been taken. */
-  finish(name: string): TrainedModel {
-    const [left] = this.#weights.keys();
-    if (left !== undefined) throw new TypeError(`weight ${quote(left)} belongs to no layer`);
-    const [channels, height, width] = this.#flattened ?? [1, 1, 1];
-    if (channels > 1 && height * width > 1) {
-      throw new TypeError(
-        "its logits are pixels in channels-last order: a Dense layer must follow",
-      );
-    }
-    return this.builder.finish(name);
-  }
+  if (className !== "InputLayer") readType(reader, config);
+  read(reader, config);
+  config.finish();
 }
+
+/** The type that a layer computes in. */
+function readType({ builder }: LayersReader, config: LayerConfig): void {
+  const value = config.value("dtype") ?? "float32";
+  const { name = value } = Object(Object(value).config);
+  if (name === "float32") return;
+  if (!/^(mixed_)?b?float\d\d$/.test(String(name))) {
+    throw new TypeError(`dtype must be "float32", found ${quote(name)}`);
+  }
+  builder.note(`its layers compute in ${name}, here in float32`);
+}
+
+/** Adds an activation, which a file may give by name, as a function or as a layer. */
+function readActivation(reader: LayersReader, value: unknown): void {
+  const { class_name: className, config } = Object(value);
+  if (["ReLU", "Softmax", "Activation"].includes(className)) {
+    return readLayer(reader, { className, config: Object(config), path: [], stored: "" });
+  }
+  const name = className === "function" ? config : value ?? "linear";
+  const { builder } = reader;
+  if (name === "linear") return;
+  if (name === "softmax" || name === "log_softmax") builder.softmax();
+  else if (["sigmoid", "tanh", "relu"].includes(name)) {
+    builder.add({ type: name as ActivationSpec["type"] });
+  } else throw new TypeError(`activation ${quote(name)} is not supported`);
+}
+
+/** Marks layers that do nothing at inference, whatever their attributes. */
+function skip(): void {}
 
 /** By `class_name`. */
-export const LAYER_READERS: ReadonlyMap<string, (reader: LayersReader, config: Config) => void> =
-  new Map<string, (reader: LayersReader, config: Config) => void>([
-    ["InputLayer", () => {}],
-    ["Rescaling", readRescaling],
-    ["Conv2D", readConv2d],
-    ["AveragePooling2D", (reader, config) => readPool(reader, config, "avgPool2d")],
-    ["MaxPooling2D", (reader, config) => readPool(reader, config, "maxPool2d")],
-    ["ZeroPadding2D", readZeroPadding2d],
-    ["Permute", readPermute],
-    ["Flatten", (reader) => reader.flatten()],
-    ["Reshape", readReshape],
-    ["Dense", readDense],
-    ["Activation", (reader, { activation }) => reader.activation(activation)],
-    ["ReLU", readRelu],
-    ["Softmax", (reader) => reader.activation("softmax")],
-    ["Dropout", () => {}],
-  ]);
+const LAYER_READERS: ReadonlyMap<string, LayerReader> = new Map<string, LayerReader>([
+  ["InputLayer", readInput],
+  ["Rescaling", readRescaling],
+  ["Normalization", readNormalization],
+  ["Conv2D", readConv2d],
+  ["AveragePooling2D", (reader, config) => readPool(reader, config, "avgPool2d")],
+  ["MaxPooling2D", (reader, config) => readPool(reader, config, "maxPool2d")],
+  ["GlobalAveragePooling2D", (reader, config) => readGlobalPool(reader, config, "avgPool2d")],
+  ["GlobalMaxPooling2D", (reader, config) => readGlobalPool(reader, config, "maxPool2d")],
+  ["ZeroPadding2D", readZeroPadding2d],
+  ["BatchNormalization", readBatchNormalization],
+  ["Permute", readPermute],
+  ["Flatten", readFlatten],
+  ["Reshape", readReshape],
+  ["Dense", readDense],
+  ["Activation", (reader, config) => readActivation(reader, config.value("activation"))],
+  ["ReLU", readRelu],
+  ["Softmax", readSoftmax],
+  ["Identity", () => {}],
+  ["Dropout", skip],
+  ["SpatialDropout2D", skip],
+  ["AlphaDropout", skip],
+  ["GaussianDropout", skip],
+  ["GaussianNoise", skip],
+  ["ActivityRegularization", skip],
+  ["RandomFlip", skip],
+  ["RandomRotation", skip],
+  ["RandomTranslation", skip],
+  ["RandomZoom", skip],
+  ["RandomContrast", skip],
+  ["RandomBrightness", skip],
+]);
 
-function readRescaling({ builder }: LayersReader, { scale, offset }: Config): void {
-  if (typeof scale !== "number" || typeof (offset ?? 0) !== "number") {
-    throw new TypeError("its scale and offset must be numbers");
+/** The shape has been read, unless it is that of a model within; whole numbers are bytes. */
+function readInput(reader: LayersReader, config: LayerConfig): void {
+  const { builder, sizes } = reader;
+  config.require("sparse", false);
+  config.require("ragged", false);
+  config.ignore("optional");
+  const [, ...expected] = [config.value("batch_input_shape") ?? config.value("batch_shape")].flat();
+  if (expected.some((size, n) => size !== null && size !== sizes[n])) {
+    throw new TypeError(`it must take ${showShape(sizes)}, found ${quote(expected)}`);
   }
-  builder.rescale(scale, Number(offset ?? 0));
+  if (/^u?int\d+$/.test(String(config.value("dtype")))) {
+    reader.scale([255], [0]);
+    builder.note("its input is whole numbers: pixels are taken as 0 to 255");
+  }
 }
 
-function readConv2d(reader: LayersReader, config: Config): void {
-  const { builder } = reader;
-  requireChannelsLast(config);
-  if (pairOf(config, "dilation_rate", 1).some((rate) => rate !== 1)) {
-    throw new TypeError("dilation_rate must be 1");
-  }
-  if (Number(config.groups ?? 1) !== 1) throw new TypeError("groups must be 1");
-  const image = requireImage(builder.shape);
-  const stride = pairOf(config, "strides", 1);
-  const { shape: [height, width, inChannels, outChannels], data } = reader.take(
-    config,
-    "kernel",
-    4,
-  );
-  const kernelSize: Pair = [height, width];
-  const padding = paddingOf(config, { image, windowSize: kernelSize, stride });
-  const area = height * width;
-  const weight = Float32Array.from(data, (_, n) => {
-    const [tap, channel] = [n % area, Math.floor(n / area)];
-    const [output, input] = [Math.floor(channel / inChannels), channel % inChannels];
-    return data[(tap * inChannels + input) * outChannels + output];
+function readRescaling(reader: LayersReader, config: LayerConfig): void {
+  const [scale, offset] = (["scale", "offset"] as const).map((key) => {
+    const numbers = [config.value(key) ?? (key === "offset" ? 0 : undefined)].flat();
+    if (numbers.length > 0 && numbers.every((value) => typeof value === "number")) return numbers;
+    throw new TypeError(`its ${key} must be a number, or one for each channel`);
   });
-  const bias = config.use_bias === false ? undefined : reader.take(config, "bias", 1).data;
-  const added = reader.padding;
-  reader.padding = [0, 0];
-  builder.add({
-    type: "conv2d",
-    name: String(config.name),
-    inChannels,
-    outChannels,
-    kernelSize,
-    stride,
-    padding: [padding[0] + added[0], padding[1] + added[1]],
-  }, { weight, bias });
-  reader.activation(config.activation);
+  if (scale.length + offset.length > 2) requireLastAxis(reader, -1);
+  reader.scale(scale, offset);
 }
 
-function readPool(reader: LayersReader, config: Config, type: "avgPool2d" | "maxPool2d"): void {
-  requireChannelsLast(config);
-  const image = requireImage(reader.builder.shape);
-  const poolSize = pairOf(config, "pool_size");
-  const stride = config.strides == null ? poolSize : pairOf(config, "strides");
-  if (paddingOf(config, { image, windowSize: poolSize, stride }).some((size) => size > 0)) {
-    throw new TypeError("'same' padding of a pooling layer is supported where it adds nothing");
+/** (x - mean) / sqrt(variance), as measured on the training set or as given. */
+function readNormalization(reader: LayersReader, config: LayerConfig): void {
+  config.require("invert", false);
+  const numbers = (key: string) => {
+    const taken = reader.takeIfThere(config, key)?.data;
+    const given = config.value(key);
+    const found = taken ?? (given === undefined ? [] : [given].flat(Infinity));
+    const values = Array.from(found, Number);
+    if (values.length > 0 && values.every(Number.isFinite)) return values;
+    throw new TypeError(`its ${key} must be numbers, in the file's weights or attributes`);
+  };
+  const [mean, variance] = [numbers("mean"), numbers("variance")];
+  reader.takeIfThere(config, "count");
+  const axis = config.value("axis");
+  if (mean.length > 1) requireLastAxis(reader, axis);
+  const scale = variance.map((value) => 1 / Math.max(Math.sqrt(value), 1e-7));
+  reader.scale(scale, mean.map((value, n) => -value * (scale[n] ?? scale[0])));
+}
+
+function readConv2d(reader: LayersReader, config: LayerConfig): void {
+  const { builder, padding: added } = reader;
+  const image = reader.requireImage(config);
+  config.require("dilation_rate", 1);
+  config.require("groups", 1);
+  const stride = config.pair("strides", 1);
+  const kernel = reader.take(config, "kernel", 4);
+  const [height, width, inChannels, outChannels] = kernel.shape;
+  const windowSize: Pair = [height, width];
+  config.require("filters", outChannels);
+  if (!isSame(config.pair("kernel_size", windowSize), windowSize)) {
+    throw new TypeError(`its kernel_size is not that of its kernel, ${showShape(kernel.shape)}`);
+  }
+  const size = [0, 1].map((axis) => image[axis + 1] + added[axis][0] + added[axis][1]);
+  const own = paddingOf(config, { size, windowSize, stride });
+  const sides = [0, 1].map((axis) => [0, 1].map((end) => added[axis][end] + own[axis][end]));
+  const { kernelSize, padding, weight } = evenSides(
+    swapAxes(kernel.data, height * width, inChannels),
+    { windowSize, sides: sides as unknown as [Sides, Sides] },
+  );
+  if (!isSame(kernelSize, windowSize)) {
+    builder.note(
+      `${quote(config.name)} has a kernel of ${kernelSize.join("x")} instead of ` +
+        `${windowSize.join("x")}, with zeros at one side, since one side is padded more`,
+    );
+  }
+  reader.padding = NO_PADDING;
+  builder.add(
+    { type: "conv2d", name: config.name, inChannels, outChannels, kernelSize, stride, padding },
+    { weight, bias: biasOf(reader, config) },
+  );
+  readActivation(reader, config.value("activation"));
+}
+
+function biasOf(reader: LayersReader, config: LayerConfig): Float32Array | undefined {
+  return config.flag("use_bias", true) ? reader.take(config, "bias", 1).data : undefined;
+}
+
+function readPool(
+  reader: LayersReader,
+  config: LayerConfig,
+  type: "avgPool2d" | "maxPool2d",
+): void {
+  const [, ...size] = reader.requireImage(config);
+  const poolSize = config.pair("pool_size", 2);
+  const stride = config.pair("strides", poolSize);
+  const sides = paddingOf(config, { size, windowSize: poolSize, stride });
+  if (sides.flat().some((rows) => rows > 0)) {
+    throw new TypeError(
+      `'same' padding of a pooling layer is supported where it adds nothing: windows of ` +
+        `${poolSize.join("x")} with stride ${stride.join("x")} over ${size.join("x")} add to it`,
+    );
   }
   reader.builder.add({ type, poolSize, stride });
 }
 
-function readZeroPadding2d(reader: LayersReader, config: Config): void {
-  requireChannelsLast(config);
-  const { padding } = config;
-  const sides = Array.isArray(padding) ? padding.map((side) => [side].flat()) : [];
-  const isAlike = sides.length === 2 &&
-    sides.every((side) => Number.isSafeInteger(side[0]) && side.every((size) => size === side[0]));
-  if (!isAlike) {
-    throw new TypeError(`its padding must be the same at both sides, found ${quote(padding)}`);
+/** A pooling of all rows and columns, which then are no more. */
+function readGlobalPool(
+  reader: LayersReader,
+  config: LayerConfig,
+  type: "avgPool2d" | "maxPool2d",
+): void {
+  const [, ...poolSize] = reader.requireImage(config);
+  reader.builder.add({ type, poolSize, stride: poolSize });
+  if (!config.flag("keepdims", false)) reader.flatten();
+}
+
+function readZeroPadding2d(reader: LayersReader, config: LayerConfig): void {
+  reader.requireImage(config);
+  const value = config.value("padding") ?? 1;
+  const [rows, columns, ...more] = Array.isArray(value) ? value : [value, value];
+  const sides = [rows, columns].map((side) => Array.isArray(side) ? side : [side, side]);
+  const isValid = more.length === 0 && sides.every(({ length }) => length === 2) &&
+    sides.flat().every((size) => Number.isSafeInteger(size) && size >= 0);
+  if (!isValid) throw new TypeError(`its padding must be whole numbers, found ${quote(value)}`);
+  if (sides.flat().some((size) => size > 0)) reader.padding = sides as unknown as [Sides, Sides];
+}
+
+/** Multiplies and adds as it does once trained: with its moving mean and variance. */
+function readBatchNormalization(reader: LayersReader, config: LayerConfig): void {
+  requireLastAxis(reader, config.value("axis") ?? -1);
+  const epsilon = config.number("epsilon", 1e-3);
+  const part = (name: string) => reader.take(config, name, 1).data;
+  const gamma = config.flag("scale", true) ? part("gamma") : undefined;
+  const beta = config.flag("center", true) ? part("beta") : undefined;
+  const [mean, variance] = [part("moving_mean"), part("moving_variance")];
+  config.require("renorm", false);
+  config.ignore("momentum", "synchronized", "fused", "renorm_clipping", "renorm_momentum");
+  const scale = Array.from(variance, (value, n) => (gamma?.[n] ?? 1) / Math.sqrt(value + epsilon));
+  const offset = Array.from(mean, (value, n) => (beta?.[n] ?? 0) - value * scale[n]);
+  reader.scale(scale, offset, `BatchNormalization ${quote(config.name)}`);
+}
+
+/** Demands that an axis, counted with the batch, is that of the channels or of the features. */
+function requireLastAxis({ builder, axes, sizes }: LayersReader, axis: unknown): void {
+  const [place, ...more] = [axis].flat().map(Number);
+  const index = place < 0 ? place + sizes.length : place - 1;
+  if (more.length === 0 && (builder.shape.length === 1 ? index === 0 : axes[index] === 0)) return;
+  throw new TypeError(`axis must be that of the channels, found ${quote(axis)}`);
+}
+
+function readPermute(reader: LayersReader, config: LayerConfig): void {
+  const dims = config.value("dims");
+  const { axes, builder } = reader;
+  const isOrder = Array.isArray(dims) && builder.shape.length === 3 &&
+    isSame(dims.toSorted(), axes.map((_, n) => n + 1));
+  if (!isOrder) throw new TypeError(`dims ${quote(dims)} do not fit ${showShape(reader.sizes)}`);
+  reader.axes = dims.map((dim) => axes[dim - 1]);
+}
+
+function readFlatten(reader: LayersReader, config: LayerConfig): void {
+  const format = config.value("data_format") ?? "channels_last";
+  const [first, ...rest] = reader.axes;
+  if (format === "channels_last") reader.flatten();
+  // Keras takes the first axis for the channels, whatever it is, and brings it to the end.
+  else if (format === "channels_first") reader.flatten([...rest, first]);
+  else throw new TypeError(`data_format ${quote(format)} is not supported`);
+}
+
+/** Accepted where it makes a vector, or adds or drops the axis of the one channel. */
+function readReshape(reader: LayersReader, config: LayerConfig): void {
+  const { axes, sizes, builder } = reader;
+  const target = requireTarget(config.value("target_shape"), sizes);
+  if (target.length === 1) return reader.flatten();
+  const { shape } = builder;
+  const longer = (order: readonly number[]) => order.filter((axis) => shape[axis] > 1);
+  const order = shape.length === 1 ? undefined : [CHANNELS_LAST, CHANNELS_FIRST, NO_CHANNELS].find(
+    (each) => isSame(each.map((axis) => shape[axis]), target) && isSame(longer(each), longer(axes)),
+  );
+  if (order === undefined) {
+    throw new TypeError(`it makes ${showShape(target)} of ${showShape(sizes)}: not supported`);
   }
-  reader.padding = [sides[0][0], sides[1][0]];
+  reader.axes = order;
 }
 
-function readPermute(reader: LayersReader, { dims }: Config): void {
-  if (JSON.stringify(dims) !== "[3,1,2]" || reader.builder.shape.length !== 3) {
-    throw new TypeError(`dims must be [3,1,2], found ${quote(dims)}`);
+/** The sizes that a Reshape makes of as many numbers; -1 is what is left. */
+export function requireTarget(target: unknown, sizes: Shape): number[] {
+  const product = (list: readonly number[]) => list.reduce((result, size) => result * size, 1);
+  const list: number[] = Array.isArray(target) ? target : [];
+  const known = product(list.filter((size) => size !== -1));
+  const full = list.map((size) => size === -1 ? product(sizes) / known : size);
+  const isWhole = full.every((size) => Number.isSafeInteger(size) && size >= 1);
+  if (list.length > 0 && isWhole && product(full) === product(sizes)) return full;
+  throw new TypeError(`its target_shape ${quote(target)} does not fit ${showShape(sizes)}`);
+}
+
+function readDense(reader: LayersReader, config: LayerConfig): void {
+  const { builder } = reader;
+  const { shape: [inputs, outputs], data } = reader.take(config, "kernel", 2);
+  if (builder.shape.length !== 1) {
+    throw new TypeError("its input must be a vector; put Flatten before it");
   }
-  reader.channelsFirst = true;
-}
-
-/** Accepted where it does what Flatten does. */
-function readReshape(reader: LayersReader, { target_shape: target }: Config): void {
-  const features = reader.builder.shape.reduce((product, size) => product * size, 1);
-  if (JSON.stringify(target) !== `[${features}]` && JSON.stringify(target) !== "[-1]") {
-    throw new TypeError(`it must make vectors of ${features}, found ${quote(target)}`);
+  if (builder.shape[0] !== inputs) {
+    throw new TypeError(`its kernel must have ${builder.shape[0]} rows, found ${inputs}`);
   }
-  reader.flatten();
+  config.require("units", outputs);
+  builder.add(
+    { type: "linear", name: config.name, outFeatures: outputs },
+    { weight: swapAxes(data, inputs, 1), bias: biasOf(reader, config) },
+  );
+  readActivation(reader, config.value("activation"));
 }
 
-function readDense(reader: LayersReader, config: Config): void {
-  const kernel = reader.take(config, "kernel", 2);
-  const bias = config.use_bias === false ? undefined : reader.take(config, "bias", 1).data;
-  reader.dense(String(config.name), kernel, bias);
-  reader.activation(config.activation);
+function readRelu(reader: LayersReader, config: LayerConfig): void {
+  config.require("negative_slope", 0);
+  config.require("threshold", 0);
+  readActivation(reader, "relu");
 }
 
-function readRelu(reader: LayersReader, config: Config): void {
-  const { max_value: limit, negative_slope: slope, threshold } = config;
-  if (limit != null || Number(slope ?? 0) !== 0 || Number(threshold ?? 0) !== 0) {
-    throw new TypeError("max_value, negative_slope and threshold are not supported");
-  }
-  reader.activation("relu");
-}
-
-/** An object of a file, whatever is in it.
- *
- * @throws {TypeError} If it is none.
- */
-export function requireObject(value: unknown, what: string): Config {
-  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Config;
-  throw new TypeError(`${what} must be an object, found ${quote(value)}`);
-}
-
-function requireChannelsLast({ data_format: format }: Config): void {
-  if (format == null || format === "channels_last") return;
-  throw new TypeError(`data_format must be "channels_last", found ${quote(format)}`);
-}
-
-function requireImage(shape: Shape): ImageShape {
-  if (shape.length === 3) return [shape[0], shape[1], shape[2]];
-  throw new TypeError("its input must be an image");
-}
-
-function pairOf(config: Config, key: string, fallback?: number): Pair {
-  const value = config[key] ?? fallback;
-  const [height, width, ...more] = Array.isArray(value) ? value : [value, value];
-  const isPair = more.length === 0 &&
-    [height, width].every((size) => Number.isSafeInteger(size) && size >= 1);
-  if (isPair) return [height, width];
-  throw new TypeError(`${key} must be two whole numbers, found ${quote(value)}`);
+function readSoftmax(reader: LayersReader, config: LayerConfig): void {
+  requireLastAxis(reader, config.value("axis") ?? -1);
+  readActivation(reader, "softmax");
 }
 
 interface Windows {
-  readonly image: ImageShape;
+  readonly size: readonly number[];
   readonly windowSize: Pair;
   readonly stride: Pair;
 }
 
-function paddingOf({ padding }: Config, { image, windowSize, stride }: Windows): Pair {
-  if (padding === "valid" || padding == null) return [0, 0];
-  if (padding !== "same") throw new TypeError(`padding ${quote(padding)} is not supported`);
-  const same = (axis: 0 | 1) => samePadding(image[axis + 1], windowSize[axis], stride[axis]);
-  return [same(0), same(1)];
+function paddingOf(config: LayerConfig, { size, windowSize, stride }: Windows): [Sides, Sides] {
+  const padding = config.value("padding") ?? "valid";
+  if (padding !== "same" && padding !== "valid") {
+    throw new TypeError(`padding ${quote(padding)} is not supported`);
+  }
+  const sides = (axis: 0 | 1): Sides =>
+    padding === "same" ? sidesOfSame(size[axis], windowSize[axis], stride[axis]) : [0, 0];
+  return [sides(0), sides(1)];
 }

@@ -1,11 +1,14 @@
 /** Between a model's flat parameter vector and named tensors, as files hold them. */
 
-import { type Model, showShape } from "../nn/sequential.ts";
+import { checkArray, checkModelArgument, checkNumber } from "../check.ts";
+import { type Model, type Parameter, showShape } from "../nn/sequential.ts";
 import { quote } from "../quote.ts";
 import type { Tensor } from "./safetensors.ts";
 
 /** Names the slices of a flat vector by the model's parameters; the data is copied.
  *
+ * @throws {TypeError} If the vector is not one of float32.
+ * @throws {RangeError} If it is not as long as the model's parameters.
  * @example The names that PyTorch has
  * ```ts
  * import { initialParameters, lenet, toTensors } from "@lenet/lenet";
@@ -16,6 +19,12 @@ import type { Tensor } from "./safetensors.ts";
  * ```
  */
 export function toTensors(model: Model, values: Float32Array): Map<string, Tensor> {
+  checkModelArgument(model);
+  checkArray("parameters", values, Float32Array);
+  checkNumber("length of parameters", values.length, {
+    min: model.parameterCount,
+    max: model.parameterCount,
+  });
   return new Map(
     model.parameters.map(({ name, shape, offset, size }) => [
       name,
@@ -47,7 +56,9 @@ export function fromTensors(
   for (const { name, shape } of model.parameters) {
     const tensor = tensors.get(name);
     if (tensor === undefined) {
-      throw misfit(model, label, `expected "${name}", found ${listNames(tensors)}`);
+      const found = [...tensors].map(([other, { shape }]) => ({ name: other, shape }));
+      const expected = listTensors([{ name, shape }]);
+      throw misfit(model, label, `expected ${expected}, found ${listTensors(found)}`);
     }
     if (showShape(tensor.shape) !== showShape(shape)) {
       const [expected, found] = [showShape(shape), showShape(tensor.shape)];
@@ -63,14 +74,16 @@ export function fromTensors(
   return values;
 }
 
-function listNames(tensors: ReadonlyMap<string, Tensor>): string {
-  const names = [...tensors.keys()];
-  const shown = names.slice(0, 6).map(quote).join(", ");
-  return names.length === 0 ? "no tensors" : names.length > 6 ? `${shown}, ...` : shown;
+/** Names and shapes of tensors, the first few. */
+export function listTensors(tensors: readonly Pick<Parameter, "name" | "shape">[]): string {
+  const shown = tensors.slice(0, 4).map(({ name, shape }) => `${quote(name)} ${showShape(shape)}`);
+  return tensors.length === 0
+    ? "no tensors"
+    : shown.join(", ") + (tensors.length > 4 ? `, ... (${tensors.length})` : "");
 }
 
 function misfit(model: Model, label: string, reason: string): TypeError {
   return new TypeError(
-    `Cannot load ${label} into model "${model.name}": ${reason}; choose the --model it was trained as`,
+    `Cannot load ${label} into model "${model.name}": ${reason}; choose a file of that model`,
   );
 }

@@ -1,4 +1,4 @@
-/** The safetensors file format, float32 only: a length, a JSON header, the tensors' bytes. */
+/** The safetensors file format: a length, a JSON header, the tensors' bytes; all become float32. */
 
 import { isRecord, parseJson } from "../parse_json.ts";
 import { quote } from "../quote.ts";
@@ -9,6 +9,8 @@ export interface Tensor {
   readonly shape: readonly number[];
   /** Numbers in row-major order. */
   readonly data: Float32Array;
+  /** What its file holds it as: `F16`, `BF16` or `F64`; left out for `F32`. */
+  readonly dtype?: string;
 }
 
 /** What a safetensors file holds. */
@@ -21,6 +23,26 @@ export interface Safetensors {
 
 const LENGTH_BYTES = 8;
 const FLOAT_BYTES = 4;
+
+interface Dtype {
+  readonly size: number;
+  readonly read: (view: DataView, offset: number) => number;
+}
+
+const F32: Dtype = { size: 4, read: (view, offset) => view.getFloat32(offset, true) };
+
+/** The types that are read. */
+const DTYPES: Readonly<Record<string, Dtype>> = {
+  F32,
+  F64: { size: 8, read: (view, offset) => view.getFloat64(offset, true) },
+  F16: { size: 2, read: (view, offset) => view.getFloat16(offset, true) },
+  BF16: { size: 2, read: (view, offset) => fromBits(view.getUint16(offset, true) << 16) },
+};
+
+/** Those and the others of the format. */
+const KNOWN_DTYPE = /^(BOOL|[IU](8|16|32|64)|B?F\d{1,2}(_\w{4,6})?|C64)$/;
+
+const BITS = new DataView(new ArrayBuffer(FLOAT_BYTES));
 const MAX_HEADER_BYTES = 1 << 20;
 const METADATA_KEY = "__metadata__";
 
@@ -65,7 +87,10 @@ export function encodeSafetensors({ tensors, metadata }: Safetensors): Uint8Arra
 /** Decodes a file and checks all of it: sizes, types, and that the tensors cover the file exactly.
  *
  * @param label Names the file in errors.
- * @throws {SyntaxError} If the file is not a safetensors file of float32 tensors.
+ * Tensors of F16, BF16 and F64 are converted to float32, and say so by their `dtype`.
+ *
+ * @throws {SyntaxError} If the file is not a safetensors file.
+ * @throws {TypeError} If a tensor is of another type; the message says of which.
  * @example Read back what was written
  * ```ts
  * import { decodeSafetensors, encodeSafetensors } from "@lenet/lenet";
@@ -88,7 +113,7 @@ export function decodeSafetensors(bytes: Uint8Array, label: string): Safetensors
   const found = Object.entries(entries).map(([name, value]) => parseEntry(name, value, label));
   const tensors = new Map<string, Tensor>();
   let end = 0;
-  for (const { name, shape, start, stop } of found.sort(inFileOrder)) {
+  for (const { name, shape, dtype, start, stop } of found.sort(inFileOrder)) {
     if (start !== end) throw malformed(label, `tensor ${quote(name)} overlaps or leaves a gap`);
     end = stop;
     if (dataStart + end > bytes.length) {
@@ -97,11 +122,12 @@ export function decodeSafetensors(bytes: Uint8Array, label: string): Safetensors
         `tensor ${quote(name)} ends at byte ${dataStart + end}, the file at ${bytes.length}`,
       );
     }
-    const data = new Float32Array((stop - start) / FLOAT_BYTES);
+    const { size, read } = DTYPES[dtype]!;
+    const data = new Float32Array((stop - start) / size);
     for (let index = 0; index < data.length; index++) {
-      data[index] = view.getFloat32(dataStart + start + index * FLOAT_BYTES, true);
+      data[index] = read(view, dataStart + start + index * size);
     }
-    tensors.set(name, { shape, data });
+    tensors.set(name, { shape, data, ...(dtype !== "F32" && { dtype }) });
   }
   if (dataStart + end !== bytes.length) {
     throw malformed(label, `expected ${dataStart + end} bytes, found ${bytes.length}`);
@@ -125,17 +151,37 @@ function parseEntry(name: string, value: unknown, label: string) {
   const tensor = `tensor ${quote(name)}`;
   if (!isRecord(value)) throw malformed(label, `${tensor} is not described by an object`);
   const { dtype, shape, data_offsets: offsets } = value;
-  if (dtype !== "F32") {
-    throw malformed(label, `${tensor} must be F32, found ${quote(dtype)}`);
+  if (typeof dtype !== "string" || !KNOWN_DTYPE.test(dtype)) {
+    throw malformed(label, `${tensor} has no dtype, found ${quote(dtype)}`);
+  }
+  if (!Object.hasOwn(DTYPES, dtype)) {
+    throw new TypeError(
+      `Cannot read ${label}: expected tensors of ${Object.keys(DTYPES).join(", ")}, found ` +
+        `${quote(dtype)} in ${tensor}; ${adviceOn(name, dtype)}`,
+    );
   }
   if (!isSizes(shape) || shape.length > 8) {
     throw malformed(label, `${tensor} has no valid shape`);
   }
-  const size = shape.reduce((product, length) => product * length, FLOAT_BYTES);
+  const size = shape.reduce((product, length) => product * length, DTYPES[dtype]!.size);
   if (!isSizes(offsets) || offsets.length !== 2 || offsets[1] - offsets[0] !== size) {
     throw malformed(label, `${tensor} of ${size} bytes has the wrong offsets`);
   }
-  return { name, shape, start: offsets[0], stop: offsets[1] };
+  return { name, shape, dtype, start: offsets[0], stop: offsets[1] };
+}
+
+function adviceOn(name: string, dtype: string): string {
+  if (name.endsWith("num_batches_tracked")) {
+    return "it belongs to a batch normalisation, which no model here has: export as ONNX instead";
+  }
+  return /^[IU]\d+$|^F[468]/.test(dtype)
+    ? "a quantised model must be saved as float32 first"
+    : "save them as float32";
+}
+
+function fromBits(bits: number): number {
+  BITS.setInt32(0, bits);
+  return BITS.getFloat32(0);
 }
 
 /** An empty tensor may begin where its neighbour does. */

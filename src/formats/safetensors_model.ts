@@ -1,16 +1,20 @@
 /** Models as safetensors files: PyTorch's names and layout, the layers described in the metadata. */
 
-import type { Model } from "../nn/sequential.ts";
-import { fromTensors, toTensors } from "./parameters.ts";
-import { decodeSafetensors, encodeSafetensors, type Tensor } from "./safetensors.ts";
+import { type Model, showShape } from "../nn/sequential.ts";
+import { showPixels } from "../nn/standardization.ts";
+import { MODEL_NAMES, type ModelName, ZOO, zooModel } from "../nn/zoo.ts";
+import { quote } from "../quote.ts";
+import { fromTensors, listTensors, toTensors } from "./parameters.ts";
+import { decodeSafetensors, encodeSafetensors, type Safetensors } from "./safetensors.ts";
+import { fitTensors, type Tensors, zooModelsOf } from "./state_dict.ts";
 import {
+  asModel,
   describeModel,
   DESCRIPTION_KEY,
   knownOf,
   type ModelDescription,
   parseDescription,
   type TrainedModel,
-  tryDescription,
 } from "./trained_model.ts";
 
 /** Encodes a model: `safetensors.torch.load_file` gives the `state_dict` of its `nn.Sequential`.
@@ -34,11 +38,19 @@ export function encodeSafetensorsModel(trained: TrainedModel): Uint8Array<ArrayB
   return encodeSafetensors({ tensors: toTensors(trained.model, trained.parameters), metadata });
 }
 
-/** Decodes a model, of this project or the `state_dict` of an `nn.Sequential`.
+/** Decodes a model, of this project or the `state_dict` of another program.
+ *
+ * What the metadata describes is so, or the file is refused. Where it describes nothing, the layers
+ * are those of `model`, or of the one model of the zoo whose parameters the tensors can be; `notes`
+ * say what was taken for granted, and what was converted. A prefix of all names, as `module.`, is
+ * left out; otherwise named tensors are told apart by their shapes, where these are unique.
  *
  * @param label Names the file in errors.
+ * @param model Which model it is: its layers, or a name of the zoo, for the images and classes that
+ * the tensors have.
  * @throws {SyntaxError} If the file is damaged, or its description is.
- * @throws {TypeError} If it describes no model and none is given, or the parameters are of another.
+ * @throws {TypeError} If the parameters are of no model or several, or the file is of another model
+ * than `model`, or holds other numbers than float32, float16, bfloat16 and float64.
  * @example A file of PyTorch, which does not say of which model it is
  * ```ts
  * import { initialParameters } from "../nn/init.ts";
@@ -47,79 +59,90 @@ export function encodeSafetensorsModel(trained: TrainedModel): Uint8Array<ArrayB
  * import { encodeSafetensors } from "./safetensors.ts";
  * import { decodeSafetensorsModel } from "./safetensors_model.ts";
  *
- * const model = zooModel("mlp");
+ * const model = zooModel("lenet-relu");
  * const tensors = toTensors(model, initialParameters(model, 0));
  * const file = encodeSafetensors({ tensors, metadata: {} });
- * const { parameters } = decodeSafetensorsModel(file, "mlp.safetensors", { model });
- * console.log(parameters.length); // 203530
+ * const { notes } = decodeSafetensorsModel(file, "lenet.safetensors", { model: "lenet-relu" });
+ * console.log(notes); // that layers, pixels and classes are taken for granted
  * ```
  */
 export function decodeSafetensorsModel(
   bytes: Uint8Array,
   label: string,
-  { model, fallback }: {
-    /** Whose parameters they are, whatever the metadata describes. */
-    readonly model?: Model;
-    /** Whose parameters they are if the metadata describes no model, as in PyTorch's files. */
-    readonly fallback?: Model;
-  } = {},
+  { model: expected }: { readonly model?: Model | ModelName } = {},
 ): TrainedModel {
   const { tensors, metadata } = decodeSafetensors(bytes, label);
-  const description = metadata[DESCRIPTION_KEY];
-  const described = model === undefined
-    ? readDescription(description, label, fallback)
-    : describedAs(model, description);
-  const named = withLayerNames(described.model, tensors);
-  return { ...described, parameters: fromTensors(described.model, named, label) };
+  const notes: string[] = [];
+  const dtypes = new Set([...tensors.values()].flatMap(({ dtype }) => dtype ?? []));
+  if (dtypes.size > 0) notes.push(`its numbers are ${[...dtypes].join(" and ")}, converted to F32`);
+  const description = describedIn(metadata, { label, isNeeded: expected === undefined, notes });
+  const model = description?.model ?? undescribed(tensors, label, expected);
+  const fitted = fitTensors(model, tensors);
+  const parameters = fromTensors(model, fitted?.tensors ?? tensors, label);
+  if (fitted?.note !== undefined) notes.push(fitted.note);
+  if (description === undefined) notes.push(assumptionOf(model));
+  const trained: TrainedModel = {
+    ...{ model, parameters, ...knownOf(model, description) },
+    ...(notes.length > 0 && { notes }),
+    ...(description === undefined && { assumesPixels: true }),
+  };
+  return expected === undefined ? trained : asModel(trained, expected, label);
 }
 
-/** Names the tensors of PyTorch's nn.Sequential, such as `3.weight`, by the model's layers.
- *
- * PyTorch numbers all modules; of those with parameters, the first is the model's first, and so on.
- */
-function withLayerNames(
-  { parameters }: Model,
-  tensors: ReadonlyMap<string, Tensor>,
-): ReadonlyMap<string, Tensor> {
-  const modules = [...tensors.keys()].map((name) => /^(\d+)\.(?:weight|bias)$/.exec(name)?.[1]);
-  const numbers = [...new Set(modules)].sort((a, b) => Number(a) - Number(b));
-  const layers = [...new Set(parameters.map(({ name }) => layerOf(name)))];
-  const isNumbered = !numbers.includes(undefined) && numbers.length === layers.length;
-  if (!isNumbered) return tensors;
-  return new Map(
-    [...tensors].map(([name, tensor]) => {
-      const layer = layers[numbers.indexOf(layerOf(name))];
-      return [`${layer}${name.slice(name.indexOf("."))}`, tensor];
-    }),
+/** The description in a file's metadata; a damaged one counts as none where it is not needed. */
+function describedIn(
+  { [DESCRIPTION_KEY]: text }: Safetensors["metadata"],
+  { label, isNeeded, notes }: {
+    readonly label: string;
+    readonly isNeeded: boolean;
+    readonly notes: string[];
+  },
+): ModelDescription | undefined {
+  if (text === undefined) return undefined;
+  try {
+    return parseDescription(text);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    if (isNeeded) {
+      throw new SyntaxError(`Cannot read the model in ${label}: ${reason}; name it with --model`);
+    }
+    notes.push(`its description is not used: ${reason}`);
+    return undefined;
+  }
+}
+
+/** The model that a file without a description is taken for. */
+function undescribed(
+  tensors: Tensors,
+  label: string,
+  expected: Model | ModelName | undefined,
+): Model {
+  if (typeof expected === "object") return expected;
+  const models = zooModelsOf(tensors, expected && [expected]);
+  if (models.length === 1) return models[0];
+  const fitting = expected === undefined ? models : zooModelsOf(tensors);
+  const names = fitting.map(({ name }) => name);
+  if (names.length > 0) {
+    throw new TypeError(
+      `Cannot read the model in ${label}: its metadata describes none, and its tensors are those of ` +
+        `${names.join(", ")}; say which with --model ${names.join("|")}`,
+    );
+  }
+  const wanted = expected === undefined
+    ? `the tensors of ${MODEL_NAMES.join(", ")}`
+    : `${expected}'s ${listTensors(zooModel(expected).parameters)}`;
+  const found = [...tensors].map(([name, { shape }]) => ({ name, shape }));
+  throw new TypeError(
+    `Cannot read the model in ${label}: its metadata describes none, expected ${wanted}, found ` +
+      `${listTensors(found)}; export it as ONNX, which holds its layers too`,
   );
 }
 
-function layerOf(parameterName: string): string {
-  return parameterName.slice(0, parameterName.indexOf("."));
-}
-
-/** A model by the caller's choice; what becomes of pixels, and all else, are the file's. */
-function describedAs(model: Model, description: string | undefined): ModelDescription {
-  const described = description === undefined ? undefined : tryDescription(description);
-  const { standardization } = described?.model ?? model;
-  return { model: { ...model, standardization }, ...knownOf(model, described) };
-}
-
-function readDescription(
-  description: string | undefined,
-  label: string,
-  fallback: Model | undefined,
-): ModelDescription {
-  if (description === undefined) {
-    if (fallback !== undefined) return { model: fallback };
-    throw new TypeError(
-      `Cannot read the model in ${label}: its metadata describes none; say which it is`,
-    );
-  }
-  try {
-    return parseDescription(description);
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new SyntaxError(`Cannot read the model in ${label}: ${reason}; name it with --model`);
-  }
+/** What a file that describes nothing is taken to be. */
+function assumptionOf({ name, inputShape, classCount, standardization }: Model): string {
+  const layers = Object.hasOwn(ZOO, name) ? ` (${ZOO[name as ModelName].description})` : "";
+  return `it says nothing of layers, pixels and classes: taken for ${
+    quote(name)
+  }${layers}, images ` +
+    `of ${showShape(inputShape)} as ${showPixels(standardization)}, classes 0 to ${classCount - 1}`;
 }

@@ -2,7 +2,8 @@
 
 import { type Layer, type Model, showShape } from "../nn/sequential.ts";
 import { modelOf, specOf } from "../nn/model_spec.ts";
-import { isNormalized, type Standardization } from "../nn/standardization.ts";
+import { isNormalized, NORMALIZED, type Standardization } from "../nn/standardization.ts";
+import { type ModelName, zooModel } from "../nn/zoo.ts";
 import { parseJson } from "../parse_json.ts";
 import { isPrintable } from "../printable.ts";
 
@@ -30,6 +31,8 @@ export interface TrainedModel extends ModelDescription {
   readonly parameters: Float32Array;
   /** What reading it assumed, left out or changed, a sentence each, for whoever uses it to be told. */
   readonly notes?: readonly string[];
+  /** Whether what becomes of pixels is taken for granted, as its file does not say. */
+  readonly assumesPixels?: boolean;
 }
 
 /** The key under which every format's metadata holds the description. */
@@ -86,19 +89,30 @@ export function areNamesOf({ classCount }: Model, names: unknown): names is read
 /** Gives a model read from a file's layers the names that the file's description has for them.
  *
  * What is computed comes from the layers alone: a description of other layers, or a damaged one, only
- * lends its class names, if their number fits, and how pictures are taken.
+ * lends its class names, if their number fits, and how pictures are taken. The notes say so, and what
+ * the file leaves open.
  */
 export function withDescription(
-  { model, parameters }: TrainedModel,
+  { model, parameters, notes = [] }: TrainedModel,
   description: string | undefined,
 ): TrainedModel {
   const described = description === undefined ? undefined : tryDescription(description);
   const isOwn = described !== undefined && haveSameLayers(described.model, model) &&
     areClose(described.model.standardization, model.standardization);
+  const known = knownOf(model, described);
+  if (isOwn) return { model: described.model, parameters, notes, ...known };
+  const taken = takingPixels(model);
   return {
-    model: isOwn ? described.model : takingPixels(model),
+    model: taken.model,
     parameters,
-    ...knownOf(model, described),
+    ...known,
+    notes: [
+      ...notes,
+      ...taken.notes,
+      ...(description === undefined ? [] : ["its description is not used: it is of other layers"]),
+      ...(known.classNames ? [] : ["it does not name its classes: they are numbered"]),
+    ],
+    ...(taken.assumesPixels && { assumesPixels: true }),
   };
 }
 
@@ -111,35 +125,80 @@ export function tryDescription(description: string): ModelDescription | undefine
   }
 }
 
-/** Gives a model read from a file's layers the names of a model whose layers it must have.
+/** Gives a model read from a file the names of a model whose layers it must have.
  *
  * What becomes of pixels stays as the file says.
  *
+ * @param expected The model, or a name of the zoo, for the images and classes of the file's.
  * @throws {TypeError} If it has other layers; says which is the first.
  */
-export function asModel(trained: TrainedModel, model: Model, label: string): TrainedModel {
+export function asModel(
+  trained: TrainedModel,
+  expected: Model | ModelName,
+  label: string,
+): TrainedModel {
+  const model = typeof expected === "string" ? sizedAs(trained.model, expected) : expected;
   const { standardization } = trained.model;
-  if (haveSameLayers(trained.model, model)) {
+  if (model !== undefined && haveSameLayers(trained.model, model)) {
     return { ...trained, model: { ...model, standardization } };
   }
-  const [expected, found] = [model, trained.model].map(({ layers }) => layers.map(showLayer));
-  const differs = expected.findIndex((layer, index) => layer !== found[index]);
-  const place = differs < 0 ? expected.length : differs;
+  const [wanted, found] = [model, trained.model].map((one) => one?.layers.map(showLayer) ?? []);
+  const differs = wanted.findIndex((layer, index) => layer !== found[index]);
+  const place = differs < 0 ? wanted.length : differs;
+  const reason = model === undefined
+    ? `its images of ${showShape(trained.model.inputShape)} are too small for that`
+    : `expected ${wanted[place] ?? "no more layers"} as layer ${place}, found ` +
+      (found[place] ?? "none");
   throw new TypeError(
-    `Cannot load ${label} into model "${model.name}": expected ` +
-      `${expected[place] ?? "no more layers"} as layer ${place}, ` +
-      `found ${found[place] ?? "none"}; choose the --model it was trained as`,
+    `Cannot load ${label} into model "${model?.name ?? expected}": ${reason}; its layers are in ` +
+      `the file, leave --model out`,
   );
 }
 
-/** A foreign model as this project's take pixels, in [0, 1].
+/** A model of the zoo for another's images and classes; undefined where its windows do not fit. */
+export function sizedAs(
+  { inputShape, classCount }: Pick<Model, "inputShape" | "classCount">,
+  name: ModelName,
+): Model | undefined {
+  try {
+    return zooModel(name, { inputShape, classCount });
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
+}
+
+/** What float32 makes of a file's 1 / 255. */
+const ROUNDING = 2 ** -22;
+
+/** A foreign model as this project's take pixels, and what had to be assumed of its ends.
  *
- * A first step that makes its input smaller, such as Keras's Rescaling by 1/255, was made for bytes:
- * pixels in [0, 1] have a deviation of 0.5 at most, and would be made larger.
+ * A first step that makes its input smaller, such as Keras's Rescaling by 1/255, or takes more than 1
+ * from it, such as x - 128, was made for bytes: pixels in [0, 1] have a mean and a deviation of less.
  */
-function takingPixels(model: Model): Model {
+function takingPixels(
+  model: Model,
+): Required<Pick<TrainedModel, "model" | "notes" | "assumesPixels">> {
   const { mean, std } = model.standardization;
-  return std > 1 ? { ...model, standardization: { mean: mean / 255, std: std / 255 } } : model;
+  const isForBytes = std > 1 + ROUNDING || Math.abs(mean) > 1 + ROUNDING;
+  const [low, high] = isForBytes ? [mean / 255, std / 255] : [mean, std];
+  const isPlain = Math.abs(low) <= ROUNDING && Math.abs(high - 1) <= ROUNDING;
+  const endsInSigmoids = model.layers.at(-1)?.type === "sigmoid";
+  const shown = [low, high].map((value) => Number(value.toPrecision(4)));
+  return {
+    model: { ...model, standardization: isPlain ? NORMALIZED : { mean: low, std: high } },
+    assumesPixels: isPlain && !isForBytes,
+    notes: [
+      isForBytes
+        ? `its first step is made for bytes: pixels are taken as 0 to 255`
+        : isPlain
+        ? "it does not say what pixels become: they are taken as pixel / 255"
+        : `pixels become (pixel / 255 - ${shown[0]}) / ${shown[1]}, as its first step says`,
+      ...(endsInSigmoids
+        ? ["its outputs end in a sigmoid each: the largest wins, percentages are a softmax of them"]
+        : []),
+    ],
+  };
 }
 
 /** Whether two are the same but for the rounding of a file's float32 numbers. */
@@ -149,7 +208,8 @@ function areClose(one: Standardization, other: Standardization): boolean {
   return Math.abs(one.mean - other.mean) <= tolerance && Math.abs(one.std - other.std) <= tolerance;
 }
 
-function haveSameLayers({ layers }: Model, { layers: others }: Model): boolean {
+/** Whether two compute the same of parameters and pixels that are. */
+export function haveSameLayers({ layers }: Model, { layers: others }: Model): boolean {
   return layers.length === others.length &&
     layers.every((layer, index) =>
       showLayer(layer) === showLayer(others[index]) &&

@@ -1,5 +1,7 @@
 /** The vocabulary of convolution as small functions, to read and to play with. */
 
+import { checkName, checkNumber, checkObject } from "../check.ts";
+
 /** A matrix as rows of numbers: [height][width]. */
 export type Matrix = readonly (readonly number[])[];
 
@@ -17,7 +19,8 @@ export interface Corr2dOptions {
  * [floor((height + 2 padding - kernelHeight) / stride) + 1][the same of width].
  * Source: Dive into Deep Learning, section 7.2.
  *
- * @throws {RangeError} If the kernel does not fit the padded input.
+ * @throws {TypeError} If the input or the kernel is no matrix.
+ * @throws {RangeError} If the kernel does not fit the padded input, or an option is out of range.
  * @example An edge detector
  * ```ts
  * import { corr2d } from "./corr2d.ts";
@@ -28,6 +31,9 @@ export interface Corr2dOptions {
  */
 export function corr2d(input: Matrix, kernel: Matrix, options: Corr2dOptions = {}): number[][] {
   const { padding = 0, stride = 1 } = options;
+  checkMatrix("input", input);
+  checkMatrix("kernel", kernel);
+  checkNumber("stride", stride, { whole: true, min: 1 });
   const padded = padding === 0 ? input : pad2d(input, padding);
   const height = Math.floor((padded.length - kernel.length) / stride) + 1;
   const width = Math.floor((padded[0].length - kernel[0].length) / stride) + 1;
@@ -67,9 +73,11 @@ export function corr2dMultiIn(
   kernels: readonly Matrix[],
   options: Corr2dOptions = {},
 ): number[][] {
-  if (inputs.length !== kernels.length) {
+  checkObject("inputs", inputs, "an array of matrices");
+  checkObject("kernels", kernels, "an array of matrices");
+  if (inputs.length === 0 || inputs.length !== kernels.length) {
     throw new RangeError(
-      `Cannot correlate: expected as many kernels as input channels, ` +
+      `Cannot correlate: expected as many kernels as input channels, and one or more, ` +
         `found ${kernels.length} and ${inputs.length}`,
     );
   }
@@ -96,11 +104,14 @@ export function corr2dMultiInOut(
   kernels: readonly (readonly Matrix[])[],
   options: Corr2dOptions = {},
 ): number[][][] {
+  checkObject("kernels", kernels, "an array of arrays of matrices");
   return kernels.map((group) => corr2dMultiIn(inputs, group, options));
 }
 
 /** Adds rows and columns of zeros at each side.
  *
+ * @throws {TypeError} If the input is no matrix.
+ * @throws {RangeError} If the padding is not a whole number, 0 or more.
  * @example A frame of zeros
  * ```ts
  * import { pad2d } from "@lenet/lenet";
@@ -110,6 +121,8 @@ export function corr2dMultiInOut(
  * ```
  */
 export function pad2d(input: Matrix, padding: number): number[][] {
+  checkMatrix("input", input);
+  checkNumber("padding", padding, { whole: true, min: 0, max: 65_536 });
   const width = input[0].length + 2 * padding;
   const side = new Array<number>(padding).fill(0);
   const blank = () => Array.from({ length: padding }, () => new Array<number>(width).fill(0));
@@ -118,7 +131,8 @@ export function pad2d(input: Matrix, padding: number): number[][] {
 
 /** Maximum or mean over windows of poolSize x poolSize, one beside the other.
  *
- * @throws {RangeError} If no window fits.
+ * @throws {TypeError} If the input is no matrix, or the mode is neither.
+ * @throws {RangeError} If no window fits, or the size is not a whole number, 1 or more.
  * @example The largest of four
  * ```ts
  * import { pool2d } from "@lenet/lenet";
@@ -128,6 +142,9 @@ export function pad2d(input: Matrix, padding: number): number[][] {
  * ```
  */
 export function pool2d(input: Matrix, poolSize: number, mode: "max" | "avg"): number[][] {
+  checkMatrix("input", input);
+  checkNumber("poolSize", poolSize, { whole: true, min: 1 });
+  checkName("mode", mode, ["max", "avg"]);
   const height = Math.floor(input.length / poolSize);
   const width = Math.floor(input[0].length / poolSize);
   if (height < 1 || width < 1) {
@@ -145,6 +162,16 @@ export function pool2d(input: Matrix, poolSize: number, mode: "max" | "avg"): nu
         ? Math.max(...window)
         : window.reduce((sum, value) => sum + value, 0) / window.length;
     }));
+}
+
+function checkMatrix(name: string, matrix: Matrix): void {
+  const isMatrix = Array.isArray(matrix) && matrix.length > 0 &&
+    matrix.every((row) =>
+      Array.isArray(row) && row.length > 0 && row.length === matrix[0].length &&
+      row.every((value) => typeof value === "number")
+    );
+  if (isMatrix) return;
+  throw new TypeError(`Invalid ${name}: expected rows of numbers, all of one length`);
 }
 
 function windowSum(kernel: Matrix, pixel: (i: number, j: number) => number): number {

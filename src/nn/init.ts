@@ -1,5 +1,6 @@
 /** Initial parameters, drawn on the host so that every backend starts from the same bits. */
 
+import { checkModelArgument, checkName, checkNumber, checkObject, checkSeed } from "../check.ts";
 import { createRandom, type Random } from "../random.ts";
 import type { Model, Parameter } from "./sequential.ts";
 
@@ -14,9 +15,18 @@ export type WeightInit =
   | { readonly type: "xavierUniform" | "xavierNormal" | "torchDefault" }
   | { readonly type: "normal"; readonly standardDeviation: number };
 
+const INITS: readonly WeightInit["type"][] = [
+  "xavierUniform",
+  "xavierNormal",
+  "normal",
+  "torchDefault",
+];
+
 /** Draws a model's initial parameters: a flat vector in the layout of `model.parameters`.
  *
  * @param seed An integer in 0 .. 2^53 - 1; equal seeds give equal parameters on every machine.
+ * @throws {TypeError} If the model is none, or the way to draw is none of those.
+ * @throws {RangeError} If the seed or the standard deviation is out of range.
  * @example Equal seeds give equal parameters
  * ```ts
  * import { initialParameters, lenet } from "@lenet/lenet";
@@ -30,6 +40,13 @@ export function initialParameters(
   seed: number,
   init: WeightInit = { type: "xavierUniform" },
 ): Float32Array<ArrayBuffer> {
+  checkModelArgument(model);
+  checkSeed(seed);
+  checkObject("init", init);
+  checkName("init", init.type, INITS);
+  if (init.type === "normal") {
+    checkNumber("standardDeviation", init.standardDeviation, { min: 0 });
+  }
   const random = createRandom(seed, "parameters");
   const values = new Float32Array(model.parameterCount);
   for (const parameter of model.parameters) {

@@ -1,5 +1,6 @@
 /** How pixels become the numbers that the first layer takes. */
 
+import { checkArray } from "../check.ts";
 import { quote } from "../quote.ts";
 
 /** The input of the first layer is (pixel / 255 - mean) / std; PyTorch's `transforms.Normalize`.
@@ -18,6 +19,7 @@ export const NORMALIZED: Standardization = { mean: 0, std: 1 };
 
 /** The same as one multiplication and one addition to a pixel's byte.
  *
+ * @throws {RangeError} If the mean or the standard deviation is out of range.
  * @example Pixels in [0, 1]
  * ```ts
  * import { byteTransform, NORMALIZED } from "@lenet/lenet";
@@ -27,8 +29,10 @@ export const NORMALIZED: Standardization = { mean: 0, std: 1 };
  * ```
  */
 export function byteTransform(
-  { mean, std }: Standardization,
+  standardization: Standardization,
 ): { readonly scale: number; readonly offset: number } {
+  checkStandardization(standardization);
+  const { mean, std } = standardization;
   return { scale: 1 / (255 * std), offset: 0 - mean / std };
 }
 
@@ -37,11 +41,18 @@ export function isNormalized({ mean, std }: Standardization): boolean {
   return mean === 0 && std === 1;
 }
 
+/** What becomes of a pixel, as messages show it: `(pixel / 255 - 0.286) / 0.353`. */
+export function showPixels({ mean, std }: Standardization): string {
+  const [low, deviation] = [mean, std].map((value) => Number(value.toPrecision(4)));
+  return mean === 0 && std === 1 ? "pixel / 255" : `(pixel / 255 - ${low}) / ${deviation}`;
+}
+
 /** Mean and standard deviation of all pixels of a set, in [0, 1].
  *
  * Sums whole numbers, so that the result is the same on every machine.
  *
  * @param images Pixels, 0..255.
+ * @throws {TypeError} If they are not bytes.
  * @throws {RangeError} If all pixels are the same: there is nothing to divide by.
  * @example Half black, half white
  * ```ts
@@ -52,6 +63,7 @@ export function isNormalized({ mean, std }: Standardization): boolean {
  * ```
  */
 export function standardizationOf(images: Uint8Array): Standardization {
+  checkArray("images", images, Uint8Array, " of pixels 0..255");
   let [sum, squares] = [0, 0];
   for (const pixel of images) {
     sum += pixel;

@@ -1,5 +1,6 @@
 /** What a model costs and sees: parameters, multiply-accumulates and receptive field per layer. */
 
+import { checkModelArgument } from "../check.ts";
 import type { Pair, Window } from "./layers/layer.ts";
 import { definitionOf } from "./layers/table.ts";
 import { IMAGE, type Layer, type Model, type Shape } from "./sequential.ts";
@@ -38,6 +39,7 @@ export interface LayerSummary {
  * ```
  */
 export function summarize(model: Model): LayerSummary[] {
+  checkModelArgument(model);
   const [, height, width] = model.inputShape;
   const image: Sight = { field: [1, 1], jump: [1, 1], isTrained: false };
   const sights: Sight[] = [];

@@ -1,5 +1,6 @@
 /** The models of the lesson, each with the recipe that trains it. */
 
+import { checkName, checkNumber } from "../check.ts";
 import type { WeightInit } from "./init.ts";
 import type { ActivationSpec, LayerSpec, Pool2dOptions, Pool2dSpec } from "./layers.ts";
 import { avgPool2d, conv2d, flatten, linear, maxPool2d, relu, sigmoid } from "./layers.ts";
@@ -69,7 +70,8 @@ export const MODEL_NAMES = Object.keys(ZOO) as ModelName[];
 
 /** Builds a model of the zoo for images of a shape and a number of classes.
  *
- * @throws {RangeError} If the images are too small for the model's windows.
+ * @throws {TypeError} If there is no such model.
+ * @throws {RangeError} If the images are too small for the model's windows, or there are too many classes.
  * @example LeNet for 5 classes of pictures of 32 x 32
  * ```ts
  * import { zooModel } from "@lenet/lenet";
@@ -86,7 +88,30 @@ export function zooModel(
     readonly standardization?: Standardization;
   } = {},
 ): Model {
-  return sequential(ZOO[name].specs(classCount), { name, inputShape, standardization });
+  checkName("model", name, MODEL_NAMES);
+  checkNumber("classCount", classCount, { whole: true, min: 1, max: 256 });
+  const build = (shape: Model["inputShape"]) =>
+    sequential(ZOO[name].specs(classCount), { name, inputShape: shape, standardization });
+  try {
+    return build(inputShape);
+  } catch (error) {
+    const [channels, ...size] = inputShape;
+    const fits = (side: number) => {
+      try {
+        return build([channels, side, side]) !== undefined;
+      } catch {
+        return false;
+      }
+    };
+    const side = Array.from({ length: 64 }, (_, n) => n + 1).find(fits);
+    // What fails of images that are large enough has another reason.
+    if (side === undefined || size.every((length) => !(length < side))) throw error;
+    throw new RangeError(
+      `Cannot use ${name} for images of ${size.join(" x ")}: the smallest that fit are ${side} x ` +
+        `${side}; enlarge them (pictures by --image-size ${side}), or choose another model, as mlp`,
+      { cause: error },
+    );
+  }
 }
 
 /** LeNet of the seed lesson for 28x28 images of 10 classes: 61,706 parameters.
@@ -104,6 +129,7 @@ export function lenet(): Model {
 
 /** What trains a model of the zoo well.
  *
+ * @throws {TypeError} If there is no such model.
  * @example LeNet's learning rate
  * ```ts
  * import { zooRecipe } from "@lenet/lenet";
@@ -112,7 +138,55 @@ export function lenet(): Model {
  * ```
  */
 export function zooRecipe(name: ModelName): Recipe {
+  checkName("model", name, MODEL_NAMES);
   return ZOO[name].recipe;
+}
+
+/** What trains own pictures, of which nothing is known but their number and size. */
+export interface FittedRecipe extends Recipe {
+  /** What to train. */
+  readonly model: ModelName;
+  /** Whose learning rate it is: Adam, with its usual constants. */
+  readonly optimizer: "adam";
+  /** Whether pixels are standardised by mean and deviation of the training set. */
+  readonly standardize: true;
+}
+
+/** What trains a set of images that no recipe was made for: LeNet with ReLU, by Adam.
+ *
+ * A step takes the largest power of two from 4 to 128 images that leaves 20 steps an epoch. There are
+ * as many epochs, from 10 to 100, as make 1,000 steps, but of large sets no more than 10^9 pixels are
+ * trained on, though 3 epochs at least. Standardised pixels let pictures of low contrast be learned,
+ * which else stay at chance.
+ *
+ * @param train Number of training images, and their shape [channels, height, width].
+ * @throws {RangeError} If there is no image.
+ * @example 720 pictures
+ * ```ts
+ * import { fittedRecipe } from "@lenet/lenet";
+ *
+ * const { model, batchSize, epochs } = fittedRecipe({ count: 720, shape: [1, 28, 28] });
+ * if (model !== "lenet-relu" || batchSize !== 32 || epochs !== 44) throw new Error("expected 44 epochs");
+ * ```
+ */
+export function fittedRecipe(
+  { count, shape }: { readonly count: number; readonly shape: Model["inputShape"] },
+): FittedRecipe {
+  if (!(count >= 1)) {
+    throw new RangeError(`Cannot choose a recipe for ${count} images: expected 1 or more`);
+  }
+  const batchSize = Math.min(128, Math.max(4, 2 ** Math.floor(Math.log2(count / 20))));
+  const wanted = Math.ceil(1000 / Math.ceil(count / batchSize));
+  const affordable = Math.floor(1e9 / (count * shape[0] * shape[1] * shape[2]));
+  return {
+    model: "lenet-relu",
+    optimizer: "adam",
+    learningRate: 0.002,
+    epochs: Math.min(Math.max(wanted, 10), 100, Math.max(affordable, 3)),
+    batchSize,
+    standardize: true,
+    init: ZOO["lenet-relu"].recipe.init,
+  };
 }
 
 function lenetSpecs(

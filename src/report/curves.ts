@@ -3,9 +3,7 @@
 import type { EpochMetrics } from "../train/trainer.ts";
 import { drawChart, PALETTE } from "./chart.ts";
 
-const [TRAIN_COLOR, TEST_COLOR] = PALETTE;
-
-/** Draws loss and accuracy over epochs, training against test, as SVG. */
+/** Draws loss and accuracy over epochs, training against test and validation, as SVG. */
 export async function curvesSvg(
   title: string,
   history: readonly EpochMetrics[],
@@ -37,9 +35,11 @@ export async function curveSvg(
 function commonSpec(history: readonly EpochMetrics[]) {
   const values = history.flatMap((metrics) => {
     const { epoch, trainLoss, trainAccuracy, testLoss, testAccuracy } = metrics;
+    const { validationLoss: loss, validationAccuracy: accuracy } = metrics;
     return [
       { epoch, set: "train", loss: trainLoss, accuracy: trainAccuracy },
       { epoch, set: "test", loss: testLoss, accuracy: testAccuracy },
+      ...(accuracy === undefined ? [] : [{ epoch, set: "validation", loss, accuracy }]),
     ];
   });
   return {
@@ -79,7 +79,8 @@ function panel(field: "loss" | "accuracy", title: string, format: "f" | "%") {
         field: "set",
         type: "nominal" as const,
         title: "Data",
-        scale: { domain: ["train", "test"], range: [TRAIN_COLOR, TEST_COLOR] },
+        sort: ["train", "test", "validation"],
+        scale: { range: PALETTE },
       },
     },
   };

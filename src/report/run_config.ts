@@ -23,6 +23,7 @@ import {
   requireFields,
   valueAt,
 } from "./field_checks.ts";
+import { formatCount } from "./table.ts";
 
 /** Content of `config.json`. */
 export interface RunConfig {
@@ -30,17 +31,30 @@ export interface RunConfig {
   readonly started: string;
   readonly model: ModelSpec;
   readonly dataset: {
-    /** Registry name, or the folder relative to where the run was started, as `./photos`. */
+    /** Registry name, or the folder relative to where the run was started, as `./photos`; of one
+     * that is not below, `.../photos`. */
     readonly name: string;
     readonly digest: string;
     readonly trainCount: number;
     readonly testCount: number;
+    /** Images to choose the best epoch by; left out where it is chosen on the test set. */
+    readonly validationCount?: number;
+    /** Share of the training set that became them; left out where the dataset had them. */
+    readonly validSplit?: number;
     readonly classNames: readonly string[];
     /** How pictures were made into it; left out where it was none. */
     readonly pictures?: PictureFacts;
+    /** Whether rows and columns of IDX images were swapped; left out where not. */
+    readonly transposed?: true;
+    /** What reading it left out, took for something or missed. */
+    readonly notes?: readonly string[];
   };
+  /** The way from the run's folder up to where it was started, as `../..`; left out if not up. */
+  readonly workingDirectory?: string;
   readonly plan: TrainPlan;
   readonly optimizer: OptimizerSpec;
+  /** Flags that were chosen to fit the dataset; left out where the recipe is the model's own. */
+  readonly chosen?: readonly string[];
   /** How the first parameters came to be: drawn, or read from a file. */
   readonly init: WeightInit | { readonly type: "file"; readonly path: string };
   readonly backend: BackendName;
@@ -54,6 +68,8 @@ export interface RunConfig {
   readonly checkpointEvery?: CheckpointInterval;
   /** Where the run was gone on with, in order; left out if it never stopped. */
   readonly resumed?: readonly Resumption[];
+  /** How its training diverged, in a sentence; left out if it has not, or was gone on with since. */
+  readonly diverged?: string;
 }
 
 /** One going on of a run that had stopped. */
@@ -83,7 +99,7 @@ export function parseRunConfig(text: string, label: string): RunConfig {
     throw invalid(`it is ${(error as SyntaxError).message}`);
   }
   requireFields(fields, FIELDS, invalid);
-  return fields as RunConfig;
+  return withTestSplit(fields as RunConfig);
 }
 
 /** What the rest of the program relies on; the layers are checked when the model is built. */
@@ -96,8 +112,13 @@ const FIELDS: FieldTable = {
   "dataset.digest": isText,
   "dataset.trainCount": isCount,
   "dataset.testCount": isCount,
+  "dataset.validationCount": isOptional(isCount),
+  "dataset.validSplit": isOptional(isShare),
   "dataset.classNames": isList(isText),
   "dataset.pictures": isOptional(isPictureFacts),
+  "dataset.transposed": isOptional((value) => value === true),
+  "dataset.notes": isOptional(isList((value) => typeof value === "string")), // made printable where shown
+  "workingDirectory": isOptional(isWayUp),
   "plan.epochs": isCount,
   "plan.batchSize": (value) => isCount(value) && isPositive(value) && Number(value) <= 65_536,
   "plan.learningRate": isPositive,
@@ -107,6 +128,7 @@ const FIELDS: FieldTable = {
   "plan.maxSteps": isOptional(isCount),
   "plan.targetAccuracy": isOptional(isPositive),
   "optimizer": isOptimizer,
+  "chosen": isOptional(isList(isText)),
   "backend": isOneOf(...BACKEND_NAMES),
   "device.threads": (value) => isCount(value) && Number(value) >= 1 && Number(value) <= 256,
   "logSteps": isOptional((value) => typeof value === "boolean"),
@@ -118,6 +140,7 @@ const FIELDS: FieldTable = {
   "init.path": isOptional(isText), // shown, never read
   "environment": isOptional(isFlat),
   "resumed": isOptional(isList(isResumption)),
+  "diverged": isOptional(isText),
 };
 
 function isOptimizer(value: unknown): boolean {
@@ -127,9 +150,19 @@ function isOptimizer(value: unknown): boolean {
 }
 
 function isPictureFacts(value: unknown): boolean {
-  const { validSplit, invert, darkOnLight } = Object(value);
-  return isOptional(isShare)(validSplit) && typeof invert === "boolean" &&
-    typeof darkOnLight === "boolean";
+  const { testSplit, validSplit, invert, darkOnLight, unreadable } = Object(value);
+  return isOptional(isShare)(testSplit ?? validSplit) && typeof invert === "boolean" &&
+    typeof darkOnLight === "boolean" && isOptional(isList(isRecord))(unreadable);
+}
+
+/** Version 0.1 called the share of pictures to test on `validSplit`. */
+function withTestSplit(config: RunConfig): RunConfig {
+  const { validSplit, ...pictures } = Object(config.dataset.pictures);
+  if (validSplit === undefined) return config;
+  return {
+    ...config,
+    dataset: { ...config.dataset, pictures: { ...pictures, testSplit: validSplit } },
+  };
 }
 
 /** A run may come from anybody: what it names must not lead out of the folder it is used in. */
@@ -137,9 +170,32 @@ function isNameOrPathBelow(value: unknown): boolean {
   return isText(value) && !/^([\\/]|[A-Za-z]:)|(^|[\\/])\.\.([\\/]|$)/.test(String(value));
 }
 
+/** Up alone: what is found from there lies beside the run's folder or one that holds it. */
+function isWayUp(value: unknown): boolean {
+  return isText(value) && /^\.\.(\/\.\.){0,15}$/.test(String(value));
+}
+
 function isResumption(value: unknown): boolean {
   return isRecord(value) && isText(value.started) && isCount(value.step) &&
     isOneOf(...BACKEND_NAMES)(value.backend);
+}
+
+/** What stands for the way to a place outside of the folder that a run was started in. */
+export const ELSEWHERE = ".../";
+
+/** Whether a recorded dataset is a folder that cannot be found by what is recorded of it. */
+export function isElsewhere(name: string): boolean {
+  return name.startsWith(ELSEWHERE);
+}
+
+/** `576 training, 144 validation and 180 test`: of how many images. */
+export function partsText(
+  { trainCount, validationCount, testCount }: RunConfig["dataset"],
+): string {
+  const validation = validationCount === undefined
+    ? ""
+    : `, ${formatCount(validationCount)} validation`;
+  return `${formatCount(trainCount)} training${validation} and ${formatCount(testCount)} test`;
 }
 
 /** Builds the model of a configuration. */

@@ -5,12 +5,19 @@ import { decodeSafetensors } from "../formats/safetensors.ts";
 import { fromTensors } from "../formats/parameters.ts";
 import type { TrainingState, TrainResult } from "../backends/backend.ts";
 import { loadBackend } from "../backends/registry.ts";
+import { DESCRIPTION_KEY, tryDescription } from "../formats/trained_model.ts";
+import { specOf } from "../nn/model_spec.ts";
 import type { Model } from "../nn/sequential.ts";
 import { quote } from "../quote.ts";
 import { readUnlinked } from "../read_bounded.ts";
 import { readCheckpoint, writeCheckpoint, writeModel } from "../train/checkpoint.ts";
 import { appendSynced, removeIfThere, TEMPORARY, writeAtomic } from "../write_atomic.ts";
-import { type Checkpoint, type EpochMetrics, NOT_STARTED } from "../train/trainer.ts";
+import {
+  type Checkpoint,
+  decidingAccuracy,
+  type EpochMetrics,
+  NOT_STARTED,
+} from "../train/trainer.ts";
 import {
   configuredModel,
   fixedConfiguration,
@@ -120,7 +127,8 @@ export class RunFolder {
     if (damage !== undefined) await Deno.rename(join(path, PREVIOUS), join(path, CHECKPOINT));
     const stepsFile = join(path, STEPS);
     const steps = parseStepsLog(await readLog(stepsFile), stepsFile);
-    const recorded = { ...config, resumed: [...config.resumed ?? [], resumption] };
+    const { diverged: _, ...rest } = config;
+    const recorded = { ...rest, resumed: [...config.resumed ?? [], resumption] };
     await writeConfig(path, recorded);
     await writeAtomic(join(path, METRICS), history.map(toLine).join(""));
     if (steps.length > 0) {
@@ -151,7 +159,7 @@ export class RunFolder {
   async saveEpoch(metrics: EpochMetrics, checkpoint: Checkpoint): Promise<void> {
     this.history.push(metrics);
     await appendSynced(join(this.path, METRICS), toLine(metrics));
-    if (metrics.testAccuracy >= checkpoint.progress.bestAccuracy) {
+    if (decidingAccuracy(metrics) >= checkpoint.progress.bestAccuracy) {
       await this.#writeModel(BEST, checkpoint);
     }
     await this.saveCheckpoint(checkpoint);
@@ -177,6 +185,11 @@ export class RunFolder {
     const { curvesSvg } = await import("./curves.ts");
     const svg = await curvesSvg(`${model.name} on ${this.config.dataset.name}`, this.history);
     await writeAtomic(join(this.path, "curves.svg"), svg);
+  }
+
+  /** Records that training diverged, for whoever uses the run later. */
+  async saveDivergence(message: string): Promise<void> {
+    await writeConfig(this.path, { ...this.config, diverged: message });
   }
 
   /** Writes the report of the run as an HTML page. */
@@ -302,10 +315,23 @@ function requireModelAndNames(config: RunConfig, file: string): void {
   }
 }
 
-/** Reads the parameters that a run saved last. */
+/** Reads the parameters that a run saved last.
+ *
+ * @param model The run's.
+ * @throws {TypeError} If they are of another model.
+ * @throws {Deno.errors.NotFound} If it has saved none yet.
+ */
 export async function readRunParameters(path: string, model: Model): Promise<Float32Array> {
   const file = join(path, MODEL);
-  return fromTensors(model, decodeSafetensors(await readUnlinked(file), file).tensors, file);
+  const { tensors, metadata } = decodeSafetensors(await readUnlinked(file), file);
+  const described = tryDescription(metadata[DESCRIPTION_KEY] ?? "");
+  if (described && JSON.stringify(specOf(described.model)) !== JSON.stringify(specOf(model))) {
+    throw new TypeError(
+      `Cannot use ${path}: ${MODEL} describes another model than ${CONFIG}; put the run's own back, ` +
+        `or name the file with --weights`,
+    );
+  }
+  return fromTensors(model, tensors, file);
 }
 
 /** Reads the metrics of a run, epoch by epoch. */

@@ -29,7 +29,7 @@ export function parseStepsLog(text: string, label: string): StepMetrics[] {
   return parseLog<StepMetrics>(text, label, STEP_FIELDS);
 }
 
-type Check = "count" | "number";
+type Check = "count" | "number" | "number, if any";
 
 const METRICS_FIELDS: Readonly<Record<keyof EpochMetrics, Check>> = {
   epoch: "count",
@@ -38,6 +38,8 @@ const METRICS_FIELDS: Readonly<Record<keyof EpochMetrics, Check>> = {
   trainAccuracy: "number",
   testLoss: "number",
   testAccuracy: "number",
+  validationLoss: "number, if any",
+  validationAccuracy: "number, if any",
   trainMs: "number",
   evalMs: "number",
   imagesPerSecond: "number",
@@ -98,7 +100,8 @@ function checkNumbers(
   for (const [name, check] of Object.entries(fields)) {
     const found = Object.hasOwn(value, name) ? value[name] : undefined;
     // JSON has no NaN and no infinity: they are written as null.
-    if (found === null && check === "number") checked[name] = NaN;
+    if (found === undefined && check === "number, if any") continue;
+    if (found === null && check !== "count") checked[name] = NaN;
     else if (!isValid(found, check)) {
       throw invalid(`${name} is missing or out of range: found ${quote(found)}`);
     }

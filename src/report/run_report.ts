@@ -4,11 +4,16 @@ import type { Backend } from "../backends/backend.ts";
 import type { LabeledImages } from "../data/dataset.ts";
 import { invocation } from "../invocation.ts";
 import type { Model } from "../nn/sequential.ts";
-import { type ClassificationReport, classificationReport } from "../train/metrics.ts";
-import type { EpochMetrics } from "../train/trainer.ts";
+import { printable } from "../printable.ts";
+import {
+  type ClassificationReport,
+  classificationReport,
+  majorityRemark,
+} from "../train/metrics.ts";
+import { bestEpoch, type EpochMetrics } from "../train/trainer.ts";
 import { curveSvg } from "./curves.ts";
 import { Html, html, htmlPage } from "./html.ts";
-import type { RunConfig } from "./run_config.ts";
+import { isElsewhere, type RunConfig } from "./run_config.ts";
 import { factsSection } from "./run_report_facts.ts";
 import { featureMaps } from "./run_report_features.ts";
 import { featureSection, filterSection, summarySection } from "./run_report_model.ts";
@@ -17,6 +22,7 @@ import {
   classSection,
   confusionSection,
   mistakeSection,
+  nameOfImage,
 } from "./run_report_results.ts";
 import { countOf, formatCount } from "./table.ts";
 
@@ -68,7 +74,7 @@ export async function runReport(input: RunReportInput): Promise<string> {
   return htmlPage(
     `${title}: ${input.name}`,
     html`<header><p class="soft">Run ${input.name}, ${input.config.started}</p><h1>${title}</h1>
-${notices(input)}</header>
+${notices(input, report)}</header>
 <main>${tiles(input, report)}
 ${await curves(input.history)}
 ${report && confusionSection(report)}
@@ -84,6 +90,7 @@ ${factsSection(input.config)}</main>`,
 /** What a reader must know before believing the rest. */
 function notices(
   { ending, history, trained, test, config: { plan, dataset } }: RunReportInput,
+  report: ClassificationReport | undefined,
 ): Html[] {
   const { outcome, step = 0, message } = ending;
   const stepsInAll = plan.epochs * Math.ceil(dataset.trainCount / plan.batchSize);
@@ -93,12 +100,13 @@ function notices(
     : `What follows shows the model as it was after epoch ${history.length}.`;
   const lines: Readonly<Record<Ending["outcome"], string | undefined>> = {
     "finished": undefined,
-    "target reached": `The run ended early: it reached its target, a test accuracy of ` +
-      `${plan.targetAccuracy}.`,
+    "target reached": `The run ended early: it reached its target, a ` +
+      `${bestEpoch(history)?.chosenOn ?? "test"} accuracy of ${plan.targetAccuracy}.`,
     "max steps reached": `The run ended ${reached}, as it was told to.`,
     "interrupted":
       `The run was interrupted ${reached}. What follows shows the model as it was then. ` +
-      `Go on with: ${invocation("train")} --resume and the folder of this report.`,
+      `Go on with: ${invocation("train")} --resume and the folder of this report` +
+      (isElsewhere(dataset.name) ? ", --dataset and the folder of its data." : "."),
     "diverged": `${message ?? "The loss is not finite: training has diverged"}. ${saved}`,
   };
   const notice = lines[outcome];
@@ -111,7 +119,10 @@ function notices(
     ? `Confusion, classes and mistakes are those of the first ${formatCount(test.count)} of ` +
       `${formatCount(dataset.testCount)} test images: all would have taken too long.`
     : undefined;
-  return [notice, short, part].filter((line) => line !== undefined)
+  const remark = report && majorityRemark(report);
+  const unlearned = remark && `Test accuracy is ${remark}.`;
+  const notes = dataset.notes?.map((note) => `Dataset: ${printable(note)}.`) ?? [];
+  return [notice, short, part, unlearned, ...notes].filter((line) => line !== undefined)
     .map((line) => html`<p class="notice" role="note">${line}</p>`);
 }
 
@@ -119,10 +130,7 @@ function tiles(
   { history, test, config }: RunReportInput,
   report: ClassificationReport | undefined,
 ): Html {
-  const best = history.reduce<EpochMetrics | undefined>(
-    (found, epoch) => found && found.testAccuracy >= epoch.testAccuracy ? found : epoch,
-    undefined,
-  );
+  const best = bestEpoch(history);
   const totalMs = history.reduce((sum, { trainMs, evalMs }) => sum + trainMs + evalMs, 0);
   const rates = history.map(({ imagesPerSecond }) => imagesPerSecond).sort((a, b) => a - b);
   const facts: (readonly [string, string])[] = [
@@ -134,11 +142,22 @@ function tiles(
             : "test accuracy",
           percent(report.accuracy),
         ] as const,
+        [`largest class, ${report.majority.className}`, percent(report.majority.share)] as const,
       ]
       : []),
     ...(best
       ? [
-        [`best, after epoch ${best.epoch}`, percent(best.testAccuracy)] as const,
+        [
+          `best ${best.chosenOn} accuracy, after epoch ${best.metrics.epoch}: chosen on the ` +
+          `${best.chosenOn} set`,
+          percent(best.accuracy),
+        ] as const,
+        ...(best.chosenOn === "validation"
+          ? [[
+            `test accuracy after epoch ${best.metrics.epoch}`,
+            percent(best.metrics.testAccuracy),
+          ]]
+          : []) as [string, string][],
         ["training and evaluation", `${(totalMs / 1000).toFixed(1)} s`] as const,
         ["training images/s, median", formatCount(rates[rates.length >> 1])] as const,
       ]
@@ -186,7 +205,7 @@ async function features(
   const images = test.images.subarray(0, test.images.length / test.count);
   const one: LabeledImages = { images, labels: new Uint8Array(1), count: 1, shape: test.shape };
   const maps = await featureMaps(mapBackend, model, { parameters: trained.parameters, one });
-  const title = `Test image 0, ${config.dataset.classNames[test.labels[0]]}`;
+  const title = `${nameOfImage(test, 0)}, ${config.dataset.classNames[test.labels[0]]}`;
   return featureSection(maps, { one, title });
 }
 

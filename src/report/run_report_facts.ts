@@ -3,8 +3,8 @@
 import type { Device } from "../backends/backend.ts";
 import { isNormalized, NORMALIZED, type Standardization } from "../nn/standardization.ts";
 import { type Html, html } from "./html.ts";
-import type { RunConfig } from "./run_config.ts";
-import { countOf, formatCount } from "./table.ts";
+import { partsText, type RunConfig } from "./run_config.ts";
+import { countOf } from "./table.ts";
 
 /** Configuration, device and versions.
  *
@@ -16,9 +16,17 @@ export function factsSection(config: RunConfig): Html {
   const facts: (readonly [name: string, value: string])[] = [
     [
       "Dataset",
-      `${dataset.name}: ${formatCount(dataset.trainCount)} training and ` +
-      `${formatCount(dataset.testCount)} test images, ${dataset.classNames.length} classes`,
+      `${dataset.name}: ${partsText(dataset)} images, ${dataset.classNames.length} classes`,
     ],
+    [
+      "Best epoch",
+      dataset.validationCount === undefined
+        ? "chosen on the test set"
+        : "chosen on the validation set" + (dataset.validSplit === undefined
+          ? ", the dataset's own"
+          : `, ${dataset.validSplit} of each class of the training set`),
+    ],
+    ...(config.chosen ? [["Chosen to fit", config.chosen.join(", ")] as const] : []),
     ["Content", `SHA-256 ${dataset.digest}`],
     [
       "Epochs",

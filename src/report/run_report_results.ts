@@ -163,6 +163,11 @@ export function classSection({ perClass }: ClassificationReport): Html {
   `;
 }
 
+/** The file of an image of a test set; its number where it has none. */
+export function nameOfImage({ names }: LabeledImages, index: number): string {
+  return names?.[index] ?? `test image ${index}`;
+}
+
 /** The images with the highest loss among those that were taken for another class. */
 export function mistakeSection(
   { mistakes }: Answers,
@@ -180,12 +185,11 @@ export function mistakeSection(
   const size = test.images.length / test.count;
   const figures = mistakes.slice(0, MAX_WRONG).map(({ index, label, guess, loss, probability }) => {
     const pixels = test.images.subarray(index * size, (index + 1) * size);
-    const alt = `Test image ${index}: ${classNames[label]}`;
+    const name = nameOfImage(test, index);
+    const alt = `${name}: ${classNames[label]}`;
     return html`<figure>${imagePicture(pixels, test.shape, { alt })}
 <figcaption><b>${classNames[label]}</b>, taken for <b>${classNames[guess]}</b>
-(${(100 * probability).toFixed(1)}%)<br><span class="soft">loss ${
-      loss.toFixed(2)
-    }, image ${index}</span>
+(${(100 * probability).toFixed(1)}%)<br><span class="soft">loss ${loss.toFixed(2)}, ${name}</span>
 </figcaption></figure>`;
   });
   return html`

@@ -3,6 +3,7 @@
 import { join } from "node:path";
 import { isRecord, parseJson } from "../parse_json.ts";
 import { readUnlinked } from "../read_bounded.ts";
+import type { Majority } from "../train/metrics.ts";
 import type { EpochMetrics } from "../train/trainer.ts";
 import { writeAtomic } from "../write_atomic.ts";
 import type { Environment } from "./environment.ts";
@@ -10,6 +11,7 @@ import {
   isCount,
   isFlat,
   isList,
+  isOneOf,
   isOptional,
   isPositive,
   isShare,
@@ -30,8 +32,10 @@ export interface SweepResult {
   readonly settings: Readonly<Record<string, string>>;
   /** Of the last epoch; left out where none was finished. */
   readonly last?: EpochMetrics;
-  /** Best test accuracy of all epochs. */
+  /** Best accuracy of all epochs, on the set that `chosenOn` names. */
   readonly bestAccuracy?: number;
+  /** What the best epoch was chosen on; left out where none was finished, and by version 0.1: test. */
+  readonly chosenOn?: "validation" | "test";
   /** Why it failed; left out where it did not. */
   readonly error?: string;
   /** With evaluation and opening. */
@@ -46,7 +50,14 @@ export interface SweepRecord {
   readonly started: string;
   /** The flags that all configurations share. */
   readonly flags: Readonly<Record<string, unknown>>;
-  readonly dataset: { readonly name: string; readonly digest: string };
+  readonly dataset: {
+    readonly name: string;
+    readonly digest: string;
+    /** The most frequent class of the test set; left out by version 0.1. */
+    readonly majority?: Majority;
+    /** What reading it left out, took for something or missed. */
+    readonly notes?: readonly string[];
+  };
   readonly environment: Environment;
   /** In the order in which they ended. */
   readonly results: readonly SweepResult[];
@@ -104,6 +115,9 @@ const FIELDS = {
   "flags": isFlags,
   "dataset.name": isText,
   "dataset.digest": isText,
+  "dataset.majority": isOptional((value) =>
+    isText(Object(value).className) && isPositive(Object(value).share)
+  ),
   "environment": isFlat,
   "results": isList(isRecord),
 };
@@ -113,6 +127,7 @@ const RESULT_FIELDS = {
     isFlat(value) && Object.entries(Object(value)).flat().every(isText),
   "last": isOptional(isRecord),
   "bestAccuracy": isOptional((value) => isShare(value) || value === 1),
+  "chosenOn": isOptional(isOneOf("validation", "test")),
   "error": isOptional(isText),
   "elapsedMs": (value: unknown) => value === 0 || isPositive(value),
   "rank": isCount,

@@ -1,6 +1,7 @@
 /** The table and the chart of a sweep, made from its record. */
 
 import { join } from "node:path";
+import { decidingAccuracy } from "../train/trainer.ts";
 import { writeAtomic } from "../write_atomic.ts";
 import { CHART_CONFIG, drawChart, PALETTE } from "./chart.ts";
 import type { SweepRecord, SweepResult } from "./sweep_record.ts";
@@ -17,19 +18,41 @@ export async function writeSweepReport(
   folder: string,
   record: SweepRecord,
 ): Promise<{ readonly table: string; readonly files: readonly string[] }> {
-  const table = sweepTable(record.results);
+  const table = [sweepTable(record.results), ...sweepRemarks(record)].join("\n\n");
   await writeAtomic(join(folder, TABLE), `${table}\n`);
   if (record.results.every(({ last }) => last === undefined)) return { table, files: [TABLE] };
   await writeAtomic(join(folder, CHART), await sweepChart(record));
   return { table, files: [TABLE, CHART] };
 }
 
-/** One row a configuration, the best test accuracy first, failures last. */
+/** What a reader must know before believing the first row. */
+function sweepRemarks({ results, dataset: { majority } }: SweepRecord): string[] {
+  const { last } = results.toSorted((a, b) => scoreOf(b) - scoreOf(a))[0];
+  if (last === undefined) return [];
+  const isTest = last.validationAccuracy === undefined;
+  return [
+    isTest
+      ? "Best epochs and the order are chosen on the test set: expect less of the first row on new " +
+        "images; --valid-split 0.2 chooses on images set apart"
+      : "Best epochs and the order are chosen on the validation set; the test set decided nothing",
+    ...(majority
+      ? [
+        `${
+          last.testAccuracy > majority.share ? "The" : "None has learned: the"
+        } largest class, ${majority.className}, is ${majority.share.toFixed(4)} of the test set`,
+      ]
+      : []),
+  ];
+}
+
+/** One row a configuration, the best accuracy first, failures last: on validation images if any. */
 export function sweepTable(results: readonly SweepResult[]): string {
   const names = [...new Set(results.flatMap(({ settings }) => Object.keys(settings)))];
+  const isValidated = results.some(({ last }) => last?.validationAccuracy !== undefined);
   const rows = results.toSorted((a, b) => scoreOf(b) - scoreOf(a))
     .map(({ settings, last, bestAccuracy, error, elapsedMs }) => [
       ...names.map((name) => settings[name] ?? ""),
+      ...(isValidated ? [last?.validationAccuracy?.toFixed(4) ?? ""] : []),
       last?.testAccuracy.toFixed(4) ?? "",
       bestAccuracy?.toFixed(4) ?? "",
       last?.testLoss.toFixed(4) ?? "",
@@ -39,18 +62,23 @@ export function sweepTable(results: readonly SweepResult[]): string {
       error ?? "done",
     ]);
   const header = [
+    ...(isValidated ? ["validation accuracy"] : []),
     "test accuracy",
-    "best",
+    isValidated ? "best validation" : "best, on test",
     "test loss",
     "train loss",
     "epochs",
     "seconds",
     "outcome",
   ];
-  return formatTable([...names, ...header], rows, `${"l".repeat(names.length)}rrrrrrl`);
+  return formatTable(
+    [...names, ...header],
+    rows,
+    `${"l".repeat(names.length)}${"r".repeat(header.length - 1)}l`,
+  );
 }
 
-/** Draws test accuracy over the first varied flag, coloured by the second; seeds come last. */
+/** Draws the accuracy that decides over the first varied flag, coloured by the second; seeds come last. */
 export async function sweepChart({ results, dataset }: SweepRecord): Promise<string> {
   // A sweep that was gone on with may lack a value where it was not varied yet.
   const valuesOf = (name: string) => [
@@ -62,9 +90,10 @@ export async function sweepChart({ results, dataset }: SweepRecord): Promise<str
     .toSorted((a, b) => Number(a === "seed") - Number(b === "seed"));
   const values = results.flatMap(({ settings, last }) =>
     last
-      ? [{ x: settings[x] ?? "", color: settings[color] ?? "", accuracy: last.testAccuracy }]
+      ? [{ x: settings[x] ?? "", color: settings[color] ?? "", accuracy: decidingAccuracy(last) }]
       : []
   );
+  const isValidated = results.some(({ last }) => last?.validationAccuracy !== undefined);
   const byNumber = (a = "", b = "") => Number(a) - Number(b) || a.localeCompare(b);
   return await drawChart({
     ...CHART_CONFIG,
@@ -85,7 +114,7 @@ export async function sweepChart({ results, dataset }: SweepRecord): Promise<str
       y: {
         field: "accuracy",
         type: "quantitative",
-        title: "Test accuracy",
+        title: isValidated ? "Validation accuracy" : "Test accuracy",
         scale: { zero: false },
       },
     },
@@ -111,5 +140,5 @@ export async function sweepChart({ results, dataset }: SweepRecord): Promise<str
 }
 
 function scoreOf({ last }: SweepResult): number {
-  return last?.testAccuracy ?? -1;
+  return last ? decidingAccuracy(last) : -1;
 }

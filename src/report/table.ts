@@ -2,6 +2,8 @@
 
 import { markdownTable } from "markdown-table";
 
+export { countOf, formatCount } from "../quote.ts";
+
 /** Formats rows under a header as a Markdown table, aligned so that it also reads as plain text.
  *
  * @param align One letter a column: `l` or `r`.
@@ -28,14 +30,4 @@ export function formatColumns(
   const pad = (text: string, column: number) =>
     align[column] === "r" ? text.padStart(widths[column]) : text.padEnd(widths[column]);
   return all.map((row) => row.map(pad).join("  ").trimEnd()).join("\n");
-}
-
-/** 60,000. */
-export function formatCount(value: number): string {
-  return Math.round(value).toLocaleString("en-US");
-}
-
-/** `1 step`, `20 steps`. */
-export function countOf(count: number, noun: string): string {
-  return `${formatCount(count)} ${noun}${count === 1 ? "" : "s"}`;
 }

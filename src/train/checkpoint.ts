@@ -12,7 +12,8 @@ import { sha256Hex } from "../sha256.ts";
 import { writeAtomic } from "../write_atomic.ts";
 import type { Checkpoint, Progress } from "./trainer.ts";
 
-const SLOT_PREFIX = /^slot(\d)\./;
+/** Optimiser memory's part of a tensor's name; marked where a layer is called like it. */
+const SLOT_PREFIX = /^(?:optimizer:)?slot(\d)\./;
 
 /** Writes a model's parameters under PyTorch's names; the metadata can rebuild the model. */
 export async function writeModel(
@@ -50,9 +51,10 @@ export function encodeCheckpoint(
   { state, progress, configuration }: SavedCheckpoint,
 ): Uint8Array<ArrayBuffer> {
   const tensors = toTensors(model, state.parameters);
+  const mark = [...tensors.keys()].some((name) => SLOT_PREFIX.test(name)) ? "optimizer:" : "";
   for (const [slot, values] of state.slots.entries()) {
     for (const [name, tensor] of toTensors(model, values)) {
-      tensors.set(`slot${slot}.${name}`, tensor);
+      tensors.set(`${mark}slot${slot}.${name}`, tensor);
     }
   }
   const metadata = {
@@ -76,10 +78,11 @@ export async function readCheckpoint(path: string, model: Model): Promise<SavedC
 /** Decodes the content of a checkpoint's file; errors as of {@linkcode readCheckpoint}. */
 export function decodeCheckpoint(bytes: Uint8Array, path: string, model: Model): SavedCheckpoint {
   const { tensors, metadata: { sha256, ...metadata } } = decodeSafetensors(bytes, path);
+  const own = new Set(model.parameters.map(({ name }) => name));
   const groups: Map<string, Tensor>[] = [];
   for (const [name, tensor] of tensors) {
-    const group = Number(SLOT_PREFIX.exec(name)?.[1] ?? -1) + 1;
-    (groups[group] ??= new Map()).set(name.replace(SLOT_PREFIX, ""), tensor);
+    const [prefix, slot] = (!own.has(name) && SLOT_PREFIX.exec(name)) || ["", -1];
+    (groups[Number(slot) + 1] ??= new Map()).set(name.slice(prefix.length), tensor);
   }
   const [parameters, ...slots] = Array.from(
     { length: Math.max(1, groups.length) },

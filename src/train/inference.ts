@@ -1,6 +1,7 @@
 /** What a trained session says about images. */
 
-import type { Session } from "../backends/backend.ts";
+import type { Session, Unlabeled } from "../backends/backend.ts";
+import { checkNumber, checkObject, showKind } from "../check.ts";
 import type { LabeledImages } from "../data/dataset.ts";
 import { countCorrect } from "./metrics.ts";
 import { type ClassProbability, topClasses } from "./top_classes.ts";
@@ -15,9 +16,10 @@ export interface Evaluation {
   readonly predictions: Uint8Array;
 }
 
-/** Evaluates a session on labelled images, which stay attached to it.
+/** Evaluates a session on labelled images, which it copies for this call alone unless they are attached.
  *
- * @throws {TypeError} If the images are not of the model's shape, or a label is not a class.
+ * @throws {TypeError} If the images are not of the model's shape, or another call has not ended.
+ * @throws {RangeError} If there is no image, or a label is not a class.
  * @example Accuracy before training is about that of guessing
  * ```ts
  * import { evaluate, lenet, loadDataset, openBackend } from "@lenet/lenet";
@@ -30,24 +32,26 @@ export interface Evaluation {
  * ```
  */
 export async function evaluate(session: Session, data: LabeledImages): Promise<Evaluation> {
-  await session.attach(data);
+  checkSession(session);
   const { loss, predictions } = await session.evaluate(data);
   return { loss, accuracy: countCorrect(predictions, data.labels) / data.count, predictions };
 }
 
 /** What a prediction says. */
 export interface PredictOptions {
-  /** One name per class. */
-  readonly classNames: readonly string[];
+  /** One name per class; default: the classes' numbers. */
+  readonly classNames?: readonly string[];
   /** Number of classes to name, the most probable first; default 3. */
   readonly top?: number;
 }
 
-/** Says what is in images, which stay attached to the session.
+/** Says what is in images, which the session copies for this call alone unless they are attached.
  *
  * @param data Images of the model's shape; their labels do not matter.
  * @returns For each image its most probable classes, the most probable first.
- * @throws {TypeError} If the images are not of the model's shape.
+ * @throws {TypeError} If the images are not of the model's shape, there are not as many names as classes,
+ * or another call has not ended.
+ * @throws {RangeError} If there is no image, or `top` is not 1 or more.
  * @example Three classes for each image of the test set
  * ```ts
  * import { loadDataset, openBackend, predict, zooModel } from "@lenet/lenet";
@@ -61,14 +65,39 @@ export interface PredictOptions {
  */
 export async function predict(
   session: Session,
-  data: LabeledImages,
-  { classNames, top }: PredictOptions,
+  data: Unlabeled,
+  options: PredictOptions = {},
 ): Promise<ClassProbability[][]> {
-  await session.attach(data);
+  checkSession(session);
+  checkObject("options", options);
+  const { top = 3 } = options;
+  checkNumber("top", top, { whole: true, min: 1 });
   const logits = await session.predict(data);
   const classCount = logits.length / data.count;
+  const { classNames = Array.from({ length: classCount }, (_, label) => String(label)) } = options;
+  checkClassNames(classNames, classCount);
   return Array.from(
     { length: data.count },
     (_, n) => topClasses(logits.subarray(n * classCount, (n + 1) * classCount), classNames, top),
+  );
+}
+
+/** Checks that an argument is a session.
+ *
+ * @throws {TypeError} If it is not.
+ */
+export function checkSession(session: unknown): void {
+  if (typeof Object(session).readState === "function") return;
+  const advice = session instanceof Promise ? "; await it" : "";
+  throw new TypeError(
+    `Invalid session: expected what openBackend() resolves to, found ${showKind(session)}${advice}`,
+  );
+}
+
+function checkClassNames(classNames: unknown, classCount: number): void {
+  if (Array.isArray(classNames) && classNames.length === classCount) return;
+  const found = Array.isArray(classNames) ? `${classNames.length}` : showKind(classNames);
+  throw new TypeError(
+    `Invalid classNames: expected an array of the model's ${classCount}, found ${found}`,
   );
 }

@@ -1,13 +1,32 @@
 /** Accuracy and its finer parts, from predictions and labels. */
 
+import { checkArray, checkObject } from "../check.ts";
+import { quote } from "../quote.ts";
+
 /** What a model got right and wrong on a data set. */
-export interface ClassificationReport {
-  /** Share of correct predictions, 0 .. 1. */
-  readonly accuracy: number;
+export interface ClassificationReport extends MajorityComparison {
   /** Images of class `row` predicted as class `column`: confusion[row][column]. */
   readonly confusion: readonly (readonly number[])[];
   /** In label order. */
   readonly perClass: readonly ClassReport[];
+}
+
+/** An accuracy beside what a program reaches that looks at no image. */
+export interface MajorityComparison {
+  /** Share of correct predictions, 0 .. 1. */
+  readonly accuracy: number;
+  /** What naming the most frequent class for every image would have got right. */
+  readonly majority: Majority;
+  /** Whether the accuracy is above that: "unclear" if by no more than chance would give. */
+  readonly isBetterThanMajority: boolean | "unclear";
+}
+
+/** The most frequent class of a data set. */
+export interface Majority {
+  /** Its name. */
+  readonly className: string;
+  /** Its share of the images, 0 .. 1: the accuracy of naming it every time. */
+  readonly share: number;
 }
 
 /** One class's part of a {@linkcode ClassificationReport}. */
@@ -24,6 +43,7 @@ export interface ClassReport {
 
 /** Number of predictions that equal their label.
  *
+ * @throws {TypeError} If there are not as many of both, as bytes.
  * @example Two of three
  * ```ts
  * import { countCorrect } from "@lenet/lenet";
@@ -32,6 +52,7 @@ export interface ClassReport {
  * ```
  */
 export function countCorrect(predictions: Uint8Array, labels: Uint8Array): number {
+  checkPair(predictions, labels);
   let correct = 0;
   for (let n = 0; n < labels.length; n++) correct += predictions[n] === labels[n] ? 1 : 0;
   return correct;
@@ -39,6 +60,8 @@ export function countCorrect(predictions: Uint8Array, labels: Uint8Array): numbe
 
 /** Compares predictions with labels, class by class.
  *
+ * @throws {TypeError} If there are not as many of both, as bytes.
+ * @throws {RangeError} If one of them has no name, or there are none.
  * @example Half of the cats are taken for dogs
  * ```ts
  * import { classificationReport } from "@lenet/lenet";
@@ -53,6 +76,16 @@ export function classificationReport(
   labels: Uint8Array,
   classNames: readonly string[],
 ): ClassificationReport {
+  checkPair(predictions, labels);
+  checkObject("classNames", classNames, "an array of names");
+  if (labels.length === 0) throw new RangeError("Invalid labels: expected one or more, found none");
+  for (const [n, label] of labels.entries()) {
+    const wrong = Math.max(label, predictions[n]);
+    if (wrong < classNames.length) continue;
+    throw new RangeError(
+      `Cannot report on class ${wrong} at place ${n}: there are ${classNames.length} classNames`,
+    );
+  }
   const confusion = classNames.map(() => classNames.map(() => 0));
   for (const [n, label] of labels.entries()) confusion[label][predictions[n]]++;
   const perClass = classNames.map((className, k) => {
@@ -65,5 +98,54 @@ export function classificationReport(
       support,
     };
   });
-  return { accuracy: countCorrect(predictions, labels) / labels.length, confusion, perClass };
+  const accuracy = countCorrect(predictions, labels) / labels.length;
+  return { ...compareWithMajority(accuracy, labels, classNames), confusion, perClass };
+}
+
+/** Compares an accuracy with that of naming the most frequent class for every image.
+ *
+ * @example Nine of ten are cats
+ * ```ts
+ * import { compareWithMajority } from "@lenet/lenet";
+ *
+ * const labels = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 1);
+ * const { majority, isBetterThanMajority } = compareWithMajority(0.9, labels, ["cat", "dog"]);
+ * if (majority.share !== 0.9 || isBetterThanMajority !== false) throw new Error("expected no better");
+ * ```
+ */
+export function compareWithMajority(
+  accuracy: number,
+  labels: Uint8Array,
+  classNames: readonly string[],
+): MajorityComparison {
+  const counts = classNames.map(() => 0);
+  for (const label of labels) counts[label]++;
+  const most = counts.indexOf(Math.max(...counts));
+  const share = counts[most] / labels.length;
+  // Two standard errors: naming classes at random comes so far above in one of fifty sets.
+  const margin = accuracy === 1 ? 0 : 2 * Math.sqrt(share * (1 - share) / labels.length);
+  return {
+    accuracy,
+    majority: { className: classNames[most], share },
+    isBetterThanMajority: accuracy > share + margin || (accuracy > share && "unclear"),
+  };
+}
+
+/** Says that a model is no better than the most frequent class; undefined where it clearly is. */
+export function majorityRemark(
+  { majority: { className, share }, isBetterThanMajority }: MajorityComparison,
+): string | undefined {
+  if (isBetterThanMajority === true) return undefined;
+  return `${isBetterThanMajority ? "not clearly" : "no"} better than always answering ` +
+    `${quote(className)}: ${share.toFixed(3)}`;
+}
+
+function checkPair(predictions: Uint8Array, labels: Uint8Array): void {
+  checkArray("predictions", predictions, Uint8Array, " of classes");
+  checkArray("labels", labels, Uint8Array, " of classes");
+  if (predictions.length === labels.length) return;
+  throw new TypeError(
+    `Cannot compare predictions with labels: expected as many, found ${predictions.length} and ` +
+      `${labels.length}`,
+  );
 }

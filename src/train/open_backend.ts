@@ -1,12 +1,13 @@
 /** Opening a session that is ready to train: the first thing a program does. */
 
 import type { BackendName, Session, SessionOptions } from "../backends/backend.ts";
-import { chooseBackend, openSession } from "../backends/registry.ts";
+import { BACKEND_NAMES, chooseBackend, openSession } from "../backends/registry.ts";
+import { checkModelArgument, checkName, checkObject } from "../check.ts";
 import { initialParameters, type WeightInit } from "../nn/init.ts";
 import type { Model } from "../nn/sequential.ts";
 
 /** What a session is opened with; everything has a default. */
-export interface OpenOptions extends Partial<SessionOptions> {
+export interface OpenOptions extends SessionOptions {
   /** Parameters to start from, flat, as {@linkcode fromTensors} makes them; default: drawn. */
   readonly parameters?: Float32Array;
   /** Draws the parameters; default 0. */
@@ -22,7 +23,9 @@ export interface OpenOptions extends Partial<SessionOptions> {
  *
  * @param name A backend, or `auto`: the GPU where it is real hardware, else `wasm`.
  * @throws {BackendUnavailableError} If it cannot run here; the message says which can.
- * @throws {TypeError} If there are not as many parameters as the model has; no session is left then.
+ * @throws {TypeError} If there is no such backend, a model or an option is not one, or there are not as
+ * many parameters as the model has; no session is left then.
+ * @throws {RangeError} If a number is out of range, or the model does not fit.
  * @example Open the fastest backend of this machine
  * ```ts
  * import { lenet, openBackend } from "@lenet/lenet";
@@ -36,20 +39,17 @@ export interface OpenOptions extends Partial<SessionOptions> {
 export async function openBackend(
   name: BackendName | "auto",
   model: Model,
-  { parameters, seed = 0, init, ...options }: OpenOptions = {},
+  options: OpenOptions = {},
 ): Promise<Session> {
+  checkName("backend", name, ["auto", ...BACKEND_NAMES]);
+  checkModelArgument(model);
+  checkObject("options", options);
+  const { parameters, seed = 0, init, ...sessionOptions } = options;
+  const drawn = parameters ?? initialParameters(model, seed, init);
   const chosen = name === "auto" ? (await chooseBackend()).name : name;
-  const session = await openSession(chosen, model, {
-    optimizer: { type: "sgd", momentum: 0 },
-    batchSize: 256,
-    ...options,
-  });
+  const session = await openSession(chosen, model, sessionOptions);
   try {
-    await session.loadState({
-      parameters: parameters ?? initialParameters(model, seed, init),
-      slots: [],
-      step: 0,
-    });
+    await session.loadState({ parameters: drawn, slots: [], step: 0 });
     return session;
   } catch (error) {
     await session[Symbol.asyncDispose]().catch(() => {}); // what it was refused for says more

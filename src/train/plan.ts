@@ -1,9 +1,12 @@
 /** What to train and for how long: the numbers of a recipe. */
 
+import { checkName, checkNumber, checkObject, checkSeed } from "../check.ts";
 import { createRandom, permutation } from "../random.ts";
 
 /** How the learning rate changes over a run. */
 export type Schedule = "constant" | "cosine";
+
+const SCHEDULES: readonly Schedule[] = ["constant", "cosine"];
 
 /** The numbers of a training run, apart from model, data and optimiser. */
 export interface TrainPlan {
@@ -21,16 +24,43 @@ export interface TrainPlan {
   readonly shuffle: boolean;
   /** Ends the run after this many steps in all. */
   readonly maxSteps?: number;
-  /** Ends the run after the first epoch whose test accuracy reaches this, in 0 .. 1. */
+  /** Ends the run after the first epoch whose accuracy reaches this, in 0 .. 1: on the validation set
+   * where there is one, else on the test set.
+   */
   readonly targetAccuracy?: number;
 }
 
 /** A plan of which only epochs and learning rate must be said. */
 export type PlanOptions = Pick<TrainPlan, "epochs" | "learningRate"> & Partial<TrainPlan>;
 
-/** Fills a plan's gaps: batches of 256, a constant learning rate, seed 0, shuffled. */
+/** Fills a plan's gaps: batches of 256, a constant learning rate, seed 0, shuffled.
+ *
+ * @throws {TypeError} If the options are no object, or the schedule is none.
+ * @throws {RangeError} If a number is missing or out of range.
+ */
 export function completePlan(options: PlanOptions): TrainPlan {
-  return { batchSize: 256, schedule: "constant", seed: 0, shuffle: true, ...options };
+  checkObject("plan", options, "an object with epochs and learningRate");
+  const { epochs, learningRate, batchSize = 256, schedule = "constant", seed = 0 } = options;
+  const { shuffle = true, maxSteps, targetAccuracy } = options;
+  checkNumber("epochs", epochs, { whole: true, min: 1 });
+  checkNumber("learningRate", learningRate, { above: 0 });
+  checkNumber("batchSize", batchSize, { whole: true, min: 1 });
+  checkName("schedule", schedule, SCHEDULES);
+  checkSeed(seed);
+  if (maxSteps !== undefined) checkNumber("maxSteps", maxSteps, { whole: true, min: 0 });
+  if (targetAccuracy !== undefined) {
+    checkNumber("targetAccuracy", targetAccuracy, { min: 0, max: 1 });
+  }
+  return {
+    epochs,
+    batchSize,
+    learningRate,
+    schedule,
+    seed,
+    shuffle: Boolean(shuffle),
+    ...(maxSteps !== undefined && { maxSteps }),
+    ...(targetAccuracy !== undefined && { targetAccuracy }),
+  };
 }
 
 /** Order of an epoch's samples, a function of seed and epoch alone, so that a run can go on anywhere.

@@ -2,6 +2,8 @@
 
 import type { Session, TrainingState, TrainResult } from "../backends/backend.ts";
 import type { Dataset, LabeledImages } from "../data/dataset.ts";
+import { checkFunction, checkNumber, checkObject } from "../check.ts";
+import { checkSession } from "./inference.ts";
 import { countCorrect } from "./metrics.ts";
 import {
   completePlan,
@@ -11,8 +13,11 @@ import {
   type TrainPlan,
 } from "./plan.ts";
 
-/** One finished epoch: a line of `metrics.jsonl`. */
-export interface EpochMetrics {
+/** One finished epoch: a line of `metrics.jsonl`.
+ *
+ * @typeParam Tested `number`, or `number | undefined` where there may be no test set.
+ */
+export interface EpochMetrics<Tested extends number | undefined = number> {
   /** Number of the epoch, from 1. */
   readonly epoch: number;
   /** Steps since the start of the run. */
@@ -21,10 +26,14 @@ export interface EpochMetrics {
   readonly trainLoss: number;
   /** Share of correct predictions, measured as trainLoss is. */
   readonly trainAccuracy: number;
-  /** After the epoch, over the whole test set. */
-  readonly testLoss: number;
-  /** Share of correct predictions on the test set. */
-  readonly testAccuracy: number;
+  /** After the epoch, over the whole test set; undefined without one. */
+  readonly testLoss: Tested;
+  /** Share of correct predictions on the test set; undefined without one. */
+  readonly testAccuracy: Tested;
+  /** As testLoss over the validation set; left out where there is none. */
+  readonly validationLoss?: number;
+  /** As testAccuracy on the validation set; left out where there is none. */
+  readonly validationAccuracy?: number;
   /** Time of training. */
   readonly trainMs: number;
   /** Time of evaluation. */
@@ -41,7 +50,7 @@ export interface Progress {
   readonly step: number;
   /** The epoch at hand, if it was stopped half way. */
   readonly partial: PartialEpoch;
-  /** Best test accuracy so far. */
+  /** Best accuracy so far: on the validation set where there is one, else on the test set. */
   readonly bestAccuracy: number;
 }
 
@@ -78,8 +87,15 @@ export interface CheckpointInterval {
   readonly seconds?: number;
 }
 
-/** What the caller wants to hear while a run goes on. */
-export interface TrainHooks {
+/** What {@linkcode train} needs of a dataset; a whole {@linkcode Dataset} will do. */
+export type TrainingData = Pick<Dataset, "train"> & Partial<Pick<Dataset, "test" | "validation">>;
+
+/** The type of test metrics of a run on such data. */
+export type TestedOf<Data extends TrainingData> = Data extends Pick<Dataset, "test"> ? number
+  : number | undefined;
+
+/** What the caller wants to hear while a run goes on; it waits for what they return. */
+export interface TrainHooks<Tested extends number | undefined = number> {
   /** Stops the run after the step at hand. */
   readonly signal?: AbortSignal;
   /** Cuts epochs into stretches, each of which ends with a checkpoint; results do not depend on it. */
@@ -87,11 +103,14 @@ export interface TrainHooks {
   /** Now and then within an epoch: steps done and steps in all of it. */
   readonly onProgress?: (progress: { epoch: number; steps: number; totalSteps: number }) => void;
   /** After each stretch of training: losses and correct counts, the first step's number. */
-  readonly onSteps?: (firstStep: number, result: TrainResult) => Promise<void>;
+  readonly onSteps?: (firstStep: number, result: TrainResult) => void | Promise<void>;
   /** After every epoch, and at an early end within one. */
-  readonly onEpoch?: (metrics: EpochMetrics, checkpoint: Checkpoint) => Promise<void>;
+  readonly onEpoch?: (
+    metrics: EpochMetrics<Tested>,
+    checkpoint: Checkpoint,
+  ) => void | Promise<void>;
   /** Within an epoch: at an interruption, and as often as `checkpointEvery` says. */
-  readonly onCheckpoint?: (checkpoint: Checkpoint) => Promise<void>;
+  readonly onCheckpoint?: (checkpoint: Checkpoint) => void | Promise<void>;
 }
 
 /** Thrown when a loss or a parameter becomes NaN or infinite; what was saved before is kept. */
@@ -110,10 +129,57 @@ export const NOT_STARTED: Progress = {
   bestAccuracy: 0,
 };
 
-/** Trains a session whose state is loaded; training and test set stay attached to it.
+/** The epoch of a run to keep, and what it was chosen by. */
+export interface BestEpoch {
+  /** Its metrics. */
+  readonly metrics: EpochMetrics;
+  /** What decided: what was chosen on the test set does better there than it will on new images. */
+  readonly chosenOn: "validation" | "test";
+  /** Its accuracy on that set, the highest of all epochs. */
+  readonly accuracy: number;
+}
+
+/** What an epoch is judged by: accuracy on the validation set where there is one, else on the test set. */
+export function decidingAccuracy<Tested extends number | undefined>(
+  { validationAccuracy, testAccuracy }: EpochMetrics<Tested>,
+): number | Tested {
+  return validationAccuracy ?? testAccuracy;
+}
+
+/** The epoch with the highest accuracy on the validation set where there is one, else on the test set;
+ * the last among equals.
  *
+ * @returns undefined if there is none.
+ * @example None yet
+ * ```ts
+ * import { bestEpoch } from "@lenet/lenet";
+ *
+ * if (bestEpoch([]) !== undefined) throw new Error("expected none");
+ * ```
+ */
+export function bestEpoch(history: readonly EpochMetrics[]): BestEpoch | undefined {
+  const [first, ...others] = history;
+  if (first === undefined) return undefined;
+  const metrics = others.reduce(
+    (best, epoch) => decidingAccuracy(epoch) >= decidingAccuracy(best) ? epoch : best,
+    first,
+  );
+  const chosenOn = metrics.validationAccuracy === undefined ? "test" : "validation";
+  return { metrics, chosenOn, accuracy: decidingAccuracy(metrics) };
+}
+
+/** Trains a session whose state is loaded.
+ *
+ * After each epoch the model is measured on the test set, if there is one, and on the validation set
+ * where there is one, which then alone decides what is best and whether a target is reached.
+ *
+ * Images that are attached stay so; others are for this call alone.
+ *
+ * @param data Images to train on, and to test on: a dataset, or `{ train }` without a test set.
  * @param options What to train; see {@linkcode PlanOptions} for what may be left out.
  * @param start Where to go on; the session must hold the state of that moment.
+ * @throws {TypeError} If an argument is of the wrong kind, or another call of the session has not ended.
+ * @throws {RangeError} If a number is out of range, or a set is empty.
  * @throws {DivergedError} If a loss or a parameter is not finite; no such state is handed out.
  * @example Five steps of a softmax regression
  * ```ts
@@ -124,20 +190,55 @@ export const NOT_STARTED: Progress = {
  *
  * const plan = { epochs: 1, learningRate: 0.1, maxSteps: 5 };
  * const { progress } = await train(session, dataset, plan, {
- *   onEpoch: async ({ trainLoss }) => await Promise.resolve(console.log(trainLoss)),
+ *   onEpoch: ({ trainLoss }) => console.log(trainLoss),
  * });
  * if (progress.step !== 5) throw new Error("expected five steps");
  * ```
  */
-export async function train(
+export async function train<Data extends TrainingData>(
   session: Session,
-  { train: trainData, test: testData }: Dataset,
+  data: Data,
   options: PlanOptions,
-  { start = NOT_STARTED, ...hooks }: TrainHooks & { readonly start?: Progress } = {},
+  hooks: TrainHooks<TestedOf<Data>> & { readonly start?: Progress } = {},
 ): Promise<{ readonly outcome: Outcome; readonly progress: Progress }> {
+  checkSession(session);
+  checkObject("data", data, "a dataset, or an object with train and test");
   const plan = completePlan(options);
-  await session.attach(trainData);
-  await session.attach(testData);
+  checkHooks(hooks);
+  const { test, validation } = data;
+  for (const [name, set] of Object.entries({ test, validation })) {
+    if (set?.count !== 0) continue;
+    throw new RangeError(`Cannot measure on 0 images: leave ${name} out to train without it`);
+  }
+  if (!test && !validation && plan.targetAccuracy !== undefined) {
+    throw new TypeError("Cannot stop at a targetAccuracy without a test set");
+  }
+  const attached: LabeledImages[] = [];
+  try {
+    for (const images of [data.train, ...[test, validation].filter((set) => set !== undefined)]) {
+      if (await session.attach(images)) attached.push(images);
+    }
+    return await trainAttached(session, data, { plan, hooks: hooks as TrainHooks & Start });
+  } finally {
+    // Why training failed says more than that the session has failed with it.
+    for (const images of attached) await session.detach(images).catch(() => {});
+  }
+}
+
+/** Where a run goes on. */
+interface Start {
+  readonly start?: Progress;
+}
+
+async function trainAttached(
+  session: Session,
+  data: TrainingData,
+  { plan, hooks: { start = NOT_STARTED, ...hooks } }: {
+    readonly plan: TrainPlan;
+    readonly hooks: TrainHooks & Start;
+  },
+): Promise<{ readonly outcome: Outcome; readonly progress: Progress }> {
+  const { train: trainData } = data;
   const stepsPerEpoch = Math.ceil(trainData.count / plan.batchSize);
   const maxSteps = plan.maxSteps ?? Infinity;
   let progress = start;
@@ -153,18 +254,36 @@ export async function train(
       continue;
     }
     const epoch = progress.epochsDone + 1;
-    const metrics = await evaluateEpoch(session, testData, { epoch, step, partial });
-    requireFinite([metrics.testLoss], plan, () => `The test loss overflowed after step ${step}`);
-    const bestAccuracy = Math.max(progress.bestAccuracy, metrics.testAccuracy);
+    const metrics = await evaluateEpoch(session, data, { epoch, step, partial });
+    const { testLoss = 0, validationLoss = testLoss } = metrics;
+    const name = Number.isFinite(testLoss) ? "validation" : "test";
+    requireFinite(
+      [testLoss, validationLoss],
+      plan,
+      () => `The ${name} loss overflowed after step ${step}`,
+    );
+    const accuracy = decidingAccuracy(metrics) ?? 0;
+    const bestAccuracy = Math.max(progress.bestAccuracy, accuracy);
     progress = partial.steps === stepsPerEpoch
       ? { epochsDone: epoch, step, partial: NOTHING_YET, bestAccuracy }
       : { ...progress, bestAccuracy };
-    await hooks.onEpoch?.(metrics, { state, progress });
-    if (metrics.testAccuracy >= (plan.targetAccuracy ?? Infinity)) {
+    await hooks.onEpoch?.(metrics as EpochMetrics, { state, progress });
+    if (accuracy >= (plan.targetAccuracy ?? Infinity)) {
       return { outcome: "target reached", progress };
     }
   }
   return { outcome: "finished", progress };
+}
+
+function checkHooks(hooks: Omit<TrainHooks, "onEpoch"> & { readonly onEpoch?: unknown }): void {
+  checkObject("hooks", hooks);
+  for (const name of ["onProgress", "onSteps", "onEpoch", "onCheckpoint"] as const) {
+    checkFunction(name, hooks[name]);
+  }
+  if (hooks.signal !== undefined) checkObject("signal", hooks.signal, "an AbortSignal");
+  const { steps, seconds } = hooks.checkpointEvery ?? {};
+  if (steps !== undefined) checkNumber("checkpointEvery.steps", steps, { whole: true, min: 1 });
+  if (seconds !== undefined) checkNumber("checkpointEvery.seconds", seconds, { above: 0 });
 }
 
 /** Trains to the next checkpoint, the end of the epoch or of the run, or until the signal. */
@@ -217,18 +336,24 @@ async function trainStretch(
 
 async function evaluateEpoch(
   session: Session,
-  testData: Dataset["test"],
+  { test, validation }: TrainingData,
   { epoch, step, partial }: { epoch: number; step: number; partial: PartialEpoch },
-): Promise<EpochMetrics> {
+): Promise<EpochMetrics<number | undefined>> {
+  const measure = async (data: LabeledImages) => {
+    const { loss, predictions } = await session.evaluate(data);
+    return [loss, countCorrect(predictions, data.labels) / data.count];
+  };
   const started = performance.now();
-  const { loss, predictions } = await session.evaluate(testData);
+  const [testLoss, testAccuracy] = test ? await measure(test) : [];
+  const [validationLoss, validationAccuracy] = validation ? await measure(validation) : [];
   return {
     epoch,
     step,
     trainLoss: partial.lossSum / partial.images,
     trainAccuracy: partial.correct / partial.images,
-    testLoss: loss,
-    testAccuracy: countCorrect(predictions, testData.labels) / testData.count,
+    testLoss,
+    testAccuracy,
+    ...(validation && { validationLoss, validationAccuracy }),
     trainMs: partial.trainMs,
     evalMs: performance.now() - started,
     imagesPerSecond: partial.images / partial.trainMs * 1000,

@@ -59,6 +59,7 @@ interface GraphModule {
   readonly specifier: string;
   readonly dependencies?: readonly {
     readonly specifier: string;
+    readonly isDynamic?: boolean;
     readonly code?: Resolution;
     readonly type?: Resolution;
   }[];
@@ -143,7 +144,7 @@ Deno.test("what goes against the order of imports is found", () => {
 });
 
 Deno.test({
-  name: "imports point one way, in no circle, and only tfjs and formats name TensorFlow.js",
+  name: "imports point one way, in no circle, and only the tfjs backends name TensorFlow.js",
   ignore,
   fn: async () => {
     const imports = await readImports();
@@ -151,7 +152,28 @@ Deno.test({
     assertEquals(findCircle(imports), undefined);
     const tensorflow = imports.filter(({ to }) => to.includes("@tensorflow/"));
     const users = new Set(tensorflow.map(({ from }) => placeOf(from)?.name));
-    assertEquals([...users].sort(), ["src/backends/tfjs", "src/formats"]);
+    assertEquals([...users].sort(), ["src/backends/tfjs"]);
+  },
+});
+
+Deno.test({
+  name: "a program that imports mod.ts loads no TensorFlow.js and no engine",
+  ignore,
+  fn: async () => {
+    const { code, stdout, stderr } = await runDeno(["info", "--json", join(ROOT, "mod.ts")]);
+    assertEquals(code, 0, stderr);
+    const modules = new Map<string, GraphModule>(
+      JSON.parse(stdout).modules.map((module: GraphModule) => [module.specifier, module]),
+    );
+    const loaded = new Set([pathToFileURL(join(ROOT, "mod.ts")).href]);
+    for (const specifier of loaded) {
+      for (const { code, isDynamic } of modules.get(specifier)?.dependencies ?? []) {
+        if (code?.specifier !== undefined && !isDynamic) loaded.add(code.specifier);
+      }
+    }
+    assert(loaded.size > 60, `expected the graph of mod.ts, found ${loaded.size} modules`);
+    const unwanted = /@tensorflow|backends\/(tfjs|wasm|webgpu|reference)\//;
+    assertEquals([...loaded].filter((specifier) => unwanted.test(specifier)), []);
   },
 });
 

@@ -192,7 +192,8 @@ Deno.test({
         [
           [...SHORT, "--markdown=/lenet.md"],
           1,
-          "Cannot write to /lenet.md: this command has no permission to; choose a path below runs/",
+          "Cannot write to /lenet.md: this command has no permission to; choose a path below runs/, " +
+          "or give its flags to deno run -P=compare --allow-write=/ scripts/compare_backends.ts",
         ],
       ];
       const outcomes = await Promise.all(cases.map(([args]) => runTask("compare", args)));

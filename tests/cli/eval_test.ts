@@ -50,8 +50,11 @@ Deno.test({
       report.perClass.forEach((row: { recall: number; support: number }, k: number) => {
         assertEquals([row.support, row.recall], [100, report.confusion[k][k] / 100]);
       });
+      assertEquals(weights.stderr, "");
+      assertEquals(newest.stderr, "note: runs/first: it is the newest run below runs/\n");
+      assertEquals(JSON.parse(newest.stdout).notes, ["it is the newest run below runs/"]);
       for (const other of [weights, newest]) {
-        assertEquals([other.code, other.stderr], [0, ""]);
+        assertEquals(other.code, 0);
         const { confusion, loss } = JSON.parse(other.stdout);
         assertEquals(confusion, report.confusion);
         assertAlmostEquals(loss, report.loss, 1e-5);
@@ -90,7 +93,11 @@ Deno.test({
         [["--weights", diverged], 1, /Cannot use .*: expected numbers in "fc.bias", found NaN;/],
         [["--weights", `${run}/config.json`], 1, /Cannot read .*config.json as a LayersModel: /],
         [["--weights", `${run}/none`], 1, /No such file or folder \(".*none"\)/],
-        [["--weights", weights, "--model", "mlp"], 1, /into model "mlp": expected "fc1.weight"/],
+        [
+          ["--weights", weights, "--model", "mlp"],
+          1,
+          /into model "mlp": expected linear, .* leave --model out/,
+        ],
         [["--run", run, "--dataset", `${run}/none`], 1, /Unknown dataset ".*none": expected one/],
       ];
       const outcomes = await Promise.all(cases.map(([args]) => runTask("eval", args)));
@@ -100,5 +107,54 @@ Deno.test({
         assertMatch(stderr, cases[n][2]);
       });
       assertEquals(await namesIn(run), before);
+    }),
+});
+
+Deno.test({
+  name: "eval, predict, export: a newest run whose training diverged says so, and what it kept",
+  ignore,
+  fn: () =>
+    withTempDir(async (folder) => {
+      const train = (name: string, ...args: string[]) =>
+        runTask("train", [
+          ...["--dataset", "sample", "--model", "lenet-relu", "--backend", "wasm", "--quiet"],
+          ...["--out", `${folder}/runs/${name}`, ...args],
+        ]);
+      const run = (script: string, ...args: string[]) =>
+        runDeno([
+          ...["run", "--no-prompt", "--allow-read", `--allow-write=${folder}`],
+          ...[`${ROOT}scripts/${script}.ts`, ...args],
+        ], { cwd: folder });
+      assertMatch((await train("diverged", "--lr", "1000")).stderr, /training has diverged; try/);
+      const message =
+        /^error: Cannot use runs\/diverged, the newest run: its training diverged before a model was saved; train again with a --lr below 1000, or name another run with --run\n$/;
+      const outcomes = await Promise.all([
+        run("eval", "--dataset", "sample"),
+        run("predict", "x.png"),
+        run("export", "--format", "onnx"),
+      ]);
+      for (const { code, stdout, stderr } of outcomes) {
+        assertEquals([code, stdout], [1, ""]);
+        assertMatch(stderr, message);
+      }
+      // One that had saved a model before is used, and says the same.
+      const kept = `${folder}/runs/kept`;
+      await train("kept", "--max-steps", "1", "--lr", "0.0001");
+      const config = JSON.parse(await Deno.readTextFile(`${kept}/config.json`));
+      const diverged = "The loss became NaN at step 9: training has diverged";
+      await Deno.writeTextFile(`${kept}/config.json`, JSON.stringify({ ...config, diverged }));
+      const { code, stderr } = await run("eval", "--dataset", "sample", "--backend", "wasm");
+      assertEquals([code, linesOf(stderr)], [0, [
+        "note: runs/kept: it is the newest run below runs/",
+        `note: runs/kept: its training diverged later, this is what it saved before: ${diverged}`,
+      ]]);
+      // What a run says of itself twice must be the same.
+      await Deno.copyFile(`${kept}/config.json`, `${folder}/config.json`);
+      const other = JSON.stringify({ ...config, model: { ...config.model, name: "another" } });
+      await Deno.writeTextFile(`${kept}/config.json`, other);
+      assertMatch(
+        (await run("eval")).stderr,
+        /model.safetensors describes another model than conf/,
+      );
     }),
 });

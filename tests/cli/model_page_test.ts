@@ -201,16 +201,22 @@ Deno.test({
       const page = await browser.open(address);
       await shown(page);
 
-      const dropped = await dropFile(page, opaque);
-      assertEquals(dropped.pixels, await inputOf(opaque, false));
-      const chosen = await chooseFile(page, clear);
-      assertEquals(chosen.pixels, await inputOf(clear, false));
+      // A browser decodes to colours, cut to 0..255 and multiplied by their opacity.
+      const assertNear = async ({ pixels }: Shown, path: string, invert: boolean) => {
+        const distances = (await inputOf(path, invert)).map((value, n) =>
+          Math.abs(value - pixels[n])
+        );
+        assert(distances.reduce((sum, distance) => sum + distance, 0) / 784 < 1, `${distances}`);
+      };
+      await assertNear(await dropFile(page, opaque), opaque, false);
+      // Before white, it looks dark on light, and is swapped.
+      await assertNear(await chooseFile(page, clear), clear, true);
       await page.evaluate("invert.click()");
-      const inverted = await shown(page);
-      assertEquals(inverted.pixels, await inputOf(clear, true));
+      const clicked = await shown(page);
+      await assertNear(clicked, clear, false);
       const refused = await chooseFile(page, other);
       assertStringIncludes(refused.notice, 'Cannot read "c.png" as a picture');
-      assertEquals(refused.pixels, inverted.pixels);
+      assertEquals(refused.pixels, clicked.pixels);
       await page.evaluate(PASTE);
       const pasted = await shown(page);
       assertStringIncludes(pasted.notice, "looks dark on light");
@@ -276,7 +282,7 @@ Deno.test({
     }),
 });
 
-/** Pastes a picture that is neither PNG nor JPEG, white on the left and a light grey on the right. */
+/** Pastes a WebP, white on the left and a light grey on the right. */
 const PASTE = `(async () => {
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = 28;

@@ -159,9 +159,9 @@ Deno.test({
       ]);
       const expected = [
         /^error: Cannot read ".*cut\.png" as a picture: ./,
-        /^error: Cannot read ".*text\.jpg" as a picture: expected PNG or JPEG$/,
+        /^error: Cannot read ".*text\.jpg" as a picture: it is text, expected PNG, JPEG, WebP, GIF or BMP$/,
         /^error: No such file or folder \(".*none\.png"\); check the path$/,
-        /^error: Cannot find a picture in ".*empty": expected \.png or \.jpg files$/,
+        /^error: Cannot find a picture in ".*empty": expected \.png, .* or \.bmp files, found nothing$/,
         /^note: ".*blank\.png" is blank: all its pixels are the same/,
         /^note: ".*white\.png" looks dark on light, .* light on dark: try --invert$/,
       ];
@@ -182,4 +182,18 @@ Deno.test({
       assertEquals([twice.code, twice.stdout], [2, ""]);
       assertMatch(wrong.stderr, /^error: Cannot find a run in .*empty: it has no config.json\n$/);
     }),
+});
+
+Deno.test({
+  name: "predict: a Keras model of one sigmoid gives Keras's probability, as two classes",
+  ignore,
+  fn: async () => {
+    const folder = `${ROOT}tests/fixtures/keras/one_sigmoid`;
+    const args = ["--weights", folder, "--json", `${folder}/picture.png`];
+    const { code, stdout } = await runDeno([...PREDICT, ...args]);
+    assertEquals(code, 0);
+    const { top } = JSON.parse(stdout);
+    assertEquals(top.map(({ className }: { className: string }) => className), ["0", "1"]);
+    assertAlmostEquals(top[1].probability, 0.285, 5e-4);
+  },
 });

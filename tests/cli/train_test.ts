@@ -1,5 +1,11 @@
 /** `train` as a user runs it: on the sample, a few steps, real files, real signals. */
-import { decodeSafetensors } from "../../src/formats/safetensors.ts";
+import { encodeOnnx } from "../../src/formats/onnx/encode.ts";
+import { toTensors } from "../../src/formats/parameters.ts";
+import { decodeSafetensors, encodeSafetensors } from "../../src/formats/safetensors.ts";
+import { encodeSafetensorsModel } from "../../src/formats/safetensors_model.ts";
+import { initialParameters } from "../../src/nn/init.ts";
+import { flatten, linear, tanh } from "../../src/nn/layers.ts";
+import { sequential } from "../../src/nn/sequential.ts";
 import { zooModel } from "../../src/nn/zoo.ts";
 import { parseRunConfig } from "../../src/report/run_config.ts";
 import { readCheckpoint } from "../../src/train/checkpoint.ts";
@@ -40,7 +46,7 @@ Deno.test({
       ]);
       assertEquals([code, stderr], [0, ""]);
       const lines = linesOf(stdout);
-      assertEquals(lines.length, 9);
+      assertEquals(lines.length, 12);
       assertEquals(lines.slice(0, 2), [
         "Model    lenet, 61,706 parameters",
         "Data     sample, 5,000 training and 1,000 test images, 10 classes",
@@ -54,10 +60,11 @@ Deno.test({
       const numbers =
         /^epoch 1\/2 {2}train loss 2\.\d{3} {2}train acc 0\.\d{3} {2}test acc 0\.\d{3} {2}\d+\.\d s {2}[\d,]+ images\/s$/;
       assertMatch(lines[5], numbers);
-      assertMatch(
-        lines[7],
-        /^Done: test accuracy 0\.\d{3} after 34 steps, \d+\.\d s with evaluation/,
-      );
+      // Two epochs at this rate teach nothing.
+      assertMatch(lines[7], /^Done, but test accuracy 0\.\d{3} is (no|not clearly) better than/);
+      assertMatch(lines[8], /^after 34 steps, \d+\.\d s with evaluation/);
+      assertMatch(lines[9], /^Try --epochs 6, --lr 0\.04, and look at the images in report\.html$/);
+      assertMatch(lines[10], /^Best: epoch \d, test accuracy 0\.\d{3}, chosen on the test set/);
       assert(!stdout.includes("\u001b"), "escape codes in a pipe");
 
       assertEquals(await namesIn(out), [...RUN_FILES, "steps.jsonl"]);
@@ -146,7 +153,7 @@ Deno.test({
     const [plain, quiet, missing] = await Promise.all([
       run(...SAMPLE),
       run(...SOFTMAX, "--quiet"),
-      run("--dataset", `${ROOT}tests/fixtures`),
+      run("--dataset", `${ROOT}docs/generator`),
     ]);
     assertEquals([plain.code, plain.stderr], [0, ""]);
     assertMatch(plain.stdout, /\nDry run: one step, loss 2\.\d{3}; nothing was written\n$/);
@@ -154,7 +161,7 @@ Deno.test({
     assertEquals([missing.code, missing.stdout], [1, ""]);
     assertMatch(
       missing.stderr,
-      /^error: Cannot use ".*fixtures" as a dataset: expected a folder of pictures .*\n$/,
+      /^error: Cannot use ".*generator" as a dataset: expected a folder of pictures .*\n$/,
     );
   },
 });
@@ -274,5 +281,114 @@ Deno.test({
       ], { cwd: folder });
       assertEquals(code, 0);
       assertMatch(JSON.parse(linesOf(stdout)[0]).out, /^runs.softmax-\d{8}-\d{6}-2$/);
+    }),
+});
+
+Deno.test({
+  name:
+    "train: --init takes layers, pixels and classes of its file, and refuses flags that say otherwise",
+  ignore,
+  fn: () =>
+    withTempDir(async (folder) => {
+      const model = zooModel("lenet-relu", { standardization: { mean: 0.25, std: 0.5 } });
+      const parameters = initialParameters(model, 4);
+      const foreign = sequential([flatten(), linear({ name: "one", outFeatures: 10 }), tanh()]);
+      const small = zooModel("softmax", { inputShape: [1, 8, 8], classCount: 3 });
+      const files: Record<string, Uint8Array> = {
+        "own.safetensors": encodeSafetensorsModel({ model, parameters }),
+        "own.onnx": encodeOnnx({ model, parameters }),
+        "bare.safetensors": encodeSafetensors({
+          tensors: toTensors(model, parameters),
+          metadata: {},
+        }),
+        "foreign.safetensors": encodeSafetensorsModel({
+          model: foreign,
+          parameters: initialParameters(foreign, 0),
+        }),
+        "small.safetensors": encodeSafetensorsModel({
+          model: small,
+          parameters: initialParameters(small, 0),
+        }),
+      };
+      for (const [name, bytes] of Object.entries(files)) {
+        await Deno.writeFile(`${folder}/${name}`, bytes);
+      }
+      const run = (name: string, ...args: string[]) =>
+        runTask("train", [
+          ...[...SAMPLE, "--backend", "wasm", "--dry-run", "--json", "--init", `${folder}/${name}`],
+          ...args,
+        ]);
+      const started = async (name: string, ...args: string[]) => {
+        const { code, stdout, stderr } = await run(name, ...args);
+        assertEquals(code, 0, stderr);
+        const [{ model, notes }, { loss }] = linesOf(stdout).map((line) => JSON.parse(line));
+        assertEquals(linesOf(stderr), (notes ?? []).map((note: string) => `note: ${note}`));
+        return { model, notes: notes ?? [], loss };
+      };
+      const [own, onnx, named, bare, other] = await Promise.all([
+        started("own.safetensors"),
+        started("own.onnx"),
+        started("own.safetensors", "--model", "lenet-relu", "--standardize"),
+        started("bare.safetensors", "--model", "lenet-relu"),
+        started("foreign.safetensors"),
+      ]);
+      for (const each of [own, onnx, named]) {
+        assertEquals([each.model.name, each.model.standardization.std], ["lenet-relu", 0.5]);
+        assertEquals(each.loss, own.loss);
+      }
+      assertEquals([own.notes, named.notes.length], [[], 1]);
+      assertEquals(bare.model.standardization, { mean: 0, std: 1 });
+      assertStringIncludes(bare.notes[0], 'taken for "lenet-relu"');
+      assert(bare.loss !== own.loss);
+      assertEquals(other.model.layers.at(-1).type, "tanh");
+      assertStringIncludes(other.notes[0], "lenet-relu's recipe trains it");
+      const cases: [string, string[], RegExp][] = [
+        [
+          "own.safetensors",
+          ["--model", "lenet"],
+          /into model "lenet": expected sigmoid, .*--model o/,
+        ],
+        ["own.onnx", ["--model", "lenet"], /into model "lenet": expected sigmoid, .* found relu/],
+        [
+          "own.onnx",
+          ["--normalize"],
+          /with --normalize: its pixels are \(pixel \/ 255 - 0.25\) \/ 0.5;/,
+        ],
+        [
+          "foreign.safetensors",
+          ["--standardize"],
+          /with --standardize: its pixels are pixel \/ 255;/,
+        ],
+        ["own.onnx", ["--image-size", "32"], /with --image-size 32: its images are 28 x 28; leave/],
+        ["bare.safetensors", [], /are those of lenet, .*; say which with --model lenet\|lenet-d2l/],
+        [
+          "small.safetensors",
+          [],
+          /takes \[1, 8, 8\] and has 3 classes, dataset "sample" \[1, 28, 28\]/,
+        ],
+      ];
+      const outcomes = await Promise.all(cases.map(([name, args]) => run(name, ...args)));
+      outcomes.forEach(({ code, stdout, stderr }, n) => {
+        assertEquals([code, stdout, linesOf(stderr).length], [1, "", 1], stderr);
+        assertMatch(stderr, cases[n][2]);
+      });
+    }),
+});
+
+Deno.test({
+  name: "train: --resume with other --epochs says what that does to a cosine",
+  ignore,
+  fn: () =>
+    withTempDir(async (folder) => {
+      const out = `${folder}/run`;
+      const { code } = await runTask("train", [
+        ...[...SOFTMAX, "--schedule", "cosine", "--epochs", "2", "--quiet", "--out", out],
+      ]);
+      assertEquals(code, 0);
+      const resumed = await runTask("train", ["--resume", out, "--epochs", "4", "--json"]);
+      const note = "the cosine learning rate now falls over 4 epochs, not 2: it goes on at 0.05 " +
+        "instead of 0";
+      assertEquals(linesOf(resumed.stderr)[0], `note: ${note}`);
+      assertEquals(JSON.parse(linesOf(resumed.stdout)[0]).notes, [note]);
     }),
 });

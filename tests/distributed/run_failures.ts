@@ -35,10 +35,12 @@ async function lead(world: World): Promise<number> {
   await using alone = await (await loadBackend("wasm")).open(model, options);
   await fail(() => session.attach(first));
   for (const data of [first, second]) {
-    await fail(() => session.evaluate(data));
+    await session.evaluate(data); // all ranks forget it again
     await fail(() => session.train(data, request(data.count)));
   }
   for (const data of [second, first, third]) await session.attach(data);
+  await session.detach(first);
+  await session.attach(first);
   const state = { parameters: initialParameters(model, 1), slots: [], step: 0 };
   for (const one of [session, alone]) await one.loadState(state);
   for (const data of [first, second, third]) {

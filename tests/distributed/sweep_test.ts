@@ -92,7 +92,7 @@ Deno.test({
           ...["--backend=reference", "--quiet", ...args],
         ], { cwd: folder });
       const sizes = await Promise.all([12, 20].map((size) =>
-        sweep("--dataset=photos", `--image-size=${size}`, "--valid-split=0.25")
+        sweep("--dataset=photos", `--image-size=${size}`, "--test-split=0.25")
       ));
       assertEquals(sizes, Array(2).fill({ code: 0, stdout: "", stderr: "" }));
       const names = await namesIn(`${folder}/runs`);

@@ -7,7 +7,8 @@ import { sha256Hex } from "../../src/sha256.ts";
 import { collect } from "../../src/data/collect.ts";
 import { gunzip } from "../../src/data/gunzip.ts";
 import { encodeIdx, idxByteLength, parseIdx, parseLabeledImages } from "../../src/data/idx.ts";
-import { decodePicture, fitPicture } from "../../src/data/picture.ts";
+import { fitPicture } from "../../src/data/picture.ts";
+import { decodePicture } from "../../src/data/picture_file.ts";
 import { decodeLayersModel } from "../../src/formats/layers_model_decode.ts";
 import { decodeOnnx } from "../../src/formats/onnx/decode.ts";
 import { encodeOnnx } from "../../src/formats/onnx/encode.ts";
@@ -28,6 +29,7 @@ import { sweepTable } from "../../src/report/sweep_report.ts";
 import { decodeCheckpoint, encodeCheckpoint } from "../../src/train/checkpoint.ts";
 import { NOT_STARTED } from "../../src/train/trainer.ts";
 import { concat, mutateBytes, mutateJson, type Mutator } from "./mutate.ts";
+import { mutateMessage, mutateNode, withWeightsBeside } from "./onnx.ts";
 import { mutateGzipContent, mutatePngChunk } from "./pictures.ts";
 
 /** One kind of file. */
@@ -56,6 +58,11 @@ const CONVOLUTION = sequential([
   flatten(),
   linear({ outFeatures: 3 }),
 ], { inputShape: [1, 4, 5], standardization: { mean: 0.3, std: 0.4 } });
+
+const EXTERNAL = withWeightsBeside({
+  model: CONVOLUTION,
+  parameters: initialParameters(CONVOLUTION, 3),
+});
 
 /** As TensorFlow.js writes it, with what the reader does not need left out. */
 const LAYERS_MODEL = {
@@ -88,6 +95,52 @@ const LAYERS_MODEL = {
       { name: "dense/kernel", shape: [12, 3], dtype: "float32" },
       { name: "dense/bias", shape: [3], dtype: "float32" },
     ],
+  }],
+};
+
+/** As the converter writes Keras 3's functional models, with the forms that the other seed has not. */
+const FUNCTIONAL_MODEL = {
+  modelTopology: {
+    model_config: {
+      class_name: "Functional",
+      config: {
+        name: "row",
+        layers: [
+          ["InputLayer", { name: "a", batch_shape: [null, 4, 5], dtype: "uint8" }],
+          ["Rescaling", { name: "b", scale: 0.004, offset: 0 }],
+          ["Reshape", { name: "c", target_shape: [4, 5, -1] }],
+          ["Conv2D", { name: "d", kernel_size: 2, strides: 2, padding: "same", use_bias: false }],
+          ["BatchNormalization", { name: "e", axis: [3], epsilon: 0.001, momentum: 0.9 }],
+          ["Permute", { name: "f", dims: [3, 1, 2] }],
+          ["Flatten", { name: "g", data_format: "channels_first" }],
+          ["Dense", {
+            name: "h",
+            units: 1,
+            activation: { class_name: "function", config: "sigmoid" },
+          }],
+        ].map(([class_name, config], n) => ({
+          ...{ class_name, config, name: "abcdefgh"[n] },
+          inbound_nodes: n === 0 ? [] : [{
+            args: [{ config: { keras_history: ["abcdefgh"[n - 1], 0, 0] } }],
+            kwargs: { training: false },
+          }],
+        })),
+        input_layers: ["a", 0, 0],
+        output_layers: ["h", 0, 0],
+      },
+    },
+  },
+  weightsManifest: [{
+    paths: ["row.bin"],
+    weights: [
+      { name: "d/kernel", shape: [2, 2, 1, 2] },
+      ...["gamma", "beta", "moving_mean", "moving_variance"]
+        .map((part) => ({ name: `e/${part}`, shape: [2] })),
+      ...[{ name: "layers/dense/vars/0", shape: [12, 1] }, { name: "h/bias", shape: [1] }],
+    ].map((weight) => ({
+      ...{ ...weight, dtype: "float32" },
+      quantization: { dtype: "uint8", scale: 0.01, min: -1 },
+    })),
   }],
 };
 
@@ -182,7 +235,7 @@ export const FUZZ_KINDS: Readonly<Record<string, FuzzKind>> = {
     ],
     mutators: [mutateBytes, mutateSafetensorsHeader, mutateDescription],
     read(bytes) {
-      const trained = decodeSafetensorsModel(bytes, LABEL, { fallback: MODEL });
+      const trained = decodeSafetensorsModel(bytes, LABEL, { model: MODEL });
       const { model, parameters, pictures } = trained;
       require(parameters.length === model.parameterCount, "parameters do not fill the model");
       require(typeof (pictures?.invert ?? true) === "boolean", "no polarity");
@@ -197,17 +250,34 @@ export const FUZZ_KINDS: Readonly<Record<string, FuzzKind>> = {
         classNames: CONFIG.dataset.classNames,
       }),
     ],
-    mutators: [mutateBytes],
+    mutators: [mutateBytes, mutateNode, mutateMessage],
     read(bytes) {
       const { model, parameters } = decodeOnnx(bytes, LABEL);
       require(parameters.length === model.parameterCount, "parameters do not fill the model");
     },
   },
+  onnxWeights: {
+    seeds: [EXTERNAL.bytes],
+    mutators: [mutateBytes, mutateNode, mutateMessage],
+    async read(bytes) {
+      const read = (name: string) => {
+        require(/^[^/\\]+$/.test(name), "a path is read");
+        return Promise.resolve(EXTERNAL.weights);
+      };
+      const { model, parameters } = await decodeOnnx(bytes, LABEL, read);
+      require(parameters.length === model.parameterCount, "parameters do not fill the model");
+    },
+  },
   layersModel: {
-    seeds: [text(JSON.stringify(LAYERS_MODEL))],
+    seeds: [LAYERS_MODEL, FUNCTIONAL_MODEL].map((model) => text(JSON.stringify(model))),
     mutators: [mutateBytes, onText(mutateJson), onText(mutateJson)],
     async read(bytes) {
-      const weights = () => Promise.resolve(new Uint8Array(4 * (2 * 2 * 2 + 2 + 12 * 3 + 3)));
+      const weights = (name: string) =>
+        Promise.resolve(
+          name === "row.bin"
+            ? new Uint8Array(8 + 8 + 12 + 1).fill(150)
+            : new Uint8Array(4 * (2 * 2 * 2 + 2 + 12 * 3 + 3)),
+        );
       const json = new TextDecoder().decode(bytes);
       const { model, parameters } = await decodeLayersModel(json, weights, LABEL);
       require(parameters.length === model.parameterCount, "parameters do not fill the model");
@@ -268,19 +338,36 @@ export const FUZZ_KINDS: Readonly<Record<string, FuzzKind>> = {
         channels: 1,
         palette: [[0, 0, 0], [255, 0, 0], [0, 255, 0], [1, 2, 3]],
       }),
+      ...fixtures("png"),
     ],
     mutators: [mutateBytes, mutatePngChunk, mutatePngChunk],
     read: readPicture,
   },
   jpeg: {
-    seeds: [16, 40].map((side) => {
-      const data = Uint8Array.from({ length: 4 * side * side }, (_, n) => (n * n) & 0xff);
-      return new Uint8Array(jpeg.encode({ width: side, height: side, data }, 60).data);
-    }),
+    seeds: [
+      ...[16, 40].map((side) => {
+        const data = Uint8Array.from({ length: 4 * side * side }, (_, n) => (n * n) & 0xff);
+        return new Uint8Array(jpeg.encode({ width: side, height: side, data }, 60).data);
+      }),
+      ...fixtures("jpg"),
+    ],
     mutators: [mutateBytes],
     read: readPicture,
   },
+  ...Object.fromEntries(["bmp", "gif", "webp"].map((ending) => [ending, {
+    seeds: fixtures(ending),
+    mutators: [mutateBytes],
+    read: readPicture,
+  }])),
 };
+
+/** The pictures beside the tests that have an ending, but for the many that differ only in how they lie. */
+function fixtures(ending: string): Uint8Array[] {
+  const folder = new URL("../fixtures/pictures/", import.meta.url);
+  return Array.from(Deno.readDirSync(folder), ({ name }) => name).sort()
+    .filter((name) => name.endsWith(`.${ending}`) && !/turned_[2-8]/.test(name))
+    .map((name) => Deno.readFileSync(new URL(name, folder)));
+}
 
 function readPicture(bytes: Uint8Array): void {
   const picture = decodePicture(bytes, LABEL);

@@ -21,7 +21,8 @@ for (const parityCase of PARITY_CASES) {
     const meanLoss = (index: number, change: number) => {
       const changed = parameters.slice();
       changed[index] += change;
-      return lossAndGradients(model, changed, batch).lossSum / batch.labels.length;
+      return lossAndGradients(model, changed, batch).losses.reduce((sum, loss) => sum + loss, 0) /
+        batch.labels.length;
     };
     let checked = 0;
     for (let trial = 0; trial < CHECKED_PARAMETERS; trial++) {

@@ -97,7 +97,9 @@ for (const name of BACKEND_NAMES) {
       const model = caseModel(PARITY_CASES[2]);
       const data = randomImages(model, 5, 6);
       await using session = await open(name, model, { batchSize: 2 });
-      await assertRejects(() => session.evaluate(data), TypeError, "attach");
+      const rates = Float32Array.of(0.1);
+      const first = { order: Uint32Array.of(0, 1), batchSize: 2, learningRates: rates };
+      await assertRejects(() => session.train(data, first), TypeError, "attach");
       await assertRejects(
         async () => await session.attach({ ...data, shape: [1, 6, 7] }),
         TypeError,

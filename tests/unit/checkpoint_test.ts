@@ -10,6 +10,8 @@ import { parseRunConfig, type RunConfig } from "../../src/report/run_config.ts";
 import { claimFolder } from "../../src/report/run_claim.ts";
 import { readMetrics, requireVacant, RunFolder } from "../../src/report/run_folder.ts";
 import {
+  decodeCheckpoint,
+  encodeCheckpoint,
   readCheckpoint,
   type SavedCheckpoint,
   writeCheckpoint,
@@ -17,9 +19,32 @@ import {
 } from "../../src/train/checkpoint.ts";
 import { type Checkpoint, type EpochMetrics, NOT_STARTED } from "../../src/train/trainer.ts";
 import { writeAtomic } from "../../src/write_atomic.ts";
-import type { LayerSpec } from "../../src/nn/layers.ts";
+import { flatten, type LayerSpec, linear } from "../../src/nn/layers.ts";
+import { sequential } from "../../src/nn/sequential.ts";
+import { sha256Hex } from "../../src/sha256.ts";
 import { assert, assertEquals, assertRejects, assertThrows } from "../assert.ts";
 import { canUseTemp, namesIn, withTempDir } from "../temp.ts";
+
+Deno.test("layers that are called like optimiser memory come back from a checkpoint", () => {
+  const layers = [flatten(), linear({ name: "slot0", outFeatures: 4 })];
+  const last = linear({ name: "slot1", outFeatures: 3 });
+  for (const specs of [[...layers, linear({ outFeatures: 3 })], [...layers, last]]) {
+    const model = sequential(specs, { inputShape: [1, 2, 2] });
+    const [parameters, ...slots] = [1, 2, 3].map((seed) => initialParameters(model, seed));
+    const saved = { ...SAVED, state: { parameters, slots, step: 5 } };
+    const bytes = encodeCheckpoint(model, saved);
+    assertEquals(decodeCheckpoint(bytes, "checkpoint", model), saved);
+    // As version 0.1 named them.
+    const { tensors, metadata: { sha256: _, ...metadata } } = decodeSafetensors(
+      bytes,
+      "checkpoint",
+    );
+    const old = new Map([...tensors].map(([name, tensor]) => [name.replace(/^.*:/, ""), tensor]));
+    const sha256 = sha256Hex(encodeSafetensors({ tensors: old, metadata }));
+    const written = encodeSafetensors({ tensors: old, metadata: { ...metadata, sha256 } });
+    assertEquals(decodeCheckpoint(written, "checkpoint", model), saved);
+  }
+});
 
 const ignore = !canUseTemp();
 const MODEL = zooModel("softmax", { inputShape: [1, 2, 2], classCount: 3 });

@@ -72,13 +72,28 @@ Deno.test("parseIdx names file, expectation and finding when the file is malform
     ],
     [
       withByte(IMAGES, 2, 0x0d),
-      'Cannot read "images": expected magic number 0x00000803 (unsigned bytes, 3 dimensions), ' +
-      "found 0x00000d03; is this an IDX file of images?",
+      'Cannot read "images": expected images (unsigned bytes, 3 dimensions: count, height, width), ' +
+      "found float32 in 3 dimensions (2 x 2 x 3); write the elements as unsigned bytes",
+    ],
+    [
+      withByte(withByte(IMAGES, 2, 0x0b), 3, 1),
+      'Cannot read "images": expected images (unsigned bytes, 3 dimensions: count, height, width), ' +
+      "found int16 in 1 dimension (2); write the elements as unsigned bytes",
+    ],
+    [
+      encodeIdx({ dimensions: [2, 2, 3, 1], data: new Uint8Array(12) }),
+      'Cannot read "images": expected images (unsigned bytes, 3 dimensions: count, height, width), ' +
+      "found unsigned bytes in 4 dimensions (2 x 2 x 3 x 1); write it in those",
+    ],
+    [
+      withByte(IMAGES.subarray(0, 9), 3, 2),
+      'Cannot read "images": expected images (unsigned bytes, 3 dimensions: count, height, width), ' +
+      "found unsigned bytes in 2 dimensions (2); write it in those",
     ],
     [
       withByte(IMAGES, 0, 1),
-      'Cannot read "images": expected magic number 0x00000803 (unsigned bytes, 3 dimensions), ' +
-      "found 0x01000803; is this an IDX file of images?",
+      'Cannot read "images": expected images (unsigned bytes, 3 dimensions: count, height, width), ' +
+      "found no IDX file: it begins with 0x01000803; obtain it again",
     ],
     [
       withByte(IMAGES, 7, 0),
@@ -93,7 +108,7 @@ Deno.test("parseIdx names file, expectation and finding when the file is malform
 
 Deno.test("parseIdx does not take labels for images", () => {
   const labels = encodeIdx({ dimensions: [20], data: new Uint8Array(20) });
-  assertThrows(() => parseIdx(labels, "labels", 3), SyntaxError, "found 0x00000801");
+  assertThrows(() => parseIdx(labels, "labels", 3), SyntaxError, "is this the file of labels?");
 });
 
 Deno.test("idxByteLength refuses dimensions no memory could hold", () => {

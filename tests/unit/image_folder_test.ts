@@ -1,33 +1,24 @@
 /** Datasets of pictures in folders, on real small files. */
 import fc from "fast-check";
 import { readPicture } from "../../src/cli/predict_inputs.ts";
+import { type Dataset, type LabeledImages, sliceImages } from "../../src/data/dataset.ts";
 import { DatasetError } from "../../src/data/errors.ts";
 import { loadDataset } from "../../src/data/load.ts";
-import { splitByContent } from "../../src/data/split.ts";
+import { MAX_PICTURE_BYTES } from "../../src/data/picture_file.ts";
+import { selectImages, splitByContent, splitValidation } from "../../src/data/split.ts";
 import { printable } from "../../src/printable.ts";
-import { assert, assertEquals, assertRejects, assertStringIncludes } from "../assert.ts";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStringIncludes,
+  assertThrows,
+} from "../assert.ts";
 import { canRunCommands, runDeno } from "../cli/command.ts";
-import { jpegOf, pixelsOf, pngOf, writeFiles } from "../picture_folder.ts";
+import { classOf, drawing, jpegOf, pixelsOf, writeFiles } from "../picture_folder.ts";
 import { canUseTemp, withTempDir } from "../temp.ts";
 
 const ignore = !canUseTemp();
-
-/** A PNG whose content depends on the seed: dark, with a light pixel or two. */
-function picture(seed: number, size: readonly [number, number] = [4, 4]): Uint8Array {
-  const pixels = new Uint8Array(size[0] * size[1]);
-  pixels[seed % pixels.length] = 255;
-  pixels[(seed * 7 + 3) % pixels.length] = 100 + seed % 100;
-  return pngOf(pixels, size);
-}
-
-/** `count` pictures of a class, by name. */
-function classOf(name: string, count: number, firstSeed = 0): Record<string, Uint8Array> {
-  const entries = Array.from(
-    { length: count },
-    (_, n) => [`${name}/${n}.png`, picture(n + firstSeed)],
-  );
-  return Object.fromEntries(entries);
-}
 
 /** All images of both parts with their class names, in an order of their own. */
 function contentOf({ train, test, classNames }: Awaited<ReturnType<typeof loadDataset>>): string[] {
@@ -42,9 +33,9 @@ Deno.test({
   fn: () =>
     withTempDir(async (folder) => {
       const files = {
-        "owls/b.PNG": picture(1, [40, 30]),
+        "owls/b.PNG": drawing(1, [40, 30]),
         "owls/a.jpeg": jpegOf(new Uint8Array(33 * 9).map((_, n) => n % 256), [33, 9]),
-        "cats/one.png": picture(2, [28, 28]),
+        "cats/one.png": drawing(2, [28, 28]),
         "cats/two.jpg": jpegOf(new Uint8Array(64 * 64).map((_, n) => n % 97), [64, 64]),
       };
       await writeFiles(folder, {
@@ -68,7 +59,7 @@ Deno.test({
           }),
         );
         assertEquals(contentOf(dataset), expected.sort());
-        assertEquals(dataset.pictures, { validSplit: 0.2, invert, darkOnLight: invert });
+        assertEquals(dataset.pictures, { testSplit: 0.2, invert, darkOnLight: invert });
       }
       const plain = await loadDataset(folder);
       assertEquals([...plain.train.shape], [1, 28, 28]);
@@ -90,17 +81,63 @@ Deno.test({
         ...classOf("b", 10, 20),
       });
       await writeFiles(`${folder}/more`, { ...classOf("a", 12), ...classOf("b", 10, 20) });
-      const pictures = { validSplit: 0.3 };
+      const pictures = { testSplit: 0.3 };
       const one = await loadDataset(`${folder}/one`, { pictures });
       const two = await loadDataset(`${folder}/two`, { pictures });
       assertEquals([one.train.count, one.test.count], [14, 6]);
-      assertEquals({ ...two, name: one.name }, one);
+      const nameless = ({ digest, train, test }: Dataset) => [
+        digest,
+        ...[train, test].map((part) => ({ ...part, names: undefined })),
+      ];
+      assertEquals(nameless(two), nameless(one));
+      assertEquals([...one.train.names!, ...one.test.names!].sort(), [
+        ...Object.keys({ ...classOf("a", 10), ...classOf("b", 10) }),
+      ]);
+      for (const [n, name] of two.test.names!.entries()) {
+        const again = await readPicture(`${folder}/two/${name}`, { width: 28, height: 28 }, {
+          invert: false,
+        });
+        assert("picture" in again);
+        assertEquals(pixelsOf(two.test, n), again.picture.pixels);
+      }
       const more = await loadDataset(`${folder}/more`, { pictures });
       assert(more.digest !== one.digest);
-      const other = await loadDataset(`${folder}/one`, { pictures: { validSplit: 0.5 } });
+      const other = await loadDataset(`${folder}/one`, { pictures: { testSplit: 0.5 } });
       assertEquals([other.test.count, contentOf(other)], [10, contentOf(one)]);
       assert(other.digest !== one.digest);
+      const all = await loadDataset(`${folder}/one`, { pictures: { testSplit: 1 } });
+      assertEquals([all.train.count, all.test.count, contentOf(all)], [0, 20, contentOf(one)]);
     }),
+});
+
+Deno.test("a share set apart for validation keeps every image once, its class and its name", () => {
+  const labels = Uint8Array.from({ length: 50 }, (_, n) => n < 30 ? 0 : n < 49 ? 1 : 2);
+  const images = Uint8Array.from(labels.keys());
+  const names = Array.from(labels.keys(), (n) => `${n}.png`);
+  const train: LabeledImages = { images, labels, count: 50, shape: [1, 1, 1], names };
+  const test = sliceImages(train, 0, 5);
+  const whole: Dataset = { name: "set", classNames: ["a", "b", "c"], train, test, digest: "" };
+  const split = splitValidation(whole, 0.2, 7);
+  assertEquals(split, splitValidation(whole, 0.2, 7));
+  assert(`${split.validation!.images}` !== `${splitValidation(whole, 0.2, 8).validation!.images}`);
+  assertEquals(split.test, test);
+  assertEquals([split.train.count, split.validation!.count], [40, 10]);
+  const isClass = (part: LabeledImages, label: number) =>
+    part.labels.filter((other) => other === label).length;
+  assertEquals([0, 1, 2].map((label) => isClass(split.validation!, label)), [6, 4, 0]);
+  for (const part of [split.train, split.validation!]) {
+    assertEquals([...part.images], [...part.images].sort((a, b) => a - b));
+    assertEquals(part.names, Array.from(part.images, (n) => names[n]));
+    assertEquals(part.labels, part.images.map((n) => labels[n]));
+  }
+  const all = [...split.train.images, ...split.validation!.images].sort((a, b) => a - b);
+  assertEquals(all, [...images]);
+  assertThrows(() => splitValidation(split, 0.2, 7), DatasetError, "it has 10 images for that");
+  for (const share of [0, 1, NaN]) {
+    assertThrows(() => splitValidation(whole, share, 7), RangeError, "above 0 and below 1");
+  }
+  const single = { ...whole, train: selectImages(train, [0, 30, 49]) };
+  assertThrows(() => splitValidation(single, 0.2, 7), DatasetError, "2 training images or more");
 });
 
 Deno.test("a split keeps every image once, and gives both parts of a class at least one", () => {
@@ -156,7 +193,7 @@ Deno.test({
   fn: () =>
     withTempDir(async (root) => {
       const two = { ...classOf("a", 2), ...classOf("b", 2, 10) };
-      const many = Array.from({ length: 257 }, (_, n) => [`${n}/x.png`, picture(n)]);
+      const many = Array.from({ length: 257 }, (_, n) => [`${n}/x.png`, drawing(n)]);
       const cases: [Record<string, Uint8Array | string>, string][] = [
         [{ "readme.txt": "" }, "expected a folder of pictures for each class, or four IDX files"],
         [
@@ -164,29 +201,62 @@ Deno.test({
           'expected a folder of pictures for each of 2 to 256 classes, found only "a"',
         ],
         [Object.fromEntries(many), "for each of 2 to 256 classes, found 257 folders"],
-        [{ ...two, "c/.hidden.png": "" }, '/c": expected .png or .jpg files, found nothing; add'],
         [
-          { ...two, "c/x.webp": "" },
-          '/c": expected .png or .jpg files, found only such as "x.webp"',
+          { ...two, "c/.hidden.png": "" },
+          '/c": expected .png, .jpg, .webp, .gif or .bmp files, found nothing; add',
         ],
         [
-          { ...two, "a/bad.png": "text" },
-          '/a/bad.png" as a picture: expected PNG or JPEG; replace',
-        ],
-        [{ ...two, "a/cut.png": picture(1).slice(0, 50) }, '/a/cut.png" as a picture: '],
-        [{ ...two, "a/more/x.png": picture(1) }, 'Cannot use the folder "'],
-        [{ "a/1.png": picture(1), "b/1.png": picture(2) }, "found 1 in each; add pictures"],
-        [
-          { ...classOf("train/a", 1), ...classOf("train/b", 1) },
-          'one named test is expected; found "train"',
+          { ...two, "c/x.heic": "", "c/y.HEIC": "", "c/notes": "" },
+          ".gif or .bmp files, found only 2 .heic, 1 without an ending; add pictures",
         ],
         [
-          { ...classOf("train/a", 1), ...classOf("train/b", 1), "test/c/1.png": picture(1) },
-          '/test/c": expected the classes of "',
+          { ...two, "a/bad.png": "text", "b/in/cut.png": drawing(1).slice(0, 50) },
+          "Cannot read 2 of the 6 pictures of ",
+        ],
+        [
+          Object.fromEntries(Array.from({ length: 12 }, (_, n) => [`${"ab"[n % 2]}/${n}.gif`, ""])),
+          ") and 2 more; replace or remove them, or leave them out with --skip-unreadable",
+        ],
+        [{ "a/1.png": drawing(1), "b/1.png": drawing(2) }, "found 1 in each; add pictures"],
+        [
+          { ...classOf("train/a", 1), ...classOf("other/b/c", 1) },
+          'one named test is expected; found "other"',
+        ],
+        [
+          { ...classOf("train", 3), ...classOf("test", 2) },
+          'in its folders "test", "train", found 3 pictures directly in "train", such as "0.png"',
+        ],
+        [
+          { ...classOf("train/a", 1), ...classOf("train/b", 1), ...classOf("test", 2) },
+          '/test": expected a folder of pictures for each class, found 2 pictures that are in none',
+        ],
+        [
+          { ...classOf("test/a", 1), ...classOf("VAL/a", 1) },
+          'expected a folder named train beside "VAL", "test", found none',
+        ],
+        [
+          { ...classOf("train/a", 1), ...classOf("val/a", 1), ...classOf("Valid/a", 1) },
+          '"Valid", "val" mean the same part; keep one of them',
+        ],
+        [
+          { ...two, ...classOf("flowers/a", 1, 20), ...classOf("flowers/b", 1, 30) },
+          'the folder "flowers/a" within a class is named as another class: a copy',
+        ],
+        [
+          { ...classOf("a/Train", 2), ...classOf("a/Test", 2, 10), ...classOf("b/Train", 2, 20) },
+          'the folder "a/Test" within a class is named as a part: put it above classes',
+        ],
+        [
+          { ...classOf("photos/a", 1), ...classOf("photos/b", 1) },
+          'found only "photos", which holds folders: try ',
+        ],
+        [
+          { ...classOf("train/a", 1), ...classOf("train/b", 1), "test/c/1.png": drawing(1) },
+          '/train" only, found "c"; add pictures there, or remove the folder',
         ],
         [
           { ...classOf("train/a", 1), ...classOf("train/b", 1), "test/a/1.txt": "" },
-          '/test" as a test set: expected folders of .png or .jpg files',
+          '/test": expected a folder of pictures for each class, found none; add pictures',
         ],
       ];
       for (const [n, [files, expected]] of cases.entries()) {
@@ -197,10 +267,14 @@ Deno.test({
         assertEquals(message.split("\n").length, 1);
         assert(message.startsWith("Cannot ") && message.includes(folder), message);
       }
-      const wrong = { pictures: { validSplit: 1 } };
-      await assertRejects(() => loadDataset(`${root}/8`, wrong), RangeError, "below 1: found 1");
+      const wrong = { pictures: { testSplit: 1.5 } };
+      await assertRejects(
+        () => loadDataset(`${root}/6`, wrong),
+        RangeError,
+        "at most 1: found 1.5",
+      );
       const stopped = { signal: AbortSignal.abort(new Error("stop")) };
-      await assertRejects(() => loadDataset(`${root}/8`, stopped), Error, "stop");
+      await assertRejects(() => loadDataset(`${root}/6`, stopped), Error, "stop");
     }),
 });
 
@@ -231,12 +305,13 @@ Deno.test({
   fn: () =>
     withTempDir(async (root) => {
       await writeFiles(root, { ...classOf("a", 2), ...classOf("b", 2, 10), "b/\u001b[2J.png": "" });
-      await Deno.truncate(`${root}/b/\u001b[2J.png`, 2 ** 26 + 1); // sparse: takes no room
+      await Deno.truncate(`${root}/b/\u001b[2J.png`, MAX_PICTURE_BYTES + 1); // sparse: no room
       const { message } = await assertRejects(() => loadDataset(root), DatasetError);
+      const reason = `it has ${MAX_PICTURE_BYTES + 1} bytes, more than ${MAX_PICTURE_BYTES}`;
       assertEquals(
         message,
-        `Cannot read ${root}/b/\ufffd[2J.png: it has 67108865 bytes, more than 67108864; ` +
-          `choose another file`,
+        `Cannot read 1 of the 5 pictures of "${root}": "b/\\u001b[2J.png" (${reason}); replace or ` +
+          `remove them, or leave them out with --skip-unreadable`,
       );
     }),
 });
@@ -247,7 +322,7 @@ Deno.test({
   fn: () =>
     withTempDir(async (root) => {
       const place = `${root}/set`;
-      await writeFiles(root, { "out.png": picture(9), ...classOf("out", 1) });
+      await writeFiles(root, { "out.png": drawing(9), ...classOf("out", 1) });
       await writeFiles(place, { ...classOf("a", 2), ...classOf("b", 1, 10) });
       // Making a link takes permission for all files, which tests have not.
       const link = (from: string, to: string) =>
@@ -262,7 +337,8 @@ Deno.test({
       for (const [from, to] of outside) {
         await link(`${root}/${from}`, `${place}/${to}`);
         const { message } = await assertRejects(() => loadDataset(place), DatasetError);
-        assertStringIncludes(message, `Cannot read "${place}/${to}": it is a link that leads`);
+        assertStringIncludes(message, to.includes(".") ? `"${to}" (it is a link that` : `/${to}"`);
+        assertStringIncludes(message, ": it is a link that leads".slice(2));
         await Deno.remove(`${place}/${to}`);
       }
     }),

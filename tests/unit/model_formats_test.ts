@@ -4,7 +4,6 @@ import { decodeLayersModel } from "../../src/formats/layers_model_decode.ts";
 import { decodeOnnx } from "../../src/formats/onnx/decode.ts";
 import { encodeOnnx } from "../../src/formats/onnx/encode.ts";
 import { toTensors } from "../../src/formats/parameters.ts";
-import { encodeSafetensors } from "../../src/formats/safetensors.ts";
 import {
   decodeSafetensorsModel,
   encodeSafetensorsModel,
@@ -47,6 +46,9 @@ function withoutDescription(bytes: Uint8Array): Uint8Array {
   return copy;
 }
 
+/** One logit without a sigmoid is no class, and is refused where a file's layers are read. */
+const classifiers = () => randomModels().filter(({ classCount }) => classCount > 1);
+
 function namesOf(count: number): string[] {
   return Array.from({ length: count }, (_, label) => `class ${label}`);
 }
@@ -64,7 +66,7 @@ for (const [format, roundTrip] of Object.entries(FORMATS)) {
       assertEquals(JSON.stringify(back.model), JSON.stringify(model));
     };
     for (const model of models) await check(model);
-    await fc.assert(fc.asyncProperty(randomModels(), check), { seed: 6, numRuns: 50 });
+    await fc.assert(fc.asyncProperty(classifiers(), check), { seed: 6, numRuns: 50 });
   });
 }
 
@@ -81,7 +83,7 @@ for (const format of ["onnx", "tfjs"] as const) {
       assertAlmostEquals(mean, model.standardization.mean, 1e-7);
       assertAlmostEquals(std, model.standardization.std, 1e-7);
     };
-    await fc.assert(fc.asyncProperty(randomModels(), check), { seed: 7, numRuns: 50 });
+    await fc.assert(fc.asyncProperty(classifiers(), check), { seed: 7, numRuns: 50 });
   });
 }
 
@@ -115,7 +117,7 @@ Deno.test("residual blocks go through safetensors under PyTorch's names; others 
 
 Deno.test("a description's polarity of pictures is two booleans, or none, and nothing else of them", () => {
   const model = zooModel("softmax");
-  const pictures = { validSplit: 0.2, invert: true, darkOnLight: false };
+  const pictures = { testSplit: 0.2, invert: true, darkOnLight: false };
   const description = describeModel({ model, pictures });
   assertEquals(parseDescription(description).pictures, { invert: true, darkOnLight: false });
   for (const wrong of ['"invert":1', '"invert":"true"', '"invert":null', '"other":true']) {
@@ -134,37 +136,11 @@ Deno.test("a model of other layers is refused with the first that differs", () =
   assertThrows(
     () => asModel(trained("mlp"), zooModel("lenet"), "file"),
     TypeError,
-    `${start}[1, 28, 28] to [6, 28, 28] as layer 0, found flatten, [1, 28, 28] to [784]; choose`,
+    `${start}[1, 28, 28] to [6, 28, 28] as layer 0, found flatten, [1, 28, 28] to [784]; its`,
   );
   assertThrows(
     () => asModel(trained("mlp"), zooModel("softmax"), "file"),
     TypeError,
     "expected linear, [784] to [10] as layer 1, found linear, [784] to [256]",
-  );
-});
-
-Deno.test("safetensors: the state_dict of PyTorch's nn.Sequential fits the model of its layers", () => {
-  const model = zooModel("lenet");
-  const parameters = initialParameters(model, 9);
-  const own = toTensors(model, parameters);
-  // As safetensors.torch saves nn.Sequential: modules by number, sorted as text.
-  const modules = { conv1: 0, conv2: 3, fc1: 7, fc2: 9, fc3: 11 };
-  const numbered = Object.entries(modules).flatMap(([layer, module]) =>
-    ["weight", "bias"].map((part) => [`${module}.${part}`, own.get(`${layer}.${part}`)!] as const)
-  );
-  const file = (entries: typeof numbered) => {
-    const tensors = new Map([...entries].sort(([a], [b]) => a < b ? -1 : 1));
-    return encodeSafetensors({ tensors, metadata: { format: "pt" } });
-  };
-  assertEquals(decodeSafetensorsModel(file(numbered), "file", { model }).parameters, parameters);
-  assertThrows(
-    () => decodeSafetensorsModel(file(numbered.slice(0, -2)), "file", { model }),
-    TypeError,
-    'expected "conv1.weight", found "0.bias"',
-  );
-  assertThrows(
-    () => decodeSafetensorsModel(file(numbered.slice(1)), "file", { model }),
-    TypeError,
-    'expected "conv1.weight", found "conv1.bias"',
   );
 });

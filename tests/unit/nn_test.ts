@@ -15,7 +15,13 @@ import { type Model, sequential } from "../../src/nn/sequential.ts";
 import { byteTransform, NORMALIZED, standardizationOf } from "../../src/nn/standardization.ts";
 import { summarize, trainingMacs } from "../../src/nn/summary.ts";
 import { lenet, MODEL_NAMES, zooModel } from "../../src/nn/zoo.ts";
-import { assert, assertAlmostEquals, assertEquals, assertThrows } from "../assert.ts";
+import {
+  assert,
+  assertAlmostEquals,
+  assertEquals,
+  assertStringIncludes,
+  assertThrows,
+} from "../assert.ts";
 
 /** What `JSON.parse` may give for a spec: unchecked. */
 function fromJson(specs: unknown, options: Record<string, unknown> = {}): Model {
@@ -143,12 +149,17 @@ Deno.test("every model of the zoo adapts to other images and class counts", () =
   assertEquals(counts, [61_706, 61_706, 61_706, 203_530, 7_850]);
 });
 
-Deno.test("an image too small for LeNet is refused with the layer's name", () => {
-  assertThrows(
-    () => zooModel("lenet", { inputShape: [1, 8, 8] }),
-    RangeError,
-    'Cannot add conv2d "conv2": a window of 5x5 does not fit the input [6, 4, 4] with padding 0x0',
-  );
+Deno.test("an image too small for LeNet is refused with the smallest size that fits", () => {
+  for (const [inputShape, size] of [[[1, 11, 11], "11 x 11"], [[1, 28, 3], "28 x 3"]] as const) {
+    const { message, cause } = assertThrows(() => zooModel("lenet", { inputShape }), RangeError);
+    assertEquals(
+      message,
+      `Cannot use lenet for images of ${size}: the smallest that fit are 12 x 12; enlarge them ` +
+        `(pictures by --image-size 12), or choose another model, as mlp`,
+    );
+    assertStringIncludes(`${cause}`, "does not fit the input");
+  }
+  assertEquals(zooModel("lenet", { inputShape: [1, 12, 12] }).inputShape, [1, 12, 12]);
 });
 
 Deno.test("errors name the layer, what it expected and what it found", () => {

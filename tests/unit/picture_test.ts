@@ -2,17 +2,190 @@ import { crc32, deflateSync } from "node:zlib";
 import { encode } from "fast-png";
 import jpeg from "jpeg-js";
 import {
-  decodePicture,
   fitPicture,
   type GreyPicture,
   hasLightBorder,
   invertPicture,
 } from "../../src/data/picture.ts";
-import { assert, assertEquals, assertMatch, assertThrows } from "../assert.ts";
+import { decodePicture } from "../../src/data/picture_file.ts";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertStringIncludes,
+  assertThrows,
+} from "../assert.ts";
 
-function decodeEncoded(image: Parameters<typeof encode>[0], background?: number): number[] {
-  return [...decodePicture(encode(image), "test", background).pixels];
+const FIXTURES = new URL("../fixtures/pictures/", import.meta.url);
+
+/** What a viewer shows of each, as grey; see make.py beside them. */
+const EXPECTED: Record<string, { width: number; height: number; grey: string }> = JSON.parse(
+  await Deno.readTextFile(new URL("expected.json", FIXTURES)),
+);
+
+function fixture(name: string): Uint8Array<ArrayBuffer> {
+  return Deno.readFileSync(new URL(name, FIXTURES));
 }
+
+/** Largest and mean difference to what is expected of a fixture. */
+function differences(name: string, { width, height, pixels }: GreyPicture) {
+  const { grey, ...size } = EXPECTED[name];
+  assertEquals({ width, height }, size, name);
+  const distances = Array.from(
+    Uint8Array.fromBase64(grey),
+    (value, n) => Math.abs(value - pixels[n]),
+  );
+  return {
+    largest: Math.max(...distances),
+    mean: distances.reduce((sum, distance) => sum + distance, 0) / distances.length,
+  };
+}
+
+function faultOf(bytes: Uint8Array): string {
+  return assertThrows(() => decodePicture(bytes, "x"), SyntaxError).message
+    .replace("Cannot read x as a picture: ", "");
+}
+
+Deno.test("pictures of every kind are as another decoder has them, turned upright", () => {
+  for (const name of Object.keys(EXPECTED).filter((name) => name !== "runs.bmp")) {
+    const picture = decodePicture(fixture(name), name);
+    const { largest, mean } = differences(name, picture);
+    // A JPEG stores brightness itself, which the other decoder takes from colours cut to 0..255; some
+    // viewers fill the low bits of 16-bit colours, some leave them.
+    const isColorJpeg = name.endsWith(".jpg") && !/^(rgb|grey|cmyk|ycck)/.test(name);
+    const [most, average] = isColorJpeg ? [9, 0.2] : name === "bits16.bmp" ? [4, 2] : [1, 0.25];
+    assert(largest <= most && mean <= average, `${name}: ${largest}, ${mean}`);
+    assertEquals(picture.isAnimated, name.startsWith("animated"));
+  }
+});
+
+Deno.test("the eight ways to hold a camera give one picture, from JPEG, PNG and WebP", () => {
+  const upright = decodePicture(fixture("turned_1.png"), "x");
+  const at = (x: number, y: number) => upright.pixels[y * upright.width + x];
+  const turned = decodePicture(fixture("turned_6.png"), "x"); // a quarter to the right
+  assertEquals([turned.width, turned.height], [upright.height, upright.width]);
+  assertEquals(turned.pixels[0], at(0, upright.height - 1));
+  assertEquals(turned.pixels[turned.width - 1], at(0, 0));
+  for (const ending of ["png", "jpg"]) {
+    const all = [1, 2, 3, 4, 5, 6, 7, 8].map((n) =>
+      decodePicture(fixture(`turned_${n}.${ending}`), "x").pixels.join()
+    );
+    assertEquals(new Set(all).size, 8, "without a symmetry, all differ");
+  }
+});
+
+Deno.test("what a JPEG cannot be decoded from is named: bits, coding, kind of frame", () => {
+  const baseline = fixture("baseline.jpg");
+  const frame = baseline.findIndex((byte, n) => byte === 0xff && baseline[n + 1] === 0xc0);
+  const changed = (mark: number, depth = 8) => {
+    const bytes = baseline.slice();
+    [bytes[frame + 1], bytes[frame + 4]] = [mark, depth];
+    return faultOf(bytes);
+  };
+  assertMatch(changed(0xc1, 12), /^it is a JPEG of 12 bits a sample, expected 8; save it as PNG$/);
+  assertMatch(changed(0xc9), /^it is a JPEG of arithmetic coding, which is not read; /);
+  assertMatch(changed(0xc3), /^it is a lossless JPEG, which is not read; save it as PNG$/);
+  assertMatch(changed(0xc5), /^it is a hierarchical JPEG, which is not read; /);
+  assertMatch(changed(0xf7), /^it is JPEG-LS, which is not read; /);
+  assertMatch(faultOf(fixture("runs.bmp")), /^it is a compressed BMP, which is not read; /);
+});
+
+Deno.test("a file is what its content is, and what is no picture is named for what it is", () => {
+  const text = (content: string) => new TextEncoder().encode(content);
+  const latin = (content: string) => Uint8Array.from(content, (letter) => letter.charCodeAt(0));
+  for (
+    const [bytes, expected] of [
+      [text(""), "empty"],
+      [new Uint8Array(500), "nothing but zeros"],
+      [text("\n<!DOCTYPE html><title>404</title>"), "an HTML page"],
+      [text(`<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>`), "an SVG drawing"],
+      [text("<svg/>"), "an SVG drawing"],
+      [text("version https://git-lfs.github.com/spec/v1\n"), "a Git LFS pointer"],
+      [text("no picture"), "text"],
+      [latin("\0\0\0\x1cftypavif"), "an AVIF picture"],
+      [latin("\0\0\0\x18ftypheic"), "a HEIC picture"],
+      [latin("\0\0\0\x18ftypmp42"), "a video"],
+      [latin("II*\0\x08\0\0\0"), "a TIFF picture"],
+      [latin("8BPS\0\x01"), "a Photoshop document (PSD)"],
+      [latin("\xff\x0a\0"), "a JPEG XL picture"],
+      [latin("\0\0\0\x0cjP  \r\n"), "a JPEG 2000 picture"],
+      [latin("PK\x03\x04"), "a ZIP archive"],
+      [latin("%PDF-1.7"), "a PDF document"],
+      [latin("\x01\x02\x03"), "of no known kind"],
+    ] as const
+  ) {
+    const fault = faultOf(bytes);
+    assertStringIncludes(fault, `it is ${expected}`);
+    assertStringIncludes(fault, ", expected PNG, JPEG, WebP, GIF or BMP");
+  }
+});
+
+Deno.test("drawings on nothing differ from each other, dark ones before white, light ones before black", () => {
+  const drawing = (grey: number, columns: number) => {
+    const data = new Uint8Array(4 * 64);
+    for (let n = 0; n < 64; n++) if (n % 8 < columns) data.set([grey, grey, grey, 255], 4 * n);
+    return decodePicture(encode({ width: 8, height: 8, data, channels: 4 }), "x").pixels;
+  };
+  assertEquals([...drawing(0, 3).subarray(0, 8)], [0, 0, 0, 255, 255, 255, 255, 255]);
+  assertEquals([...drawing(100, 3).subarray(0, 5)], [100, 100, 100, 255, 255]);
+  assertEquals([...drawing(255, 3).subarray(0, 5)], [255, 255, 255, 0, 0]);
+  assertEquals([...drawing(255, 0)], new Array(64).fill(255));
+});
+
+Deno.test("a large JPEG is decoded smaller where that is enough, and as bright", () => {
+  const [width, height] = [400, 304];
+  const data = Uint8Array.from({ length: 4 * width * height }, (_, at) => {
+    const [x, y] = [(at >> 2) % width, Math.floor((at >> 2) / width)];
+    return at % 4 === 3 ? 255 : 128 + 100 * Math.sin(x / 30) * Math.cos(y / 25);
+  });
+  const bytes = new Uint8Array(jpeg.encode({ width, height, data }, 90).data);
+  const whole = decodePicture(bytes, "x");
+  for (
+    const [side, expected] of [[28, 100], [100, 200], [5, 50], [400, 400], [201, 400], [200, 400]]
+  ) {
+    const fit = { width: side, height: side };
+    const picture = decodePicture(bytes, "x", { fit });
+    assertEquals(picture.width, expected);
+    const [exact, found] = [whole, picture].map((each) => fitPicture(each, fit).pixels);
+    assert(exact.every((pixel, n) => Math.abs(pixel - found[n]) <= 4), `${side}`);
+  }
+});
+
+Deno.test("every cut of a picture is an error, but for what comes after its pixels", () => {
+  for (const name of Object.keys(EXPECTED).filter((name) => !/^(turned|runs)/.test(name))) {
+    const bytes = fixture(name);
+    for (let length = 0; length < bytes.length; length += Math.ceil(bytes.length / 60)) {
+      try {
+        const picture = decodePicture(bytes.slice(0, length), "x");
+        const { mean } = differences(name, picture);
+        assert(length > bytes.length / 3 && mean <= 2, `${name} cut to ${length}: ${mean}`);
+      } catch (error) {
+        assert(error instanceof SyntaxError, `${name}: ${error}`);
+        assertMatch(error.message, /^Cannot read x as a picture: [^\n]+$/);
+      }
+    }
+  }
+});
+
+Deno.test("a picture that would take too much memory is refused by its size, before any is taken", () => {
+  const good = encode({ width: 9, height: 9, data: new Uint8Array(81), channels: 1 });
+  good.set([0, 1, 0, 0, 0, 1, 0, 0], 16);
+  assertEquals(
+    faultOf(good),
+    "it has 65536x65536 pixels, which take 49152 MiB to decode, expected at most 768; save it smaller",
+  );
+});
+
+Deno.test("pixels that inflate to more than the size says are refused, other chunks not looked at", () => {
+  const bomb = chunk("IDAT", [...deflateSync(new Uint8Array(100_000))]);
+  const good = encode({ width: 2, height: 2, data: Uint8Array.of(1, 2, 3, 4), channels: 1 });
+  const [start, end] = [indexOfChunk(good, "IDAT"), indexOfChunk(good, "IEND")];
+  const bytes = Uint8Array.of(...good.slice(0, start), ...bomb, ...good.slice(end));
+  assertEquals(faultOf(bytes), "it holds more than its size says");
+  const profile = chunk("iCCP", [65, 0, 0, 1, 2, 3]);
+  const odd = Uint8Array.of(...good.slice(0, start), ...profile, ...good.slice(start));
+  assertEquals([...decodePicture(odd, "x").pixels], [1, 2, 3, 4]);
+});
 
 /** Where a chunk begins, its length included. */
 function indexOfChunk(bytes: Uint8Array, type: string): number {
@@ -26,128 +199,6 @@ function chunk(type: string, data: readonly number[]): Uint8Array {
   new DataView(sum.buffer).setUint32(0, crc32(body));
   return Uint8Array.of(0, 0, 0, data.length, ...body, ...sum);
 }
-
-for (const depth of [1, 2, 4] as const) {
-  Deno.test(`a grey PNG of ${depth} bit a sample spreads over black to white, rows on whole bytes`, () => {
-    const [width, height, largest] = [5, 3, 2 ** depth - 1];
-    const samples = Array.from({ length: width * height }, (_, n) => n % (largest + 1));
-    const rowBytes = Math.ceil(width * depth / 8);
-    const data = new Uint8Array(height * rowBytes);
-    samples.forEach((sample, n) => {
-      const bit = n % width * depth;
-      data[Math.floor(n / width) * rowBytes + (bit >> 3)] |= sample << (8 - depth - bit % 8);
-    });
-    const pixels = decodeEncoded({ width, height, data, depth, channels: 1 });
-    assertEquals(pixels, samples.map((sample) => Math.round(sample * 255 / largest)));
-  });
-}
-
-Deno.test("a PNG of 8 and of 16 bit has its grey, its luma and what shows through it", () => {
-  const size = { width: 2, height: 1 };
-  const wide = Uint16Array.of(0, 65_535);
-  assertEquals(decodeEncoded({ ...size, data: Uint8Array.of(7, 200), channels: 1 }), [7, 200]);
-  assertEquals(decodeEncoded({ ...size, data: wide, depth: 16, channels: 1 }), [0, 255]);
-  const color = Uint8Array.of(255, 0, 0, 0, 0, 255);
-  assertEquals(decodeEncoded({ ...size, data: color, channels: 3 }), [76, 29]);
-  const color16 = Uint16Array.from(color, (value) => value * 257);
-  assertEquals(decodeEncoded({ ...size, data: color16, depth: 16, channels: 3 }), [76, 29]);
-  const grey = { ...size, data: Uint8Array.of(100, 51, 200, 0), channels: 2 };
-  assertEquals([decodeEncoded(grey), decodeEncoded(grey, 255)], [[20, 0], [224, 255]]);
-  const rgba = { ...size, data: Uint8Array.of(255, 255, 255, 128, 9, 9, 9, 0), channels: 4 };
-  assertEquals([decodeEncoded(rgba), decodeEncoded(rgba, 255)], [[128, 0], [255, 255]]);
-});
-
-Deno.test("a PNG with a palette takes its colours, and their opacity", () => {
-  const image = { width: 4, height: 1, data: Uint8Array.of(0b00_01_10_01), depth: 2, channels: 1 };
-  const opaque = [[0, 0, 0], [255, 255, 255], [255, 0, 0]];
-  assertEquals(decodeEncoded({ ...image, depth: 2, palette: opaque }), [0, 255, 76, 255]);
-  // The encoder writes no opacities: their chunk goes between palette and data.
-  const bytes = encode({ ...image, depth: 2, palette: opaque });
-  const at = indexOfChunk(bytes, "IDAT");
-  const clear = Uint8Array.of(
-    ...bytes.slice(0, at),
-    ...chunk("tRNS", [255, 0]),
-    ...bytes.slice(at),
-  );
-  assertEquals([...decodePicture(clear, "test").pixels], [0, 0, 76, 0]);
-  assertEquals([...decodePicture(clear, "test", 255).pixels], [0, 255, 76, 255]);
-});
-
-/** Files made byte by byte, as the encoder writes neither. */
-Deno.test("a PNG that the decoder would get wrong is refused: interlaced bits, places in no palette", () => {
-  const picture = ({ depth, type, interlaced }: {
-    readonly depth: number;
-    readonly type: number;
-    readonly interlaced: boolean;
-  }) => {
-    // A picture of 2 x 1 pixels: interlaced, each is a pass and a row of its own.
-    const rows = interlaced ? [0, 0x50, 0, 0xa0] : [0, 0x50, 0xa0];
-    return Uint8Array.of(
-      ...encode({ width: 1, height: 1, data: Uint8Array.of(0), channels: 1 }).slice(0, 8),
-      ...chunk("IHDR", [0, 0, 0, 2, 0, 0, 0, 1, depth, type, 0, 0, Number(interlaced)]),
-      ...chunk("IDAT", [...deflateSync(Uint8Array.from(rows))]),
-      ...chunk("IEND", []),
-    );
-  };
-  for (const interlaced of [false, true]) {
-    const grey = picture({ depth: 8, type: 0, interlaced });
-    assertEquals([...decodePicture(grey, "test").pixels], [0x50, 0xa0]);
-    const places = picture({ depth: 8, type: 3, interlaced });
-    assertThrows(() => decodePicture(places, "x"), SyntaxError, "its palette is missing");
-  }
-  for (const depth of [1, 2, 4]) {
-    const bits = picture({ depth, type: 0, interlaced: true });
-    const expected = `it is interlaced with ${depth} bits a sample; save it without interlacing`;
-    assertThrows(() => decodePicture(bits, "x"), SyntaxError, expected);
-  }
-});
-
-Deno.test("a JPEG is decoded to grey within its loss", () => {
-  const data = new Uint8Array(4 * 16 * 16);
-  for (let n = 0; n < 256; n++) data.set(n < 128 ? [250, 250, 250, 255] : [5, 5, 5, 255], 4 * n);
-  const bytes = jpeg.encode({ width: 16, height: 16, data }, 95).data;
-  const { width, height, pixels } = decodePicture(new Uint8Array(bytes), "test");
-  assertEquals([width, height], [16, 16]);
-  assert(Math.abs(pixels[0] - 250) < 6 && Math.abs(pixels[255] - 5) < 6, `${pixels}`);
-});
-
-Deno.test("a file that is no picture, is damaged or claims too much is named in one line", () => {
-  const good = encode({ width: 9, height: 9, data: new Uint8Array(81), channels: 1 });
-  const flipped = good.slice();
-  flipped[45] ^= 0xff;
-  const huge = good.slice();
-  huge.set([0, 1, 0, 0], 16);
-  const jpegHead = Uint8Array.of(0xff, 0xd8, 0xff, 0xe0, 0, 16, 1);
-  for (const bytes of [new Uint8Array(), good.slice(0, 20), good.slice(0, 50), flipped, jpegHead]) {
-    const { message } = assertThrows(() => decodePicture(bytes, '"x"'), SyntaxError);
-    assertMatch(message, /^Cannot read "x" as a picture: [^\n]+$/);
-  }
-  assertThrows(() => decodePicture(huge, "x"), SyntaxError, "it has 65536x9 pixels, expected 1x1");
-});
-
-Deno.test("pixels that inflate to more than the size says are refused, other chunks not looked at", () => {
-  const bomb = chunk("IDAT", [...deflateSync(new Uint8Array(100_000))]);
-  const good = encode({ width: 2, height: 2, data: Uint8Array.of(1, 2, 3, 4), channels: 1 });
-  const [start, end] = [indexOfChunk(good, "IDAT"), indexOfChunk(good, "IEND")];
-  const bytes = Uint8Array.of(...good.slice(0, start), ...bomb, ...good.slice(end));
-  assertThrows(() => decodePicture(bytes, "x"), SyntaxError, "it holds more than its size says");
-  const profile = chunk("iCCP", [65, 0, 0, 1, 2, 3]);
-  const odd = Uint8Array.of(...good.slice(0, start), ...profile, ...good.slice(start));
-  assertEquals([...decodePicture(odd, "x").pixels], [1, 2, 3, 4]);
-});
-
-Deno.test("every cut of a picture is an error or a picture, never something else", () => {
-  const noise = Uint8Array.from({ length: 400 }, (_, n) => (n * n * 7919) & 255);
-  const image = { width: 20, height: 20, data: noise, channels: 1 };
-  const bytes = encode(image);
-  for (let length = 0; length < bytes.length; length += 3) {
-    try {
-      assertEquals(decodePicture(bytes.slice(0, length), "x").pixels.length, 400);
-    } catch (error) {
-      assert(error instanceof SyntaxError, `${error}`);
-    }
-  }
-});
 
 Deno.test("fitting keeps the shape, centres, keeps the mean, and leaves a fit picture alone", () => {
   const pixels = Uint8Array.from({ length: 28 * 28 }, (_, n) => n % 251);

@@ -57,11 +57,20 @@ async function reportOf(
     history?: EpochMetrics[];
     trained?: false;
     testCount?: number;
+    names?: readonly string[];
+    learned?: true;
   } = {},
 ): Promise<string> {
   const { model = MODEL, text = "plain", history = [epochOf(1), epochOf(2)] } = rest;
-  const test = imagesFor(model, 30);
-  const logits = Float32Array.from({ length: 30 * model.classCount }, (_, n) => (n * 7919) % 13);
+  const test = { ...imagesFor(model, 30), ...(rest.names && { names: rest.names }) };
+  const { classCount } = model;
+  const logits = Float32Array.from(
+    { length: 30 * classCount },
+    (_, n) =>
+      rest.learned
+        ? Number(n % classCount === test.labels[Math.floor(n / classCount)])
+        : (n * 7919) % 13,
+  );
   const input: RunReportInput = {
     name,
     ending,
@@ -150,7 +159,7 @@ Deno.test("a report says how the run ended, and with how little it has to do", a
     await reportOf({ testCount: 5_000 }),
     "of the first 30 of 5,000 test images",
   );
-  assert(!(await reportOf()).includes('role="note"'));
+  assert(!(await reportOf({ learned: true })).includes('role="note"'));
 });
 
 Deno.test("numbers that are none do not get into a report", async () => {
@@ -247,4 +256,24 @@ Deno.test("a live chart is erased by as many lines as it took, and lines stay ab
   written = "";
   chart.print("end");
   assert(written.startsWith(`\x1b[${rows}A\r\x1b[0Jend\nloss`), JSON.stringify(written));
+});
+
+Deno.test("a report names the files of what was wrong, and says what is chosen on which set", async () => {
+  const names = Array.from({ length: 30 }, (_, n) => `class/picture <${n}>.png`);
+  const onTest = await reportOf({ names });
+  assertStringIncludes(onTest, "class/picture &lt;0&gt;.png, plain0"); // of the feature maps
+  assert(/loss \d+\.\d\d\s*, class\/picture &lt;\d+&gt;\.png/.test(onTest));
+  assert(!/test image \d/.test(onTest));
+  assertStringIncludes(onTest, "best test accuracy, after epoch 2: chosen on the test set");
+  assertStringIncludes(onTest, "<b>33.33%</b>largest class, plain0");
+  // Answers at random: 10 of 30 right, as always naming one class would be.
+  assertStringIncludes(onTest, "better than always answering");
+  const history = [
+    epochOf(1, { validationLoss: 1, validationAccuracy: 0.9, testAccuracy: 0.6 }),
+    epochOf(2, { validationLoss: 1, validationAccuracy: 0.8, testAccuracy: 0.7 }),
+  ];
+  const validated = await reportOf({ history });
+  assertStringIncludes(validated, "<b>90.00%</b>best validation accuracy, after epoch 1");
+  assertStringIncludes(validated, "<b>60.00%</b>test accuracy after epoch 1");
+  assertStringIncludes(validated, ">validation</text>"); // in the curves
 });

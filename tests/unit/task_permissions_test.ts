@@ -54,19 +54,20 @@ Deno.test({
   fn: () =>
     withTempDir(async (folder) => {
       const commands = Object.keys(COMMANDS);
-      const asked = ["data/x", "runs/x", "exports/x", "/tmp/x"];
+      const asked = ["data/x", "runs/x", "exports/x", "/tmp/x", "/elsewhere/x"];
       await Deno.writeTextFile(
         `${folder}/ask.ts`,
         `import { keepPermissionsOf } from "file://${ROOT}src/cli/task_permissions.ts";
-        await keepPermissionsOf(Deno.args[0], ${JSON.stringify(commands)});
+        const [task, ...args] = Deno.args;
+        await keepPermissionsOf(task, ${JSON.stringify(commands)}, args);
         for (const path of ${JSON.stringify(asked)}) {
           const { state } = await Deno.permissions.query({ name: "write", path });
           if (state === "granted") console.log(path);
         }`,
       );
-      const run = async (task: string, cwd: string) => {
+      const run = async (task: string, cwd: string, ...rest: string[]) => {
         const flags = ["--quiet", "--no-prompt", "--no-config", ...permissionFlags(commands)];
-        const args = ["run", ...flags, `${folder}/ask.ts`, task];
+        const args = ["run", ...flags, `${folder}/ask.ts`, task, ...rest];
         const { code, stdout, stderr } = await runDeno(args, { cwd });
         assertEquals([code, stderr], [0, ""]);
         return stdout.split("\n").slice(0, -1);
@@ -78,6 +79,13 @@ Deno.test({
       assertEquals(await run("train", "/"), ["data/x", "runs/x", "/tmp/x"]);
       assertEquals(await run("export", "/"), ["runs/x", "exports/x", "/tmp/x"]);
       // Below /tmp, what is granted there covers every folder.
-      assertEquals(await run("train", folder), asked);
+      assertEquals(await run("train", folder), asked.slice(0, -1));
+      // What the user names may be written, by a command that writes it and by no other.
+      for (const given of [["--out", "/elsewhere/x"], ["--out=/elsewhere/x"]]) {
+        assertEquals(await run("export", "/", ...given), asked);
+        assertEquals(await run("fetch", "/", ...given), ["data/x"]);
+        assertEquals(await run("predict", "/", ...given), []);
+      }
+      assertEquals(await run("train", "/", "--out", "runs/y"), ["data/x", "runs/x", "/tmp/x"]);
     }),
 });

@@ -7,6 +7,7 @@ import { conv2d, flatten, linear, tanh } from "../../src/nn/layers.ts";
 import { type Model, sequential } from "../../src/nn/sequential.ts";
 import { epochOrder, learningRates, type TrainPlan } from "../../src/train/plan.ts";
 import {
+  bestEpoch,
   type Checkpoint,
   type CheckpointInterval,
   DivergedError,
@@ -195,6 +196,37 @@ Deno.test("a run ends after the first epoch that reaches the target accuracy", a
   const short = await run({ dataset: easy, plan: { epochs: 40, targetAccuracy: target } });
   assertEquals([short.outcome, short.progress.epochsDone], ["target reached", first]);
   assertEquals(short.progress.bestAccuracy, short.epochs.at(-1)!.testAccuracy);
+});
+
+Deno.test("a validation set alone decides what is best and when the target is reached", async () => {
+  const { train: images, test } = smallDataset();
+  // Learned by heart, while the test set stays at chance.
+  const dataset: Dataset = { ...smallDataset(), validation: images };
+  const target = 0.9;
+  const { outcome, epochs, progress } = await run({
+    dataset,
+    plan: { epochs: 40, targetAccuracy: target },
+  });
+  assertEquals(outcome, "target reached");
+  const last = epochs.at(-1)!;
+  assert(last.validationAccuracy! >= target && last.testAccuracy < target);
+  assert(epochs.slice(0, -1).every(({ validationAccuracy }) => validationAccuracy! < target));
+  assertEquals(progress.bestAccuracy, last.validationAccuracy);
+  assertEquals(bestEpoch(epochs), {
+    metrics: last,
+    chosenOn: "validation",
+    accuracy: last.validationAccuracy!,
+  });
+  // Training itself does not depend on it.
+  const without = await run({ dataset: { ...dataset, validation: undefined, test } });
+  assertEquals(resultsOf(without.epochs), resultsOf(epochs.slice(0, 3)));
+  const [first, second, third] = without.epochs.map((epoch) => ({ ...epoch, testAccuracy: 0.5 }));
+  const tied = bestEpoch([first, { ...second, testAccuracy: 0.7 }, {
+    ...third,
+    testAccuracy: 0.7,
+  }]);
+  assertEquals([tied?.metrics.epoch, tied?.chosenOn, tied?.accuracy], [3, "test", 0.7]);
+  assertEquals(bestEpoch([]), undefined);
 });
 
 Deno.test("a signal stops after the step at hand, and hands out all that is needed to go on", async () => {

@@ -161,7 +161,7 @@ Deno.test(
     await assertRejects(
       () => open(model, { threads: 0, batchSize: 1 }),
       RangeError,
-      "Cannot use 0 threads",
+      "Invalid threads: expected a whole number in 1..",
     );
     const session = await open(model, { threads: 2, batchSize: 1 });
     await session[Symbol.asyncDispose]();

@@ -3,13 +3,21 @@
 import { BackendUnavailableError, type Session } from "../../src/backends/backend.ts";
 import { referenceBackend } from "../../src/backends/reference/backend.ts";
 import { chooseAdapter, describeAdapters } from "../../src/backends/webgpu/adapters.ts";
-import { createWebgpuBackend, webgpuBackend } from "../../src/backends/webgpu/backend.ts";
+import {
+  createWebgpuBackend,
+  openEngine,
+  webgpuBackend,
+} from "../../src/backends/webgpu/backend.ts";
+import { updateChunk } from "../../src/backends/webgpu/chunk.ts";
+import { CommandStream } from "../../src/backends/webgpu/command_stream.ts";
 import { Compiler } from "../../src/backends/webgpu/compiler.ts";
 import { Gpu } from "../../src/backends/webgpu/gpu.ts";
+import { A_GROUP, foldWorkgroups, type Kernel } from "../../src/backends/webgpu/kernel.ts";
 import { HARDWARE_TUNING, SOFTWARE_TUNING } from "../../src/backends/webgpu/tuning.ts";
+import { WorkBuffers } from "../../src/backends/webgpu/work_buffers.ts";
 import type { LabeledImages } from "../../src/data/dataset.ts";
 import { initialParameters } from "../../src/nn/init.ts";
-import { conv2d, flatten, linear, relu, tanh } from "../../src/nn/layers.ts";
+import { conv2d, flatten, linear, maxPool2d, relu, tanh } from "../../src/nn/layers.ts";
 import { type Model, sequential } from "../../src/nn/sequential.ts";
 import { lenet } from "../../src/nn/zoo.ts";
 import { createRandom } from "../../src/random.ts";
@@ -141,6 +149,88 @@ Deno.test({
 });
 
 Deno.test({
+  name: "webgpu frees the buffers of images that are detached, or attached for one call",
+  ignore,
+  async fn() {
+    await using session = await open(LINEAR, { batchSize: 4 });
+    const sets = Array.from({ length: 20 }, (_, seed) => randomImages(LINEAR, 24 - seed, seed));
+    await session.predict(sets[0]);
+    await session.evaluate(sets[0]);
+    await session.attach(sets[0]);
+    await session.train(sets[0], request(sets[0], 4, 0.1));
+    const [counts, pipelines] = [countBuffers(), countPipelines()];
+    try {
+      for (const data of sets) {
+        await session.predict(data);
+        await session.evaluate(data);
+        await session.attach(data);
+        await session.train(data, request(data, 4, 0.1));
+        await session.detach(data);
+      }
+      assert(counts.created >= 3 * 2 * 19, `made ${counts.created} buffers`);
+      assertEquals(counts.alive, 0);
+      assertEquals(pipelines.compiled, 0); // for any number of images
+    } finally {
+      counts[Symbol.dispose]();
+      pipelines[Symbol.dispose]();
+    }
+  },
+});
+
+Deno.test({
+  name: "webgpu lays out more workgroups than a dimension may have: a leading ReLU of 300 x 300",
+  ignore,
+  async fn() {
+    const specs = [relu(), maxPool2d({ poolSize: 50 }), flatten(), linear({ outFeatures: 2 })];
+    const model = sequential(specs, { inputShape: [3, 300, 300] });
+    const data = randomImages(model, 3, 1);
+    const indices = Uint32Array.of(2, 0, 1);
+    const [actual, expected] = [
+      await gradientsOf(webgpuBackend, model, { data, indices }),
+      await gradientsOf(referenceBackend, model, { data, indices }),
+    ];
+    const difference = largestRelativeDifference(model, actual.gradients, expected.gradients);
+    assert(difference <= 1e-4, `differs by ${difference}`);
+  },
+});
+
+Deno.test({
+  name: "webgpu finds every group again of a kernel that was folded, and folds no other",
+  ignore,
+  async fn() {
+    const gpu = await Gpu.open();
+    try {
+      const stream = new CommandStream(gpu);
+      const [work, compiler] = [new WorkBuffers(gpu), new Compiler(gpu, stream.chunks)];
+      const chunk = { ...updateChunk({ learningRate: 0, varianceScale: 0 }), groups: 3 };
+      for (const [x, y, z] of [[7, 5, 3], [12, 3, 2], [A_GROUP, 5, 4], [A_GROUP, 7, 2]] as const) {
+        const [width, height] = [typeof x === "number" ? x : 3, y];
+        const count = width * height * z;
+        const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC;
+        const buffer = gpu.createBuffer("seen", 4 * count, usage);
+        const kernel: Kernel = {
+          label: "count_groups",
+          code: `@compute @workgroup_size(1)
+fn main(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) group: vec3u) {
+  seen[(group.z * ${height}u + group.y) * ${width}u + group.x] += 1u + local.x;
+}`,
+          bindings: [{ name: "seen", type: "array<u32>", access: "write", buffer }],
+          workgroups: [x, y, z],
+        };
+        assertEquals(foldWorkgroups(kernel, 12), kernel);
+        const folded = foldWorkgroups(kernel, typeof x === "number" ? 10 : 5);
+        assertEquals(folded === kernel, y === 5);
+        stream.submit([{ chunk, kernels: await compiler.compile([folded]) }]);
+        const [bytes] = await work.read([{ buffer, byteLength: 4 * count }]);
+        assertEquals(new Uint32Array(bytes), new Uint32Array(count).fill(1));
+      }
+    } finally {
+      gpu.destroy();
+    }
+  },
+});
+
+Deno.test({
   name: "webgpu describes its adapters",
   ignore,
   async fn() {
@@ -268,10 +358,10 @@ Deno.test({
   ignore: ignore || !(await chooseAdapter()).features.has("timestamp-query"),
   async fn() {
     const data = randomImages(lenet(), 8, 1);
-    await using session = await webgpuBackend.open(lenet(), { optimizer: SGD, batchSize: 8 });
-    await session.loadState({ parameters: initialParameters(lenet(), 1), slots: [], step: 0 });
-    await session.attach(data);
-    const times = await session.timeKernels(data, Uint32Array.of(0, 1, 2));
+    const engine = await openEngine(lenet(), { optimizer: SGD, batchSize: 8 });
+    engine.load(initialParameters(lenet(), 1), []);
+    const times = await engine.timeKernels(await engine.attach(data), Uint32Array.of(0, 1, 2));
+    engine.dispose();
     assert(times.length <= 12, `found ${times.length} dispatches a step`);
     assert(times.every(({ microseconds }) => microseconds >= 0 && microseconds < 1e7));
     assert(times.some(({ microseconds }) => microseconds > 0));

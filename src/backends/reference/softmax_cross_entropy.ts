@@ -2,8 +2,8 @@
 
 /** Loss, correct predictions and gradient of a batch of logits. */
 export interface BatchLoss {
-  /** Sum over the batch of -log softmax(logits)[label]. */
-  readonly lossSum: number;
+  /** -log softmax(logits)[label] of each image. */
+  readonly losses: Float64Array;
   /** Class with the largest logit, the first among equals; one per image. */
   readonly predictions: Uint8Array;
   /** Gradient of the mean loss, [batchSize, classCount]. */
@@ -19,18 +19,18 @@ export function softmaxCrossEntropy(logits: Float64Array, labels: Uint8Array): B
   const classCount = logits.length / batchSize;
   const gradLogits = new Float64Array(logits.length);
   const predictions = new Uint8Array(batchSize);
-  let lossSum = 0;
+  const losses = new Float64Array(batchSize);
   for (let n = 0; n < batchSize; n++) {
     const row = logits.subarray(n * classCount, (n + 1) * classCount);
     const largest = row.reduce((a, b) => Math.max(a, b));
     predictions[n] = Math.max(0, row.indexOf(largest));
     const exponentials = row.map((logit) => Math.exp(logit - largest));
     const sum = exponentials.reduce((a, b) => a + b);
-    lossSum += Math.log(sum) + largest - row[labels[n]];
+    losses[n] = Math.log(sum) + largest - row[labels[n]];
     for (let k = 0; k < classCount; k++) {
       const target = k === labels[n] ? 1 : 0;
       gradLogits[n * classCount + k] = (exponentials[k] / sum - target) / batchSize;
     }
   }
-  return { lossSum, predictions, gradLogits };
+  return { losses, predictions, gradLogits };
 }

@@ -2,13 +2,12 @@
 
 import * as tf from "@tensorflow/tfjs";
 import { BackendUnavailableError, type Device } from "../backend.ts";
-import { useCpu } from "../../formats/layers_model.ts";
 import { useEmbeddedBinary } from "./embedded_binary.ts";
 import { registerSoftwareGpuKernels } from "./software_gpu_kernels.ts";
 import { registerWasmTrainingKernels } from "./wasm_kernels/register.ts";
 
 /** A TensorFlow.js backend that has been started. */
-export interface Engine {
+export interface Started {
   /** TensorFlow.js's name for it. */
   readonly tfName: "cpu" | "wasm" | "webgpu";
   readonly device: Device;
@@ -19,8 +18,10 @@ export interface Engine {
 const noOutOfBandErrors = () => {};
 
 /** Starts the plain JavaScript backend. */
-export async function startCpu(): Promise<Engine> {
-  await useCpu();
+export async function startCpu(): Promise<Started> {
+  const backend = tf.findBackend("cpu") as unknown as { firstUse: boolean };
+  backend.firstUse = false; // or else it greets Node users with a banner
+  await initialize("cpu");
   return {
     tfName: "cpu",
     device: cpuDevice("TensorFlow.js plain JavaScript"),
@@ -29,11 +30,11 @@ export async function startCpu(): Promise<Engine> {
 }
 
 /** Starts the WebAssembly backend and gives it the kernels that training needs. */
-export async function startWasm(): Promise<Engine> {
+export async function startWasm(): Promise<Started> {
   if (Deno.build.standalone) await useEmbeddedBinary();
   else await import("@tensorflow/tfjs-backend-wasm");
   registerWasmTrainingKernels();
-  await activate("wasm");
+  await initialize("wasm");
   return {
     tfName: "wasm",
     device: cpuDevice("TensorFlow.js WebAssembly SIMD"),
@@ -45,7 +46,7 @@ export async function startWasm(): Promise<Engine> {
  *
  * @throws {BackendUnavailableError} If there is no WebGPU or no adapter.
  */
-export async function startWebgpu(): Promise<Engine> {
+export async function startWebgpu(): Promise<Started> {
   const adapter = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
   if (!adapter) {
     throw new BackendUnavailableError(
@@ -53,8 +54,8 @@ export async function startWebgpu(): Promise<Engine> {
     );
   }
   await import("@tensorflow/tfjs-backend-webgpu");
-  await activate("webgpu");
-  const { device } = tf.backend() as unknown as { readonly device: GPUDevice };
+  await initialize("webgpu");
+  const { device } = tf.findBackend("webgpu") as unknown as { readonly device: GPUDevice };
   // TensorFlow.js goes on with zeros after a WGSL validation error: remember it instead.
   let failure: string | undefined;
   device.addEventListener("uncapturederror", (event) => {
@@ -81,10 +82,39 @@ export async function startWebgpu(): Promise<Engine> {
   };
 }
 
-async function activate(tfName: Engine["tfName"]): Promise<void> {
-  if (!await tf.setBackend(tfName)) {
-    throw new BackendUnavailableError(`TensorFlow.js could not start its ${tfName} backend`);
+/** The start that is going on: until its end TensorFlow.js refuses all work, on any backend. */
+let starting: Promise<void> | undefined;
+
+/** Starts a backend without making it the active one, which may be another's. */
+async function initialize(tfName: Started["tfName"]): Promise<void> {
+  while (starting) await starting; // it would forget one start over the next
+  if (!tf.findBackend(tfName)) {
+    starting = tf.ready().finally(() => starting = undefined);
+    await starting;
   }
+  if (tf.engine().registry[tfName]) return;
+  throw new BackendUnavailableError(`TensorFlow.js could not start its ${tfName} backend`);
+}
+
+/** Does something with a backend as the active one, of which the whole program has but one, and gives
+ * the place back to the one before it. Whatever follows the work's first wait has no such backend.
+ */
+export async function withActive<T>(
+  tfName: Started["tfName"],
+  work: () => T | Promise<T>,
+): Promise<T> {
+  while (starting) await starting;
+  const engine = tf.engine();
+  const before = engine.backendName;
+  // Of a backend that has been started, all of it takes effect at once.
+  void tf.setBackend(tfName);
+  let result: T | Promise<T>;
+  try {
+    result = work();
+  } finally {
+    if (before !== tfName && engine.registry[before]) void tf.setBackend(before);
+  }
+  return await result;
 }
 
 function cpuDevice(description: string): Device {

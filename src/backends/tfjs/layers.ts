@@ -1,10 +1,8 @@
 /** A model as TensorFlow.js operations, channels last: one entry a kind of layer. */
 
 import * as tf from "@tensorflow/tfjs";
-import { writeFlat } from "../../formats/layers_model.ts";
 import type { LayerOf } from "../../nn/layers/table.ts";
-import { IMAGE, type Layer, type LayerKind, type Model } from "../../nn/sequential.ts";
-import { isNormalized } from "../../nn/standardization.ts";
+import type { Layer, LayerKind } from "../../nn/sequential.ts";
 
 /** A kind of layer in operations whose gradients TensorFlow.js knows. */
 interface LayerOperations<Kind extends Layer> {
@@ -54,41 +52,7 @@ const TABLE: { readonly [Kind in LayerKind]: LayerOperations<LayerOf<Kind>> } = 
 
 type Pair = [number, number];
 
-/** A model's variables, and its forward pass, on the TensorFlow.js backend that is active. */
-export class TfjsNetwork {
-  /** In the order of `model.parameters`, laid out as TensorFlow.js reads them. */
-  readonly variables: readonly tf.Variable[];
-  readonly #model: Model;
-
-  /** Allocates the variables, with zeros. */
-  constructor(model: Model) {
-    this.#model = model;
-    const zeros = writeFlat(model, new Float32Array(model.parameterCount));
-    this.variables = zeros.map((tensor) => tf.variable(tensor));
-    tf.dispose(zeros);
-  }
-
-  /** Sets the variables from a flat vector. */
-  setParameters(values: Float32Array): void {
-    const tensors = writeFlat(this.#model, values);
-    for (const [index, variable] of this.variables.entries()) variable.assign(tensors[index]);
-    tf.dispose(tensors);
-  }
-
-  /** Logits of images [batchSize, height, width, channels], pixels in [0, 1]. */
-  apply(images: tf.Tensor4D): tf.Tensor2D {
-    const { layers, parameters, standardization } = this.#model;
-    const { mean, std } = standardization;
-    const image = isNormalized(standardization) ? images : images.mul(1 / std).add(-mean / std);
-    const outputs: tf.Tensor[] = [];
-    for (const layer of layers) {
-      const operations: LayerOperations<Layer> = TABLE[layer.type];
-      const inputs = layer.inputs.map((input) => input === IMAGE ? image : outputs[input]);
-      const own = layer.parameters.map((parameter) =>
-        this.variables[parameters.indexOf(parameter)]
-      );
-      outputs.push(operations.apply(layer, inputs, own));
-    }
-    return outputs[outputs.length - 1] as tf.Tensor2D;
-  }
+/** A layer's operations. */
+export function operationsOf({ type }: Layer): LayerOperations<Layer> {
+  return TABLE[type];
 }

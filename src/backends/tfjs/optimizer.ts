@@ -8,8 +8,6 @@ import { slotCount } from "../check_data.ts";
 export class Optimizer {
   /** One list of variables per slot, in the order of the variables they belong to. */
   readonly slots: readonly (readonly tf.Variable[])[];
-  /** Number of updates made so far. */
-  step = 0;
   readonly #spec: OptimizerSpec;
   readonly #variables: readonly tf.Variable[];
 
@@ -23,22 +21,23 @@ export class Optimizer {
     );
   }
 
-  /** Copies the given slots, zeroes the others. */
-  load(slots: readonly (readonly tf.Tensor[])[], step: number): void {
-    this.step = step;
+  /** Copies the slots. */
+  load(slots: readonly (readonly tf.Tensor[])[]): void {
     for (const [slot, variables] of this.slots.entries()) {
       for (const [index, variable] of variables.entries()) {
-        tf.tidy(() => variable.assign(slots[slot]?.[index]?.clone() ?? tf.zerosLike(variable)));
+        variable.assign(slots[slot][index].clone());
       }
     }
   }
 
-  /** Makes one update; gradients in the order of the variables. */
-  update(gradients: readonly tf.Tensor[], learningRate: number): void {
-    this.step++;
+  /** Makes update number `step`, from 1; gradients in the order of the variables. */
+  update(
+    gradients: readonly tf.Tensor[],
+    { learningRate, step }: { readonly learningRate: number; readonly step: number },
+  ): void {
     for (const [index, variable] of this.#variables.entries()) {
       tf.tidy(() => {
-        const change = this.#change(index, gradients[index]);
+        const change = this.#change(index, gradients[index], step);
         variable.assign(variable.sub(change.mul(learningRate)));
       });
     }
@@ -49,7 +48,7 @@ export class Optimizer {
     for (const slot of this.slots) tf.dispose([...slot]);
   }
 
-  #change(index: number, gradient: tf.Tensor): tf.Tensor {
+  #change(index: number, gradient: tf.Tensor, step: number): tf.Tensor {
     const [first, second] = this.slots.map((slot) => slot[index]);
     if (this.#spec.type === "sgd") {
       if (first === undefined) return gradient;
@@ -59,8 +58,8 @@ export class Optimizer {
     const { beta1, beta2, epsilon } = this.#spec;
     first.assign(first.mul(beta1).add(gradient.mul(1 - beta1)));
     second.assign(second.mul(beta2).add(gradient.square().mul(1 - beta2)));
-    const mean = first.div(1 - beta1 ** this.step);
-    const variance = second.div(1 - beta2 ** this.step);
+    const mean = first.div(1 - beta1 ** step);
+    const variance = second.div(1 - beta2 ** step);
     return mean.div(variance.sqrt().add(epsilon));
   }
 }

@@ -1,6 +1,7 @@
 /** Images, labels and the lists that go with a call, in the memory that all threads share. */
 
 import type { LabeledImages } from "../../data/dataset.ts";
+import type { Results } from "../engine.ts";
 import { Arena, BLOCK } from "./arena.ts";
 
 /** Addresses of attached images. */
@@ -16,128 +17,104 @@ export interface WorkOptions {
   readonly classCount?: number;
 }
 
-/** Data of a session. */
+/** The memory behind a session's layout: taken by the first gap that is large enough, and given back,
+ * so that what stays is never moved.
+ */
 export class DataStore {
   readonly #memory: WebAssembly.Memory;
-  readonly #arena: Arena;
-  readonly #locations = new Map<LabeledImages, Location>();
-  #work = { start: 0, byteLength: 0 };
+  /** What is taken, in the order of addresses: where it starts and ends. */
+  readonly #taken: { readonly start: number; readonly end: number }[] = [];
 
   /** @param start First free address of the memory. */
   constructor(memory: WebAssembly.Memory, start: number) {
     this.#memory = memory;
-    this.#arena = new Arena(0);
-    this.#reserve(start);
+    this.#take(start);
   }
 
-  has(data: LabeledImages): boolean {
-    return this.#locations.has(data);
-  }
-
-  /** Copies images and labels, unless they are here already. */
-  attach(data: LabeledImages): void {
-    if (this.has(data)) return;
-    const images = this.#copy(data.images);
-    const labels = this.#copy(data.labels);
-    this.#locations.set(data, { images, labels });
-  }
-
-  locate(data: LabeledImages): Location {
-    return this.#locations.get(data)!;
-  }
-
-  /** Writes the list of a call's images and makes room for its results. */
-  prepare(order: Uint32Array, { learningRates, classCount = 0 }: WorkOptions = {}): Work {
-    const sizes = {
-      indices: 4 * order.length,
-      losses: 4 * (order.length + BLOCK),
-      predictions: order.length + BLOCK,
-      learningRates: 4 * (learningRates?.length ?? 0),
-      logits: 4 * order.length * classCount,
-    };
+  /** Copies images and labels. */
+  attach({ images, labels }: LabeledImages): Location {
     const places = new Arena(0);
-    const at = Object.entries(sizes).map(([name, bytes]) =>
-      [name, places.allocate(bytes)] as const
-    );
-    if (places.end > this.#work.byteLength) {
-      // Twice what is needed, so that growing calls cannot use up the memory piece by piece.
-      const byteLength = this.#work.byteLength === 0 ? places.end : 2 * places.end;
-      this.#work = { start: this.#reserve(byteLength), byteLength };
-    }
-    const { start } = this.#work;
-    const addresses = Object.fromEntries(at.map(([name, place]) => [name, start + place]));
-    const work = new Work(this.#memory, addresses as unknown as WorkAddresses, classCount);
+    const [imagesAt, labelsAt] = [images, labels].map(({ length }) => places.allocate(length));
+    const start = this.#take(places.end);
+    const bytes = new Uint8Array(this.#memory.buffer, start, places.end);
+    bytes.set(images, imagesAt);
+    bytes.set(labels, labelsAt);
+    return { images: start + imagesAt, labels: start + labelsAt };
+  }
+
+  /** Gives back what was attached; its place must not be used any more. */
+  detach({ images }: Location): void {
+    this.#giveBack(images);
+  }
+
+  /** Writes the list of a call's images and makes room for its results, until the work ends. */
+  prepare(order: Uint32Array, { learningRates, classCount = 0 }: WorkOptions = {}): ListedWork {
+    const places = new Arena(0);
+    const at = {
+      indices: places.allocate(4 * order.length),
+      losses: places.allocate(4 * (order.length + BLOCK)),
+      predictions: places.allocate(order.length + BLOCK),
+      learningRates: places.allocate(4 * (learningRates?.length ?? 0)),
+      logits: places.allocate(4 * order.length * classCount),
+    };
+    const start = this.#take(places.end);
     const { buffer } = this.#memory;
-    new Uint32Array(buffer, work.indices, order.length).set(order);
+    new Uint32Array(buffer, start + at.indices, order.length).set(order);
+    const learningRatesAt = start + at.learningRates;
     if (learningRates) {
-      new Float32Array(buffer, work.learningRates, learningRates.length).set(learningRates);
+      new Float32Array(buffer, learningRatesAt, learningRates.length).set(learningRates);
     }
-    return work;
+    return {
+      learningRates: learningRatesAt,
+      from: (first, count) => ({
+        count,
+        indices: start + at.indices + 4 * first,
+        losses: start + at.losses + 4 * first,
+        predictions: start + at.predictions + first,
+        logits: start + at.logits + 4 * first * classCount,
+      }),
+      results: (count) => ({
+        losses: new Float32Array(buffer, start + at.losses, count).slice(),
+        predictions: new Uint8Array(buffer, start + at.predictions, count).slice(),
+        logits: new Float32Array(buffer, start + at.logits, count * classCount).slice(),
+      }),
+      end: () => this.#giveBack(start),
+    };
   }
 
-  #copy(bytes: Uint8Array): number {
-    const address = this.#reserve(bytes.length);
-    new Uint8Array(this.#memory.buffer, address, bytes.length).set(bytes);
-    return address;
-  }
-
-  #reserve(byteLength: number): number {
-    const free = this.#memory.buffer.byteLength - this.#arena.end;
-    if (byteLength > free) {
+  #take(byteLength: number): number {
+    const limit = this.#memory.buffer.byteLength;
+    const size = new Arena(0);
+    size.allocate(Math.max(1, byteLength));
+    const starts = [0, ...this.#taken.map(({ end }) => end)];
+    const ends = [...this.#taken.map(({ start }) => start), limit];
+    const place = starts.findIndex((start, gap) => ends[gap] - start >= size.end);
+    if (place < 0) {
+      const free = starts.reduce((sum, start, gap) => sum + ends[gap] - start, 0);
       throw new RangeError(
-        `Cannot make room for ${byteLength} bytes: a session holds ` +
-          `${this.#memory.buffer.byteLength} in all, of which ${free} are free; ` +
-          `use a smaller batch size, model or dataset`,
+        `Cannot make room for ${byteLength} bytes: a session holds ${limit} in all, of which ` +
+          `${free} are free; use a smaller batch size, model or dataset`,
       );
     }
-    return this.#arena.allocate(byteLength);
+    this.#taken.splice(place, 0, { start: starts[place], end: starts[place] + size.end });
+    return starts[place];
+  }
+
+  #giveBack(address: number): void {
+    this.#taken.splice(this.#taken.findIndex(({ start }) => start === address), 1);
   }
 }
 
-interface WorkAddresses {
-  readonly indices: number;
-  readonly losses: number;
-  readonly predictions: number;
+/** A call's list of images and room for their results. */
+export interface ListedWork {
+  /** Address of the learning rates. */
   readonly learningRates: number;
-  readonly logits: number;
-}
-
-/** A call's list of images and their results. */
-export class Work {
-  readonly indices: number;
-  readonly learningRates: number;
-  readonly #memory: WebAssembly.Memory;
-  readonly #addresses: WorkAddresses;
-  readonly #classCount: number;
-
-  constructor(memory: WebAssembly.Memory, addresses: WorkAddresses, classCount: number) {
-    this.#memory = memory;
-    this.#addresses = addresses;
-    this.#classCount = classCount;
-    this.indices = addresses.indices;
-    this.learningRates = addresses.learningRates;
-  }
-
   /** The addresses for `count` images from the position `first` of the list. */
-  from(first: number, count: number) {
-    const { indices, losses, predictions, logits } = this.#addresses;
-    return {
-      count,
-      indices: indices + 4 * first,
-      losses: losses + 4 * first,
-      predictions: predictions + first,
-      logits: logits + 4 * first * this.#classCount,
-    };
-  }
-
-  /** Views of the results of the positions start..end (exclusive). */
-  results(start: number, end: number) {
-    const { losses, predictions, logits, count } = this.from(start, end - start);
-    const { buffer } = this.#memory;
-    return {
-      losses: new Float32Array(buffer, losses, count),
-      predictions: new Uint8Array(buffer, predictions, count),
-      logits: new Float32Array(buffer, logits, count * this.#classCount),
-    };
-  }
+  from(first: number, count: number): Readonly<
+    Record<"count" | "indices" | "losses" | "predictions" | "logits", number>
+  >;
+  /** Copies the results of the first `count` positions. */
+  results(count: number): Results;
+  /** Gives the room back. */
+  end(): void;
 }

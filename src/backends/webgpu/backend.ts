@@ -1,9 +1,11 @@
 /** The `webgpu` backend: whole training steps in fused WGSL kernels, on the GPU. */
 
-import type { Backend, SessionOptions } from "../backend.ts";
-import { Gpu } from "./gpu.ts";
-import { openWebgpuSession, type WebgpuSession } from "./session.ts";
 import type { Model } from "../../nn/sequential.ts";
+import type { Backend } from "../backend.ts";
+import type { EngineOptions } from "../engine.ts";
+import { engineBackend } from "../session.ts";
+import { openWebgpuEngine, type WebgpuEngine } from "./engine.ts";
+import { Gpu } from "./gpu.ts";
 import { HARDWARE_TUNING, SOFTWARE_TUNING, type Tuning } from "./tuning.ts";
 
 /** How to cut work and data for an adapter. */
@@ -14,27 +16,29 @@ export interface WebgpuBackendOptions {
   readonly bytesPerBuffer?: number;
 }
 
-/** The `webgpu` backend, whose sessions can also time their kernels. */
-export interface WebgpuBackend extends Backend {
-  open(model: Model, options: SessionOptions): Promise<WebgpuSession>;
-}
-
 /** The fused engine on the fastest adapter. */
-export const webgpuBackend: WebgpuBackend = createWebgpuBackend();
+export const webgpuBackend: Backend = createWebgpuBackend();
 
 /** The fused engine with work cut in another way, for tests and measurements. */
-export function createWebgpuBackend(options: WebgpuBackendOptions = {}): WebgpuBackend {
-  return {
-    name: "webgpu",
-    async open(model, sessionOptions) {
-      const gpu = await Gpu.open(sessionOptions.adapter);
-      const { tuning = gpu.software ? SOFTWARE_TUNING : HARDWARE_TUNING, bytesPerBuffer } = options;
-      try {
-        return await openWebgpuSession(gpu, model, { ...sessionOptions, tuning, bytesPerBuffer });
-      } catch (error) {
-        gpu.destroy();
-        throw error;
-      }
-    },
-  };
+export function createWebgpuBackend(options: WebgpuBackendOptions = {}): Backend {
+  return engineBackend("webgpu", (model, checked) => openEngine(model, checked, options));
+}
+
+/** Opens the engine without a session, for measurements. */
+export async function openEngine(
+  model: Model,
+  options: EngineOptions,
+  { tuning, bytesPerBuffer }: WebgpuBackendOptions = {},
+): Promise<WebgpuEngine> {
+  const gpu = await Gpu.open(options.adapter);
+  try {
+    return await openWebgpuEngine(gpu, model, {
+      ...options,
+      tuning: tuning ?? (gpu.software ? SOFTWARE_TUNING : HARDWARE_TUNING),
+      bytesPerBuffer,
+    });
+  } catch (error) {
+    gpu.destroy();
+    throw error;
+  }
 }

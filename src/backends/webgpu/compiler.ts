@@ -2,7 +2,7 @@
 
 import { CHUNK_BYTES } from "./chunk.ts";
 import type { Gpu } from "./gpu.ts";
-import { type Binding, type Kernel, shaderOf } from "./kernel.ts";
+import { type Binding, foldWorkgroups, type Kernel, shaderOf } from "./kernel.ts";
 import { oneLine } from "./one_line.ts";
 
 /** A kernel that is ready to be dispatched. */
@@ -63,7 +63,9 @@ export class Compiler {
     }));
   }
 
-  async #compile(kernel: Kernel): Promise<CompiledKernel> {
+  async #compile(whole: Kernel): Promise<CompiledKernel> {
+    const { maxComputeWorkgroupsPerDimension } = this.#gpu.device.limits;
+    const kernel = foldWorkgroups(whole, maxComputeWorkgroupsPerDimension);
     const { label, workgroups } = kernel;
     const { pipeline, layout } = await this.#program(kernel);
     const bindGroup = await this.#gpu.guard(

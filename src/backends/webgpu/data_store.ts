@@ -1,7 +1,6 @@
 /** Data sets on the device, as packed bytes. */
 
 import type { LabeledImages } from "../../data/dataset.ts";
-import { requireAttached } from "../check_data.ts";
 import type { Gpu } from "./gpu.ts";
 import { roundUp } from "./tensors.ts";
 
@@ -15,49 +14,35 @@ export interface DeviceImages {
   readonly labels: GPUBuffer;
 }
 
-/** The data sets that were attached to a session. */
+/** Copies data sets to a device, and frees them. */
 export class DataStore {
   readonly #gpu: Gpu;
   readonly #bytesPerBuffer: number;
-  readonly #attached = new Map<LabeledImages, DeviceImages>();
 
-  /** Starts without data.
-   *
-   * @param bytesPerBuffer Most bytes of a buffer; default: all that can be bound.
-   */
+  /** @param bytesPerBuffer Most bytes of a buffer; default: all that can be bound. */
   constructor(gpu: Gpu, bytesPerBuffer: number = Infinity) {
     const { maxStorageBufferBindingSize, maxBufferSize } = gpu.device.limits;
     this.#gpu = gpu;
     this.#bytesPerBuffer = Math.min(bytesPerBuffer, maxStorageBufferBindingSize, maxBufferSize);
   }
 
-  /** Copies a data set to the device, unless it is there. */
-  async attach(data: LabeledImages): Promise<void> {
-    if (this.#attached.has(data)) return;
-    const copy = await this.#gpu.guard(
-      `copy ${data.count} images to the GPU`,
-      () => this.#upload(data),
-    );
-    this.#attached.set(data, copy);
+  /** Copies a data set to the device. */
+  attach(data: LabeledImages): Promise<DeviceImages> {
+    return this.#gpu.guard(`copy ${data.count} images to the GPU`, () => this.#upload(data));
   }
 
-  /** An attached data set's buffers.
-   *
-   * @throws {TypeError} If it was not attached.
-   */
-  find(data: LabeledImages): DeviceImages {
-    const found = this.#attached.get(data);
-    requireAttached(found !== undefined);
-    return found!;
+  /** Frees a data set's buffers. */
+  detach({ images, labels }: DeviceImages): void {
+    for (const buffer of [...images, labels]) this.#gpu.destroyBuffer(buffer);
   }
 
   #upload({ images, labels, count, shape }: LabeledImages): DeviceImages {
     const pixels = shape[0] * shape[1] * shape[2];
     const pitch = roundUp(pixels, 4);
-    const fitting = Math.floor(this.#bytesPerBuffer / pitch);
-    const imagesPerBuffer = Math.max(1, Math.min(count, fitting));
+    // Whatever the count, so that kernels which know it need not be compiled for each.
+    const imagesPerBuffer = Math.max(1, Math.floor(this.#bytesPerBuffer / pitch));
     const buffers: GPUBuffer[] = [];
-    for (let first = 0; first < Math.max(count, 1); first += imagesPerBuffer) {
+    for (let first = 0; first < count; first += imagesPerBuffer) {
       const part = images.subarray(first * pixels, (first + imagesPerBuffer) * pixels);
       buffers.push(this.#uploadBytes("images", padRows(part, pixels, pitch)));
     }

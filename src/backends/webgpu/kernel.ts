@@ -57,6 +57,38 @@ export function shaderOf({ code, bindings }: Kernel): string {
   return CHUNK_WGSL + declarations.join("") + code;
 }
 
+const GROUP = "@builtin(workgroup_id) group: vec3u) {";
+
+/** The same kernel with no dimension of more than `most` workgroups: those with too many are laid out in
+ * rows of `most`, from which its entry point finds its `group` again.
+ */
+export function foldWorkgroups(kernel: Kernel, most: number): Kernel {
+  const { label, code, workgroups: [x, y, z] } = kernel;
+  const fixed = typeof x === "number" ? [x, y, z] : [y, z];
+  if (fixed.every((size) => size <= most)) return kernel;
+  const total = fixed.reduce((product, size) => product * size, 1);
+  const rows = Math.ceil(total / most);
+  if (!code.includes(GROUP) || rows > most || total >= 2 ** 32) {
+    throw new RangeError(`Cannot run ${label}: its ${total} workgroups are too many for this GPU`);
+  }
+  const [place, group, workgroups]: [string, string, Workgroups] = typeof x === "number"
+    ? [
+      `folded.y * ${most}u + folded.x`,
+      `vec3u(row % ${x}u, row / ${x}u % ${y}u, row / ${x * y}u)`,
+      [most, rows, 1],
+    ]
+    : [
+      `folded.z * ${most}u + folded.y`,
+      `vec3u(folded.x, row % ${y}u, row / ${y}u)`,
+      [x, most, rows],
+    ];
+  const head = `@builtin(workgroup_id) folded: vec3u) {
+  let folded_place = ${place};
+  if (folded_place >= ${total}u) { return; }
+  let group = ${group.replaceAll("row", "folded_place")};`;
+  return { ...kernel, code: code.replace(GROUP, head), workgroups };
+}
+
 /** WGSL for `Images`, the values of the images that one invocation carries side by side. */
 export function imagesWgsl({ imagesPerInvocation }: Tuning): string {
   return imagesPerInvocation === 1

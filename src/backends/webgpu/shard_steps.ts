@@ -1,7 +1,7 @@
 /** Steps of a session that trains one part of every batch: gradients leave the device in between. */
 
 import type { Model } from "../../nn/sequential.ts";
-import { type Shard, shardRange, type TrainRequest } from "../backend.ts";
+import { type Shard, shardRange } from "../backend.ts";
 import { type Batch, cutBatch, type StepNumbers, updateChunk } from "./chunk.ts";
 import type { CommandStream } from "./command_stream.ts";
 import type { CompiledKernel } from "./compiler.ts";
@@ -23,7 +23,8 @@ export interface ShardEngine {
 
 /** What is trained. */
 export interface ShardSteps {
-  readonly steps: number;
+  readonly first: number;
+  readonly count: number;
   readonly batchOf: (step: number) => Pick<Batch, "first" | "count">;
   readonly numbersOf: (step: number) => StepNumbers;
   readonly shard: Shard;
@@ -33,19 +34,15 @@ export interface ShardSteps {
  *
  * Nothing overlaps, since a step's update must know all gradients. Gradients are summed in PyTorch's
  * layout, so that sessions need not be of one kind.
- *
- * @returns As {@linkcode CommandStream.run} does.
  */
 export async function runShardSteps(
   { gpu, model, network, stream, work, kernels }: ShardEngine,
-  { steps, batchOf, numbersOf, shard }: ShardSteps,
-  { signal, onProgress }: Pick<TrainRequest, "signal" | "onProgress">,
-): Promise<{ readonly submitted: number; readonly finished: Promise<void> }> {
+  { first: firstStep, count: steps, batchOf, numbersOf, shard }: ShardSteps,
+): Promise<void> {
   const { layout, gradients } = network;
   const update = kernels.slice(-1);
-  let done = 0;
-  while (done < steps && !signal?.aborted) {
-    const { first, count } = batchOf(done);
+  for (let step = firstStep; step < firstStep + steps; step++) {
+    const { first, count } = batchOf(step);
     const { start, end } = shardRange(count, shard);
     let vector: Float32Array = new Float32Array(model.parameterCount);
     if (end > start) {
@@ -57,9 +54,7 @@ export async function runShardSteps(
     shard.sumGradients(vector);
     const packed = packParameters(layout, vector) as BufferSource;
     gpu.device.queue.writeBuffer(gradients, 0, packed);
-    stream.submit([{ chunk: updateChunk(numbersOf(done)), kernels: update }]);
-    done++;
-    onProgress?.(done);
+    stream.submit([{ chunk: updateChunk(numbersOf(step)), kernels: update }]);
   }
-  return { submitted: done, finished: gpu.finish() };
+  await gpu.finish();
 }

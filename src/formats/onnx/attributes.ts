@@ -39,9 +39,20 @@ export class Attributes {
     return this.#take(name, "tensor")?.t;
   }
 
+  /** A list of numbers. */
+  floats(name: string): readonly number[] | undefined {
+    return this.#take(name, "floats")?.floats;
+  }
+
+  /** A list of whole numbers, a few of them. */
+  list(name: string): readonly number[] | undefined {
+    const found = this.#take(name, "ints")?.ints;
+    return found && requireShort(found, name).map(Number);
+  }
+
   /** A list of whole numbers of a certain length. */
   integers(name: string, fallback: readonly number[]): readonly number[] {
-    const found = this.#take(name, "ints")?.ints.map(Number);
+    const found = this.list(name);
     if (found === undefined) return fallback;
     if (found.length === fallback.length) return found;
     throw new TypeError(`${name} must be ${fallback.length} numbers, found ${found.length}`);
@@ -53,21 +64,15 @@ export class Attributes {
     if (found !== supported) throw unsupported(name, found, supported);
   }
 
-  /** Demands that a number, if given, is the only one supported. */
-  requireFloat(name: string, supported: number): void {
-    const found = this.float(name, supported);
-    if (found !== supported) throw unsupported(name, found, supported);
-  }
-
   /** Demands that a list, if given, holds nothing but the number supported. */
   requireAll(name: string, supported: number, length: number): void {
     const found = this.integers(name, Array(length).fill(supported));
     if (found.some((value) => value !== supported)) throw unsupported(name, found, supported);
   }
 
-  /** Leaves an attribute out of account, because it says nothing that could matter. */
-  ignore(name: string): void {
-    this.#unread.delete(name);
+  /** Leaves attributes out of account, because they say nothing that could matter. */
+  ignore(...names: readonly string[]): void {
+    for (const name of names) this.#unread.delete(name);
   }
 
   /** Demands that every attribute has been asked for. */
@@ -83,6 +88,18 @@ export class Attributes {
     if (found === undefined || found.type === ATTRIBUTE[kind] || found.type === 0) return found;
     throw new TypeError(`attribute ${quote(name)} must be of type ${kind}`);
   }
+}
+
+/** Axes, sizes and what else comes in lists are few, and are shown where they are wrong. */
+const MAX_LIST = 32;
+
+/** Refuses a list that is longer than any list of axes or sizes.
+ *
+ * @throws {TypeError} If it is; the message is the reason alone.
+ */
+export function requireShort<List extends { readonly length: number }>(list: List, name: string) {
+  if (list.length <= MAX_LIST) return list;
+  throw new TypeError(`${name} must be at most ${MAX_LIST} numbers, found ${list.length}`);
 }
 
 function unsupported(name: string, found: unknown, supported: number): TypeError {

@@ -26,8 +26,9 @@ const ACTIVATIONS = { sigmoid: "Sigmoid", tanh: "Tanh", relu: "Relu" } as const;
 /** Encodes a model as an ONNX file, opset 17.
  *
  * Shapes: `input` float32 [batch, channels, height, width], pixel / 255 -> `logits` float32 [batch,
- * classes]; any batch. A model that standardizes pixels begins with Sub and Div. The parameters are initializers under PyTorch's names; the metadata describes
- * the layers and names the classes, as JSON under `lenet`.
+ * classes]; any batch. A model that standardizes pixels begins with Sub and Div. The parameters are
+ * initializers under PyTorch's names. The file's `doc_string` says what goes in and comes out; of its
+ * metadata, `class_names` is a JSON list in label order, `lenet` describes layers and all else as JSON.
  *
  * @example A file for ONNX Runtime
  * ```ts
@@ -41,12 +42,18 @@ const ACTIVATIONS = { sigmoid: "Sigmoid", tanh: "Tanh", relu: "Relu" } as const;
  * ```
  */
 export function encodeOnnx(trained: TrainedModel): Uint8Array<ArrayBuffer> {
-  const { model, parameters } = trained;
+  const { model, parameters, classNames } = trained;
   const file: ModelInit = {
     irVersion: IR_VERSION,
     producerName: "lenet",
+    docString: documentation(trained),
     opsetImport: [{ domain: "", version: OPSET }],
-    metadataProps: [{ key: DESCRIPTION_KEY, value: describeModel(trained) }],
+    metadataProps: [
+      ...classNames === undefined
+        ? []
+        : [{ key: "class_names", value: JSON.stringify(classNames) }],
+      { key: DESCRIPTION_KEY, value: describeModel(trained) },
+    ],
     graph: {
       name: model.name,
       node: nodesOf(model),
@@ -61,6 +68,22 @@ export function encodeOnnx(trained: TrainedModel): Uint8Array<ArrayBuffer> {
     },
   };
   return toBinary(ModelProtoSchema, create(ModelProtoSchema, file));
+}
+
+/** What somebody who has nothing but the file needs to know. */
+function documentation({ model, classNames, pictures }: TrainedModel): string {
+  const { inputShape, classCount } = model;
+  const [channels] = inputShape;
+  const ground = pictures && `, ${pictures.darkOnLight ? "dark on light" : "light on dark"}`;
+  return [
+    `${INPUT}: float32 [batch, ${inputShape.join(", ")}], channels first, ` +
+    `${channels === 1 ? "grey" : `${channels} channels`}, pixel / 255 (black 0, white 1)${
+      ground ?? ""
+    }`,
+    ...isNormalized(model.standardization) ? [] : ["The model standardizes pixels itself"],
+    `${OUTPUT}: float32 [batch, ${classCount}]; their softmax is the probabilities`,
+    ...classNames === undefined ? [] : [`Classes in order: ${classNames.join(", ")}`],
+  ].map((sentence) => `${sentence}.`).join("\n");
 }
 
 function standardizationOf({ standardization }: Model): TensorInit[] {

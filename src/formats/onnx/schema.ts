@@ -61,6 +61,7 @@ export type AttributeProto = Message<"onnx.AttributeProto"> & {
   i: bigint;
   s: Uint8Array;
   t?: TensorProto;
+  floats: number[];
   ints: bigint[];
   type: number;
 };
@@ -70,9 +71,12 @@ export type TensorProto = Message<"onnx.TensorProto"> & {
   dims: bigint[];
   dataType: number;
   floatData: number[];
+  int32Data: number[];
   int64Data: bigint[];
   name: string;
   rawData: Uint8Array;
+  doubleData: number[];
+  externalData: StringStringEntryProto[];
   dataLocation: number;
 };
 
@@ -98,10 +102,13 @@ export type DimensionProto = Message<"onnx.DimensionProto"> & {
 };
 
 /** Values of `AttributeProto.type`. */
-export const ATTRIBUTE = { float: 1, int: 2, string: 3, tensor: 4, ints: 7 } as const;
+export const ATTRIBUTE = { float: 1, int: 2, string: 3, tensor: 4, floats: 6, ints: 7 } as const;
 
 /** Values of `TensorProto.data_type`. */
-export const ELEMENT = { float32: 1, int64: 7 } as const;
+export const ELEMENT = {
+  ...{ float32: 1, uint8: 2, int8: 3, uint16: 4, int16: 5, int32: 6, int64: 7, string: 8, bool: 9 },
+  ...{ float16: 10, float64: 11, uint32: 12, uint64: 13, bfloat16: 16, uint4: 21, int4: 22 },
+} as const;
 
 /** Field numbers and types: a scalar, or the name of a message; `[]` marks a repeated field. */
 const MESSAGES: Readonly<Record<string, Readonly<Record<string, readonly [number, string]>>>> = {
@@ -137,6 +144,7 @@ const MESSAGES: Readonly<Record<string, Readonly<Record<string, readonly [number
     i: [3, "int64"],
     s: [4, "bytes"],
     t: [5, "TensorProto"],
+    floats: [7, "float[]"],
     ints: [8, "int64[]"],
     type: [20, "int32"], // an enum there; the same on the wire
   },
@@ -144,9 +152,12 @@ const MESSAGES: Readonly<Record<string, Readonly<Record<string, readonly [number
     dims: [1, "int64[]"],
     data_type: [2, "int32"],
     float_data: [4, "float[]"],
+    int32_data: [5, "int32[]"],
     int64_data: [7, "int64[]"],
     name: [8, "string"],
     raw_data: [9, "bytes"],
+    double_data: [10, "double[]"],
+    external_data: [13, "StringStringEntryProto[]"],
     data_location: [14, "int32"], // an enum there
   },
   ValueInfoProto: { name: [1, "string"], type: [2, "TypeProto"] },
@@ -160,12 +171,13 @@ const SCALARS: Readonly<Record<string, Type>> = {
   int32: Type.INT32,
   int64: Type.INT64,
   float: Type.FLOAT,
+  double: Type.DOUBLE,
   string: Type.STRING,
   bytes: Type.BYTES,
 };
 
 /** Repeated numbers that the format declares packed; readers take either form. */
-const PACKED = ["float_data", "int64_data"];
+const PACKED = ["float_data", "int32_data", "int64_data", "double_data"];
 
 /** The schema of a file. */
 export const ModelProtoSchema = modelSchema();

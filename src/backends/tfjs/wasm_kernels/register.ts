@@ -1,3 +1,8 @@
+/** Kernels that let TensorFlow.js train on its wasm backend; the one entry that loads TensorFlow.js.
+ *
+ * @module
+ */
+
 import {
   _FusedMatMul,
   AvgPool,
@@ -74,7 +79,7 @@ const TRAINING_KERNELS: Record<string, KernelFunc> = {
  * @example Train on wasm
  * ```ts ignore
  * import * as tf from "@tensorflow/tfjs";
- * import { registerWasmTrainingKernels } from "@lenet/lenet";
+ * import { registerWasmTrainingKernels } from "@lenet/lenet/tfjs";
  *
  * registerWasmTrainingKernels();
  * await tf.setBackend("wasm");

@@ -43,8 +43,8 @@ export function updateParameters(
   );
   const code = `
 @compute @workgroup_size(${INVOCATIONS})
-fn main(@builtin(global_invocation_id) id: vec3u) {
-  let i = id.x;
+fn main(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) group: vec3u) {
+  let i = group.x * ${INVOCATIONS}u + local.x;
   var place: u32;
   var stride: u32;
   var copies: u32;

@@ -4,7 +4,6 @@ import type { Backend, Session } from "../../../backends/backend.ts";
 import { referenceBackend } from "../../../backends/reference/backend.ts";
 import { wasmBackend } from "../../../backends/wasm/backend.ts";
 import { webgpuBackend } from "../../../backends/webgpu/backend.ts";
-import type { LabeledImages } from "../../../data/dataset.ts";
 import type { NamedModel } from "../page_model.ts";
 
 /** Name of an engine that a page has. */
@@ -18,9 +17,6 @@ const ENGINES: Readonly<Record<EngineName, Backend>> = {
   wasm: wasmBackend,
   reference: referenceBackend,
 };
-
-/** A session keeps all pictures that it is given; a fresh one takes over before they add up. */
-const PICTURES_PER_SESSION = 2000;
 
 /** Logits of a picture. */
 export interface Answer {
@@ -37,7 +33,6 @@ export class Classifier {
   /** Why engines before the one in use are not. */
   readonly #refusals: string[] = [];
   #session: Session | undefined;
-  #pictures = 0;
 
   constructor(trained: NamedModel, choice: EngineChoice) {
     this.#trained = trained;
@@ -83,7 +78,6 @@ export class Classifier {
   }
 
   async #classify(name: EngineName, pixels: Uint8Array): Promise<Answer> {
-    if (this.#pictures >= PICTURES_PER_SESSION) await this.dispose();
     this.#session ??= await this.#open(name);
     return await this.#predict(this.#session, pixels);
   }
@@ -98,7 +92,6 @@ export class Classifier {
     });
     try {
       await session.loadState({ parameters, slots: [], step: 0 });
-      this.#pictures = 0;
       // The first picture pays for compiling; nobody waits for this one.
       const [channels, height, width] = model.inputShape;
       await this.#predict(session, new Uint8Array(channels * height * width));
@@ -111,11 +104,8 @@ export class Classifier {
 
   async #predict(session: Session, images: Uint8Array): Promise<Answer> {
     const { inputShape: shape } = this.#trained.model;
-    const data: LabeledImages = { images, labels: new Uint8Array(1), count: 1, shape };
     const start = performance.now();
-    await session.attach(data);
-    const logits = await session.predict(data);
-    this.#pictures++;
+    const logits = await session.predict({ images, count: 1, shape });
     return { logits, elapsedMs: performance.now() - start };
   }
 }

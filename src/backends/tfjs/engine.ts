@@ -1,0 +1,162 @@
+/** The engine on any TensorFlow.js backend: a network, its gradients, its optimiser. */
+
+import * as tf from "@tensorflow/tfjs";
+import type { LabeledImages } from "../../data/dataset.ts";
+import type { Model } from "../../nn/sequential.ts";
+import type { Device } from "../backend.ts";
+import type { Engine, EngineOptions, Pass, Work } from "../engine.ts";
+import { type BatchTensors, batchTensors } from "./batch_tensors.ts";
+import { type Started, withActive } from "./engines.ts";
+import { readFlat, TfjsNetwork, writeFlat } from "./network.ts";
+import { Optimizer } from "./optimizer.ts";
+
+/** The engine of `tfjs-cpu`, `tfjs-wasm` and `tfjs-webgpu`. */
+export class TfjsEngine implements Engine<LabeledImages> {
+  readonly device: Device;
+  readonly inferenceBatch = 250;
+  readonly batches = { first: 1, most: 8 };
+  readonly stretchesInFlight = 1;
+  readonly #started: Started;
+  readonly #model: Model;
+  readonly #network: TfjsNetwork;
+  readonly #variables: tf.Variable[];
+  readonly #optimizer: Optimizer;
+  /** Of the last pass that asked for them. */
+  #gradients: tf.Tensor[] = [];
+
+  /** Builds the network on a started backend. */
+  static async open(started: Started, model: Model, options: EngineOptions): Promise<TfjsEngine> {
+    return await withActive(started.tfName, () => {
+      const network = new TfjsNetwork(model);
+      const optimizer = new Optimizer(options.optimizer, network.variables);
+      return new TfjsEngine(started, model, { network, optimizer });
+    });
+  }
+
+  private constructor(
+    started: Started,
+    model: Model,
+    { network, optimizer }: { readonly network: TfjsNetwork; readonly optimizer: Optimizer },
+  ) {
+    this.device = started.device;
+    this.#started = started;
+    this.#model = model;
+    this.#network = network;
+    this.#variables = [...network.variables];
+    this.#optimizer = optimizer;
+  }
+
+  load(parameters: Float32Array, slots: readonly Float32Array[]): Promise<void> {
+    return this.#active(() =>
+      tf.tidy(() => {
+        this.#network.setParameters(parameters);
+        this.#optimizer.load(slots.map((slot) => writeFlat(this.#model, slot)));
+      })
+    );
+  }
+
+  read(): Promise<Float32Array[]> {
+    const vectors = [this.#variables, ...this.#optimizer.slots];
+    // Each reads its tensors before it waits for anything.
+    return this.#active(() =>
+      Promise.all(vectors.map((tensors) => readFlat(this.#model, tensors)))
+    );
+  }
+
+  /** Nothing is copied. */
+  attach(data: LabeledImages): LabeledImages {
+    return data;
+  }
+
+  detach(): void {}
+
+  begin(work: Work<LabeledImages>): Pass {
+    const { kind, order, batchSize } = work;
+    const { classCount } = this.#model;
+    const results = {
+      losses: new Float32Array(order.length),
+      predictions: new Uint8Array(order.length),
+      logits: new Float32Array(kind === "predict" ? order.length * classCount : 0),
+    };
+    return {
+      run: async (first, count) => {
+        const outputs = await this.#active(() =>
+          Array.from({ length: count }, (_, n) => this.#batch(work, first + n))
+        );
+        for (const [n, output] of outputs.entries()) {
+          const values = await output.data<"float32">();
+          output.dispose();
+          const start = (first + n) * batchSize;
+          if (kind === "predict") {
+            results.logits.set(values, start * classCount);
+          } else {
+            results.losses.set(values.subarray(0, values.length / 2), start);
+            results.predictions.set(values.subarray(values.length / 2), start);
+          }
+        }
+        this.#started.checkDevice();
+      },
+      read: () => Promise.resolve(results),
+      end() {},
+    };
+  }
+
+  async readGradients(): Promise<Float32Array> {
+    const gradients = this.#gradients;
+    try {
+      return await this.#active(() => readFlat(this.#model, gradients));
+    } finally {
+      tf.dispose(gradients);
+    }
+  }
+
+  dispose(): Promise<void> {
+    return this.#active(() => {
+      this.#optimizer.dispose();
+      tf.dispose(this.#variables);
+    });
+  }
+
+  #active<T>(work: () => T | Promise<T>): Promise<T> {
+    return withActive(this.#started.tfName, work);
+  }
+
+  /** Losses, then predictions, of a batch's images, or their logits; still on the device. */
+  #batch(
+    { kind, images, order, batchSize, learningRates, step }: Work<LabeledImages>,
+    batch: number,
+  ) {
+    return tf.tidy(() => {
+      const indices = order.subarray(batch * batchSize, (batch + 1) * batchSize);
+      const tensors = batchTensors(this.#model, images, indices);
+      if (kind === "predict") return this.#logits(tensors);
+      if (kind === "evaluate") return outcome(tensors, this.#logits(tensors)).results;
+      let results: tf.Tensor | undefined;
+      const { grads } = tf.variableGrads(() => {
+        const { losses, results: both } = outcome(tensors, this.#logits(tensors));
+        results = tf.keep(both);
+        return losses.sum().div<tf.Scalar>(indices.length);
+      }, this.#variables);
+      const gradients = this.#variables.map(({ name }) => grads[name]);
+      if (kind === "train") {
+        this.#optimizer.update(gradients, {
+          learningRate: learningRates[batch],
+          step: step + batch + 1,
+        });
+      } else {
+        this.#gradients = gradients.map((gradient) => tf.keep(gradient));
+      }
+      return results!;
+    });
+  }
+
+  #logits({ images }: BatchTensors): tf.Tensor2D {
+    return this.#network.apply(images);
+  }
+}
+
+/** Loss and most probable class of each image of a batch, and both in one tensor, to be read at once. */
+function outcome({ labels }: BatchTensors, logits: tf.Tensor2D) {
+  const losses = tf.losses.softmaxCrossEntropy(labels, logits, undefined, 0, tf.Reduction.NONE);
+  return { losses, results: tf.concat([losses, logits.argMax(1).toFloat()]) };
+}

@@ -1,0 +1,83 @@
+/** The networks that TensorFlow.js runs: variables, forward pass, parameters in and out. */
+
+import * as tf from "@tensorflow/tfjs";
+import { IMAGE, type Model, type Parameter } from "../../nn/sequential.ts";
+import { isNormalized } from "../../nn/standardization.ts";
+import { operationsOf } from "./layers.ts";
+
+/** A model's variables, and its forward pass, on the TensorFlow.js backend that is active. */
+export class TfjsNetwork {
+  /** In the order of `model.parameters`, laid out as TensorFlow.js reads them. */
+  readonly variables: readonly tf.Variable[];
+  readonly #model: Model;
+
+  /** Allocates the variables, with zeros. */
+  constructor(model: Model) {
+    this.#model = model;
+    const zeros = writeFlat(model, new Float32Array(model.parameterCount));
+    this.variables = zeros.map((tensor) => tf.variable(tensor));
+    tf.dispose(zeros);
+  }
+
+  /** Sets the variables from a flat vector. */
+  setParameters(values: Float32Array): void {
+    const tensors = writeFlat(this.#model, values);
+    for (const [index, variable] of this.variables.entries()) variable.assign(tensors[index]);
+    tf.dispose(tensors);
+  }
+
+  /** Logits of images [batchSize, height, width, channels], pixels in [0, 1]. */
+  apply(images: tf.Tensor4D): tf.Tensor2D {
+    const { layers, parameters, standardization } = this.#model;
+    const { mean, std } = standardization;
+    const image = isNormalized(standardization) ? images : images.mul(1 / std).add(-mean / std);
+    const outputs: tf.Tensor[] = [];
+    for (const layer of layers) {
+      const inputs = layer.inputs.map((input) => input === IMAGE ? image : outputs[input]);
+      const own = layer.parameters.map((parameter) =>
+        this.variables[parameters.indexOf(parameter)]
+      );
+      outputs.push(operationsOf(layer).apply(layer, inputs, own));
+    }
+    return outputs[outputs.length - 1] as tf.Tensor2D;
+  }
+}
+
+/** Reads tensors laid out as a network's variables into a flat vector.
+ *
+ * All operations are over when it first waits: the active TensorFlow.js backend may change then.
+ */
+export async function readFlat(
+  model: Model,
+  tensors: readonly tf.Tensor[],
+): Promise<Float32Array<ArrayBuffer>> {
+  const canonical = model.parameters.map((parameter, index) =>
+    tf.tidy(() => tensors[index].transpose(toFirst(parameter)))
+  );
+  const values = new Float32Array(model.parameterCount);
+  for (const [index, { offset }] of model.parameters.entries()) {
+    values.set(await canonical[index].data<"float32">(), offset);
+    canonical[index].dispose();
+  }
+  return values;
+}
+
+/** Writes a flat vector as tensors laid out as a network's variables. */
+export function writeFlat(model: Model, values: Float32Array): tf.Tensor[] {
+  return model.parameters.map((parameter) =>
+    tf.tidy(() => {
+      const { shape, offset, size } = parameter;
+      return tf.tensor(values.subarray(offset, offset + size), [...shape])
+        .transpose(toLast(parameter));
+    })
+  );
+}
+
+/** Axes that bring OIHW to HWIO, and [out, in] to [in, out]. */
+function toLast({ shape }: Parameter): number[] {
+  return shape.length === 4 ? [2, 3, 1, 0] : shape.length === 2 ? [1, 0] : [0];
+}
+
+function toFirst({ shape }: Parameter): number[] {
+  return shape.length === 4 ? [3, 2, 0, 1] : shape.length === 2 ? [1, 0] : [0];
+}

@@ -1,0 +1,172 @@
+/** The `wasm` engine: the main thread's side of it. */
+
+import type { LabeledImages } from "../../data/dataset.ts";
+import type { Model } from "../../nn/sequential.ts";
+import type { Device } from "../backend.ts";
+import { slotCount } from "../check_data.ts";
+import type { Engine, EngineOptions, Pass, Work } from "../engine.ts";
+import { DataStore, type Location } from "./data_store.ts";
+import { type Job, NO_WORK, writeJob } from "./job.ts";
+import { type Build, compileKernels, createMemory, instantiateKernels } from "./kernels.ts";
+import { type Layout, layOut } from "./layout.ts";
+import { Runner } from "./runner.ts";
+import { Team, TeamFailedError } from "./team.ts";
+import { WorkerPool } from "./worker_pool.ts";
+
+/** The parts of an open engine. */
+interface Parts {
+  readonly memory: WebAssembly.Memory;
+  readonly layout: Layout;
+  readonly runner: Runner;
+  readonly team: Team;
+  readonly pool: WorkerPool;
+  readonly data: DataStore;
+}
+
+/** Opens an engine on the build asked for, or the best one. */
+export async function openWasmEngine(
+  model: Model,
+  options: EngineOptions,
+  wantedBuild?: Build,
+): Promise<Engine<Location>> {
+  const { optimizer, batchSize, threads = navigator.hardwareConcurrency, shard } = options;
+  const { module, build } = await compileKernels(wantedBuild);
+  const memory = createMemory();
+  const layoutOptions = { batchSize, threads, slotCount: slotCount(optimizer) };
+  const layout = layOut(model, layoutOptions);
+  const data = new DataStore(memory, layout.end);
+  initialize(memory, layout);
+  const team = new Team(memory, layout.control, threads);
+  const kernels = instantiateKernels(module, memory);
+  const pool = await WorkerPool.start({
+    ...layoutOptions,
+    module,
+    memory,
+    model,
+    optimizer,
+    shard: shard && { index: shard.index, count: shard.count },
+  });
+  const runner = new Runner({
+    model,
+    memory,
+    kernels,
+    layout,
+    team,
+    thread: 0,
+    threads,
+    optimizer,
+    shard,
+  });
+  const device: Device = {
+    kind: "cpu",
+    description: `WebAssembly SIMD${build === "relaxed" ? ", fused multiply-add" : ""}`,
+    threads,
+    software: false,
+  };
+  return new WasmEngine(model, device, { memory, layout, runner, team, pool, data });
+}
+
+/** Writes what the kernels read and nobody changes. */
+export function initialize(memory: WebAssembly.Memory, layout: Layout): void {
+  for (const { shape, sizes } of layout.stages) {
+    new Int32Array(memory.buffer, shape, sizes.length).set(sizes);
+  }
+  new Float32Array(memory.buffer, layout.ones, 8).fill(1);
+}
+
+class WasmEngine implements Engine<Location> {
+  readonly device: Device;
+  readonly inferenceBatch = 512;
+  readonly batches = { first: 1, most: Infinity };
+  readonly stretchesInFlight = 1;
+  readonly #model: Model;
+  #parts: Parts | undefined;
+
+  constructor(model: Model, device: Device, parts: Parts) {
+    this.device = device;
+    this.#model = model;
+    this.#parts = parts;
+  }
+
+  load(parameters: Float32Array, slots: readonly Float32Array[]): Promise<void> {
+    const { layout } = this.#open();
+    const addresses = [layout.parameters, ...layout.slots];
+    [parameters, ...slots].forEach((values, n) => this.#vector(addresses[n]).set(values));
+    return this.#run({ kind: "pack" });
+  }
+
+  // deno-lint-ignore require-await -- so that a failed engine rejects
+  async read(): Promise<Float32Array[]> {
+    const { layout } = this.#open();
+    return [layout.parameters, ...layout.slots].map((address) => this.#vector(address).slice());
+  }
+
+  attach(data: LabeledImages): Location {
+    return this.#open().data.attach(data);
+  }
+
+  detach(location: Location): void {
+    this.#parts?.data.detach(location);
+  }
+
+  begin({ kind, images, order, batchSize, learningRates, step }: Work<Location>): Pass {
+    const classCount = kind === "predict" ? this.#model.classCount : 0;
+    const work = this.#open().data.prepare(order, { learningRates, classCount });
+    return {
+      run: (first, count) => {
+        const start = first * batchSize;
+        return this.#run({
+          kind,
+          ...images,
+          ...work.from(start, Math.min(count * batchSize, order.length - start)),
+          learningRates: work.learningRates + 4 * first,
+          batchSize,
+          step: step + first,
+        });
+      },
+      read: (places) => Promise.resolve(work.results(places)),
+      end: () => work.end(),
+    };
+  }
+
+  // deno-lint-ignore require-await -- so that a failed engine rejects
+  async readGradients(): Promise<Float32Array> {
+    return this.#vector(this.#open().layout.gradients).slice();
+  }
+
+  async dispose(): Promise<void> {
+    const parts = this.#parts;
+    this.#parts = undefined;
+    parts?.team.close();
+    await parts?.pool.end();
+  }
+
+  async #run(job: Partial<Job> & Pick<Job, "kind">): Promise<void> {
+    const { memory, layout, team, runner, pool } = this.#open();
+    const whole: Job = { ...NO_WORK, ...job };
+    writeJob(memory, layout.job, whole);
+    team.announceJob();
+    try {
+      runner.run(whole);
+    } catch (error) {
+      team.fail();
+      this.#parts = undefined;
+      try {
+        if (error instanceof TeamFailedError) await pool.failure();
+        throw error;
+      } finally {
+        pool.terminate();
+      }
+    }
+  }
+
+  #open(): Parts {
+    if (!this.#parts) throw new TypeError("Cannot use a session that has failed");
+    return this.#parts;
+  }
+
+  /** A vector as long as the parameters. */
+  #vector(address: number): Float32Array {
+    return new Float32Array(this.#open().memory.buffer, address, this.#model.parameterCount);
+  }
+}

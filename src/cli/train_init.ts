@@ -1,0 +1,121 @@
+/** What `--init` starts from: what its file says stands, and flags that say otherwise are refused. */
+
+import type { Dataset } from "../data/dataset.ts";
+import type { PictureOptions } from "../data/image_folder.ts";
+import { findDataset } from "../data/registry.ts";
+import { haveSameLayers, sizedAs, type TrainedModel } from "../formats/trained_model.ts";
+import { type Model, showShape } from "../nn/sequential.ts";
+import { isNormalized, showPixels, standardizationOf } from "../nn/standardization.ts";
+import { MODEL_NAMES, type ModelName } from "../nn/zoo.ts";
+import { quote, quoteWhole } from "../quote.ts";
+import { readModelFile } from "./model_files.ts";
+import { pictureOptions } from "./picture_flags.ts";
+import { type FilledFlags, fillFlags, type TrainFlags } from "./train_flags.ts";
+
+/** Whose recipe trains layers that no model of the zoo has. */
+const RECIPE: ModelName = "lenet-relu";
+
+/** A file's model as training starts from it. */
+export interface InitialModel extends TrainedModel {
+  /** Path of the file. */
+  readonly label: string;
+  /** The model of the zoo with its layers, or the one whose recipe trains it. */
+  readonly recipe: ModelName;
+  readonly notes: readonly string[];
+}
+
+/** Reads the file of `--init`.
+ *
+ * @throws {TypeError} If the file is of another model, or flags contradict what it says.
+ */
+export async function readInitialModel(label: string, flags: TrainFlags): Promise<InitialModel> {
+  const trained = await readModelFile(label, flags.model);
+  const { standardization, inputShape: [, height, width] } = trained.model;
+  const isPlain = isNormalized(standardization);
+  const isFree = trained.assumesPixels === true;
+  const pixels = showPixels(standardization);
+  const { imageSize } = flags;
+  const contradicted = flags.normalize && !isPlain
+    ? [`--normalize`, `its pixels are ${pixels}`]
+    : flags.standardize && isPlain && !isFree
+    ? [`--standardize`, `its pixels are ${pixels}`]
+    : imageSize !== undefined && (imageSize !== height || imageSize !== width)
+    ? [`--image-size ${imageSize}`, `its images are ${height} x ${width}`]
+    : undefined;
+  if (contradicted) {
+    const [flag, fact] = contradicted;
+    throw new TypeError(`Cannot start from ${label} with ${flag}: ${fact}; leave the flag out`);
+  }
+  const own = MODEL_NAMES.find((name) => {
+    const model = sizedAs(trained.model, name);
+    return model !== undefined && haveSameLayers(trained.model, model);
+  });
+  return {
+    ...trained,
+    label,
+    recipe: own ?? RECIPE,
+    model: own === undefined ? trained.model : { ...trained.model, name: own },
+    notes: [
+      ...(trained.notes ?? []),
+      ...(isPlain || !flags.standardize ? [] : [`pixels become ${pixels}, as it says`]),
+      ...(own === undefined ? [`no model here has its layers: ${RECIPE}'s recipe trains it`] : []),
+    ],
+  };
+}
+
+/** What becomes of pictures, as the flags and a file's model say. */
+export function picturesLike(
+  { model: { inputShape: [, height, width] }, pictures }: InitialModel,
+  flags: TrainFlags,
+): PictureOptions {
+  const invert = flags.invert || (pictures?.invert ?? false);
+  return { ...pictureOptions(flags), invert, size: { width, height } };
+}
+
+/** Fills the flags' gaps by the recipe of the file's model, or one that fits the user's own data. */
+export function fillFrom(
+  { recipe }: InitialModel,
+  flags: TrainFlags,
+  dataset: Dataset,
+): FilledFlags {
+  const isOwn = flags.model === undefined && findDataset(dataset.name) === undefined;
+  const { chosen, ...filled } = fillFlags(isOwn ? flags : { ...flags, model: recipe }, dataset);
+  const fitted = chosen?.filter((name) => name !== "model" && name !== "standardize");
+  return { ...filled, model: recipe, ...(fitted && { chosen: fitted }) };
+}
+
+/** The model to train on a dataset, and what to say of how they fit.
+ *
+ * @throws {TypeError} If it cannot take the images or tell the classes apart.
+ */
+export function fitToDataset(
+  { model, classNames, pictures, label, notes, assumesPixels }: InitialModel,
+  { name, classNames: found, train: { shape, images }, pictures: facts }: Dataset,
+  flags: TrainFlags,
+): { readonly model: Model; readonly notes: readonly string[] } {
+  if (String(model.inputShape) !== String(shape) || model.classCount !== found.length) {
+    throw new TypeError(
+      `Cannot start from ${label}: its model takes ${showShape(model.inputShape)} and has ` +
+        `${model.classCount} classes, dataset ${quoteWhole(name)} ${showShape(shape)} and ` +
+        `${found.length}; leave --init out`,
+    );
+  }
+  const isFree = assumesPixels === true && flags.standardize;
+  const standardization = isFree ? standardizationOf(images) : model.standardization;
+  const moved = classNames?.findIndex((className, k) => className !== found[k]) ?? -1;
+  const isTurned = facts && pictures && facts.darkOnLight !== pictures.darkOnLight;
+  const all = [
+    ...notes,
+    ...(isFree ? ["pixels are standardized all the same, as --standardize says"] : []),
+    ...(facts?.invert && !flags.invert ? ["pictures are inverted, as it says"] : []),
+    ...(moved < 0
+      ? []
+      : [`its class ${moved} was ${quote(classNames![moved])} and becomes ${quote(found[moved])}`]),
+    ...(isTurned
+      ? [
+        `it knows pictures of the other polarity: try ${flags.invert ? "it without " : ""}--invert`,
+      ]
+      : []),
+  ];
+  return { model: { ...model, standardization }, notes: all.map((note) => `${label}: ${note}`) };
+}

@@ -1,0 +1,79 @@
+/** Which recipe trains what: the model's own, one that fits the data, and what flags make of it. */
+
+import { flagsOf } from "../../src/cli/sweep_grid.ts";
+import {
+  fillFlags,
+  optimizerOf,
+  parseTraining,
+  planOf,
+  TRAIN_COMMAND,
+} from "../../src/cli/train_flags.ts";
+import type { Dataset } from "../../src/data/dataset.ts";
+import { fittedRecipe, zooRecipe } from "../../src/nn/zoo.ts";
+import { assert, assertEquals, assertThrows } from "../assert.ts";
+
+/** What the flags of a command line become for a dataset of a name and a number of images. */
+function filled(name: string, count: number, ...args: string[]) {
+  const train = { images: new Uint8Array(), labels: new Uint8Array(), count };
+  const dataset = { name, classNames: ["a", "b"], train: { ...train, shape: [1, 28, 28] } };
+  const { flags } = parseTraining(TRAIN_COMMAND, args);
+  return fillFlags(flags, dataset as unknown as Dataset);
+}
+
+Deno.test("a fitted recipe makes 20 steps an epoch and 1,000 in all, in bounded time", () => {
+  const shape = [1, 28, 28] as const;
+  const sizes = [1, 8, 64, 192, 720, 5_000, 60_000, 1_000_000].map((count) => {
+    const { batchSize, epochs } = fittedRecipe({ count, shape });
+    return [count, batchSize, epochs];
+  });
+  assertEquals(sizes, [
+    [1, 4, 100],
+    [8, 4, 100],
+    [64, 4, 63],
+    [192, 8, 42],
+    [720, 32, 44],
+    [5_000, 128, 25],
+    [60_000, 128, 10],
+    [1_000_000, 128, 3],
+  ]);
+  // Large pictures take longer: fewer epochs, though some.
+  const large = fittedRecipe({ count: 5_000, shape: [1, 128, 128] });
+  assert(large.epochs < 25 && large.epochs >= 3, `${large.epochs}`);
+  assertThrows(() => fittedRecipe({ count: 0, shape }), RangeError, "expected 1 or more");
+});
+
+Deno.test("the recipe is fitted to own data, and the model's for data known by name or a model named", () => {
+  const own = filled("./photos", 720);
+  assertEquals([own.model, own.optimizer, own.lr, own.standardize], [
+    "lenet-relu",
+    "adam",
+    0.002,
+    true,
+  ]);
+  assertEquals([own.batchSize, own.epochs], [32, 44]);
+  assertEquals(own.chosen, ["model", "epochs", "batch-size", "optimizer", "lr", "standardize"]);
+  const { learningRate: lr, epochs, batchSize } = zooRecipe("lenet");
+  for (const seed of [filled("fashion-mnist", 720), filled("./photos", 720, "--model", "lenet")]) {
+    assertEquals([seed.model, seed.optimizer, seed.standardize], ["lenet", "sgd", false]);
+    assertEquals([seed.lr, seed.epochs, seed.batchSize, seed.chosen], [
+      lr,
+      epochs,
+      batchSize,
+      undefined,
+    ]);
+  }
+});
+
+Deno.test("what a flag names wins over the recipe, which decides the rest", () => {
+  const named = filled("./photos", 720, "--epochs", "2", "--lr", "0.01", "--normalize");
+  assertEquals([named.epochs, named.lr, named.standardize, named.batchSize], [2, 0.01, false, 32]);
+  assertEquals(named.chosen, ["model", "batch-size", "optimizer"]);
+  assertEquals(filled("./photos", 720, "--standardize=false").standardize, false);
+  const base = parseTraining(TRAIN_COMMAND, []).flags;
+  assertEquals(flagsOf(base, { standardize: "false" }).normalize, true);
+  const momentum = filled("./photos", 720, "--momentum", "0.9");
+  assertEquals(optimizerOf(momentum), { type: "sgd", momentum: 0.9 });
+  assertEquals([planOf(momentum).learningRate, momentum.batchSize], [0.01, 32]);
+  const adam = filled("fashion-mnist", 720, "--optimizer", "adam");
+  assertEquals([adam.model, adam.lr, adam.batchSize], ["lenet", 0.001, 256]);
+});
