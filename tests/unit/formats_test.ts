@@ -2,14 +2,14 @@ import * as tf from "@tensorflow/tfjs";
 import fc from "fast-check";
 import { useCpu } from "../use_cpu.ts";
 import { referenceBackend } from "../../src/backends/reference/backend.ts";
-import { encodeLayersModel } from "../../src/formats/layers_model.ts";
-import { fromTensors, toTensors } from "../../src/formats/parameters.ts";
+import { encodeLayersModel } from "../../src/formats/layers_model/file.ts";
+import { fromTensors, toTensors } from "../../src/formats/safetensors/state_dict.ts";
 import {
   decodeSafetensors,
   encodeSafetensors,
   type Safetensors,
   type Tensor,
-} from "../../src/formats/safetensors.ts";
+} from "../../src/formats/safetensors/file.ts";
 import { initialParameters } from "../../src/nn/init.ts";
 import {
   avgPool2d,

@@ -1,7 +1,10 @@
 /** The weights of a TensorFlow.js model: a manifest that says which bytes of which files are what. */
 
-import { quote } from "../quote.ts";
-import type { Tensor } from "./safetensors.ts";
+import { showShape } from "../../nn/sequential.ts";
+import { quote } from "../../quote.ts";
+import { bytesOf, isNameBeside, numbersIn, type NumberTypeName } from "../numbers.ts";
+import type { Tensor } from "../safetensors/file.ts";
+import type { LayerJson } from "./topology.ts";
 
 /** Reads one of the files that a manifest names, by its name beside `model.json`. */
 export type ReadWeights = (name: string) => Promise<Uint8Array>;
@@ -9,16 +12,8 @@ export type ReadWeights = (name: string) => Promise<Uint8Array>;
 const FLOAT_BYTES = 4;
 const MAX_BYTES = 2 ** 30;
 
-/** How a type's numbers are read, each with its size in bytes. */
-const TYPES: Readonly<
-  Record<string, { bytes: number; read: (view: DataView, at: number) => number }>
-> = {
-  float32: { bytes: 4, read: (view, at) => view.getFloat32(at, true) },
-  float16: { bytes: 2, read: (view, at) => view.getFloat16(at, true) },
-  int32: { bytes: 4, read: (view, at) => view.getInt32(at, true) },
-  uint16: { bytes: 2, read: (view, at) => view.getUint16(at, true) },
-  uint8: { bytes: 1, read: (view, at) => view.getUint8(at) },
-};
+/** The types of numbers that are read; all but the first and int32 are quantised. */
+const TYPES: readonly NumberTypeName[] = ["float32", "float16", "int32", "uint16", "uint8"];
 
 /** Weights by their name, and what is to be said of them. */
 export interface ManifestWeights {
@@ -45,18 +40,15 @@ export async function readManifest(manifest: unknown, read: ReadWeights): Promis
     // What they take in memory: a quantised weight takes less in the file.
     budget -= entries.reduce((sum, { count }) => sum + count * FLOAT_BYTES, 0);
     if (budget < 0) throw new TypeError(`its weights are larger than ${MAX_BYTES} bytes`);
-    const size = entries.reduce((sum, { count, type }) => sum + count * type.bytes, 0);
-    const view = new DataView((await readParts(paths, size, read)).buffer);
+    const size = entries.reduce((sum, { count, type }) => sum + count * bytesOf(type), 0);
+    const content = await readParts(paths, size, read);
     let offset = 0;
     for (const { name, shape, count, type, stored, scale, min } of entries) {
       if (tensors.has(name)) throw new TypeError(`weight ${quote(name)} is given twice`);
-      const start = offset;
-      const numberAt = (n: number) => type.read(view, start + n * type.bytes) * scale + min;
-      tensors.set(name, {
-        shape,
-        data: Float32Array.from({ length: count }, (_, n) => numberAt(n)),
-      });
-      offset += count * type.bytes;
+      const numberAt = numbersIn(content.subarray(offset), type);
+      const data = Float32Array.from({ length: count }, (_, n) => numberAt(n) * scale + min);
+      tensors.set(name, { shape, data });
+      offset += count * bytesOf(type);
       if (stored !== undefined) {
         notes.add(`its weights are stored as ${stored}, which is less exact`);
       }
@@ -70,7 +62,7 @@ function readEntry(entry: unknown) {
   if (typeof name !== "string") throw new TypeError("a weight of weightsManifest has no name");
   const { dtype: stored, scale = 1, min = 0 } = Object(quantization);
   const found = quantization == null ? dtype : stored;
-  const isKnown = (dtype === "float32" || dtype === "int32") && Object.hasOwn(TYPES, found);
+  const isKnown = (dtype === "float32" || dtype === "int32") && TYPES.includes(found);
   if (!isKnown || ![scale, min].every(Number.isFinite)) {
     const shown = quantization == null ? quote(dtype) : `quantised ${quote(quantization)}`;
     throw new TypeError(
@@ -84,7 +76,15 @@ function readEntry(entry: unknown) {
   if (!isShape || count > MAX_BYTES / FLOAT_BYTES) {
     throw new TypeError(`weight ${quote(name)} has no valid shape: ${quote(shape)}`);
   }
-  return { name, shape: shape as number[], count, type: TYPES[found], stored, scale, min };
+  return {
+    name,
+    shape: shape as number[],
+    count,
+    type: found as NumberTypeName,
+    stored,
+    scale,
+    min,
+  };
 }
 
 /** Reads the files of a group, one behind the other. */
@@ -97,7 +97,7 @@ async function readParts(
   let found = 0;
   for (const path of paths) {
     // The name comes from the file: it must not lead out of the folder.
-    if (typeof path !== "string" || !/^[^/\\:]+$/.test(path) || /^\.+$/.test(path)) {
+    if (!isNameBeside(path)) {
       throw new TypeError(`${quote(path)} is no name of a file beside it`);
     }
     const part = await read(path).catch((cause: Error) => {
@@ -121,4 +121,67 @@ async function readParts(
     offset += part.length;
   }
   return content;
+}
+
+/** The weights of all layers; each is taken once. */
+export class ModelWeights {
+  readonly #tensors: Map<string, Tensor>;
+
+  /** Takes weights by their names. */
+  constructor(tensors: ReadonlyMap<string, Tensor>) {
+    this.#tensors = new Map(tensors);
+  }
+
+  /** Takes the weights of one layer: by name, of so many dimensions; without them, if it is there. */
+  of({ name, path, stored }: Pick<LayerJson, "name" | "path" | "stored">): TakeWeight {
+    let taken = 0;
+    const take = (part: string, rank?: number) => {
+      const numbered = `${stored}/vars/${taken}`;
+      const found = this.#tensors.has(numbered) ? [numbered] : this.#find([...path, name, part]);
+      if (found.length === 0 && rank === undefined) return undefined;
+      const tensor = this.#tensors.get(found[0]);
+      if (found.length !== 1 || tensor!.shape.length !== (rank ?? tensor!.shape.length)) {
+        throw new TypeError(
+          `expected one weight ${quote(`${name}/${part}`)} of ${rank} dimensions, found ` +
+            (found.length === 1 ? showShape(tensor!.shape) : String(found.length)),
+        );
+      }
+      this.#tensors.delete(found[0]);
+      taken++;
+      return tensor;
+    };
+    return take as TakeWeight;
+  }
+
+  /** Leaves out those of a layer, such as the state of its random numbers. */
+  skip(name: string): void {
+    for (const key of this.#tensors.keys()) {
+      if (`/${key}`.includes(`/${name}/`)) this.#tensors.delete(key);
+    }
+  }
+
+  /** Demands that every weight has been taken. */
+  finish(): void {
+    const [left] = this.#tensors.keys();
+    if (left !== undefined) throw new TypeError(`weight ${quote(left)} belongs to no layer`);
+  }
+
+  /** By the longest ending that only one weight has: nested models may name layers alike. */
+  #find(names: readonly string[]): string[] {
+    const keys = [...this.#tensors.keys()];
+    let found: string[] = [];
+    for (let start = 0; start < names.length - 1 && found.length !== 1; start++) {
+      const ending = `/${names.slice(start).join("/")}`;
+      found = keys.filter((key) => `/${key}`.endsWith(ending));
+    }
+    // Keras 2 leaves a Normalization's name out.
+    const part = names.at(-1)!;
+    return found.length === 0 && this.#tensors.has(part) ? [part] : found;
+  }
+}
+
+/** Takes a weight of a layer; see {@linkcode ModelWeights.of}. */
+export interface TakeWeight {
+  (part: string, rank: number): Tensor;
+  (part: string): Tensor | undefined;
 }
