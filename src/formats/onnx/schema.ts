@@ -103,7 +103,7 @@ type FieldValue<Type> = Type extends `${infer Each}[]` ? Value<Each>[]
 export type Proto<Name extends keyof Messages> =
   & Message<`onnx.${Name}`>
   & {
-    [Field in keyof Messages[Name]]: Messages[Name][Field] extends readonly [number, infer Type]
+    -readonly [Field in keyof Messages[Name]]: Messages[Name][Field] extends readonly [number, infer Type]
       ? FieldValue<Type>
       : never;
   };
