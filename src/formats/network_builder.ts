@@ -17,7 +17,7 @@ import type { Tensor } from "./safetensors/file.ts";
 import type { TrainedModel } from "./trained_model.ts";
 
 /** Orders of an image's axes: 0 is channels, 1 rows, 2 columns. */
-export const [CHANNELS_LAST, CHANNELS_FIRST, NO_CHANNELS] = [[1, 2, 0], [0, 1, 2], [1, 2]];
+export const [CHANNELS_LAST, CHANNELS_FIRST] = [[1, 2, 0], [0, 1, 2]];
 
 /** The parameters of a layer: weight OIHW or [out, in]; a bias that is left out is zeros. */
 interface Weights {
@@ -30,6 +30,8 @@ interface Windows {
   readonly stride: Pair;
   readonly padding: Padding;
 }
+
+type Convolution = Windows & Weights & { readonly name: string; readonly kernelSize: Pair };
 
 /** A layer, or a residual block of several, with its parameters in the model's order. */
 interface Step {
@@ -82,6 +84,22 @@ export class NetworkBuilder {
     this.#inputShape = [sizeOf(0), sizeOf(1), sizeOf(2)];
     const start = { steps: [], shape: this.#inputShape, axes, padding: NO_PADDING };
     this.#state = { ...start, standardization: NORMALIZED, isEnded: false };
+  }
+
+  /** Starts at a network's input: an image, one without channels, or the pixels of a square.
+   *
+   * @returns Nothing for other sizes.
+   */
+  static start(sizes: readonly number[], order: readonly number[]): NetworkBuilder | undefined {
+    if (sizes.length === 3) return new NetworkBuilder(sizes, order);
+    if (sizes.length === 2) return new NetworkBuilder(sizes, [1, 2]);
+    const [count] = sizes;
+    const side = Math.sqrt(count);
+    if (sizes.length !== 1 || !Number.isInteger(side)) return undefined;
+    const network = new NetworkBuilder([side, side], [1, 2]);
+    network.note(`its input of ${count} numbers is taken for ${side}x${side} pixels, row by row`);
+    network.flatten();
+    return network;
   }
 
   /** The same value, for another reader of it. */
@@ -226,26 +244,29 @@ export class NetworkBuilder {
 
   /** Adds a convolution, which takes zeros that are there already and its own at each side. */
   conv2d(
-    { name, stride, padding, weight, bias }: Windows & Weights & { readonly name: string },
+    { name, kernelSize, stride, padding, weight, bias }: Convolution,
   ): void {
     const { shape: [outChannels, inChannels, height, width], data } = weight;
     const windowSize: Pair = [height, width];
+    if (showShape(kernelSize) !== showShape(windowSize)) {
+      throw new TypeError(`its kernel size is not that of its weight, ${showShape(weight.shape)}`);
+    }
     const added = this.#state.padding;
     const size = this.shape.slice(1).map((length, n) => length + added[n][0] + added[n][1]);
     const own = sidesOf(padding, { size, windowSize, stride });
     this.pad(own);
     const even = evenSides(data, { windowSize, sides: this.#state.padding });
-    const { kernelSize } = even;
-    if (showShape(kernelSize) !== showShape(windowSize)) {
+    if (showShape(even.kernelSize) !== showShape(windowSize)) {
       this.note(
-        `${quote(name)} has a kernel of ${kernelSize.join("x")} instead of ` +
+        `${quote(name)} has a kernel of ${even.kernelSize.join("x")} instead of ` +
           `${windowSize.join("x")}, with zeros at one side, since one side is padded more`,
       );
     }
     this.#change({ padding: NO_PADDING });
+    const geometry = { kernelSize: even.kernelSize, stride, padding: even.padding };
     this.add(
-      { type: "conv2d", name, inChannels, outChannels, kernelSize, stride, padding: even.padding },
-      { weight: { shape: [outChannels, inChannels, ...kernelSize], data: even.weight }, bias },
+      { type: "conv2d", name, inChannels, outChannels, ...geometry },
+      { weight: { ...weight, data: even.weight }, bias },
     );
   }
 
@@ -333,6 +354,27 @@ export class NetworkBuilder {
     else this.add({ type: "conv2d", outChannels: count, ...kernel }, weights);
     this.#change({ flattened });
     this.note(`${what ?? "arithmetic between layers"} has become a layer of its own`);
+  }
+
+  /** Adds what a batch norm does once trained.
+   *
+   * @param what Names it in a note.
+   */
+  normalize(
+    { gamma, beta, mean, variance, epsilon }: {
+      readonly gamma?: Float32Array;
+      readonly beta?: Float32Array;
+      readonly mean: Float32Array;
+      readonly variance: Float32Array;
+      readonly epsilon: number;
+    },
+    what: string,
+  ): void {
+    const scale = Array.from(
+      variance,
+      (value, n) => (gamma?.[n] ?? 1) / Math.sqrt(value + epsilon),
+    );
+    this.scaleOutputs(scale, scale.map((factor, n) => (beta?.[n] ?? 0) - mean[n] * factor), what);
   }
 
   /** Adds another value, which comes from the same one: what lies between becomes a residual block.

@@ -151,7 +151,12 @@ Deno.test("LayersModel of Keras: every attribute is read, or refused by its name
     [flat, "Conv2D", { padding: "causal" }, 'padding "causal" is not supported'],
     [flat, "Conv2D", { activation: "relu6" }, 'activation "relu6" is not supported'],
     [flat, "Conv2D", { activation: "softmax" }, "it must be over the logits, at the end"],
-    [flat, "Conv2D", { kernel_size: [3, 5] }, "its kernel_size is not that of its kernel"],
+    [
+      flat,
+      "Conv2D",
+      { kernel_size: [3, 5] },
+      "its kernel size is not that of its weight, [3, 1, 3, 3]",
+    ],
     [flat, "Conv2D", { filters: 4 }, "filters must be 3, found 4"],
     [flat, "Conv2D", { use_bias: false }, 'weight "conv2d/bias" belongs to no layer'],
     [flat, "Conv2D", { use_bias: "yes" }, 'use_bias must be true or false, found "yes"'],

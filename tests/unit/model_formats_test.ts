@@ -139,7 +139,7 @@ Deno.test("a model of other layers is refused with the first that differs", () =
     return { model, parameters: initialParameters(model, 0) };
   };
   const start =
-    'Cannot load file into model "lenet": expected conv2d 5x5, stride 1,1, padding 2,2, ';
+    'Cannot load file into model "lenet": expected conv2d kernelSize 5x5, stride 1x1, padding 2x2, ';
   assertThrows(
     () => asModel(trained("mlp"), zooModel("lenet"), "file"),
     TypeError,

@@ -4,15 +4,16 @@ import { IMAGE, type Model, showShape } from "../../nn/sequential.ts";
 import { isNormalized } from "../../nn/standardization.ts";
 import { parseJson } from "../../parse_json.ts";
 import { quote } from "../../quote.ts";
-import { CHANNELS_FIRST, CHANNELS_LAST, NetworkBuilder, NO_CHANNELS } from "../network_builder.ts";
-import { float32Bytes } from "../numbers.ts";
+import { CHANNELS_FIRST, CHANNELS_LAST, NetworkBuilder } from "../network_builder.ts";
+import { float32Bytes, permuted } from "../tensors.ts";
 import {
   describeModel,
   DESCRIPTION_KEY,
+  inPart,
   type TrainedModel,
   withDescription,
 } from "../trained_model.ts";
-import { readLayer, swapAxes, targetOf, writeLayer } from "./layers.ts";
+import { readLayer, targetOf, writeLayer } from "./layers.ts";
 import {
   firstOf,
   isModel,
@@ -57,15 +58,12 @@ export function encodeLayersModel(trained: TrainedModel): Promise<LayersModelFil
   const values = new Float32Array(model.parameterCount);
   const weights = model.layers.flatMap(({ name, parameters: tensors }) =>
     tensors.map(({ kind, shape, offset, size }) => {
-      const [outputs, inputs, ...kernel] = shape;
-      const numbers = parameters.subarray(offset, offset + size);
-      const isBias = kind === "bias";
-      values.set(isBias ? numbers : swapAxes(numbers, outputs, inputs), offset);
-      return {
-        name: `${safeName(name)}/${isBias ? "bias" : "kernel"}`,
-        shape: isBias ? shape : [...kernel, inputs, outputs],
-        dtype: "float32",
-      };
+      const tensor = { shape, data: parameters.subarray(offset, offset + size) };
+      const order = kind === "bias" ? [0] : shape.length === 2 ? [1, 0] : [2, 3, 1, 0];
+      const turned = permuted(tensor, order);
+      values.set(turned.data, offset);
+      const part = kind === "bias" ? "bias" : "kernel";
+      return { name: `${safeName(name)}/${part}`, shape: turned.shape, dtype: "float32" };
     })
   );
   const content = {
@@ -150,10 +148,10 @@ function safeName(name: string): string {
 
 /** Decodes a LayersModel made by this project, by TensorFlow.js or by its converter from Keras.
  *
- * Supported are sequential and functional models, and such models within them, of Conv2D, pooling, also global, ZeroPadding2D, BatchNormalization, Flatten,
- * Reshape, Permute, Dense, Activation, ReLU and Softmax; Rescaling and Normalization; Add, which
- * becomes a residual block. Batch norm is
- * folded into the layer before. Dropout and random changes of pictures are left out, and so is a
+ * Supported are sequential and functional models, and such models within them, of Conv2D, pooling,
+ * also global, ZeroPadding2D, BatchNormalization, Flatten, Reshape, Permute, Dense, Activation, ReLU
+ * and Softmax; Rescaling and Normalization; Add, which becomes a residual block. Batch norm is folded
+ * into the layer before. Dropout and random changes of pictures are left out, and so is a
  * softmax at the end: what comes before are the logits. Every attribute of a layer is read, or it is
  * an error. Input is [batch, height, width, channels], or [batch, channels, height, width] where the
  * layers say so; [batch, height, width] and [batch, pixels] of a square are taken for pictures of one
@@ -166,8 +164,8 @@ function safeName(name: string): string {
  * @throws {TypeError} If it is no LayersModel, or holds what is not supported; names the layer.
  * @example Files that TensorFlow.js can read, read here
  * ```ts
- * import { initialParameters } from "../nn/init.ts";
- * import { lenet } from "../nn/zoo.ts";
+ * import { initialParameters } from "../../nn/init.ts";
+ * import { lenet } from "../../nn/zoo.ts";
  * import { decodeLayersModel, encodeLayersModel } from "./file.ts";
  *
  * const model = lenet();
@@ -193,18 +191,15 @@ export async function decodeLayersModel(
   try {
     const { modelTopology, weightsManifest, userDefinedMetadata } = Object(content);
     const model = readTopology(modelTopology);
-    const { tensors, notes } = await readManifest(weightsManifest, read);
-    const weights = new ModelWeights(tensors);
     const input = inputOf(model);
-    for (const note of notes) input.note(note);
+    const weights = new ModelWeights(await readManifest(weightsManifest, read, input));
     const network = readModel(model, input, weights);
     weights.finish();
     const description = Object(userDefinedMetadata)[DESCRIPTION_KEY];
     const isText = typeof description === "string";
     return withDescription(network.finish(model.name), isText ? description : undefined);
   } catch (cause) {
-    if (!(cause instanceof TypeError || cause instanceof RangeError)) throw cause;
-    throw new TypeError(`Cannot read ${label} as a LayersModel: ${cause.message}`, { cause });
+    throw inPart(`Cannot read ${label} as a LayersModel`, cause);
   }
 }
 
@@ -220,27 +215,20 @@ function inputOf(model: ModelJson): NetworkBuilder {
   const format = leaves.map(({ className, config }) =>
     className === "Flatten" ? undefined : config.data_format
   ).find((each) => each != null);
-  const start = (image: readonly number[]) => {
-    const order = format === "channels_first" ? CHANNELS_FIRST : CHANNELS_LAST;
-    return new NetworkBuilder(image, image.length === 2 ? NO_CHANNELS : order);
-  };
-  if (isWhole && (sizes.length === 2 || sizes.length === 3)) return start(sizes as number[]);
-  const [count] = sizes as [number];
+  const order = format === "channels_first" ? CHANNELS_FIRST : CHANNELS_LAST;
   const first = leaves.find(({ className }) => !/^(InputLayer|Rescaling)$/.test(className));
   const isShaped = isWhole && sizes.length === 1 && first?.className === "Reshape";
-  const target = isShaped ? targetOf(first.config.target_shape, [count]) : [];
-  const side = Math.sqrt(count);
-  if (!isWhole || sizes.length !== 1 || target.length < 2 && !(side >= 2 && side % 1 === 0)) {
+  const image = isShaped ? targetOf(first.config.target_shape, sizes as number[]) : [];
+  const isImage = image.length === 2 || image.length === 3;
+  const network = isWhole
+    ? NetworkBuilder.start(isImage ? image : sizes as number[], order)
+    : undefined;
+  if (network === undefined) {
     throw new TypeError(
       `its input must be [batch, height, width, channels] with known sizes, found ${quote(input)}`,
     );
   }
-  const isImage = target.length === 2 || target.length === 3;
-  const network = start(isImage ? target : [side, side]);
-  if (!isImage) {
-    network.note(`its input of ${count} numbers is taken for ${side}x${side} pixels, row by row`);
-  }
-  network.flatten();
+  if (isImage) network.flatten();
   return network;
 }
 
@@ -256,17 +244,15 @@ function readModel(
     try {
       readLayer(layer, [network, ...others], weights);
     } catch (cause) {
-      if (!(cause instanceof TypeError || cause instanceof RangeError)) throw cause;
-      const { message } = cause;
-      const sizes = showShape(inputs[0].sizes);
-      throw new TypeError(`${titleOf(layer)} after ${sizes}: ${message}`, { cause });
+      throw inPart(`${titleOf(layer)} after ${showShape(inputs[0].sizes)}`, cause);
     }
     return network;
   };
   const { layers, ends } = model;
   if (ends === undefined) return layers.reduce((value, layer) => apply(layer, [value]), input);
   const values = new Map<string, NetworkBuilder>();
-  for (let left = [...layers]; left.length > 0;) {
+  const left = [...layers];
+  while (left.length > 0) {
     const place = left.findIndex(({ sources }) => sources.every((source) => values.has(source)));
     if (place < 0) throw new TypeError(`${titleOf(left[0])} takes what no layer gives`);
     const [layer] = left.splice(place, 1);
@@ -275,10 +261,8 @@ function readModel(
     if (sources.length === 0 && name !== ends.input) {
       throw new TypeError(`${titleOf(layer)} takes nothing, and is not the input`);
     }
-    values.set(
-      name,
-      apply(layer, sources.length === 0 ? [input] : sources.map((each) => values.get(each)!)),
-    );
+    const inputs = sources.map((source) => values.get(source)!);
+    values.set(name, apply(layer, inputs.length === 0 ? [input] : inputs));
   }
   const taken = new Set([...layers.flatMap(({ sources }) => sources), ends.output]);
   const unused = layers.find(({ name }) => !taken.has(name));

@@ -1,6 +1,6 @@
 /** The layers of Keras and TensorFlow.js: those that are written, and all that are read. */
 
-import type { ActivationSpec, Pair } from "../../nn/layers.ts";
+import type { ActivationSpec } from "../../nn/layers.ts";
 import { volume } from "../../nn/layers/layer.ts";
 import type { LayerOf } from "../../nn/layers/table.ts";
 import {
@@ -17,6 +17,7 @@ import { quote } from "../../quote.ts";
 import { Attributes } from "../attributes.ts";
 import { CHANNELS_FIRST, CHANNELS_LAST, type NetworkBuilder } from "../network_builder.ts";
 import type { Padding, Sides } from "../padding.ts";
+import { permuted } from "../tensors.ts";
 import type { LayerJson } from "./topology.ts";
 import type { ModelWeights, TakeWeight } from "./weights.ts";
 
@@ -237,18 +238,12 @@ function readConv2d(node: Node): void {
   attributes.require("dilation_rate", 1);
   attributes.require("groups", 1);
   const stride = attributes.pair("strides", 1);
-  const { shape, data } = take("kernel", 4);
-  const [height, width, inChannels, outChannels] = shape;
+  const weight = permuted(take("kernel", 4), [3, 2, 0, 1]);
+  const [outChannels, , height, width] = weight.shape;
   attributes.require("filters", outChannels);
-  const kernelSize: Pair = [height, width];
-  if (showShape(attributes.pair("kernel_size", kernelSize)) !== showShape(kernelSize)) {
-    throw new TypeError(`its kernel_size is not that of its kernel, ${showShape(shape)}`);
-  }
-  const weight = {
-    shape: [outChannels, inChannels, height, width],
-    data: swapAxes(data, height * width, inChannels),
-  };
-  network.conv2d({ name, stride, padding: paddingOf(attributes), weight, bias: biasOf(node) });
+  const kernelSize = attributes.pair("kernel_size", [height, width]);
+  const padding = paddingOf(attributes);
+  network.conv2d({ name, kernelSize, stride, padding, weight, bias: biasOf(node) });
   readActivation(node);
 }
 
@@ -268,9 +263,8 @@ function writeConv2d({ outputShape, kernelSize, stride, padding }: Conv2dLayer):
 
 function readDense(node: Node): void {
   const { name, network, attributes, take } = node;
-  const { shape: [inputs, outputs], data } = take("kernel", 2);
-  attributes.require("units", outputs);
-  const weight = { shape: [outputs, inputs], data: swapAxes(data, inputs, 1) };
+  const weight = permuted(take("kernel", 2), [1, 0]);
+  attributes.require("units", weight.shape[0]);
   network.linear({ name, weight, bias: biasOf(node) });
   readActivation(node);
 }
@@ -330,9 +324,8 @@ function readBatchNormalization({ name, network, attributes, take }: Node): void
   const [mean, variance] = [part("moving_mean"), part("moving_variance")];
   attributes.require("renorm", false);
   attributes.ignore("momentum", "synchronized", "fused", "renorm_clipping", "renorm_momentum");
-  const scale = Array.from(variance, (value, n) => (gamma?.[n] ?? 1) / Math.sqrt(value + epsilon));
-  const offset = Array.from(mean, (value, n) => (beta?.[n] ?? 0) - value * scale[n]);
-  network.scaleOutputs(scale, offset, `BatchNormalization ${quote(name)}`);
+  const statistics = { gamma, beta, mean, variance, epsilon };
+  network.normalize(statistics, `BatchNormalization ${quote(name)}`);
 }
 
 /** The end of a residual block. */
@@ -400,17 +393,4 @@ function readRelu({ network, attributes }: Node): void {
 function readSoftmax({ network, attributes }: Node): void {
   requireChannels(network, attributes.value("axis") ?? -1);
   network.softmax();
-}
-
-/** Reverses the order of [first, second, rest]: [out, in, taps] becomes [taps, in, out], and back. */
-export function swapAxes(data: Float32Array, first: number, second: number): Float32Array {
-  const rest = data.length / (first * second);
-  const swapped = new Float32Array(data.length);
-  let from = 0;
-  for (let a = 0; a < first; a++) {
-    for (let b = 0; b < second; b++) {
-      for (let c = 0; c < rest; c++) swapped[(c * second + b) * first + a] = data[from++];
-    }
-  }
-  return swapped;
 }

@@ -1,9 +1,11 @@
 /** The weights of a TensorFlow.js model: a manifest that says which bytes of which files are what. */
 
+import { volume } from "../../nn/layers/layer.ts";
 import { showShape } from "../../nn/sequential.ts";
 import { quote } from "../../quote.ts";
-import { bytesOf, isNameBeside, numbersIn, type NumberTypeName } from "../numbers.ts";
+import { bytesOf, isNameBeside, numbersIn, type NumberTypeName } from "../tensors.ts";
 import type { Tensor } from "../safetensors/file.ts";
+import type { NetworkBuilder } from "../network_builder.ts";
 import type { LayerJson } from "./topology.ts";
 
 /** Reads one of the files that a manifest names, by its name beside `model.json`. */
@@ -15,21 +17,18 @@ const MAX_BYTES = 2 ** 30;
 /** The types of numbers that are read; all but the first and int32 are quantised. */
 const TYPES: readonly NumberTypeName[] = ["float32", "float16", "int32", "uint16", "uint8"];
 
-/** Weights by their name, and what is to be said of them. */
-export interface ManifestWeights {
-  readonly tensors: Map<string, Tensor>;
-  readonly notes: readonly string[];
-}
-
-/** Reads all weights by their name; quantised ones become numbers again.
+/** Reads all weights by their name; quantised ones become numbers again, of which a note tells.
  *
  * @throws {TypeError} If the manifest is malformed, a file of weights is missing, or a weight's type
  * is not known; the message is the reason alone.
  */
-export async function readManifest(manifest: unknown, read: ReadWeights): Promise<ManifestWeights> {
+export async function readManifest(
+  manifest: unknown,
+  read: ReadWeights,
+  network: NetworkBuilder,
+): Promise<Map<string, Tensor>> {
   if (!Array.isArray(manifest)) throw new TypeError("it has no list weightsManifest");
   const tensors = new Map<string, Tensor>();
-  const notes = new Set<string>();
   let budget = MAX_BYTES;
   for (const group of manifest) {
     const { paths, weights } = Object(group);
@@ -49,12 +48,10 @@ export async function readManifest(manifest: unknown, read: ReadWeights): Promis
       const data = Float32Array.from({ length: count }, (_, n) => numberAt(n) * scale + min);
       tensors.set(name, { shape, data });
       offset += count * bytesOf(type);
-      if (stored !== undefined) {
-        notes.add(`its weights are stored as ${stored}, which is less exact`);
-      }
+      if (stored) network.note(`its weights are stored as ${stored}, which is less exact`);
     }
   }
-  return { tensors, notes: [...notes] };
+  return tensors;
 }
 
 function readEntry(entry: unknown) {
@@ -72,19 +69,12 @@ function readEntry(entry: unknown) {
   }
   const isShape = Array.isArray(shape) && shape.length <= 8 &&
     shape.every((size) => Number.isSafeInteger(size) && size >= 0);
-  const count = isShape ? shape.reduce((product, size) => product * size, 1) : NaN;
+  const count = isShape ? volume(shape) : NaN;
   if (!isShape || count > MAX_BYTES / FLOAT_BYTES) {
     throw new TypeError(`weight ${quote(name)} has no valid shape: ${quote(shape)}`);
   }
-  return {
-    name,
-    shape: shape as number[],
-    count,
-    type: found as NumberTypeName,
-    stored,
-    scale,
-    min,
-  };
+  const type = found as NumberTypeName;
+  return { name, shape: shape as number[], count, type, stored, scale, min };
 }
 
 /** Reads the files of a group, one behind the other. */
@@ -93,13 +83,11 @@ async function readParts(
   size: number,
   read: ReadWeights,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const parts: Uint8Array[] = [];
+  const parts: Uint8Array<ArrayBuffer>[] = [];
   let found = 0;
   for (const path of paths) {
     // The name comes from the file: it must not lead out of the folder.
-    if (!isNameBeside(path)) {
-      throw new TypeError(`${quote(path)} is no name of a file beside it`);
-    }
+    if (!isNameBeside(path)) throw new TypeError(`${quote(path)} is no name of a file beside it`);
     const part = await read(path).catch((cause: Error) => {
       if (cause.name !== "NotFound") throw cause;
       throw new TypeError(
@@ -107,20 +95,14 @@ async function readParts(
         { cause },
       );
     });
-    parts.push(part);
+    parts.push(new Uint8Array(part));
     found += part.length;
     if (found > size) break;
   }
   if (found !== size) {
     throw new TypeError(`its weights need ${size} bytes, found ${found} in ${quote(paths)}`);
   }
-  const content = new Uint8Array(size);
-  let offset = 0;
-  for (const part of parts) {
-    content.set(part, offset);
-    offset += part.length;
-  }
-  return content;
+  return new Uint8Array(await new Blob(parts).arrayBuffer());
 }
 
 /** The weights of all layers; each is taken once. */

@@ -1,10 +1,10 @@
-/** The constants of an ONNX graph as numbers, wherever the file keeps them, and how they are reshaped. */
+/** The constants of an ONNX graph as numbers, wherever the file keeps them. */
 
 import { volume } from "../../nn/layers/layer.ts";
 import { showShape } from "../../nn/sequential.ts";
 import { quote } from "../../quote.ts";
 import { requireShort } from "../attributes.ts";
-import { bytesOf, isNameBeside, numbersIn, type NumberTypeName } from "../numbers.ts";
+import { bytesOf, expanded, isNameBeside, numbersIn, type NumberTypeName } from "../tensors.ts";
 import { ELEMENT, type Proto } from "./schema.ts";
 
 type TensorProto = Proto<"TensorProto">;
@@ -173,18 +173,6 @@ export function normalAxis(axis: number, rank: number): number {
   throw new TypeError(`axis ${axis} is not one of ${rank}`);
 }
 
-/** A tensor with its axes in another order, as `transpose` of NumPy. */
-export function permuted({ shape, data }: Constant, perm: readonly number[]): Constant {
-  if (perm.toSorted((a, b) => a - b).join() !== [...shape.keys()].join()) {
-    throw new TypeError(`perm must order ${shape.length} axes, found ${showShape(perm)}`);
-  }
-  const sizes = perm.map((axis) => shape[axis]);
-  const steps = stepsOf(shape);
-  const turned = data instanceof Float32Array ? new Float32Array(data.length) : [...data];
-  eachIndex(sizes, perm.map((axis) => steps[axis]), (from, to) => turned[to] = data[from]);
-  return { shape: sizes, data: turned };
-}
-
 /** Two tensors element by element, as NumPy broadcasts them. */
 export function combine(
   a: Constant,
@@ -201,34 +189,4 @@ export function combine(
   if (isFloat) return { shape, data: Float32Array.from(values) };
   if (values.every(Number.isFinite)) return { shape, data: values.map(Math.trunc) };
   throw new TypeError("arithmetic with the batch size is not supported");
-}
-
-/** A tensor's numbers, repeated to fill a shape. */
-function expanded({ shape, data }: Constant, target: readonly number[]): number[] {
-  const own = [...Array(target.length - shape.length).fill(1), ...shape];
-  if (own.some((size, axis) => size !== 1 && size !== target[axis])) {
-    throw new TypeError(`it takes ${showShape(shape)} and ${showShape(target)}`);
-  }
-  const steps = stepsOf(own).map((step, axis) => own[axis] === 1 ? 0 : step);
-  const values: number[] = [];
-  eachIndex(target, steps, (from) => values.push(data[from]));
-  return values;
-}
-
-/** Visits every element of a shape in order, with its place by other steps. */
-function eachIndex(
-  sizes: readonly number[],
-  steps: readonly number[],
-  visit: (from: number, to: number) => void,
-): void {
-  let to = 0;
-  const walk = (axis: number, from: number) => {
-    if (axis === sizes.length) return visit(from, to++);
-    for (let n = 0; n < sizes[axis]; n++) walk(axis + 1, from + n * steps[axis]);
-  };
-  walk(0, 0);
-}
-
-function stepsOf(shape: readonly number[]): number[] {
-  return shape.map((_, axis) => volume(shape.slice(axis + 1)));
 }

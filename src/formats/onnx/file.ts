@@ -5,10 +5,11 @@ import { IMAGE, type Model } from "../../nn/sequential.ts";
 import { isNormalized } from "../../nn/standardization.ts";
 import { quote } from "../../quote.ts";
 import type { ReadWeights } from "../layers_model/weights.ts";
-import { float32Bytes } from "../numbers.ts";
+import { float32Bytes } from "../tensors.ts";
 import {
   describeModel,
   DESCRIPTION_KEY,
+  inPart,
   type TrainedModel,
   withDescription,
 } from "../trained_model.ts";
@@ -57,17 +58,6 @@ export function decodeOnnx(bytes: Uint8Array, label: string): TrainedModel;
 /** The same for a file whose weights lie in others, as `torch.onnx.export` writes it: `model.onnx.data`.
  *
  * @param read Reads one of them, by its name beside the model.
- * @example A file that names no other
- * ```ts
- * import { initialParameters } from "../../nn/init.ts";
- * import { lenet } from "../../nn/zoo.ts";
- * import { decodeOnnx, encodeOnnx } from "./file.ts";
- *
- * const model = lenet();
- * const file = encodeOnnx({ model, parameters: initialParameters(model, 0) });
- * const read = (name: string) => Deno.readFile(`models/${name}`);
- * console.log((await decodeOnnx(file, "lenet.onnx", read)).model.name); // lenet
- * ```
  */
 export function decodeOnnx(
   bytes: Uint8Array,
@@ -111,8 +101,7 @@ function labeled<Result>(label: string, work: () => Result): Result {
   try {
     return work();
   } catch (cause) {
-    if (!(cause instanceof TypeError || cause instanceof RangeError)) throw cause;
-    throw new TypeError(`Cannot read ${label} as ONNX: ${cause.message}`, { cause });
+    throw inPart(`Cannot read ${label} as ONNX`, cause);
   }
 }
 

@@ -3,8 +3,8 @@
 import { volume } from "../../nn/layers/layer.ts";
 import { quote } from "../../quote.ts";
 import { Attributes, requireShort } from "../attributes.ts";
-import { CHANNELS_FIRST, CHANNELS_LAST, NetworkBuilder, NO_CHANNELS } from "../network_builder.ts";
-import type { TrainedModel } from "../trained_model.ts";
+import { CHANNELS_FIRST, CHANNELS_LAST, NetworkBuilder } from "../network_builder.ts";
+import { inPart, type TrainedModel } from "../trained_model.ts";
 import {
   type Constant,
   type ExternalFiles,
@@ -33,10 +33,8 @@ export function readGraph(graph: GraphProto, files: ExternalFiles): TrainedModel
     try {
       reader.read(node);
     } catch (cause) {
-      if (!(cause instanceof TypeError || cause instanceof RangeError)) throw cause;
       const kind = quote(node.opType).slice(1, -1);
-      const title = node.name === "" ? kind : `${kind} ${quote(node.name)}`;
-      throw new TypeError(`${title}: ${cause.message}`, { cause });
+      throw inPart(node.name === "" ? kind : `${kind} ${quote(node.name)}`, cause);
     }
   }
   return reader.finish();
@@ -236,29 +234,22 @@ function readInput({ name, type }: Proto<"ValueInfoProto">, graph: GraphProto) {
   const { elemType = 0, shape } = type?.tensorType ?? {};
   const [batch, ...sizes] = shape?.dim.map(({ dimValue }) => Number(dimValue)) ?? [];
   const isBytes = elemType === ELEMENT.uint8;
-  const side = Math.sqrt(sizes[0]);
-  const isFlat = sizes.length === 1 && Number.isInteger(side);
   const isKnown = (isBytes || isFloat(elemType)) && sizes.every((size) => size >= 1);
-  if (!isKnown || !(isFlat || sizes.length === 2 || sizes.length === 3)) {
+  const isLast = sizes.length === 3 && isChannelsLast(name, sizes, graph);
+  const network = isKnown
+    ? NetworkBuilder.start(sizes, isLast ? CHANNELS_LAST : CHANNELS_FIRST)
+    : undefined;
+  if (network === undefined) {
     const found = shape?.dim.map(({ dimValue, dimParam }) => Number(dimValue) || dimParam || "?");
     throw new TypeError(
       `its input ${quote(name)} must be float32 [batch, channels, height, width] with known ` +
         `sizes, found ${nameOfType(elemType)} ${quote(found ?? [])}`,
     );
   }
-  const isLast = sizes.length === 3 && isChannelsLast(name, sizes, graph);
-  const network = new NetworkBuilder(
-    isFlat ? [side, side] : sizes,
-    sizes.length < 3 ? NO_CHANNELS : isLast ? CHANNELS_LAST : CHANNELS_FIRST,
-  );
   if (isLast) network.note("its input is channels last: [batch, height, width, channels]");
   if (isBytes) network.scaleOutputs([255], [0]);
   else if (elemType !== ELEMENT.float32) {
     network.note(`its ${nameOfType(elemType)} is computed as float32`);
-  }
-  if (isFlat) {
-    network.note(`its input of ${sizes[0]} numbers is taken for images of ${side}x${side}`);
-    network.flatten();
   }
   return { network, isBytes, batchSize: batch > 0 ? batch : NaN };
 }

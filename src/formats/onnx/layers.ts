@@ -14,9 +14,9 @@ import {
   isFloat,
   listAt,
   normalAxis,
-  permuted,
   type TensorReader,
 } from "./constants.ts";
+import { permuted } from "../tensors.ts";
 import { ELEMENT, type Proto } from "./schema.ts";
 
 /** A node whose inputs are constants. */
@@ -179,14 +179,12 @@ function readConv(node: ComputingNode): void {
   const { network, attributes, name } = node;
   network.image();
   const weight = weightAt(node, 1, 4);
-  const kernelSize = weight.shape.slice(2);
-  if (showShape(attributes.list("kernel_shape") ?? kernelSize) !== showShape(kernelSize)) {
-    throw new TypeError(`its kernel_shape is not that of its weight, ${showShape(weight.shape)}`);
-  }
+  const [, , height, width] = weight.shape;
+  const kernelSize = attributes.pair("kernel_shape", [height, width]);
   attributes.require("group", 1);
   attributes.require("dilations", 1);
   const [stride, padding] = [attributes.pair("strides", 1), paddingOf(attributes)];
-  network.conv2d({ name, stride, padding, weight, bias: floatsAt(node, 2)?.data });
+  network.conv2d({ name, kernelSize, stride, padding, weight, bias: floatsAt(node, 2)?.data });
 }
 
 function readPool(
@@ -343,8 +341,7 @@ function readGemm(node: ComputingNode): void {
 function readLinear(node: ComputingNode, isTurned: boolean): void {
   const { network, name } = node;
   const matrix = weightAt(node, 1, 2);
-  const { shape, data } = isTurned ? matrix : permuted(matrix, [1, 0]);
-  network.linear({ name, weight: { shape, data: data as Float32Array } });
+  network.linear({ name, weight: isTurned ? matrix : permuted(matrix, [1, 0]) });
 }
 
 function readBatchNormalization(node: ComputingNode): void {
@@ -360,10 +357,9 @@ function readBatchNormalization(node: ComputingNode): void {
       `it must have four numbers for each of ${count} channels, which come first`,
     );
   }
-  const [scale, bias, mean, variance] = parts;
-  const factors = Array.from(scale, (value, n) => value / Math.sqrt(variance[n] + epsilon));
-  const offsets = factors.map((factor, n) => bias[n] - mean[n] * factor);
-  network.scaleOutputs(factors, offsets, "batch normalization, as at inference,");
+  const [gamma, beta, mean, variance] = parts;
+  const statistics = { gamma, beta, mean, variance, epsilon };
+  network.normalize(statistics, "batch normalization, as at inference,");
 }
 
 function readSoftmax({ network, attributes }: ComputingNode): void {

@@ -103,8 +103,8 @@ type FieldValue<Type> = Type extends `${infer Each}[]` ? Value<Each>[]
 export type Proto<Name extends keyof Messages> =
   & Message<`onnx.${Name}`>
   & {
-    -readonly [Field in keyof Messages[Name]]: Messages[Name][Field] extends readonly [number, infer Type]
-      ? FieldValue<Type>
+    -readonly [Field in keyof Messages[Name]]: Messages[Name][Field] extends
+      readonly [number, infer Type] ? FieldValue<Type>
       : never;
   };
 

@@ -2,7 +2,7 @@
 
 import { isRecord, parseJson } from "../../parse_json.ts";
 import { quote } from "../../quote.ts";
-import { bytesOf, float32Bytes, numbersIn, type NumberTypeName } from "../numbers.ts";
+import { bytesOf, float32Bytes, numbersIn, type NumberTypeName } from "../tensors.ts";
 
 /** A float32 tensor: its shape and its numbers in row-major order. */
 export interface Tensor {
