@@ -3,7 +3,6 @@
 
 import { fileURLToPath } from "node:url";
 import { defineCommand, parseFlags } from "../src/cli/flags.ts";
-import { helpText } from "../src/cli/help.ts";
 import { EXIT, runCommand } from "../src/cli/errors.ts";
 import { median } from "../src/compare/statistics.ts";
 import { formatCount, formatTable } from "../src/report/table.ts";
@@ -62,11 +61,7 @@ interface Measured {
 }
 
 async function benchCommand(args: string[]): Promise<number> {
-  const { flags, help } = parseFlags(COMMAND, args);
-  if (help) {
-    console.log(helpText(COMMAND));
-    return EXIT.ok;
-  }
+  const { flags } = parseFlags(COMMAND, args);
   const { repeats, seconds, batchSize } = flags;
   const { cpu, cores } = describeEnvironment();
   console.log(

@@ -15,7 +15,6 @@ import type { Backend, Session } from "../src/backends/backend.ts";
 import { BACKEND_NAMES, listAvailable, loadBackend } from "../src/backends/registry.ts";
 import { EXIT, runCommand } from "../src/cli/errors.ts";
 import { defineCommand, parseFlags } from "../src/cli/flags.ts";
-import { helpText } from "../src/cli/help.ts";
 import type { LabeledImages } from "../src/data/dataset.ts";
 import { initialParameters } from "../src/nn/init.ts";
 import type { Model } from "../src/nn/sequential.ts";
@@ -162,11 +161,7 @@ const COMMAND = defineCommand({
 });
 
 async function soakCommand(args: string[]): Promise<number> {
-  const { flags, help } = parseFlags(COMMAND, args);
-  if (help) {
-    console.log(helpText(COMMAND));
-    return EXIT.ok;
-  }
+  const { flags } = parseFlags(COMMAND, args);
   const model = zooModel(flags.model);
   const { batchSize } = flags;
   const rows: string[][] = [];

@@ -15,7 +15,6 @@ import { describeAdapters } from "../src/backends/webgpu/adapters.ts";
 import { openEngine, webgpuBackend } from "../src/backends/webgpu/backend.ts";
 import { EXIT, runCommand } from "../src/cli/errors.ts";
 import { defineCommand, parseFlags } from "../src/cli/flags.ts";
-import { helpText } from "../src/cli/help.ts";
 import { quietDrivers } from "../src/cli/quiet_drivers.ts";
 import type { LabeledImages } from "../src/data/dataset.ts";
 import { initialParameters } from "../src/nn/init.ts";
@@ -53,11 +52,7 @@ const COMMAND = defineCommand({
 let print: (text: string) => void = console.log;
 
 async function benchCommand(args: string[]): Promise<number> {
-  const { flags: { repeats, epochs, peers, json }, help } = parseFlags(COMMAND, args);
-  if (help) {
-    console.log(helpText(COMMAND));
-    return EXIT.ok;
-  }
+  const { flags: { repeats, epochs, peers, json } } = parseFlags(COMMAND, args);
   if (json) print = console.error;
   quietDrivers();
   const [adapter] = await describeAdapters();

@@ -30,7 +30,6 @@ import { obtainForTraining } from "./dataset_flag.ts";
 import { EXIT, UsageError, withInterrupt } from "./errors.ts";
 import type { FlagValues } from "./flag_types.ts";
 import { defineCommand, parseFlags } from "./flags.ts";
-import { helpText } from "./help.ts";
 import { requireWritableFile } from "./permissions.ts";
 import { PICTURE_FLAGS, requirePictures } from "./picture_flags.ts";
 import { quietDrivers } from "./quiet_drivers.ts";
@@ -123,12 +122,7 @@ export { COMMAND as command, compareCommand as run };
 
 /** Runs the command with its arguments; the exit code is 1 if a backend differs from the reference. */
 export async function compareCommand(args: string[]): Promise<number> {
-  const { flags, help } = parseFlags(COMMAND, args);
-  if (help) {
-    const usage = args.includes("--peers") ? invocation("compare:peers") : COMMAND.usage;
-    console.log(helpText({ ...COMMAND, usage }));
-    return EXIT.ok;
-  }
+  const { flags } = parseFlags(COMMAND, args);
   if (flags.epochs !== undefined && flags.maxSteps !== undefined) {
     throw new UsageError("Cannot use --epochs and --max-steps together: choose one of them");
   }

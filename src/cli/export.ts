@@ -10,7 +10,6 @@ import { writeAtomic } from "../write_atomic.ts";
 import { EXIT, UsageError } from "./errors.ts";
 import { EXPORT_FORMAT_NAMES, EXPORT_FORMATS, type ExportFormat } from "./export_formats.ts";
 import { defineCommand, parseFlags } from "./flags.ts";
-import { helpText } from "./help.ts";
 import { requireNoFolder, requireWritePermission } from "./permissions.ts";
 import { loadSubject, sayNotes, SUBJECT_FLAGS } from "./subject.ts";
 
@@ -40,11 +39,7 @@ export { COMMAND as command, exportCommand as run };
 
 /** Runs the command with its arguments and returns the exit code. */
 export async function exportCommand(args: string[]): Promise<number> {
-  const { flags, help } = parseFlags(COMMAND, args);
-  if (help) {
-    console.log(helpText(COMMAND));
-    return EXIT.ok;
-  }
+  const { flags } = parseFlags(COMMAND, args);
   if (flags.format === undefined) {
     throw new UsageError(
       `Missing --format: expected one of ${EXPORT_FORMAT_NAMES.join(", ")}`,

@@ -8,7 +8,6 @@ import { formatCount } from "../report/table.ts";
 import { describeError, EXIT, UsageError, withInterrupt } from "./errors.ts";
 import { showFetch } from "./fetch_display.ts";
 import { defineCommand, didYouMean, parseFlags } from "./flags.ts";
-import { helpText } from "./help.ts";
 
 const COMMAND = defineCommand({
   usage: invocation("fetch"),
@@ -57,11 +56,7 @@ export { COMMAND as command, fetchCommand as run };
  * @throws {Error} If the data folder cannot be written, or the user interrupts.
  */
 export async function fetchCommand(args: string[]): Promise<number> {
-  const { flags, positionals, help } = parseFlags(COMMAND, args);
-  if (help) {
-    console.log(helpText(COMMAND));
-    return EXIT.ok;
-  }
+  const { flags, positionals } = parseFlags(COMMAND, args);
   const names = namesOf(flags, positionals);
   if (flags.list) return await listDatasets(flags);
   let exitCode: number = EXIT.ok;

@@ -7,7 +7,6 @@ import { MODEL_NAMES, ZOO, zooModel } from "../nn/zoo.ts";
 import { costsOf, summaryTable } from "../report/summary_table.ts";
 import { EXIT } from "./errors.ts";
 import { defineCommand, parseFlags } from "./flags.ts";
-import { helpText } from "./help.ts";
 
 const COMMAND = defineCommand({
   usage: invocation("summary"),
@@ -24,11 +23,7 @@ export { COMMAND as command, summaryCommand as run };
 
 /** Runs the command with its arguments and returns the exit code. */
 export function summaryCommand(args: string[]): Promise<number> {
-  const { flags, help } = parseFlags(COMMAND, args);
-  if (help) {
-    console.log(helpText(COMMAND));
-    return Promise.resolve(EXIT.ok);
-  }
+  const { flags } = parseFlags(COMMAND, args);
   const model = zooModel(flags.model);
   const costs = costsOf(model);
   const { layers, total } = costs;

@@ -18,7 +18,6 @@ import { compareWithMajority } from "../train/metrics.ts";
 import { decidingAccuracy } from "../train/trainer.ts";
 import { obtainForTraining } from "./dataset_flag.ts";
 import { EXIT, UsageError, withInterrupt } from "./errors.ts";
-import { helpText } from "./help.ts";
 import { makeFolder, RUNS } from "./new_folder.ts";
 import { requireWritePermission } from "./permissions.ts";
 import { pictureOptions, requirePictures } from "./picture_flags.ts";
@@ -39,11 +38,7 @@ export async function sweepCommand(args: string[]): Promise<number> {
 }
 
 async function sweepOn(args: string[], sharing?: Sharing): Promise<number> {
-  const { flags, help } = parseTraining(SWEEP_COMMAND, args);
-  if (help) {
-    console.log(helpText(SWEEP_COMMAND));
-    return EXIT.ok;
-  }
+  const { flags } = parseTraining(SWEEP_COMMAND, args);
   if (flags.grid.length === 0) {
     throw new UsageError("Missing --grid: expected values to try, as --grid lr=0.1,0.2,0.4");
   }

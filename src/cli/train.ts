@@ -25,8 +25,7 @@ import {
 } from "../train/trainer.ts";
 import { deviceOptions, type OpenedSession, openSession } from "./backend_flags.ts";
 import { loadForDryRun, obtainForTraining } from "./dataset_flag.ts";
-import { EXIT, UsageError, withInterrupt } from "./errors.ts";
-import { helpText } from "./help.ts";
+import { EXIT, HelpAsked, UsageError, withInterrupt } from "./errors.ts";
 import { makeFolder, RUNS } from "./new_folder.ts";
 import { requireWritePermission } from "./permissions.ts";
 import { pictureOptions, picturesFor, requirePictures } from "./picture_flags.ts";
@@ -65,23 +64,22 @@ export async function trainCommand(args: string[]): Promise<number> {
   return await withWorld((world) => trainOn(flags, world));
 }
 
-/** The flags; undefined where help was asked for, which is then printed.
+/** The flags.
  *
  * @throws {UsageError} If one is wrong, or contradicts another.
  */
-function parseTrainFlags(args: string[], print = console.log): TrainFlags | undefined {
-  const { flags, help } = parseTraining(TRAIN_COMMAND, args);
-  if (help) print(helpText(TRAIN_COMMAND));
-  else checkCombination(args, flags);
-  return help ? undefined : flags;
+function parseTrainFlags(args: string[]): TrainFlags {
+  const { flags } = parseTraining(TRAIN_COMMAND, args);
+  checkCombination(args, flags);
+  return flags;
 }
 
-/** The same on a rank above 0: rank 0 finds the same and says so, and its exit code is the job's. */
+/** The same on a rank above 0, undefined where help is asked for or a flag is wrong: rank 0 says so, and its exit code is the job's. */
 function parseInSilence(args: string[]): TrainFlags | undefined {
   try {
-    return parseTrainFlags(args, () => {});
+    return parseTrainFlags(args);
   } catch (error) {
-    if (error instanceof UsageError) return undefined;
+    if (error instanceof UsageError || error instanceof HelpAsked) return undefined;
     throw error;
   }
 }
