@@ -58,7 +58,7 @@ const COMMAND = defineCommand({
     "Measure the wasm engine against this machine's limit, other engines and peers, in turns.",
   examples: [["--repeats 40 --json > runs/bench.json", "all numbers in a file"]],
   flags: {
-    repeats: { type: "integer", min: 1, default: 20, help: "samples of each number" },
+    repeats: { type: "integer", min: 1, default: 20, help: "measured repeats" },
     json: { type: "boolean", help: "print one JSON object; tables go to standard error" },
   },
 });

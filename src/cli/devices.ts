@@ -6,14 +6,14 @@ import { invocation } from "../invocation.ts";
 import { describeEnvironment } from "../report/environment.ts";
 import { formatCount } from "../report/table.ts";
 import { EXIT } from "./errors.ts";
-import { defineCommand, parseFlags } from "./flags.ts";
+import { defineCommand, JSON_FLAG, parseFlags } from "./flags.ts";
 import { quietDrivers } from "./quiet_drivers.ts";
 
 const COMMAND = defineCommand({
   usage: invocation("devices"),
   summary: "List what backends can run on: processor, SIMD, threads, and GPU adapters.",
   examples: [["", "all devices"], ["--json", "with every limit and feature, as JSON"]],
-  flags: { json: { type: "boolean", help: "print one JSON object" } },
+  flags: { json: JSON_FLAG },
 });
 
 const SIMD_TEXT = {

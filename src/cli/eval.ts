@@ -14,7 +14,7 @@ import {
 import { DEVICE_FLAGS } from "./backend_flags.ts";
 import { EXIT } from "./errors.ts";
 import { type EvaluatedPart, loadForEvaluation } from "./eval_dataset.ts";
-import { defineCommand, parseFlags } from "./flags.ts";
+import { defineCommand, JSON_FLAG, parseFlags } from "./flags.ts";
 import { PICTURE_FLAGS } from "./picture_flags.ts";
 import { loadSubject, openTrained, sayNotes, SUBJECT_FLAGS } from "./subject.ts";
 
@@ -44,7 +44,7 @@ const COMMAND = defineCommand({
     invert: { type: "boolean", help: "turn dark on light into light on dark, as the run did" },
     "skip-unreadable": PICTURE_FLAGS["skip-unreadable"],
     transpose: PICTURE_FLAGS.transpose,
-    json: { type: "boolean", help: "print one JSON object on standard output" },
+    json: JSON_FLAG,
   },
 });
 

@@ -7,7 +7,7 @@ import { invocation } from "../invocation.ts";
 import { formatCount } from "../report/table.ts";
 import { describeError, EXIT, UsageError, withInterrupt } from "./errors.ts";
 import { showFetch } from "./fetch_display.ts";
-import { defineCommand, didYouMean, parseFlags } from "./flags.ts";
+import { defineCommand, didYouMean, OUTPUT_FLAGS, parseFlags } from "./flags.ts";
 
 const COMMAND = defineCommand({
   usage: invocation("fetch"),
@@ -40,8 +40,7 @@ const COMMAND = defineCommand({
       default: DEFAULT_DATA_DIR,
       help: "folder of all datasets",
     },
-    quiet: { type: "boolean", help: "say nothing but errors" },
-    json: { type: "boolean", help: "print one JSON object a line on standard output" },
+    ...OUTPUT_FLAGS,
   },
 });
 

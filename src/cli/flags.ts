@@ -13,6 +13,18 @@ import { COMMON_FLAGS, helpText, isNegatable, placeholderOf } from "./help.ts";
 import { nearest } from "./nearest.ts";
 import { parseArgs } from "./std.ts";
 
+/** `--json` of a command with one answer. */
+export const JSON_FLAG = {
+  type: "boolean",
+  help: "print one JSON object on standard output",
+} as const satisfies FlagSpec;
+
+/** `--json` and `--quiet` of a command that goes on for a while. */
+export const OUTPUT_FLAGS = {
+  quiet: { type: "boolean", help: "print nothing but errors" },
+  json: { type: "boolean", help: "print one JSON object a line on standard output" },
+} as const satisfies FlagTable;
+
 /** Declares a command, so that TypeScript knows the type of every flag's value. */
 export function defineCommand<const Table extends FlagTable>(
   command: Command<Table>,

@@ -1,4 +1,3 @@
-// deno-lint-ignore-file no-console
 /** The train command: parses, configures, trains, saves. */
 
 import type { SessionOptions, TrainingState } from "../backends/backend.ts";
@@ -6,7 +5,6 @@ import { type Dataset, sliceImages } from "../data/dataset.ts";
 import { findLauncher } from "../distributed/launcher.ts";
 import type { World } from "../distributed/world.ts";
 import { specOf } from "../nn/model_spec.ts";
-import { initialParameters } from "../nn/init.ts";
 import { ZOO } from "../nn/zoo.ts";
 import { quoteWhole } from "../quote.ts";
 import { describeEnvironment } from "../report/environment.ts";
@@ -28,20 +26,16 @@ import { loadForDryRun, obtainForTraining } from "./dataset_flag.ts";
 import { EXIT, HelpAsked, UsageError, withInterrupt } from "./errors.ts";
 import { makeFolder, RUNS } from "./new_folder.ts";
 import { requireWritePermission } from "./permissions.ts";
-import { pictureOptions, picturesFor, requirePictures } from "./picture_flags.ts";
+import { picturesFor, requirePictures } from "./picture_flags.ts";
 import { findRecorded, recordedDataset, recordedPath, recordedWay } from "./recorded_path.ts";
 import { endLines, standingOf, type TrainDisplay, trainDisplay } from "./train_display.ts";
-import { fillFrom, fitToDataset, picturesLike, readInitialModel } from "./train_init.ts";
+import { beginningOf, picturesOf, readInitialModel } from "./train_init.ts";
 import { reportDivergence, reportEnd } from "./train_report.ts";
 import {
   asksForMpi,
   checkCombination,
   checkpointIntervalOf,
-  fillFlags,
-  modelFor,
-  optimizerOf,
   parseTraining,
-  planOf,
   setApart,
   TRAIN_COMMAND,
   type TrainFlags,
@@ -49,6 +43,9 @@ import {
 
 /** What is trained between two checkpoints can be lost: little, and yet saving costs next to nothing. */
 const DEFAULT_INTERVAL: CheckpointInterval = { seconds: 30 };
+
+/** Seconds between two drawings of steps' losses. */
+const LIVE_SECONDS = 1;
 
 export { TRAIN_COMMAND as command, trainCommand as run };
 
@@ -101,26 +98,20 @@ interface Surroundings {
 }
 
 async function startRun(given: TrainFlags, { signal, world }: Surroundings): Promise<number> {
-  const source = given.init === undefined ? undefined : await readInitialModel(given.init, given);
+  const source = await readInitialModel(given);
   const display = trainDisplay(given);
   if (!given.dryRun) {
     await requireWritePermission(given.out ?? RUNS);
     if (given.out !== undefined) await requireVacant(given.out);
   }
-  const pictures = source === undefined ? pictureOptions(given) : picturesLike(source, given);
+  const pictures = picturesOf(given, source);
   const whole = given.dryRun
     ? await loadForDryRun(given.dataset, { ...given, pictures })
     : await obtainForTraining({ ...given, pictures }, signal);
   requirePictures(whole, given);
   const dataset = setApart(whole, given);
-  const flags = source === undefined ? fillFlags(given, dataset) : fillFrom(source, given, dataset);
-  const plan = planOf(flags);
-  const { model, notes } = source === undefined
-    ? { model: modelFor(flags, dataset), notes: [] }
-    : fitToDataset(source, dataset, given);
+  const { flags, plan, optimizer, model, parameters, notes } = beginningOf(given, dataset, source);
   const { init } = ZOO[flags.model].recipe;
-  const parameters = source?.parameters ?? initialParameters(model, plan.seed, init);
-  const optimizer = optimizerOf(flags);
   const options: SessionOptions = { optimizer, batchSize: plan.batchSize, ...deviceOptions(flags) };
   const opened = await openSession(flags.backend, model, options, world);
   await using session = opened.session;
@@ -229,7 +220,9 @@ async function resumeRun(
   const resumption = { started: new Date().toISOString(), step, backend, device, ...ranks };
   const folder = await RunFolder.resume(path, { config, checkpoint, damage, resumption });
   const note = scheduleNote(before, plan, step);
-  display.start(config, model, opened, { out: path, notes: note === undefined ? [] : [note] });
+  const { history } = folder;
+  const notes = note === undefined ? [] : [note];
+  display.start(config, model, opened, { out: path, notes, history });
   if (damage !== undefined) display.note(`${damage}: going on from the one before it`);
   display.note(
     epochsDone < plan.epochs
@@ -269,21 +262,40 @@ interface Run {
 
 async function runTraining(run: Run): Promise<number> {
   const { folder, dataset, opened: { session, backend }, display, signal } = run;
-  const { plan, logSteps, checkpointEvery } = folder.config;
+  const { plan, logSteps, checkpointEvery = {} } = folder.config;
+  // What is drawn as steps are made is read more often than it is saved.
+  const stretch: CheckpointInterval = {
+    ...checkpointEvery,
+    get seconds() {
+      return display.drawsSteps ? LIVE_SECONDS : checkpointEvery.seconds;
+    },
+  };
+  let savedMs = performance.now();
+  const isDue = ({ progress: { step } }: Checkpoint) =>
+    signal.aborted || step % (checkpointEvery.steps ?? Infinity) === 0 ||
+    performance.now() - savedMs >= 1000 * (checkpointEvery.seconds ?? Infinity);
   const onAbort = () => display.note("Stopping after this step; Ctrl-C again ends at once");
   signal.addEventListener("abort", onAbort, { once: true });
   try {
     const { outcome, progress } = await train(session, dataset, plan, {
       start: run.checkpoint?.progress ?? NOT_STARTED,
       signal,
-      checkpointEvery,
+      checkpointEvery: stretch,
       onProgress: display.progress,
-      onSteps: (first, result) => logSteps ? folder.logSteps(first, result) : Promise.resolve(),
+      onSteps: async (first, result) => {
+        if (logSteps) await folder.logSteps(first, result);
+        display.steps(result.losses);
+      },
       onEpoch: async (metrics, checkpoint) => {
         await folder.saveEpoch(metrics, checkpoint);
+        savedMs = performance.now();
         display.epoch(metrics);
       },
-      onCheckpoint: (checkpoint) => folder.saveCheckpoint(checkpoint),
+      onCheckpoint: async (checkpoint) => {
+        if (!isDue(checkpoint)) return;
+        await folder.saveCheckpoint(checkpoint);
+        savedMs = performance.now();
+      },
     });
     const { parameters } = await session.readState();
     await folder.finish(parameters);

@@ -12,6 +12,7 @@ Deno.test({
   name: "every task shows its usage for --help, and refuses in one line a flag that it lacks",
   ignore: !canRunCommands(),
   fn: async () => {
+    const forms = new Map<string, string>();
     for (const task of TASKS) {
       const [help, wrong] = await Promise.all([
         runTask(task, ["--help"]),
@@ -25,6 +26,14 @@ Deno.test({
         stderr: "",
         known: true,
       });
+      // Commands differ in what a flag is for, not in whether it has a value.
+      for (
+        const [, name, value] of help.stdout.matchAll(/^ {2}--(?:\[no-\])?(\S+)( [A-Z]\S*)?/gm)
+      ) {
+        const form = value === undefined ? "a switch" : "a value";
+        assertEquals([task, name, form], [task, name, forms.get(name) ?? form]);
+        forms.set(name, form);
+      }
       assertEquals({ task, ...wrong }, {
         task,
         code: 2,
