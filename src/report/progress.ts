@@ -90,7 +90,10 @@ function barProgress(label: string, { unit, total }: ProgressOptions): Progress 
     // Terminal modes that a killed program could not set back stay as they are.
     hideCursor: false,
     linewrap: true,
-    barsize: Math.max(4, Math.min(24, process.stderr.columns - label.length - TEXT_COLUMNS)),
+    barsize: Math.max(
+      4,
+      Math.min(24, (process.stderr.columns || 80) - label.length - TEXT_COLUMNS),
+    ),
     barCompleteChar: Deno.noColor ? "#" : "\u2588",
     barIncompleteChar: Deno.noColor ? "." : "\u2591",
     emptyOnZero: true,
