@@ -1,6 +1,7 @@
 /** Sequential models: layer specs with every shape and parameter worked out once, for all engines. */
 
 import type { ActivationSpec, FlattenSpec, LayerSpec, Pair } from "./layers.ts";
+import { checkNumber, checkObject } from "../check.ts";
 import { checkElements, checkModel, checkSpec } from "./check_spec.ts";
 import { checkStandardization, NORMALIZED, type Standardization } from "./standardization.ts";
 
@@ -185,7 +186,7 @@ export function sequential(specs: readonly LayerSpec[], options: SequentialOptio
 
 /** Shape of one sample's output of a layer.
  *
- * @throws {TypeError} If the layer cannot take such an input.
+ * @throws {TypeError} If the spec is not one, or the layer cannot take such an input.
  * @throws {RangeError} If a window does not fit.
  * @example A convolution
  * ```ts
@@ -197,6 +198,9 @@ export function sequential(specs: readonly LayerSpec[], options: SequentialOptio
  * ```
  */
 export function outputShapeOf(spec: LayerSpec, inputShape: Shape): Shape {
+  checkSpec(spec, 0);
+  checkObject("inputShape", inputShape, "an array of sizes");
+  for (const size of inputShape) checkNumber("inputShape", size, { whole: true, min: 1 });
   const { outputShape } = place(spec, { name: spec.name ?? "", inputShape, parameters: [] });
   checkElements(outputShape, `the output of ${spec.type} "${spec.name ?? ""}"`);
   return outputShape;
@@ -204,6 +208,7 @@ export function outputShapeOf(spec: LayerSpec, inputShape: Shape): Shape {
 
 /** Number of windows along one direction: floor((size + 2 padding - kernel) / stride) + 1.
  *
+ * @throws {RangeError} If a number is not whole, or out of range.
  * @example A kernel of 5 with padding 2 keeps 28
  * ```ts
  * import { outputSize } from "@lenet/lenet";
@@ -212,6 +217,10 @@ export function outputShapeOf(spec: LayerSpec, inputShape: Shape): Shape {
  * ```
  */
 export function outputSize(size: number, kernel: number, stride: number, padding: number): number {
+  checkNumber("size", size, { whole: true, min: 1 });
+  checkNumber("kernel", kernel, { whole: true, min: 1 });
+  checkNumber("stride", stride, { whole: true, min: 1 });
+  checkNumber("padding", padding, { whole: true, min: 0 });
   return Math.floor((size + 2 * padding - kernel) / stride) + 1;
 }
 
