@@ -37,7 +37,11 @@ export function photoOf(image: Uint8Array, { seed, darkOnLight }: PhotoOptions):
   const corners = random.uniform(0, 0.12);
   const weave = [random.uniform(0, 0.03), random.uniform(0.1, 1), random.uniform(0.1, 1)];
   const noise = random.uniform(1, 7);
-  const shadow = { x: random.uniform(-2, 2), y: random.uniform(-2, 2), depth: random.uniform(0, 0.3) };
+  const shadow = {
+    x: random.uniform(-2, 2),
+    y: random.uniform(-2, 2),
+    depth: random.uniform(0, 0.3),
+  };
   const opacity = image.map((value) => Math.min(255, 10 * value));
   const soft = blurred(blurred(opacity));
   const pixels = new Uint8Array(width * height);

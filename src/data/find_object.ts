@@ -146,7 +146,9 @@ function maskOf(
   spread: number,
 ): Uint8Array | undefined {
   const size = { width, height };
-  const visible = contrast.map(Math.abs).filter((value) => value > Math.max(MIN_CONTRAST, 4 * spread)).sort();
+  const visible = contrast.map(Math.abs).filter((value) =>
+    value > Math.max(MIN_CONTRAST, 4 * spread)
+  ).sort();
   if (visible.length < MIN_AREA * contrast.length) return undefined;
   const most = visible[Math.floor(0.9 * visible.length)];
   const least = Math.max(MIN_CONTRAST, 4 * spread, EDGE * most);
@@ -214,7 +216,17 @@ function cutOut(
     [top, bottom] = [Math.min(top, y), Math.max(bottom, y + 1)];
   });
   const [scaleX, scaleY] = [picture.width / columns, picture.height / rows];
-  let [mx,my,mc]=[0,0,0];mask.forEach((t,n)=>{if(t){mx+=n%columns+.5;my+=Math.floor(n/columns)+.5;mc++}});const middle = share<0.9?{x:scaleX*mx/mc,y:scaleY*my/mc}:{ x: scaleX * (left + right) / 2, y: scaleY * (top + bottom) / 2 };
+  let [mx, my, mc] = [0, 0, 0];
+  mask.forEach((t, n) => {
+    if (t) {
+      mx += n % columns + .5;
+      my += Math.floor(n / columns) + .5;
+      mc++;
+    }
+  });
+  const middle = share < 0.9
+    ? { x: scaleX * mx / mc, y: scaleY * my / mc }
+    : { x: scaleX * (left + right) / 2, y: scaleY * (top + bottom) / 2 };
   const scale = Math.max(
     scaleX * (right - left) / size.width,
     scaleY * (bottom - top) / size.height,
@@ -249,7 +261,9 @@ function cutOut(
   }
   // The strongest tones become white, but for the strongest few.
   let brightest = 255;
-  for (let above = counts[255]; above < 0.02 * count && brightest > 1;) above += counts[--brightest];
+  for (let above = counts[255]; above < 0.02 * count && brightest > 1;) {
+    above += counts[--brightest];
+  }
   const stretched = pixels.map((tone) => Math.min(255, Math.round(255 * tone / brightest)));
   return { picture: { width, height, pixels: stretched }, box, darkOnLight };
 }
