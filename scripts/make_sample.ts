@@ -9,12 +9,12 @@
  */
 import { gzipSync } from "node:zlib";
 import type { LabeledImages } from "../src/data/dataset.ts";
-import { sampleFolder } from "../src/data/embedded.ts";
+import { folderOf } from "../src/data/fetch.ts";
 import { sha256Hex } from "../src/sha256.ts";
 import { writeAtomic } from "../src/write_atomic.ts";
 import { encodeIdx } from "../src/data/idx.ts";
 import { loadDataset } from "../src/data/load.ts";
-import { FILE_NAMES, type Part } from "../src/data/registry.ts";
+import { datasetEntry, FILE_NAMES, type Part, SAMPLE } from "../src/data/registry.ts";
 
 const TRAIN_PER_CLASS = 500;
 const TEST_PER_CLASS = 100;
@@ -52,7 +52,7 @@ function labelsOf({ labels, count }: LabeledImages): Uint8Array {
 async function write(part: Part, bytes: Uint8Array): Promise<void> {
   const name = FILE_NAMES[part];
   // zlib leaves name and time out of the header, so that the bytes depend on nothing else.
-  await writeAtomic(`${sampleFolder()}/${name}.gz`, gzipSync(bytes, { level: 9 }));
+  await writeAtomic(`${folderOf(datasetEntry(SAMPLE))}/${name}.gz`, gzipSync(bytes, { level: 9 }));
   console.log(`${sha256Hex(bytes)}  ${name}`);
 }
 

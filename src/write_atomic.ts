@@ -9,8 +9,8 @@ type Chunks = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 
 /** Writes a file so that its name only ever shows the whole content: temporary file, sync, rename.
  *
- * @param previous Where to keep what the file held before: it gives way only after the new content
- * has been read back. A crash between the two renamings leaves `previous` alone.
+ * @param previous Where to keep what the file held before: it is replaced only after the new
+ * content has been read back. A crash between the two renamings leaves `previous` alone.
  * @throws {Error} What the file system says; the temporary file is then removed.
  */
 export async function writeAtomic(
@@ -59,7 +59,8 @@ export async function appendSynced(path: string, text: string): Promise<void> {
   await writeAll(file, [new TextEncoder().encode(text)]);
 }
 
-async function writeAll(file: Deno.FsFile, chunks: Chunks): Promise<void> {
+/** Writes content to an open file, piece by piece, and returns when the disk has it. */
+export async function writeAll(file: Deno.FsFile, chunks: Chunks): Promise<void> {
   for await (const chunk of chunks) {
     for (let offset = 0; offset < chunk.length;) {
       offset += await file.write(chunk.subarray(offset));

@@ -1,14 +1,13 @@
 // deno-lint-ignore-file no-console
 /** The command `fetch`: obtains datasets, checks them and stores them. */
 import { DatasetError } from "../data/errors.ts";
-import { DEFAULT_DATA_DIR, fetchDataset, type FetchResult, verifiedFolder } from "../data/fetch.ts";
-import { type DatasetEntry, DATASETS, findDataset, SAMPLE } from "../data/registry.ts";
+import { DEFAULT_DATA_DIR, fetchDataset, verifiedFolder } from "../data/fetch.ts";
+import { DATASETS, findDataset, SAMPLE } from "../data/registry.ts";
 import { invocation } from "../invocation.ts";
 import { formatCount } from "../report/table.ts";
 import { describeError, EXIT, UsageError, withInterrupt } from "./errors.ts";
 import { showFetch } from "./fetch_display.ts";
-import { defineCommand, didYouMean, parseFlags } from "./flags.ts";
-import { helpText } from "./help.ts";
+import { defineCommand, didYouMean, OUTPUT_FLAGS, parseFlags } from "./flags.ts";
 
 const COMMAND = defineCommand({
   usage: invocation("fetch"),
@@ -41,8 +40,7 @@ const COMMAND = defineCommand({
       default: DEFAULT_DATA_DIR,
       help: "folder of all datasets",
     },
-    quiet: { type: "boolean", help: "say nothing but errors" },
-    json: { type: "boolean", help: "print one JSON object a line on standard output" },
+    ...OUTPUT_FLAGS,
   },
 });
 
@@ -57,11 +55,7 @@ export { COMMAND as command, fetchCommand as run };
  * @throws {Error} If the data folder cannot be written, or the user interrupts.
  */
 export async function fetchCommand(args: string[]): Promise<number> {
-  const { flags, positionals, help } = parseFlags(COMMAND, args);
-  if (help) {
-    console.log(helpText(COMMAND));
-    return EXIT.ok;
-  }
+  const { flags, positionals } = parseFlags(COMMAND, args);
   const names = namesOf(flags, positionals);
   if (flags.list) return await listDatasets(flags);
   let exitCode: number = EXIT.ok;
@@ -97,59 +91,39 @@ function namesOf({ dataset, from }: Flags, positionals: readonly string[]): stri
 }
 
 async function fetchOne(name: string, flags: Flags): Promise<void> {
-  const display = showFetch(name, flags);
-  try {
-    const result = await withInterrupt((signal) =>
-      fetchDataset(name, {
-        dataDir: flags.dataDir,
-        from: flags.from,
-        allowLoopbackHttp: flags.loopbackHttp,
-        force: flags.force,
-        signal,
-        onEvent: display.onEvent,
-      })
-    );
-    display.stop();
-    reportResult(result, flags);
-  } finally {
-    display.stop();
-  }
-}
-
-function reportResult({ name, folder, sources }: FetchResult, { json, quiet }: Flags): void {
+  const { dataDir, from, force, loopbackHttp: allowLoopbackHttp, json, quiet } = flags;
+  const { onEvent, stop } = showFetch(name, flags);
+  const { folder, sources } = await withInterrupt((signal) =>
+    fetchDataset(name, { dataDir, from, allowLoopbackHttp, force, signal, onEvent })
+  ).finally(stop);
   const { trainCount, testCount } = findDataset(name)!;
   if (json) printJson({ dataset: name, type: "done", folder, sources, trainCount, testCount });
   if (json || quiet) return;
-  const place = name === SAMPLE ? "the project itself" : folder;
   const origin = sources.length > 0 ? `from ${sources.join(" and ")}` : "already there";
   console.log(
-    `${name}: ${formatCount(trainCount)} training and ${
-      formatCount(testCount)
-    } test images in ${place}, ` +
-      `verified (${origin})`,
+    `${name}: ${formatCount(trainCount)} training and ${formatCount(testCount)} test images in ` +
+      `${placeText(name, folder)}, verified (${origin})`,
   );
 }
 
-async function listDatasets(flags: Flags): Promise<number> {
+async function listDatasets({ dataDir, json }: Flags): Promise<number> {
   for (const entry of DATASETS) {
-    const folder = await verifiedFolder(entry, flags.dataDir);
-    if (flags.json) printJson(listRow(entry, folder));
-    else console.log(listLine(entry, folder));
+    const { name, title, license, trainCount, testCount } = entry;
+    const folder = await verifiedFolder(entry, dataDir) ?? null;
+    if (json) {
+      printJson({ dataset: name, title, license, trainCount, testCount, folder });
+      continue;
+    }
+    const [train, test] = [trainCount, testCount].map((count) => formatCount(count).padStart(6));
+    const state = folder === null ? "not fetched" : `verified in ${placeText(name, folder)}`;
+    console.log(`${name.padEnd(14)} ${train} + ${test} images  ${state}`);
+    console.log(`${" ".repeat(15)}${title} (${license})`);
   }
   return EXIT.ok;
 }
 
-function listRow({ name, title, license, trainCount, testCount }: DatasetEntry, folder?: string) {
-  return { dataset: name, title, license, trainCount, testCount, folder: folder ?? null };
-}
-
-function listLine({ name, title, license, trainCount, testCount }: DatasetEntry, folder?: string) {
-  const place = name === SAMPLE ? "the project itself" : folder;
-  const state = folder === undefined ? "not fetched" : `verified in ${place}`;
-  return `${name.padEnd(14)} ${formatCount(trainCount).padStart(6)} + ${
-    formatCount(testCount).padStart(6)
-  } ` +
-    `images  ${state}\n${" ".repeat(15)}${title} (${license})`;
+function placeText(name: string, folder: string): string {
+  return name === SAMPLE ? "the project itself" : folder;
 }
 
 function printJson(value: unknown): void {

@@ -5,22 +5,14 @@ import type { FetchEvent } from "../data/fetch.ts";
 import { type Progress, startProgress } from "../report/progress.ts";
 import { formatCount } from "../report/table.ts";
 
-/** A display of one fetch. */
-export interface FetchDisplay {
-  readonly onEvent: (event: FetchEvent) => void;
-  /** Removes a progress bar that is still there. */
-  readonly stop: () => void;
-}
-
-/** Shows what happens during a fetch; nothing of it goes to standard output but JSON. */
+/** Shows what happens during a fetch; nothing of it goes to standard output but JSON.
+ *
+ * @returns What is to be told of it, and what removes a progress bar that is still there.
+ */
 export function showFetch(
   name: string,
-  { from, json, quiet }: {
-    readonly from?: string;
-    readonly json: boolean;
-    readonly quiet: boolean;
-  },
-): FetchDisplay {
+  { from, json, quiet }: Readonly<{ from?: string; json: boolean; quiet: boolean }>,
+) {
   const silent = quiet || json;
   let progress: Progress | undefined;
   let shownFile: string | undefined;

@@ -1,26 +1,15 @@
 /** Obtaining a dataset: source after source, until all of its files are there and verified. */
 import { join } from "node:path";
-import { sampleFolder } from "./embedded.ts";
+import { setTimeout as delay } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { removeIfThere, TEMPORARY } from "../write_atomic.ts";
 import { DatasetError, MissingFileError } from "./errors.ts";
-import { removeIfThere } from "../write_atomic.ts";
 import { requireVerified } from "./files.ts";
-import { removePartial } from "./partial.ts";
-import { TEMPORARY_PREFIX } from "./packages.ts";
-import {
-  type DatasetEntry,
-  datasetEntry,
-  type DatasetFile,
-  FILE_NAMES,
-  PARTS,
-  SAMPLE,
-} from "./registry.ts";
-import { sourcesOf } from "./sources.ts";
+import { type DatasetEntry, datasetEntry, type DatasetFile, PARTS, SAMPLE } from "./registry.ts";
+import { partialPath, type Source, sourcesOf, UNPACK_PREFIX } from "./sources.ts";
 
 /** Folder that holds the datasets, one folder each, unless told otherwise. */
 export const DEFAULT_DATA_DIR = "data";
-
-/** Waiting for another process by asking now and then, rather than in one go, can be interrupted. */
-const LOCK_POLL_MS = 200;
 
 /** What happens during a fetch. */
 export type FetchEvent =
@@ -55,8 +44,6 @@ export interface FetchOptions {
 
 /** Where a dataset now is and where it came from. */
 export interface FetchResult {
-  /** Name of the dataset. */
-  readonly name: string;
   /** Folder that holds its files. */
   readonly folder: string;
   /** Sources that gave a file; empty if all was there already. */
@@ -74,7 +61,11 @@ export interface FetchResult {
  */
 export async function fetchDataset(name: string, options: FetchOptions = {}): Promise<FetchResult> {
   const entry = datasetEntry(name);
-  return await (name === SAMPLE ? verifySample(entry) : fetchEntry(entry, options));
+  if (name !== SAMPLE) return await fetchEntry(entry, options);
+  // It is part of the project: all that can be done is to look whether it is whole.
+  const folder = folderOf(entry);
+  for (const part of PARTS) await requireVerified(folder, entry.files[part]);
+  return { folder, sources: [] };
 }
 
 /** The same as {@linkcode fetchDataset} for an entry that need not be in the registry. */
@@ -84,48 +75,73 @@ export async function fetchEntry(
 ): Promise<FetchResult> {
   const { dataDir = DEFAULT_DATA_DIR, from, force = false, onEvent = () => {} } = options;
   const { name } = entry;
-  const folder = join(dataDir, name);
-  const sources = sourcesOf(entry, from, options);
-  if (!force && (await unverified(entry, folder)).length === 0) {
-    return { name, folder, sources: [] };
-  }
+  const folder = folderOf(entry, dataDir);
+  const sources = sourcesOf(entry, options);
+  if (!force && await verifiedFolder(entry, dataDir)) return { folder, sources: [] };
   await Deno.mkdir(folder, { recursive: true });
   using _lock = await lockFolder(folder, options);
-  await removeLeftovers(folder);
   // Once more, as another process may have fetched while this one waited.
-  let missing = force
+  const missing = force
     ? PARTS.map((part) => entry.files[part])
     : await unverified(entry, folder, onEvent);
   const used: string[] = [];
   const failures: string[] = [];
   for (const source of sources) {
     if (missing.length === 0) break;
-    options.signal?.throwIfAborted();
-    onEvent({ type: "source", source: source.name });
     const before = missing.length;
     try {
-      await using opened = await source.open({
-        folder,
-        signal: options.signal,
-        onProgress: (file, bytes, total) =>
-          onEvent({ type: "progress", file: file.name, bytes, total }),
-      });
-      for (const file of missing) {
-        await opened.store(file);
-        await removeSuperseded(join(folder, file.name));
-        options.signal?.throwIfAborted();
-        onEvent({ type: "stored", file: file.name, byteLength: file.byteLength });
-        missing = missing.filter((other) => other !== file);
-      }
+      await storeFrom(source, missing, folder, options);
     } catch (error) {
       if (!(error instanceof DatasetError)) throw error;
       failures.push(error.message);
       onEvent({ type: "failed", source: source.name, reason: error.message });
+    } finally {
+      await removeLeftovers(folder);
     }
     if (missing.length < before) used.push(source.name);
   }
-  if (missing.length > 0) throw allFailed(entry, failures, from && sources[0].name);
-  return { name, folder, sources: used };
+  if (missing.length === 0) return { folder, sources: used };
+  throw new DatasetError(
+    from !== undefined
+      ? `Cannot fetch ${name} from ${sources[0].name}: ${failures[0]}`
+      : `Cannot fetch ${name}: none of its ${failures.length} sources could give it; ` +
+        "check the network, or name a folder or mirror that holds it with --from",
+    { cause: failures },
+  );
+}
+
+/** Stores the files that are missing one by one, and takes them from the list. */
+async function storeFrom(
+  source: Source,
+  missing: DatasetFile[],
+  folder: string,
+  { signal, onEvent = () => {} }: FetchOptions,
+): Promise<void> {
+  signal?.throwIfAborted();
+  onEvent({ type: "source", source: source.name });
+  const store = await source.open({
+    folder,
+    signal,
+    onProgress: (file, bytes, total) =>
+      onEvent({ type: "progress", file: file.name, bytes, total }),
+  });
+  for (let file; (file = missing[0]) !== undefined; missing.shift()) {
+    await store(file);
+    await removeIfThere(partialPath(folder, file)); // of a download that failed before
+    signal?.throwIfAborted();
+    onEvent({ type: "stored", file: file.name, byteLength: file.byteLength });
+  }
+}
+
+/** Folder that holds the files of a dataset once it is there.
+ *
+ * The sample is the project's own. In the compiled program all modules are one file, at the root of
+ * the embedded folders.
+ */
+export function folderOf({ name }: DatasetEntry, dataDir = DEFAULT_DATA_DIR): string {
+  if (name !== SAMPLE) return join(dataDir, name);
+  const path = Deno.build.standalone ? "./data/sample" : "../../data/sample";
+  return fileURLToPath(new URL(path, import.meta.url));
 }
 
 /** Says where a dataset is, complete and verified; undefined if it is not. */
@@ -133,7 +149,7 @@ export async function verifiedFolder(
   entry: DatasetEntry,
   dataDir = DEFAULT_DATA_DIR,
 ): Promise<string | undefined> {
-  const folder = entry.name === SAMPLE ? sampleFolder() : join(dataDir, entry.name);
+  const folder = folderOf(entry, dataDir);
   return (await unverified(entry, folder)).length === 0 ? folder : undefined;
 }
 
@@ -159,53 +175,23 @@ async function unverified(
   return missing;
 }
 
-/** The sample is part of the project: all that can be done is to look whether it is whole. */
-async function verifySample(entry: DatasetEntry): Promise<FetchResult> {
-  const folder = sampleFolder();
-  for (const part of PARTS) await requireVerified(folder, entry.files[part]);
-  return { name: entry.name, folder, sources: [] };
-}
-
-/** Once a file is stored, an older or damaged `.gz` and the rest of a download are of no use. */
-async function removeSuperseded(path: string): Promise<void> {
-  await removeIfThere(`${path}.gz`);
-  await removePartial(`${path}.download.part`);
-}
-
-/** Takes the folder's lock, which the system gives back when the process ends, however it ends. */
+/** Takes the folder's lock, which the system frees when the process ends, however it ends. */
 async function lockFolder(folder: string, { signal, onEvent }: FetchOptions) {
-  const file = await Deno.open(join(folder, ".lock"), { create: true, write: true });
-  try {
-    for (let attempt = 0; !await file.tryLock(true); attempt++) {
-      if (attempt === 0) onEvent?.({ type: "waiting", folder });
-      await new Promise((resolve) => setTimeout(resolve, LOCK_POLL_MS));
-      signal?.throwIfAborted();
-    }
-    return file;
-  } catch (error) {
-    file.close();
-    throw error;
+  using stack = new DisposableStack();
+  const file = stack.use(await Deno.open(join(folder, ".lock"), { create: true, write: true }));
+  for (let attempt = 0; !await file.tryLock(true); attempt++) {
+    if (attempt === 0) onEvent?.({ type: "waiting", folder });
+    await delay(200); // waiting in one go could not be interrupted
+    signal?.throwIfAborted();
   }
+  stack.move(); // from here on the caller closes it
+  return file;
 }
 
-/** Removes what a killed fetch left; under the lock, nobody else's. Partial downloads stay. */
+/** Removes what is temporary, a killed fetch's too; partial downloads stay. Needs the lock. */
 async function removeLeftovers(folder: string): Promise<void> {
-  const names = Object.values(FILE_NAMES);
   for await (const { name } of Deno.readDir(folder)) {
-    const isTemporary = names.some((file) => name.startsWith(`${file}.tmp-`));
-    if (isTemporary || name.startsWith(TEMPORARY_PREFIX)) {
-      await Deno.remove(join(folder, name), { recursive: true });
-    }
+    if (!TEMPORARY.test(name) && !name.startsWith(UNPACK_PREFIX)) continue;
+    await Deno.remove(join(folder, name), { recursive: true });
   }
-}
-
-function allFailed(entry: DatasetEntry, failures: readonly string[], from?: string): DatasetError {
-  if (from !== undefined) {
-    return new DatasetError(`Cannot fetch ${entry.name} from ${from}: ${failures[0]}`);
-  }
-  return new DatasetError(
-    `Cannot fetch ${entry.name}: none of its ${failures.length} sources could give it; ` +
-      "check the network, or name a folder or mirror that holds it with --from",
-    { cause: failures },
-  );
 }

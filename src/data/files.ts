@@ -1,13 +1,27 @@
-/** Dataset files on disk: bounded reading, checking by digest, writing all or nothing. */
+/** Dataset files on disk: bounded reading, decompression, checking by digest. */
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { isSystemError, readingReason } from "../system_reason.ts";
 import { streamAtomic } from "../write_atomic.ts";
-import { collect } from "./collect.ts";
 import { DatasetError, MissingFileError } from "./errors.ts";
-import { gunzip, type GunzipOptions, isGzip, SLICE_BYTES } from "./gunzip.ts";
 import { MAX_IDX_BYTES } from "./idx.ts";
 import type { DatasetFile } from "./registry.ts";
+
+/** Small, so that one slice of a gzip bomb (1,000 to 1) cannot inflate to more than 8 MB. */
+export const SLICE_BYTES = 8192;
+
+/** Enough of the content for a bound to be found in: an IDX header. */
+const HEAD_BYTES = 16;
+
+type Slices = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+
+/** How much content a file may have, and how messages call it. */
+export interface ContentOptions {
+  /** How messages call the file. */
+  readonly name: string;
+  /** Most bytes of uncompressed content, or a function that finds this from its first 16. */
+  readonly maxBytes: number | ((head: Uint8Array) => number);
+}
 
 /** The uncompressed content of a file, and the path it was read from. */
 export interface FileContent {
@@ -17,24 +31,18 @@ export interface FileContent {
   readonly path: string;
 }
 
-/** Most bytes that a reasonable gzip file of content of this size has. */
-export function maxGzipBytes(byteLength: number): number {
-  return Math.ceil(byteLength * 1.01) + 4096;
-}
-
 /** Reads a file and decompresses it, within a bound.
  *
- * @param maxBytes Most bytes the uncompressed content may have, or how to find this from its head.
- * @throws {DatasetError} If the file is missing, unreadable, no file at all or too large.
- * @throws {SyntaxError} If its gzip data is malformed.
+ * @throws {DatasetError} If the file is missing, unreadable or no file at all.
+ * @throws {SyntaxError} If its gzip data is malformed, or its content too large.
  */
 export async function readIdxFile(
   path: string,
-  maxBytes: GunzipOptions["maxBytes"],
+  maxBytes: ContentOptions["maxBytes"],
 ): Promise<FileContent> {
-  const size = await sizeOf(path, maxBytes);
+  const size = await sizeOf(path);
   if (size === undefined) throw new MissingFileError(`Cannot find "${path}"`);
-  return { bytes: await collect(contentOf(path, maxBytes), size), path };
+  return { bytes: await collect(contentOf(path, maxBytes), Math.min(size, MAX_IDX_BYTES)), path };
 }
 
 /** Reads a file of a known dataset from a folder, gzipped or not, and checks its digest.
@@ -42,41 +50,119 @@ export async function readIdxFile(
  * @throws {DatasetError} If the file is missing, unreadable or not the one expected.
  */
 export async function readVerified(folder: string, file: DatasetFile): Promise<Uint8Array> {
-  const { path, size } = await locate(folder, file.name, file.byteLength);
-  return await collect(verified(path, file), size);
+  return await collect(verified(await locate(folder, file), file), file.byteLength);
 }
 
 /** Checks a file as {@linkcode readVerified} does, and keeps nothing of it. */
 export async function requireVerified(folder: string, file: DatasetFile): Promise<void> {
-  const { path } = await locate(folder, file.name, file.byteLength);
-  for await (const _ of verified(path, file));
-}
-
-/** Where a file is to be copied from. */
-export interface Origin {
-  /** Folder that holds it. */
-  readonly folder: string;
-  /** Its name there, without `.gz`; default its own. */
-  readonly name?: string;
-  /** How messages call it; default its path. */
-  readonly label?: string;
+  for await (const _ of verified(await locate(folder, file), file));
 }
 
 /** Copies a file of a known dataset into a folder, uncompressed, where it gets its name only after
  * its digest has been checked. It is never in memory as a whole.
  *
- * @throws {DatasetError} If the file is missing, unreadable or not the one expected.
+ * @param label How messages call the file that is copied.
+ * @throws {DatasetError} If the file is unreadable or not the one expected.
  * @throws {Error} What the file system says if it cannot be written.
  */
-export async function copyVerified(from: Origin, file: DatasetFile, folder: string): Promise<void> {
-  const { path } = await locate(from.folder, from.name ?? file.name, file.byteLength);
-  await streamAtomic(join(folder, file.name), verified(path, file, from.label));
+export async function copyVerified(
+  path: string,
+  file: DatasetFile,
+  folder: string,
+  label = path,
+): Promise<void> {
+  await streamAtomic(join(folder, file.name), verified(path, file, label));
 }
 
-/** Passes on uncompressed content piece by piece; fails at its end, or as soon as it is too large.
+/** Finds a file of a known dataset in a folder, as it is or with `.gz`.
  *
- * @param label How messages call the file.
- * @throws {DatasetError} If it is not the one expected.
+ * @throws {DatasetError} If there is neither.
+ */
+export async function locate(folder: string, { name }: DatasetFile): Promise<string> {
+  const path = join(folder, name);
+  for (const candidate of [path, `${path}.gz`]) {
+    if (await sizeOf(candidate) !== undefined) return candidate;
+  }
+  throw new MissingFileError(`Cannot find "${path}", neither as it is nor as .gz`);
+}
+
+/** Says whether bytes begin as a gzip file does. */
+export function isGzip(bytes: Uint8Array): boolean {
+  return bytes[0] === 0x1f && bytes[1] === 0x8b;
+}
+
+/** Decompresses one gzip member piece by piece, and stops as soon as the result passes its bound.
+ *
+ * Memory stays within one inflated slice, whatever the file claims.
+ *
+ * @param slices The file, in pieces of {@linkcode SLICE_BYTES} at most.
+ * @throws {SyntaxError} If the data is cut short, corrupt, followed by other data, or too large.
+ */
+export async function* gunzip(slices: Slices, options: ContentOptions): AsyncGenerator<Uint8Array> {
+  yield* bounded(inflate(slices, options.name), options);
+}
+
+/** Leaving the loop early cancels the stream. */
+async function* inflate(slices: Slices, name: string): AsyncGenerator<Uint8Array> {
+  try {
+    yield* ReadableStream.from(slices as AsyncIterable<BufferSource>)
+      .pipeThrough(new DecompressionStream("gzip"));
+  } catch (error) {
+    if (isSystemError(error)) throw error; // the file itself cannot be read
+    throw new SyntaxError(
+      `Cannot read "${name}": expected a gzip file, found data that is cut short or corrupt; ` +
+        "obtain it again",
+      { cause: error },
+    );
+  }
+}
+
+/** Puts pieces together; memory grows with what has come, whatever a header claims.
+ *
+ * @param capacity Bytes to make room for at first.
+ */
+export async function collect(
+  chunks: AsyncIterable<Uint8Array>,
+  capacity = 0,
+): Promise<Uint8Array> {
+  let buffer = new ArrayBuffer(capacity);
+  let byteLength = 0;
+  for await (const chunk of chunks) {
+    const needed = byteLength + chunk.length;
+    // Transferring gives the old memory back at once; a collector might take its time.
+    if (needed > buffer.byteLength) buffer = buffer.transfer(Math.max(needed, 2 * byteLength));
+    new Uint8Array(buffer).set(chunk, byteLength);
+    byteLength = needed;
+  }
+  return new Uint8Array(buffer, 0, byteLength);
+}
+
+/** Passes on content piece by piece; fails as soon as it is larger than it may be. */
+async function* bounded(
+  chunks: AsyncIterable<Uint8Array>,
+  { name, maxBytes }: ContentOptions,
+): AsyncGenerator<Uint8Array> {
+  let head = new Uint8Array();
+  let limit = maxBytes;
+  let byteLength = 0;
+  for await (const chunk of chunks) {
+    byteLength += chunk.length;
+    if (typeof limit === "function") {
+      head = Uint8Array.from([...head, ...chunk.subarray(0, HEAD_BYTES)]);
+      if (head.length >= HEAD_BYTES) limit = limit(head.subarray(0, HEAD_BYTES));
+    }
+    if (typeof limit === "number" && byteLength > limit) {
+      throw new SyntaxError(
+        `Cannot read "${name}": expected at most ${count(limit)} bytes of uncompressed data, ` +
+          "found more; the file is not what it should be, obtain it again",
+      );
+    }
+    yield chunk;
+  }
+}
+
+/** Passes on the content of a file of a known dataset piece by piece; at its end, or as soon as it is
+ * too large, fails if it is not the one expected.
  */
 async function* verified(
   path: string,
@@ -89,96 +175,70 @@ async function* verified(
     for await (const chunk of contentOf(path, file.byteLength)) {
       hash.update(chunk);
       byteLength += chunk.length;
-      if (byteLength > file.byteLength) break;
       yield chunk;
     }
   } catch (error) {
     if (!(error instanceof SyntaxError || error instanceof DatasetError)) throw error;
     throw new DatasetError(error.message.replaceAll(path, label), { cause: error });
   }
-  if (byteLength !== file.byteLength) {
-    const found = byteLength > file.byteLength ? "more" : byteLength.toLocaleString("en-US");
-    throw new DatasetError(
-      `Cannot use "${label}": expected ${file.byteLength.toLocaleString("en-US")} bytes of ` +
-        `${file.name}, found ${found}`,
-    );
-  }
   const sha256 = hash.digest("hex");
-  if (sha256 !== file.sha256) {
-    throw new DatasetError(
-      `Cannot use "${label}": expected SHA-256 ${file.sha256.slice(0, 16)}... of ${file.name}, ` +
-        `found ${sha256.slice(0, 16)}...; the file is damaged or another one`,
-    );
-  }
-}
-
-/** Finds `name` or `name.gz`, of a size that may be read. */
-async function locate(
-  folder: string,
-  name: string,
-  maxBytes: GunzipOptions["maxBytes"],
-): Promise<{ path: string; size: number }> {
-  for (const candidate of [name, `${name}.gz`]) {
-    const path = join(folder, candidate);
-    const size = await sizeOf(path, maxBytes);
-    if (size !== undefined) return { path, size };
-  }
-  throw new MissingFileError(`Cannot find "${join(folder, name)}", neither as it is nor as .gz`);
-}
-
-/** Size of a file that may be read; undefined where there is none. */
-async function sizeOf(
-  path: string,
-  maxBytes: GunzipOptions["maxBytes"],
-): Promise<number | undefined> {
-  const contentLimit = typeof maxBytes === "number" ? maxBytes : MAX_IDX_BYTES;
-  const info = await stat(path);
-  if (info === undefined) return undefined;
-  if (!info.isFile) {
-    throw new DatasetError(`Cannot read "${path}": expected a file, found something else`);
-  }
-  if (info.size <= maxGzipBytes(contentLimit)) return info.size;
+  if (sha256 === file.sha256) return;
+  const [expected, found, advice] = byteLength === file.byteLength
+    ? [
+      `SHA-256 ${file.sha256.slice(0, 16)}...`,
+      `${sha256.slice(0, 16)}...`,
+      "; the file is damaged or another one",
+    ]
+    : [`${count(file.byteLength)} bytes`, count(byteLength), ""];
   throw new DatasetError(
-    `Cannot read "${path}": expected at most ${contentLimit.toLocaleString("en-US")} bytes, ` +
-      `found ${info.size.toLocaleString("en-US")}; obtain the file again`,
+    `Cannot use "${label}": expected ${expected} of ${file.name}, found ${found}${advice}`,
   );
-}
-
-async function stat(path: string): Promise<Deno.FileInfo | undefined> {
-  try {
-    return await Deno.stat(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return;
-    throw unreadable(path, error);
-  }
 }
 
 /** The uncompressed content of a file, piece by piece. */
 async function* contentOf(
   path: string,
-  maxBytes: GunzipOptions["maxBytes"],
+  maxBytes: ContentOptions["maxBytes"],
 ): AsyncGenerator<Uint8Array> {
+  const options = { name: path, maxBytes };
   try {
     using file = await Deno.open(path);
     const head = new Uint8Array(2);
     await file.read(head);
     await file.seek(0, Deno.SeekMode.Start);
-    if (isGzip(head)) yield* gunzip(slicesOf(file, SLICE_BYTES), { name: path, maxBytes });
-    else yield* slicesOf(file, 8 * SLICE_BYTES);
+    if (isGzip(head)) yield* gunzip(slicesOf(file, SLICE_BYTES), options);
+    else yield* bounded(slicesOf(file, 8 * SLICE_BYTES), options);
   } catch (error) {
     throw unreadable(path, error);
   }
 }
 
-/** A file, slice by slice. Each overwrites the last, so that none waits to be collected: whoever
- * takes them, a decompressor too, is done with one before it asks for the next.
+/** A file, slice by slice. Each overwrites the last, so that none waits to be collected: a reader,
+ * a decompressor too, is done with one before it asks for the next.
  */
 async function* slicesOf(file: Deno.FsFile, sliceBytes: number): AsyncGenerator<Uint8Array> {
   const slice = new Uint8Array(sliceBytes);
   for (let read; (read = await file.read(slice)) !== null;) yield slice.subarray(0, read);
 }
 
-function unreadable(path: string, error: unknown): unknown {
+/** Size of a file; undefined where there is none. A pipe or a device might never end. */
+async function sizeOf(path: string): Promise<number | undefined> {
+  try {
+    const { isFile, size } = await Deno.stat(path);
+    if (isFile) return size;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return;
+    throw unreadable(path, error);
+  }
+  throw new DatasetError(`Cannot read "${path}": expected a file, found something else`);
+}
+
+/** The error of a file or folder that the system does not let read; another error as it is. */
+export function unreadable(path: string, error: unknown): unknown {
   if (!isSystemError(error)) return error;
   return new DatasetError(`Cannot read "${path}": ${readingReason(error)}`, { cause: error });
+}
+
+function count(bytes: number): string {
+  return bytes.toLocaleString("en-US");
 }

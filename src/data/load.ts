@@ -7,9 +7,8 @@ import { countOf, quoteWhole } from "../quote.ts";
 import { sha256Hex } from "../sha256.ts";
 import { isSystemError } from "../system_reason.ts";
 import type { Dataset } from "./dataset.ts";
-import { sampleFolder } from "./embedded.ts";
 import { DatasetError } from "./errors.ts";
-import { DEFAULT_DATA_DIR, fetchDataset, type FetchOptions } from "./fetch.ts";
+import { DEFAULT_DATA_DIR, fetchDataset, type FetchOptions, folderOf } from "./fetch.ts";
 import { type FileContent, readVerified } from "./files.ts";
 import { FolderReader } from "./folder_reader.ts";
 import { loadImageFolder, type PictureHooks, type PictureOptions } from "./image_folder.ts";
@@ -125,7 +124,7 @@ async function loadOrFetch(
 }
 
 async function loadKnown(entry: DatasetEntry, dataDir: string): Promise<Dataset> {
-  const folder = entry.name === SAMPLE ? sampleFolder() : join(dataDir, entry.name);
+  const folder = folderOf(entry, dataDir);
   const read = async (part: Part): Promise<FileContent> => ({
     bytes: await readVerifiedOrAdvise(entry, part, folder),
     path: join(folder, entry.files[part].name),

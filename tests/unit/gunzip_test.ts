@@ -1,7 +1,6 @@
 import { gzipSync } from "node:zlib";
 import { assert, assertEquals, assertRejects } from "../assert.ts";
-import { collect } from "../../src/data/collect.ts";
-import { gunzip, type GunzipOptions, isGzip, SLICE_BYTES } from "../../src/data/gunzip.ts";
+import { collect, type ContentOptions, gunzip, isGzip, SLICE_BYTES } from "../../src/data/files.ts";
 
 const CONTENT = Uint8Array.from({ length: 100_000 }, (_, index) => index % 251);
 
@@ -10,7 +9,7 @@ function zip(bytes: Uint8Array): Uint8Array {
 }
 
 /** As a file is read: slice by slice. */
-function inflate(data: Uint8Array, options: GunzipOptions): Promise<Uint8Array> {
+function inflate(data: Uint8Array, options: ContentOptions): Promise<Uint8Array> {
   const slices = Array.from(
     { length: Math.ceil(data.length / SLICE_BYTES) },
     (_, index) => data.subarray(index * SLICE_BYTES, (index + 1) * SLICE_BYTES),

@@ -228,6 +228,20 @@ const WRONG: readonly [(session: Session) => unknown, ErrorConstructor, string][
     RangeError,
     "Invalid momentum of sgd",
   ],
+  ...([
+    [conv2d(any({})), "outChannels"],
+    [conv2d(any({ outChannels: 2 })), "kernelSize"],
+    [conv2d({ outChannels: 1.5, kernelSize: 1 }), "outChannels"],
+    [conv2d({ outChannels: 1, kernelSize: 1, stride: 0 }), "stride"],
+    [lenet.maxPool2d({ poolSize: -1 }), "poolSize"],
+    [linear(any({})), "outFeatures"],
+    [any({ type: "dropout2" }), "layer type"],
+  ] as const).flatMap(([spec, text]): [() => unknown, ErrorConstructor, string][] => [
+    [() => sequential([spec]), Error as ErrorConstructor, text],
+    [() => lenet.outputShapeOf(spec, [1, 28, 28]), Error as ErrorConstructor, text],
+  ]),
+  [() => lenet.outputShapeOf(flatten(), any(28)), TypeError, "Invalid inputShape"],
+  [() => lenet.outputSize(28, 5, 0, 2), RangeError, "Invalid stride"],
   [() => lenet.initialParameters(MODEL, 1.5), RangeError, "Invalid seed"],
   [() => lenet.initialParameters(MODEL, 1, any({ type: "he" })), TypeError, "Unknown init"],
   [

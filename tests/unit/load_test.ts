@@ -51,7 +51,7 @@ function smallEntry(contents = smallContents()): DatasetEntry {
     ...datasetEntry("mnist"),
     name: "small",
     homes: [],
-    npm: undefined,
+    package: undefined,
     files: {
       trainImages: fileOf("trainImages"),
       trainLabels: fileOf("trainLabels"),
@@ -325,6 +325,88 @@ Deno.test({
       assertEquals(await namesIn(result.folder), [".lock", ...Object.values(FILE_NAMES).sort()]);
     });
   },
+});
+
+/** Serves the small files as .gz, the first of them in two parts: the connection breaks between. */
+function breakingMirror(contents: Contents, first: Uint8Array<ArrayBuffer>) {
+  const ranges: (string | null)[] = [];
+  const half = first.length >> 1;
+  const server = Deno.serve(
+    { hostname: "127.0.0.1", port: 0, onListen() {}, onError: () => new Response(null) },
+    (request) => {
+      const part = PARTS.find((part) => request.url.endsWith(`/${FILE_NAMES[part]}.gz`))!;
+      const bytes = Uint8Array.from(gzipSync(contents[part]));
+      if (part !== "trainImages") return new Response(bytes);
+      const range = request.headers.get("range");
+      ranges.push(range);
+      if (ranges.length === 1) {
+        const headers = { "content-length": `${first.length}` };
+        let isSent = false;
+        const body = new ReadableStream({
+          pull(controller) {
+            if (isSent) return controller.error(new Error("gone"));
+            isSent = true;
+            controller.enqueue(first.subarray(0, half));
+          },
+        });
+        return new Response(body, { headers });
+      }
+      if (range === null) return new Response(bytes);
+      const headers = { "content-range": `bytes ${half}-${bytes.length - 1}/${bytes.length}` };
+      return new Response(bytes.subarray(half), { status: 206, headers });
+    },
+  );
+  return { server, ranges, half, url: `http://127.0.0.1:${server.addr.port}/` };
+}
+
+Deno.test({
+  name: "fetch continues where a mirror broke off, and starts again where its content has changed",
+  ignore: ignore || !granted({ name: "net", host: "127.0.0.1" }),
+  fn: async () => {
+    const contents = smallContents();
+    const same = Uint8Array.from(gzipSync(contents.trainImages));
+    for (const isSame of [true, false]) {
+      const mirror = breakingMirror(contents, isSame ? same : same.map((byte) => byte ^ 0x55));
+      await using _server = mirror.server;
+      await withTempDir(async (folder) => {
+        const { ranges, half, url } = mirror;
+        const options = { dataDir: folder, from: url, allowLoopbackHttp: true };
+        const { folder: place } = await fetchEntry(smallEntry(), options);
+        assertEquals(ranges, [null, `bytes=${half}-`, ...(isSame ? [] : [null])]);
+        assertEquals(
+          await Deno.readFile(`${place}/${FILE_NAMES.trainImages}`),
+          contents.trainImages,
+        );
+        assertEquals(await namesIn(place), [".lock", ...Object.values(FILE_NAMES).sort()]);
+      });
+    }
+  },
+});
+
+Deno.test({
+  name: "a mirror continues what another began, unless the digest shows that it was another file",
+  ignore: ignore || !granted({ name: "net", host: "127.0.0.1" }),
+  fn: () =>
+    withTempDir(async (folder) => {
+      const contents = smallContents();
+      const same = Uint8Array.from(gzipSync(contents.trainImages));
+      const path = `${folder}/small/${FILE_NAMES.trainImages}.download.part`;
+      for (const isSame of [true, false]) {
+        const mirror = breakingMirror(contents, same);
+        await using _server = mirror.server;
+        mirror.ranges.push("of another mirror");
+        await Deno.mkdir(`${folder}/small`, { recursive: true });
+        const begun = same.subarray(0, mirror.half);
+        await Deno.writeFile(path, isSame ? begun : begun.map((byte) => byte ^ 0x55));
+        const options = { dataDir: folder, from: mirror.url, allowLoopbackHttp: true, force: true };
+        const { folder: place } = await fetchEntry(smallEntry(), options);
+        assertEquals(mirror.ranges.slice(1), [`bytes=${mirror.half}-`, ...(isSame ? [] : [null])]);
+        assertEquals(
+          await Deno.readFile(`${place}/${FILE_NAMES.trainImages}`),
+          contents.trainImages,
+        );
+      }
+    }),
 });
 
 Deno.test({

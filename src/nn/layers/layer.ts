@@ -1,5 +1,7 @@
 /** What a layer kind says of itself, and what all kinds share: shapes, tensors, fields and windows. */
 
+import { checkNumber } from "../../check.ts";
+
 /** Height and width of a kernel, stride or padding. */
 export type Pair = readonly [height: number, width: number];
 
@@ -154,6 +156,7 @@ export function countWindows(input: ImageShape, window: Window, what: string): P
 
 /** Number of windows along one direction: floor((size + 2 padding - kernel) / stride) + 1.
  *
+ * @throws {RangeError} If a number is not whole, or out of range.
  * @example A kernel of 5 with padding 2 keeps 28
  * ```ts
  * import { outputSize } from "@lenet/lenet";
@@ -162,6 +165,10 @@ export function countWindows(input: ImageShape, window: Window, what: string): P
  * ```
  */
 export function outputSize(size: number, kernel: number, stride: number, padding: number): number {
+  checkNumber("size", size, { whole: true, min: 1 });
+  checkNumber("kernel", kernel, { whole: true, min: 1 });
+  checkNumber("stride", stride, { whole: true, min: 1 });
+  checkNumber("padding", padding, { whole: true, min: 0 });
   return Math.floor((size + 2 * padding - kernel) / stride) + 1;
 }
 
