@@ -96,6 +96,27 @@ const FOREIGN: Readonly<Record<string, { divisor: number; make: () => tf.LayersM
         ],
       }),
   },
+  "a functional model that branches and adds, before and behind batch norm and flattening": {
+    divisor: 255,
+    make: () => {
+      const input = tf.input({ shape: [7, 6, 2] });
+      const conv = (strides: number) =>
+        layers.conv2d({ filters: 3, kernelSize: 3, strides, padding: "same" });
+      const stem = conv(2).apply(input);
+      const normal = layers.batchNormalization().apply(stem);
+      const body = conv(1).apply(layers.reLU().apply(normal));
+      const sum = layers.add().apply([stem, body, normal] as tf.SymbolicTensor[]);
+      const flat = layers.flatten().apply(layers.reLU().apply(sum));
+      const hidden = layers.dense({ units: 36, activation: "tanh" }).apply(flat);
+      const curved = layers.activation({ activation: "tanh" }).apply(flat);
+      const both = layers.add().apply([flat, curved] as tf.SymbolicTensor[]);
+      const [one, other] = [hidden, both].map((value) => layers.dense({ units: 3 }).apply(value));
+      const outputs = layers.softmax().apply(
+        layers.add().apply([one, other] as tf.SymbolicTensor[]),
+      ) as tf.SymbolicTensor;
+      return tf.model({ inputs: input, outputs });
+    },
+  },
   "a functional model of bytes, rescaled": {
     divisor: 1,
     make: () => {

@@ -254,6 +254,37 @@ Deno.test("ONNX of others: each operator's every form gives its numbers", () => 
   }
 });
 
+Deno.test("ONNX of others: zeros at one side alone are added at that side, and vectors become images", async () => {
+  const constants = [floats("ones", [1, 1, 2, 2], [1, 1, 1, 1]), integers("image", -1, 1, 2, 2)];
+  const identity = floats("identity", [4, 4], [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1]);
+  const uneven = integers("uneven", 0, 0, 1, 0, 0, 0, 0, 1);
+  const conv = (input: string, attributes = {}): Node => ["Conv", `${input} ones`, "c", attributes];
+  const [upper, lower, mixed] = [[10, 6, 7, 4], [1, 3, 4, 10], [3, 2, 10, 6]];
+  const cases: [Node[], number[]][] = [
+    [[conv("x", { auto_pad: "SAME_UPPER" })], upper],
+    [[conv("x", { auto_pad: "SAME_LOWER" })], lower],
+    [[conv("x", { pads: [1n, 0n, 0n, 1n] })], mixed],
+    [[["Pad", "x uneven", "p"], conv("p")], mixed],
+    [[
+      ["Pad", "x uneven", "p"],
+      ["Flatten", "x", "flat"],
+      ["Reshape", "flat image", "i"],
+      conv("i", {
+        pads: [0n, 0n, 1n, 1n],
+      }),
+    ], upper],
+  ];
+  for (const [nodes, expected] of cases) {
+    const all: Node[] = [...nodes, ["Flatten", "c", "f"], ["MatMul", "f identity", "y"]];
+    const file = onnxFile(all, { constants: [...constants, identity, uneven] });
+    const trained = decodeOnnx(file, "file");
+    const images = Uint8Array.of(1, 2, 3, 4);
+    const data = { images, labels: new Uint8Array(1), count: 1, shape: trained.model.inputShape };
+    const logits = await referenceLogits(trained, data);
+    logits.forEach((value, n) => assertAlmostEquals(value * 255, expected[n], 1e-5));
+  }
+});
+
 Deno.test("ONNX of others: what a first step does to pixels says whether it was made for bytes", () => {
   const cases: [Node[], { mean: number; std: number }, string][] = [
     [
