@@ -322,38 +322,24 @@ export class NetworkBuilder {
     if (steps.every(({ spec: { type } }) => type === "flatten" || type.endsWith("Pool2d"))) {
       return this.#rescale(scale, offset);
     }
-    const { spec, tensors } = steps.at(-1)!;
-    const hasWeights = spec.type === "conv2d" || spec.type === "linear";
-    if (!hasWeights && count > MAX_SCALED) {
-      throw new TypeError(
-        `it would need a layer of its own of ${count}x${count} numbers: supported are up to ` +
-          `${MAX_SCALED}, or directly behind a convolution or linear layer`,
-      );
-    }
     const order = flattened && orderOf(flattened);
+    const { type } = steps.at(-1)!.spec;
+    const hasWeights = type === "conv2d" || type === "linear";
+    if (!hasWeights) this.#addIdentity(count, area.length === 0);
+    const { spec, tensors: [weight, bias] } = this.#state.steps.at(-1)!;
     const [scales, offsets] = [scale, offset].map((list) =>
       Float64Array.from({ length: count }, (_, n) => list[list.length === 1 ? 0 : order?.(n) ?? n])
     );
-    if (hasWeights) {
-      const [weight, bias] = tensors;
-      const inputs = weight.length / count;
-      const scaled = [
-        weight.map((value, n) => value * scales[Math.floor(n / inputs)]),
-        bias.map((value, n) => value * scales[n] + offsets[n]),
-      ];
-      this.#change({ steps: steps.with(-1, { spec, tensors: scaled, size: 1 }) });
-      if (what !== undefined) this.note(`${what} is folded into the layer before it`);
-      return;
-    }
-    const data = new Float32Array(count * count);
-    scales.forEach((value, n) => data[n * (count + 1)] = value);
-    const weights = { weight: { shape: [count, count], data }, bias: Float32Array.from(offsets) };
-    this.#change({ flattened: undefined }); // the constants are in this project's order already
-    const kernel = { kernelSize: [1, 1], stride: [1, 1], padding: [0, 0] } as const;
-    if (area.length === 0) this.add({ type: "linear", outFeatures: count }, weights);
-    else this.add({ type: "conv2d", outChannels: count, ...kernel }, weights);
-    this.#change({ flattened });
-    this.note(`${what ?? "arithmetic between layers"} has become a layer of its own`);
+    const inputs = weight.length / count;
+    const scaled = [
+      weight.map((value, n) => value * scales[Math.floor(n / inputs)]),
+      bias.map((value, n) => value * scales[n] + offsets[n]),
+    ];
+    const last = { spec, tensors: scaled, size: 1 };
+    this.#change({ steps: this.#state.steps.with(-1, last), flattened });
+    if (!hasWeights) {
+      this.note(`${what ?? "arithmetic between layers"} has become a layer of its own`);
+    } else if (what !== undefined) this.note(`${what} is folded into the layer before it`);
   }
 
   /** Adds what a batch norm does once trained.
@@ -471,6 +457,23 @@ export class NetworkBuilder {
   #requireNoPadding(): void {
     if (this.#state.padding.flat().every((size) => size === 0)) return;
     throw new TypeError("only a convolution may follow zero padding");
+  }
+
+  /** Adds a layer that changes nothing, whose weights others may become. */
+  #addIdentity(count: number, isVector: boolean): void {
+    if (count > MAX_SCALED) {
+      throw new TypeError(
+        `it would need a layer of its own of ${count}x${count} numbers: supported are up to ` +
+          `${MAX_SCALED}, or directly behind a convolution or linear layer`,
+      );
+    }
+    const data = new Float32Array(count * count);
+    for (let n = 0; n < count; n++) data[n * (count + 1)] = 1;
+    const weights = { weight: { shape: [count, count], data } };
+    this.#change({ flattened: undefined }); // its columns are in this project's order already
+    const kernel = { kernelSize: [1, 1], stride: [1, 1], padding: [0, 0] } as const;
+    if (isVector) this.add({ type: "linear", outFeatures: count }, weights);
+    else this.add({ type: "conv2d", outChannels: count, ...kernel }, weights);
   }
 
   /** Multiplication and addition of all pixels alike, as part of what becomes of them. */
