@@ -165,7 +165,7 @@ Deno.test({
       const cases: [string[], RegExp][] = [
         [
           [...fresh, "--model=mlp", "--init", weights],
-          /Cannot load .* into model "mlp": expected "fc1.weight", found "fc.weight", "fc.bias"; choose/,
+          /Cannot load .* into model "mlp": expected linear, \[784\] to \[256\] as layer 1, found linear, /,
         ],
         [
           [...fresh, "--init", `${folder}/short.safetensors`],
