@@ -156,6 +156,10 @@ function toLayer(layer: Layer): Written {
         };
     case "linear":
       return { class_name: "Dense", config: { units: layer.outputShape[0], ...WEIGHTED } };
+    case "residual":
+      throw new TypeError(
+        `Cannot write residual "${layer.name}" as a LayersModel: use safetensors`,
+      );
     default:
       return { class_name: "Activation", config: { activation: layer.type } };
   }

@@ -211,7 +211,10 @@ function areClose(one: Standardization, other: Standardization): boolean {
 /** Whether two compute the same of parameters and pixels that are. */
 export function haveSameLayers({ layers }: Model, { layers: others }: Model): boolean {
   return layers.length === others.length &&
-    layers.every((layer, index) => showLayer(layer) === showLayer(others[index]));
+    layers.every((layer, index) =>
+      showLayer(layer) === showLayer(others[index]) &&
+      `${layer.inputs}` === `${others[index].inputs}`
+    );
 }
 
 /** All that decides what a layer computes, apart from its parameters. */

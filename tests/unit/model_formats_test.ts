@@ -3,6 +3,7 @@ import { encodeLayersModel } from "../../src/formats/layers_model.ts";
 import { decodeLayersModel } from "../../src/formats/layers_model_decode.ts";
 import { decodeOnnx } from "../../src/formats/onnx/decode.ts";
 import { encodeOnnx } from "../../src/formats/onnx/encode.ts";
+import { toTensors } from "../../src/formats/parameters.ts";
 import {
   decodeSafetensorsModel,
   encodeSafetensorsModel,
@@ -14,8 +15,10 @@ import {
   type TrainedModel,
 } from "../../src/formats/trained_model.ts";
 import { initialParameters } from "../../src/nn/init.ts";
+import { conv2d, flatten, linear, relu, residual } from "../../src/nn/layers.ts";
+import { sequential } from "../../src/nn/sequential.ts";
 import { MODEL_NAMES, zooModel } from "../../src/nn/zoo.ts";
-import { assertAlmostEquals, assertEquals, assertThrows } from "../assert.ts";
+import { assertAlmostEquals, assertEquals, assertRejects, assertThrows } from "../assert.ts";
 import { randomModels } from "../random_models.ts";
 
 type Format = (trained: TrainedModel, isForeign: boolean) => TrainedModel | Promise<TrainedModel>;
@@ -83,6 +86,34 @@ for (const format of ["onnx", "tfjs"] as const) {
     await fc.assert(fc.asyncProperty(classifiers(), check), { seed: 7, numRuns: 50 });
   });
 }
+
+Deno.test("residual blocks go through safetensors under PyTorch's names; others refuse them by name", async () => {
+  const block = residual([conv2d({ outChannels: 1, kernelSize: 3, padding: 1 }), relu()]);
+  const model = sequential([block, flatten(), linear({ outFeatures: 2 })], {
+    inputShape: [1, 4, 4],
+  });
+  const parameters = initialParameters(model, 1);
+  const back = await FORMATS.safetensors({ model, parameters }, false);
+  assertEquals([back.model, back.parameters], [model, parameters]);
+  const names = [...toTensors(model, parameters).keys()];
+  assertEquals(names, ["0.body.0.weight", "0.body.0.bias", "2.weight", "2.bias"]);
+  for (const format of ["onnx", "tfjs"] as const) {
+    await assertRejects(
+      async () => await FORMATS[format]({ model, parameters }, false),
+      TypeError,
+      'Cannot write residual "0" as',
+    );
+  }
+  // The same layers in the same order, but another of them goes around.
+  const conv = conv2d({ outChannels: 1, kernelSize: 3, padding: 1 });
+  const head = [flatten(), linear({ outFeatures: 2 })];
+  const [one, other] = [
+    sequential([residual([conv, conv], [], { name: "sum" }), ...head]),
+    sequential([conv, residual([conv], [], { name: "sum" }), ...head]),
+  ];
+  const trained = { model: one, parameters: initialParameters(one, 1) };
+  assertThrows(() => asModel(trained, other, "file"), TypeError, "Cannot load file");
+});
 
 Deno.test("a description's polarity of pictures is two booleans, or none, and nothing else of them", () => {
   const model = zooModel("softmax");

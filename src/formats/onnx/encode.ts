@@ -144,6 +144,8 @@ function operation(layer: Layer, from: string): NodeInit {
         input: [from, layer.weight.name, layer.bias.name],
         attribute: [{ name: "transB", type: ATTRIBUTE.int, i: 1n }],
       };
+    case "residual":
+      throw new TypeError(`Cannot write residual "${layer.name}" as ONNX: use safetensors`);
     default:
       return { opType: ACTIVATIONS[layer.type], input: [from] };
   }

@@ -1,67 +1,55 @@
 /** Convolution, forward and backward, in float64 plain loops. */
 
-import type { Conv2dLayer } from "../../nn/sequential.ts";
-
-/** Weight and bias of one layer, as views into the flat parameter vector. */
-export interface LayerParameters {
-  readonly weight: Float64Array;
-  readonly bias: Float64Array;
-}
+import type { Conv2dLayer } from "../../../nn/sequential.ts";
+import { volume } from "../../../nn/layers/layer.ts";
+import { type LayerMath, viewOf } from "./layer.ts";
 
 /** Cross-correlates every image with every kernel and adds the bias.
  *
  * Shapes: input [batchSize, inChannels, height, width] -> [batchSize, outChannels, outHeight,
  * outWidth].
  */
-export function conv2dForward(
-  layer: Conv2dLayer,
-  { weight, bias }: LayerParameters,
-  input: Float64Array,
-): Float64Array {
-  const batchSize = input.length / volume(layer.inputShape);
-  const output = new Float64Array(batchSize * volume(layer.outputShape));
-  const step = layer.stride[1];
-  forEachRow(layer, input.length, ({ outputIndex, inputIndex, weightIndex, count }) => {
-    const w = weight[weightIndex];
-    for (let x = 0; x < count; x++) output[outputIndex + x] += input[inputIndex + x * step] * w;
-  });
-  const [outChannels, outHeight, outWidth] = layer.outputShape;
-  const area = outHeight * outWidth;
-  for (let index = 0; index < output.length; index++) {
-    output[index] += bias[Math.floor(index / area) % outChannels];
-  }
-  return output;
-}
-
-/** Adds the gradients of weight and bias to `gradients`, and returns the gradient of the input. */
-export function conv2dBackward(
-  layer: Conv2dLayer,
-  { weight }: LayerParameters,
-  { input, gradOutput, gradients }: {
-    readonly input: Float64Array;
-    readonly gradOutput: Float64Array;
-    readonly gradients: LayerParameters;
-  },
-): Float64Array {
-  const gradInput = new Float64Array(input.length);
-  const step = layer.stride[1];
-  forEachRow(layer, input.length, ({ outputIndex, inputIndex, weightIndex, count }) => {
-    const w = weight[weightIndex];
-    let gradWeight = 0;
-    for (let x = 0; x < count; x++) {
-      const grad = gradOutput[outputIndex + x];
-      gradInput[inputIndex + x * step] += grad * w;
-      gradWeight += grad * input[inputIndex + x * step];
+export const conv2d: LayerMath<Conv2dLayer> = {
+  forward(layer, { inputs: [input], parameters }) {
+    const [weight, bias] = [viewOf(layer.weight, parameters), viewOf(layer.bias, parameters)];
+    const batchSize = input.length / volume(layer.inputShape);
+    const output = new Float64Array(batchSize * volume(layer.outputShape));
+    const step = layer.stride[1];
+    forEachRow(layer, input.length, ({ outputIndex, inputIndex, weightIndex, count }) => {
+      const w = weight[weightIndex];
+      for (let x = 0; x < count; x++) output[outputIndex + x] += input[inputIndex + x * step] * w;
+    });
+    const [outChannels, outHeight, outWidth] = layer.outputShape;
+    const area = outHeight * outWidth;
+    for (let index = 0; index < output.length; index++) {
+      output[index] += bias[Math.floor(index / area) % outChannels];
     }
-    gradients.weight[weightIndex] += gradWeight;
-  });
-  const [outChannels, outHeight, outWidth] = layer.outputShape;
-  const area = outHeight * outWidth;
-  for (let index = 0; index < gradOutput.length; index++) {
-    gradients.bias[Math.floor(index / area) % outChannels] += gradOutput[index];
-  }
-  return gradInput;
-}
+    return output;
+  },
+
+  backward(layer, { inputs: [input], parameters, gradOutput, gradients }) {
+    const weight = viewOf(layer.weight, parameters);
+    const [gradWeight, gradBias] = [viewOf(layer.weight, gradients), viewOf(layer.bias, gradients)];
+    const gradInput = new Float64Array(input.length);
+    const step = layer.stride[1];
+    forEachRow(layer, input.length, ({ outputIndex, inputIndex, weightIndex, count }) => {
+      const w = weight[weightIndex];
+      let sum = 0;
+      for (let x = 0; x < count; x++) {
+        const grad = gradOutput[outputIndex + x];
+        gradInput[inputIndex + x * step] += grad * w;
+        sum += grad * input[inputIndex + x * step];
+      }
+      gradWeight[weightIndex] += sum;
+    });
+    const [outChannels, outHeight, outWidth] = layer.outputShape;
+    const area = outHeight * outWidth;
+    for (let index = 0; index < gradOutput.length; index++) {
+      gradBias[Math.floor(index / area) % outChannels] += gradOutput[index];
+    }
+    return [gradInput];
+  },
+};
 
 /** One weight's products along one row of the output. */
 interface Row {
@@ -108,8 +96,4 @@ function forEachRow(layer: Conv2dLayer, inputLength: number, visit: (row: Row) =
       }
     }
   }
-}
-
-function volume(shape: readonly number[]): number {
-  return shape.reduce((product, size) => product * size, 1);
 }
