@@ -4,7 +4,7 @@ import { encode } from "fast-png";
 import { describeAdapters } from "../../src/backends/webgpu/adapters.ts";
 import { loadDataset } from "../../src/data/load.ts";
 import { datasetEntry } from "../../src/data/registry.ts";
-import { encodeSafetensorsModel } from "../../src/formats/safetensors_model.ts";
+import { encodeSafetensorsModel } from "../../src/formats/safetensors/model.ts";
 import { initialParameters } from "../../src/nn/init.ts";
 import { zooModel } from "../../src/nn/zoo.ts";
 import { VERSION } from "../../src/report/environment.ts";

@@ -1,6 +1,6 @@
 /** `train` where something is wrong: one line that says what, and nothing of value lost. */
 import { pathToFileURL } from "node:url";
-import { decodeSafetensors } from "../../src/formats/safetensors.ts";
+import { decodeSafetensors } from "../../src/formats/safetensors/file.ts";
 import { describeAdapters } from "../../src/backends/webgpu/adapters.ts";
 import { zooModel } from "../../src/nn/zoo.ts";
 import { readCheckpoint } from "../../src/train/checkpoint.ts";

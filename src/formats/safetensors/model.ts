@@ -1,11 +1,11 @@
 /** Models as safetensors files: PyTorch's names and layout, the layers described in the metadata. */
 
-import { type Model, showShape } from "../nn/sequential.ts";
-import { showPixels } from "../nn/standardization.ts";
-import { MODEL_NAMES, type ModelName, ZOO, zooModel } from "../nn/zoo.ts";
-import { quote } from "../quote.ts";
-import { fromTensors, listTensors, toTensors } from "./parameters.ts";
-import { decodeSafetensors, encodeSafetensors, type Safetensors } from "./safetensors.ts";
+import { type Model, showShape } from "../../nn/sequential.ts";
+import { showPixels } from "../../nn/standardization.ts";
+import { MODEL_NAMES, type ModelName, ZOO, zooModel } from "../../nn/zoo.ts";
+import { quote } from "../../quote.ts";
+import { fromTensors, listTensors, toTensors } from "./state_dict.ts";
+import { decodeSafetensors, encodeSafetensors, type Safetensors } from "./file.ts";
 import { fitTensors, type Tensors, zooModelsOf } from "./state_dict.ts";
 import {
   asModel,
@@ -15,7 +15,7 @@ import {
   type ModelDescription,
   parseDescription,
   type TrainedModel,
-} from "./trained_model.ts";
+} from "../trained_model.ts";
 
 /** Encodes a model: `safetensors.torch.load_file` gives the `state_dict` of its `nn.Sequential`.
  *
@@ -24,9 +24,9 @@ import {
  *
  * @example A file for PyTorch, and back
  * ```ts
- * import { initialParameters } from "../nn/init.ts";
- * import { lenet } from "../nn/zoo.ts";
- * import { decodeSafetensorsModel, encodeSafetensorsModel } from "./safetensors_model.ts";
+ * import { initialParameters } from "../../nn/init.ts";
+ * import { lenet } from "../../nn/zoo.ts";
+ * import { decodeSafetensorsModel, encodeSafetensorsModel } from "./model.ts";
  *
  * const model = lenet();
  * const file = encodeSafetensorsModel({ model, parameters: initialParameters(model, 0) });
@@ -53,11 +53,11 @@ export function encodeSafetensorsModel(trained: TrainedModel): Uint8Array<ArrayB
  * than `model`, or holds other numbers than float32, float16, bfloat16 and float64.
  * @example A file of PyTorch, which does not say of which model it is
  * ```ts
- * import { initialParameters } from "../nn/init.ts";
- * import { zooModel } from "../nn/zoo.ts";
- * import { toTensors } from "./parameters.ts";
- * import { encodeSafetensors } from "./safetensors.ts";
- * import { decodeSafetensorsModel } from "./safetensors_model.ts";
+ * import { initialParameters } from "../../nn/init.ts";
+ * import { zooModel } from "../../nn/zoo.ts";
+ * import { toTensors } from "./state_dict.ts";
+ * import { encodeSafetensors } from "./file.ts";
+ * import { decodeSafetensorsModel } from "./model.ts";
  *
  * const model = zooModel("lenet-relu");
  * const tensors = toTensors(model, initialParameters(model, 0));

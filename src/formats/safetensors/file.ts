@@ -1,7 +1,8 @@
 /** The safetensors file format: a length, a JSON header, the tensors' bytes; all become float32. */
 
-import { isRecord, parseJson } from "../parse_json.ts";
-import { quote } from "../quote.ts";
+import { isRecord, parseJson } from "../../parse_json.ts";
+import { quote } from "../../quote.ts";
+import { bytesOf, float32Bytes, numbersIn, type NumberTypeName } from "../tensors.ts";
 
 /** A float32 tensor: its shape and its numbers in row-major order. */
 export interface Tensor {
@@ -24,25 +25,17 @@ export interface Safetensors {
 const LENGTH_BYTES = 8;
 const FLOAT_BYTES = 4;
 
-interface Dtype {
-  readonly size: number;
-  readonly read: (view: DataView, offset: number) => number;
-}
-
-const F32: Dtype = { size: 4, read: (view, offset) => view.getFloat32(offset, true) };
-
 /** The types that are read. */
-const DTYPES: Readonly<Record<string, Dtype>> = {
-  F32,
-  F64: { size: 8, read: (view, offset) => view.getFloat64(offset, true) },
-  F16: { size: 2, read: (view, offset) => view.getFloat16(offset, true) },
-  BF16: { size: 2, read: (view, offset) => fromBits(view.getUint16(offset, true) << 16) },
+const DTYPES: Readonly<Record<string, NumberTypeName>> = {
+  F32: "float32",
+  F64: "float64",
+  F16: "float16",
+  BF16: "bfloat16",
 };
 
 /** Those and the others of the format. */
 const KNOWN_DTYPE = /^(BOOL|[IU](8|16|32|64)|B?F\d{1,2}(_\w{4,6})?|C64)$/;
 
-const BITS = new DataView(new ArrayBuffer(FLOAT_BYTES));
 const MAX_HEADER_BYTES = 1 << 20;
 const METADATA_KEY = "__metadata__";
 
@@ -72,14 +65,11 @@ export function encodeSafetensors({ tensors, metadata }: Safetensors): Uint8Arra
   const headerLength = Math.ceil(json.length / 8) * 8;
   const bytes = new Uint8Array(LENGTH_BYTES + headerLength + end).fill(0x20);
   bytes.set(json, LENGTH_BYTES);
-  const view = new DataView(bytes.buffer);
-  view.setBigUint64(0, BigInt(headerLength), true);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(headerLength), true);
   let offset = LENGTH_BYTES + headerLength;
   for (const { data } of tensors.values()) {
-    for (const value of data) {
-      view.setFloat32(offset, value, true);
-      offset += FLOAT_BYTES;
-    }
+    bytes.set(float32Bytes(data), offset);
+    offset += data.length * FLOAT_BYTES;
   }
   return bytes;
 }
@@ -113,7 +103,9 @@ export function decodeSafetensors(bytes: Uint8Array, label: string): Safetensors
   const found = Object.entries(entries).map(([name, value]) => parseEntry(name, value, label));
   const tensors = new Map<string, Tensor>();
   let end = 0;
-  for (const { name, shape, dtype, start, stop } of found.sort(inFileOrder)) {
+  // An empty tensor may begin where its neighbour does.
+  found.sort((a, b) => a.start - b.start || a.stop - b.stop);
+  for (const { name, shape, dtype, start, stop } of found) {
     if (start !== end) throw malformed(label, `tensor ${quote(name)} overlaps or leaves a gap`);
     end = stop;
     if (dataStart + end > bytes.length) {
@@ -122,11 +114,10 @@ export function decodeSafetensors(bytes: Uint8Array, label: string): Safetensors
         `tensor ${quote(name)} ends at byte ${dataStart + end}, the file at ${bytes.length}`,
       );
     }
-    const { size, read } = DTYPES[dtype]!;
-    const data = new Float32Array((stop - start) / size);
-    for (let index = 0; index < data.length; index++) {
-      data[index] = read(view, dataStart + start + index * size);
-    }
+    const type = DTYPES[dtype];
+    const data = new Float32Array((stop - start) / bytesOf(type));
+    const numberAt = numbersIn(bytes.subarray(dataStart + start, dataStart + stop), type);
+    for (let index = 0; index < data.length; index++) data[index] = numberAt(index);
     tensors.set(name, { shape, data, ...(dtype !== "F32" && { dtype }) });
   }
   if (dataStart + end !== bytes.length) {
@@ -163,7 +154,7 @@ function parseEntry(name: string, value: unknown, label: string) {
   if (!isSizes(shape) || shape.length > 8) {
     throw malformed(label, `${tensor} has no valid shape`);
   }
-  const size = shape.reduce((product, length) => product * length, DTYPES[dtype]!.size);
+  const size = shape.reduce((product, length) => product * length, bytesOf(DTYPES[dtype]));
   if (!isSizes(offsets) || offsets.length !== 2 || offsets[1] - offsets[0] !== size) {
     throw malformed(label, `${tensor} of ${size} bytes has the wrong offsets`);
   }
@@ -177,21 +168,6 @@ function adviceOn(name: string, dtype: string): string {
   return /^[IU]\d+$|^F[468]/.test(dtype)
     ? "a quantised model must be saved as float32 first"
     : "save them as float32";
-}
-
-function fromBits(bits: number): number {
-  BITS.setInt32(0, bits);
-  return BITS.getFloat32(0);
-}
-
-/** An empty tensor may begin where its neighbour does. */
-function inFileOrder(a: Extent, b: Extent): number {
-  return a.start - b.start || a.stop - b.stop;
-}
-
-interface Extent {
-  readonly start: number;
-  readonly stop: number;
 }
 
 function parseMetadata(value: unknown, label: string): Record<string, string> {

@@ -1,7 +1,13 @@
 /** The constants of an ONNX graph as numbers, wherever the file keeps them. */
 
+import { volume } from "../../nn/layers/layer.ts";
+import { showShape } from "../../nn/sequential.ts";
 import { quote } from "../../quote.ts";
-import { ELEMENT, type GraphProto, type TensorProto } from "./schema.ts";
+import { requireShort } from "../attributes.ts";
+import { bytesOf, expanded, isNameBeside, numbersIn, type NumberTypeName } from "../tensors.ts";
+import { ELEMENT, type Proto } from "./schema.ts";
+
+type TensorProto = Proto<"TensorProto">;
 
 /** A tensor whose numbers are known: float32, or whole numbers of which NaN is the free batch size. */
 export interface Constant {
@@ -15,49 +21,18 @@ export type ExternalFiles = ReadonlyMap<string, Uint8Array>;
 /** Numbers in all tensors: 1 GiB of float32, as in any model of this project. */
 const MAX_ELEMENTS = 2 ** 28;
 
-interface ElementType {
-  readonly bytes: number;
-  readonly isInteger?: boolean;
-  /** Its field where the numbers are not raw bytes. */
-  readonly typed: (tensor: TensorProto) => readonly (number | bigint)[];
-  readonly read: (view: DataView, byteOffset: number) => number;
-}
-
-const HALF = { bytes: 2, typed: ({ int32Data }: TensorProto) => int32Data };
-
-/** The types that are read; of 16-bit floats, the typed field holds the bits. */
-const TYPES: ReadonlyMap<number, ElementType> = new Map<number, ElementType>([
-  [ELEMENT.float32, {
-    bytes: 4,
-    typed: ({ floatData }) => floatData,
-    read: (view, at) => view.getFloat32(at, true),
-  }],
-  [ELEMENT.float64, {
-    bytes: 8,
-    typed: ({ doubleData }) => doubleData,
-    read: (view, at) => view.getFloat64(at, true),
-  }],
-  [ELEMENT.float16, { ...HALF, read: (view, at) => view.getFloat16(at, true) }],
-  [ELEMENT.bfloat16, { ...HALF, read: (view, at) => fromBfloat16(view.getUint16(at, true)) }],
-  [ELEMENT.int64, {
-    bytes: 8,
-    isInteger: true,
-    typed: ({ int64Data }) => int64Data,
-    read: (view, at) => Number(view.getBigInt64(at, true)),
-  }],
-  [ELEMENT.int32, {
-    bytes: 4,
-    isInteger: true,
-    typed: ({ int32Data }) => int32Data,
-    read: (view, at) => view.getInt32(at, true),
-  }],
-  [ELEMENT.bool, {
-    bytes: 1,
-    isInteger: true,
-    typed: ({ int32Data }) => int32Data,
-    read: (view, at) => view.getUint8(at),
-  }],
-]);
+/** The types that are read, and where numbers are that are not raw bytes: of 16-bit floats, the bits. */
+const FIELDS: ReadonlyMap<string, "floatData" | "doubleData" | "int32Data" | "int64Data"> = new Map(
+  [
+    ["float32", "floatData"],
+    ["float64", "doubleData"],
+    ["float16", "int32Data"],
+    ["bfloat16", "int32Data"],
+    ["int64", "int64Data"],
+    ["int32", "int32Data"],
+    ["bool", "int32Data"],
+  ],
+);
 
 /** Reads constants, and counts them: a small file could name the same bytes many times. */
 export class TensorReader {
@@ -78,37 +53,37 @@ export class TensorReader {
   read(tensor: TensorProto): Constant {
     const { dataType, rawData } = tensor;
     const name = nameOfType(dataType);
-    const type = TYPES.get(dataType);
-    if (type === undefined) {
+    const field = FIELDS.get(name);
+    if (field === undefined) {
       throw wrong(
         tensor,
         `must be float32, found ${name}; quantised models are not supported: export the one of floats`,
       );
     }
+    const type = name as NumberTypeName;
     const shape = tensor.dims.map(Number);
-    const size = shape.reduce((product, length) => product * length, 1);
+    const size = volume(shape);
     if (shape.length > 8 || shape.some((length) => length < 0) || size > MAX_ELEMENTS) {
-      throw wrong(tensor, `has no valid shape: [${shape.slice(0, 8).join(", ")}]`);
+      throw wrong(tensor, `has no valid shape: ${showShape(shape.slice(0, 8))}`);
     }
     this.#budget -= size;
     if (this.#budget < 0) throw wrong(tensor, `and those before have over ${MAX_ELEMENTS} numbers`);
+    const width = bytesOf(type);
+    const typed: readonly (number | bigint)[] = tensor[field];
     const isExternal = tensor.dataLocation !== 0;
-    const isRaw = isExternal || rawData.length > 0;
-    const typed = isRaw ? [] : type.typed(tensor);
     const bytes = isExternal
-      ? externalBytes(tensor, this.#files, size * type.bytes)
-      : type.bytes === 2 && !isRaw
+      ? externalBytes(tensor, this.#files, size * width)
+      : rawData.length === 0 && width === 2
       ? new Uint8Array(Uint16Array.from(typed, Number).buffer)
       : rawData;
-    const count = isRaw ? bytes.length / type.bytes : typed.length;
+    const isTyped = bytes.length === 0;
+    const count = isTyped ? typed.length : bytes.length / width;
     if (count !== size) {
-      throw wrong(tensor, `has ${count} numbers, its shape [${shape.join(", ")}] needs ${size}`);
+      throw wrong(tensor, `has ${count} numbers, its shape ${showShape(shape)} needs ${size}`);
     }
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    const at = isRaw || type.bytes === 2
-      ? (_: unknown, n: number) => type.read(view, n * type.bytes)
-      : (_: unknown, n: number) => Number(typed[n]);
-    if (type.isInteger) return { shape, data: Array.from({ length: size }, at) };
+    const numberAt = isTyped ? (n: number) => Number(typed[n]) : numbersIn(bytes, type);
+    const at = (_: unknown, n: number) => numberAt(n);
+    if (!isFloat(dataType)) return { shape, data: Array.from({ length: size }, at) };
     if (dataType !== ELEMENT.float32) this.#note(`its constants of ${name} are taken as float32`);
     return { shape, data: Float32Array.from({ length: size }, at) };
   }
@@ -119,11 +94,17 @@ export function nameOfType(dataType: number): string {
   return Object.entries(ELEMENT).find(([, value]) => value === dataType)?.[0] ?? `type ${dataType}`;
 }
 
+/** Whether a type is one of those that are taken as float32. */
+export function isFloat(dataType: number): boolean {
+  const { float32, float64, float16, bfloat16 } = ELEMENT;
+  return [float32, float64, float16, bfloat16].some((type) => type === dataType);
+}
+
 /** The files of weights that a graph names.
  *
  * @throws {TypeError} If one is no name of a file beside the model: it must not lead elsewhere.
  */
-export function externalNames({ initializer, node }: GraphProto): Set<string> {
+export function externalNames({ initializer, node }: Proto<"GraphProto">): Set<string> {
   const inNodes = node.flatMap(({ attribute }) => attribute.flatMap(({ t }) => t ?? []));
   const outside = [...initializer, ...inNodes].filter(({ dataLocation }) => dataLocation !== 0);
   return new Set(outside.map(locationOf));
@@ -131,7 +112,7 @@ export function externalNames({ initializer, node }: GraphProto): Set<string> {
 
 function locationOf(tensor: TensorProto): string {
   const location = entryOf(tensor, "location") ?? "";
-  if (/^[^/\\:\p{C}]+$/u.test(location) && !/^\.+$/.test(location)) return location;
+  if (isNameBeside(location)) return location;
   throw wrong(tensor, `lies in ${quote(location)}, which is no name of a file beside the model`);
 }
 
@@ -167,11 +148,45 @@ function externalBytes(tensor: TensorProto, files: ExternalFiles, needed: number
   return file.subarray(offset, offset + length);
 }
 
-/** A float32 whose lower half is zeros. */
-function fromBfloat16(bits: number): number {
-  return new Float32Array(Uint32Array.of(bits << 16).buffer)[0];
-}
-
 function wrong({ name }: TensorProto, reason: string): TypeError {
   return new TypeError(`tensor ${quote(name)} ${reason}`);
+}
+
+/** The list of whole numbers at a place among inputs, or undefined if there is nothing. */
+export function listAt(
+  inputs: readonly (Constant | undefined)[],
+  place: number,
+): readonly number[] | undefined {
+  const found = inputs[place];
+  if (found === undefined) return undefined;
+  const { shape, data } = found;
+  if (shape.length <= 1 && !(data instanceof Float32Array)) {
+    return requireShort(data, `its input ${place}`);
+  }
+  throw new TypeError(`its input ${place} must be a list of whole numbers`);
+}
+
+/** An axis counted from the front. */
+export function normalAxis(axis: number, rank: number): number {
+  const counted = axis < 0 ? axis + rank : axis;
+  if (Number.isInteger(counted) && counted >= 0 && counted < rank) return counted;
+  throw new TypeError(`axis ${axis} is not one of ${rank}`);
+}
+
+/** Two tensors element by element, as NumPy broadcasts them. */
+export function combine(
+  a: Constant,
+  b: Constant,
+  operation: (a: number, b: number) => number,
+): Constant {
+  const isFloat = a.data instanceof Float32Array;
+  if (isFloat !== b.data instanceof Float32Array) throw new TypeError("it mixes types");
+  // Only one of the two may grow: no file can make more numbers than it holds.
+  const [larger, smaller] = a.data.length < b.data.length ? [b, a] : [a, b];
+  const { shape } = larger.shape.length < smaller.shape.length ? smaller : larger;
+  const [left, right] = [a, b].map((operand) => expanded(operand, shape));
+  const values = left.map((value, n) => operation(value, right[n]));
+  if (isFloat) return { shape, data: Float32Array.from(values) };
+  if (values.every(Number.isFinite)) return { shape, data: values.map(Math.trunc) };
+  throw new TypeError("arithmetic with the batch size is not supported");
 }

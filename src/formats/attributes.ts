@@ -1,30 +1,20 @@
-/** The attributes of a LayersModel's layer, each asked for by name, none left unread. */
+/** The attributes of a foreign file's layer, each asked for by name, none left unread. */
 
 import type { Pair } from "../nn/layers.ts";
 import { quote } from "../quote.ts";
 
-/** An object of a file, whatever is in it. */
-export type Json = Readonly<Record<string, unknown>>;
-
-/** What matters to training alone, or was read before. */
-const IRRELEVANT = /_(initializer|regularizer|constraint)$|^(name|trainable|batch_(input_)?shape)$/;
+/** Axes, sizes and what else comes in lists are few, and are shown where they are wrong. */
+const MAX_LIST = 32;
 
 /** Reads a layer's attributes and remembers which, so that one nobody knows is an error. */
-export class LayerConfig {
-  /** Its name; empty if it has none. */
-  readonly name: string;
+export class Attributes {
   readonly #values: ReadonlyMap<string, unknown>;
   readonly #unread: Set<string>;
 
-  /** Takes a layer's `config`. */
-  constructor(config: Json) {
-    this.#values = new Map(Object.entries(config));
-    // What is null is not there: Keras writes all that a layer could have.
-    const given = [...this.#values].filter(([key, value]) =>
-      value != null && !IRRELEVANT.test(key)
-    );
-    this.#unread = new Set(given.map(([key]) => key));
-    this.name = typeof config.name === "string" ? config.name : "";
+  /** Takes attributes by name; one that is null counts as not there. */
+  constructor(values: ReadonlyMap<string, unknown>) {
+    this.#values = values;
+    this.#unread = new Set([...values].flatMap(([key, value]) => value == null ? [] : [key]));
   }
 
   /** Whatever is there; undefined for null. */
@@ -40,11 +30,22 @@ export class LayerConfig {
     throw new TypeError(`${key} must be a number, found ${quote(value)}`);
   }
 
-  /** True or false. */
+  /** True or false; of numbers, 0 is false. */
   flag(key: string, fallback: boolean): boolean {
     const value = this.value(key) ?? fallback;
     if (typeof value === "boolean") return value;
+    if (value === 0 || value === 1) return value === 1;
     throw new TypeError(`${key} must be true or false, found ${quote(value)}`);
+  }
+
+  /** A list of numbers, if there is one. */
+  list(key: string): readonly number[] | undefined {
+    const value = this.value(key);
+    if (value === undefined) return undefined;
+    if (Array.isArray(value) && value.every((each) => typeof each === "number")) {
+      return requireShort(value, key);
+    }
+    throw new TypeError(`${key} must be a list of numbers, found ${quote(value)}`);
   }
 
   /** Two whole numbers of 1 or more, or one for both directions. */
@@ -79,11 +80,14 @@ export class LayerConfig {
   }
 }
 
-/** An object of a file.
+/** Refuses a list that is longer than any list of axes or sizes.
  *
- * @throws {TypeError} If it is none.
+ * @throws {TypeError} If it is; the message is the reason alone.
  */
-export function requireObject(value: unknown, what: string): Json {
-  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Json;
-  throw new TypeError(`${what} must be an object, found ${quote(value)}`);
+export function requireShort<List extends { readonly length: number }>(
+  list: List,
+  name: string,
+): List {
+  if (list.length <= MAX_LIST) return list;
+  throw new TypeError(`${name} must be at most ${MAX_LIST} numbers, found ${list.length}`);
 }
