@@ -1,5 +1,3 @@
-/** The typed part of `@std/cli` and `@std/text` in use: their npm edition ships no declarations. */
+/** The typed part of `@std/cli` in use: its npm edition ships no declarations. */
 // @ts-types="./std.d.ts"
 export { parseArgs } from "@std/cli/parse-args";
-// @ts-types="./std.d.ts"
-export { closestString } from "@std/text/closest-string";

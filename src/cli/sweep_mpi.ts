@@ -10,8 +10,7 @@ import { withInterrupt } from "./errors.ts";
 import { endAtOnce, withRanks } from "./mpi.ts";
 import { baseFlags, type SweepFlags } from "./sweep_flags.ts";
 import type { Settings } from "./sweep_grid.ts";
-import type { Sharing } from "./sweep_sharing.ts";
-import { trainConfiguration } from "./sweep_worker.ts";
+import { type Sharing, trainConfiguration } from "./sweep_worker.ts";
 
 /** What rank 0 tells the others before the first configuration; nothing if there is none. */
 interface Setup {
