@@ -198,11 +198,9 @@ export class NetworkBuilder {
         return this.#change({ axes });
       }
     }
+    const [from, to] = [showShape(this.sizes), showShape(target)];
     throw new TypeError(
-      `it makes ${showShape(target)} of ${
-        showShape(this.sizes)
-      }: supported are vectors, and axes ` +
-        `of length 1 more or fewer`,
+      `it makes ${to} of ${from}: supported are vectors, and axes of length 1 more or fewer`,
     );
   }
 
@@ -243,9 +241,7 @@ export class NetworkBuilder {
   }
 
   /** Adds a convolution, which takes zeros that are there already and its own at each side. */
-  conv2d(
-    { name, kernelSize, stride, padding, weight, bias }: Convolution,
-  ): void {
+  conv2d({ name, kernelSize, stride, padding, weight, bias }: Convolution): void {
     const { shape: [outChannels, inChannels, height, width], data } = weight;
     const windowSize: Pair = [height, width];
     if (showShape(kernelSize) !== showShape(windowSize)) {
