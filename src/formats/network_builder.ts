@@ -328,7 +328,7 @@ export class NetworkBuilder {
     );
     const inputs = weight.length / count;
     const scaled = [
-      weight.map((value, n) => value * scales[Math.floor(n / inputs)]),
+      weight.map((value, n) => value * scales[Math.floor(n / inputs)] + 0), // of -0 makes 0
       bias.map((value, n) => value * scales[n] + offsets[n]),
     ];
     const last = { spec, tensors: scaled, size: 1 };
