@@ -13,6 +13,12 @@ export class UsageError extends Error {
   override readonly name = "UsageError";
 }
 
+/** The help that a command line asks for, as the message; the program prints it and ends with 0. */
+export class HelpAsked extends Error {
+  /** Name of the class. */
+  override readonly name = "HelpAsked";
+}
+
 /** Exit codes of all commands. */
 export const EXIT = {
   ok: 0,
@@ -137,6 +143,10 @@ export function describeError(error: unknown): string {
 }
 
 function report(error: unknown, debug: boolean): number {
+  if (error instanceof HelpAsked) {
+    console.log(error.message);
+    return EXIT.ok;
+  }
   const message = describeError(error);
   const line = `error: ${message}`;
   console.error(Deno.stderr.isTerminal() ? wrapLine(line, widthOf(Deno.stderr)) : line);

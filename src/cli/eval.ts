@@ -14,8 +14,7 @@ import {
 import { DEVICE_FLAGS } from "./backend_flags.ts";
 import { EXIT } from "./errors.ts";
 import { type EvaluatedPart, loadForEvaluation } from "./eval_dataset.ts";
-import { defineCommand, parseFlags } from "./flags.ts";
-import { helpText } from "./help.ts";
+import { defineCommand, JSON_FLAG, parseFlags } from "./flags.ts";
 import { PICTURE_FLAGS } from "./picture_flags.ts";
 import { loadSubject, openTrained, sayNotes, SUBJECT_FLAGS } from "./subject.ts";
 
@@ -45,7 +44,7 @@ const COMMAND = defineCommand({
     invert: { type: "boolean", help: "turn dark on light into light on dark, as the run did" },
     "skip-unreadable": PICTURE_FLAGS["skip-unreadable"],
     transpose: PICTURE_FLAGS.transpose,
-    json: { type: "boolean", help: "print one JSON object on standard output" },
+    json: JSON_FLAG,
   },
 });
 
@@ -62,11 +61,7 @@ export { COMMAND as command, evalCommand as run };
 
 /** Runs the command with its arguments and returns the exit code. */
 export async function evalCommand(args: string[]): Promise<number> {
-  const { flags, help } = parseFlags(COMMAND, args);
-  if (help) {
-    console.log(helpText(COMMAND));
-    return EXIT.ok;
-  }
+  const { flags } = parseFlags(COMMAND, args);
   const subject = await loadSubject(flags);
   const { dataset, test, classNames, part, notes: assumed } = await loadForEvaluation(
     subject,

@@ -9,8 +9,7 @@ import { formatCount } from "../report/table.ts";
 import { writeAtomic } from "../write_atomic.ts";
 import { EXIT, UsageError } from "./errors.ts";
 import { EXPORT_FORMAT_NAMES, EXPORT_FORMATS, type ExportFormat } from "./export_formats.ts";
-import { defineCommand, parseFlags } from "./flags.ts";
-import { helpText } from "./help.ts";
+import { defineCommand, JSON_FLAG, parseFlags } from "./flags.ts";
 import { requireNoFolder, requireWritePermission } from "./permissions.ts";
 import { loadSubject, sayNotes, SUBJECT_FLAGS } from "./subject.ts";
 
@@ -32,7 +31,7 @@ const COMMAND = defineCommand({
       defaultText: "exports/NAME, named as the run or the file",
       help: "the file, or the folder for tfjs; what is there is replaced",
     },
-    json: { type: "boolean", help: "print one JSON object on standard output" },
+    json: JSON_FLAG,
   },
 });
 
@@ -40,11 +39,7 @@ export { COMMAND as command, exportCommand as run };
 
 /** Runs the command with its arguments and returns the exit code. */
 export async function exportCommand(args: string[]): Promise<number> {
-  const { flags, help } = parseFlags(COMMAND, args);
-  if (help) {
-    console.log(helpText(COMMAND));
-    return EXIT.ok;
-  }
+  const { flags } = parseFlags(COMMAND, args);
   if (flags.format === undefined) {
     throw new UsageError(
       `Missing --format: expected one of ${EXPORT_FORMAT_NAMES.join(", ")}`,

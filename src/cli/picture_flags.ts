@@ -109,6 +109,6 @@ export function darkOnLightNote({ name, pictures }: Dataset): string {
 }
 
 /** Says what reading a dataset left out or took for something, a line each on standard error. */
-export function sayNotes({ notes = [] }: Dataset): void {
+export function sayNotes({ notes = [] }: Pick<Dataset, "notes">): void {
   for (const note of notes) console.error(`note: ${printable(note)}`);
 }

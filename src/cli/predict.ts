@@ -8,7 +8,6 @@ import { type ClassProbability, topClasses } from "../train/top_classes.ts";
 import { DEVICE_FLAGS } from "./backend_flags.ts";
 import { EXIT } from "./errors.ts";
 import { defineCommand, parseFlags } from "./flags.ts";
-import { helpText } from "./help.ts";
 import { pictureLines, plainLine } from "./predict_display.ts";
 import { type Doubt, type PictureInput, pictureNames, readPicture } from "./predict_inputs.ts";
 import { loadSubject, openTrained, sayNotes, type Subject, SUBJECT_FLAGS } from "./subject.ts";
@@ -46,11 +45,7 @@ export { COMMAND as command, predictCommand as run };
  * predicted nevertheless.
  */
 export async function predictCommand(args: string[]): Promise<number> {
-  const { flags, positionals, help } = parseFlags(COMMAND, args);
-  if (help) {
-    console.log(helpText(COMMAND));
-    return EXIT.ok;
-  }
+  const { flags, positionals } = parseFlags(COMMAND, args);
   const subject = await loadSubject(flags);
   sayNotes(subject);
   const [channels, height, width] = subject.model.inputShape;

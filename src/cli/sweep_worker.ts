@@ -1,22 +1,14 @@
 /** Trains one configuration of a sweep. */
 
 import type { Dataset } from "../data/dataset.ts";
-import { initialParameters } from "../nn/init.ts";
-import { ZOO } from "../nn/zoo.ts";
 import { printable } from "../printable.ts";
 import type { SweepResult } from "../report/sweep_record.ts";
 import { bestEpoch, type EpochMetrics, train } from "../train/trainer.ts";
 import { deviceOptions, openSession } from "./backend_flags.ts";
 import { describeError } from "./errors.ts";
 import { flagsOf, type Settings } from "./sweep_grid.ts";
-import {
-  fillFlags,
-  modelFor,
-  optimizerOf,
-  planOf,
-  setApart,
-  type TrainFlags,
-} from "./train_flags.ts";
+import { setApart, type TrainFlags } from "./train_flags.ts";
+import { beginningOf, readInitialModel } from "./train_init.ts";
 
 /** What a rank needs to train configurations. */
 export interface SweepWork {
@@ -43,18 +35,19 @@ export async function trainConfiguration(
   try {
     const given = flagsOf(base, settings);
     const dataset = setApart(whole, given);
-    const flags = fillFlags(given, dataset);
-    const plan = planOf(flags);
-    const model = modelFor(flags, dataset);
+    const { flags, plan, optimizer, model, parameters } = beginningOf(
+      given,
+      dataset,
+      await readInitialModel(given),
+    );
     const device = deviceOptions(flags);
     const { session } = await openSession(flags.backend, model, {
-      optimizer: optimizerOf(flags),
+      optimizer,
       batchSize: plan.batchSize,
       ...device,
       threads: device.threads ?? threads,
     });
     await using _ending = session;
-    const parameters = initialParameters(model, plan.seed, ZOO[flags.model].recipe.init);
     await session.loadState({ parameters, slots: [], step: 0 });
     const { outcome } = await train(session, dataset, plan, {
       signal,

@@ -1,4 +1,3 @@
-// deno-lint-ignore-file no-console
 /** The train command: parses, configures, trains, saves. */
 
 import type { SessionOptions, TrainingState } from "../backends/backend.ts";
@@ -6,7 +5,6 @@ import { type Dataset, sliceImages } from "../data/dataset.ts";
 import { findLauncher } from "../distributed/launcher.ts";
 import type { World } from "../distributed/world.ts";
 import { specOf } from "../nn/model_spec.ts";
-import { initialParameters } from "../nn/init.ts";
 import { ZOO } from "../nn/zoo.ts";
 import { quoteWhole } from "../quote.ts";
 import { describeEnvironment } from "../report/environment.ts";
@@ -25,24 +23,19 @@ import {
 } from "../train/trainer.ts";
 import { deviceOptions, type OpenedSession, openSession } from "./backend_flags.ts";
 import { loadForDryRun, obtainForTraining } from "./dataset_flag.ts";
-import { EXIT, UsageError, withInterrupt } from "./errors.ts";
-import { helpText } from "./help.ts";
+import { EXIT, HelpAsked, UsageError, withInterrupt } from "./errors.ts";
 import { makeFolder, RUNS } from "./new_folder.ts";
 import { requireWritePermission } from "./permissions.ts";
-import { pictureOptions, picturesFor, requirePictures } from "./picture_flags.ts";
+import { picturesFor, requirePictures } from "./picture_flags.ts";
 import { findRecorded, recordedDataset, recordedPath, recordedWay } from "./recorded_path.ts";
 import { endLines, standingOf, type TrainDisplay, trainDisplay } from "./train_display.ts";
-import { fillFrom, fitToDataset, picturesLike, readInitialModel } from "./train_init.ts";
+import { beginningOf, picturesOf, readInitialModel } from "./train_init.ts";
 import { reportDivergence, reportEnd } from "./train_report.ts";
 import {
   asksForMpi,
   checkCombination,
   checkpointIntervalOf,
-  fillFlags,
-  modelFor,
-  optimizerOf,
   parseTraining,
-  planOf,
   setApart,
   TRAIN_COMMAND,
   type TrainFlags,
@@ -50,6 +43,9 @@ import {
 
 /** What is trained between two checkpoints can be lost: little, and yet saving costs next to nothing. */
 const DEFAULT_INTERVAL: CheckpointInterval = { seconds: 30 };
+
+/** Seconds between two drawings of steps' losses. */
+const LIVE_SECONDS = 1;
 
 export { TRAIN_COMMAND as command, trainCommand as run };
 
@@ -65,23 +61,22 @@ export async function trainCommand(args: string[]): Promise<number> {
   return await withWorld((world) => trainOn(flags, world));
 }
 
-/** The flags; undefined where help was asked for, which is then printed.
+/** The flags.
  *
  * @throws {UsageError} If one is wrong, or contradicts another.
  */
-function parseTrainFlags(args: string[], print = console.log): TrainFlags | undefined {
-  const { flags, help } = parseTraining(TRAIN_COMMAND, args);
-  if (help) print(helpText(TRAIN_COMMAND));
-  else checkCombination(args, flags);
-  return help ? undefined : flags;
+function parseTrainFlags(args: string[]): TrainFlags {
+  const { flags } = parseTraining(TRAIN_COMMAND, args);
+  checkCombination(args, flags);
+  return flags;
 }
 
-/** The same on a rank above 0: rank 0 finds the same and says so, and its exit code is the job's. */
+/** The same on a rank above 0, undefined where help is asked for or a flag is wrong: rank 0 says so, and its exit code is the job's. */
 function parseInSilence(args: string[]): TrainFlags | undefined {
   try {
-    return parseTrainFlags(args, () => {});
+    return parseTrainFlags(args);
   } catch (error) {
-    if (error instanceof UsageError) return undefined;
+    if (error instanceof UsageError || error instanceof HelpAsked) return undefined;
     throw error;
   }
 }
@@ -103,26 +98,20 @@ interface Surroundings {
 }
 
 async function startRun(given: TrainFlags, { signal, world }: Surroundings): Promise<number> {
-  const source = given.init === undefined ? undefined : await readInitialModel(given.init, given);
+  const source = await readInitialModel(given);
   const display = trainDisplay(given);
   if (!given.dryRun) {
     await requireWritePermission(given.out ?? RUNS);
     if (given.out !== undefined) await requireVacant(given.out);
   }
-  const pictures = source === undefined ? pictureOptions(given) : picturesLike(source, given);
+  const pictures = picturesOf(given, source);
   const whole = given.dryRun
     ? await loadForDryRun(given.dataset, { ...given, pictures })
     : await obtainForTraining({ ...given, pictures }, signal);
   requirePictures(whole, given);
   const dataset = setApart(whole, given);
-  const flags = source === undefined ? fillFlags(given, dataset) : fillFrom(source, given, dataset);
-  const plan = planOf(flags);
-  const { model, notes } = source === undefined
-    ? { model: modelFor(flags, dataset), notes: [] }
-    : fitToDataset(source, dataset, given);
+  const { flags, plan, optimizer, model, parameters, notes } = beginningOf(given, dataset, source);
   const { init } = ZOO[flags.model].recipe;
-  const parameters = source?.parameters ?? initialParameters(model, plan.seed, init);
-  const optimizer = optimizerOf(flags);
   const options: SessionOptions = { optimizer, batchSize: plan.batchSize, ...deviceOptions(flags) };
   const opened = await openSession(flags.backend, model, options, world);
   await using session = opened.session;
@@ -231,7 +220,9 @@ async function resumeRun(
   const resumption = { started: new Date().toISOString(), step, backend, device, ...ranks };
   const folder = await RunFolder.resume(path, { config, checkpoint, damage, resumption });
   const note = scheduleNote(before, plan, step);
-  display.start(config, model, opened, { out: path, notes: note === undefined ? [] : [note] });
+  const { history } = folder;
+  const notes = note === undefined ? [] : [note];
+  display.start(config, model, opened, { out: path, notes, history });
   if (damage !== undefined) display.note(`${damage}: going on from the one before it`);
   display.note(
     epochsDone < plan.epochs
@@ -271,21 +262,40 @@ interface Run {
 
 async function runTraining(run: Run): Promise<number> {
   const { folder, dataset, opened: { session, backend }, display, signal } = run;
-  const { plan, logSteps, checkpointEvery } = folder.config;
+  const { plan, logSteps, checkpointEvery = {} } = folder.config;
+  // What is drawn as steps are made is read more often than it is saved.
+  const stretch: CheckpointInterval = {
+    ...checkpointEvery,
+    get seconds() {
+      return display.drawsSteps ? LIVE_SECONDS : checkpointEvery.seconds;
+    },
+  };
+  let savedMs = performance.now();
+  const isDue = ({ progress: { step } }: Checkpoint) =>
+    signal.aborted || step % (checkpointEvery.steps ?? Infinity) === 0 ||
+    performance.now() - savedMs >= 1000 * (checkpointEvery.seconds ?? Infinity);
   const onAbort = () => display.note("Stopping after this step; Ctrl-C again ends at once");
   signal.addEventListener("abort", onAbort, { once: true });
   try {
     const { outcome, progress } = await train(session, dataset, plan, {
       start: run.checkpoint?.progress ?? NOT_STARTED,
       signal,
-      checkpointEvery,
+      checkpointEvery: stretch,
       onProgress: display.progress,
-      onSteps: (first, result) => logSteps ? folder.logSteps(first, result) : Promise.resolve(),
+      onSteps: async (first, result) => {
+        if (logSteps) await folder.logSteps(first, result);
+        display.steps(result.losses);
+      },
       onEpoch: async (metrics, checkpoint) => {
         await folder.saveEpoch(metrics, checkpoint);
+        savedMs = performance.now();
         display.epoch(metrics);
       },
-      onCheckpoint: (checkpoint) => folder.saveCheckpoint(checkpoint),
+      onCheckpoint: async (checkpoint) => {
+        if (!isDue(checkpoint)) return;
+        await folder.saveCheckpoint(checkpoint);
+        savedMs = performance.now();
+      },
     });
     const { parameters } = await session.readState();
     await folder.finish(parameters);

@@ -14,7 +14,7 @@ import { DEVICE_FLAGS } from "./backend_flags.ts";
 import { PICTURE_FLAGS } from "./picture_flags.ts";
 import { UsageError } from "./errors.ts";
 import type { Command, FlagTable, Parsed } from "./flag_types.ts";
-import { defineCommand, parseFlags } from "./flags.ts";
+import { defineCommand, OUTPUT_FLAGS, parseFlags } from "./flags.ts";
 
 /** The train command. */
 export const TRAIN_COMMAND = defineCommand({
@@ -139,8 +139,7 @@ export const TRAIN_COMMAND = defineCommand({
     "log-steps": { type: "boolean", help: "write every step's loss to steps.jsonl" },
     "dry-run": { type: "boolean", help: "train one step, fetch and write nothing" },
     live: { type: "boolean", help: "draw loss and accuracy as the run goes on, on a terminal" },
-    quiet: { type: "boolean", help: "print nothing but errors" },
-    json: { type: "boolean", help: "print one JSON object a line on standard output" },
+    ...OUTPUT_FLAGS,
   },
 });
 

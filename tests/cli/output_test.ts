@@ -100,7 +100,7 @@ Deno.test({
       child.kill("SIGKILL");
       await child.stdout.cancel();
       await child.status;
-      assertMatch(stderr, /^(epoch 1\/1: [\d,]+ of 5,000 images, [\d,]+ images\/s\n)+$/);
+      assertMatch(stderr, /^(epoch 1\/1: [\d,]+ of 5,000 images, [\d,]+\/s, .* left in all\n)+$/);
     }),
 });
 
@@ -119,6 +119,41 @@ Deno.test({
       const said = await Deno.readTextFile(`${folder}/said`);
       assertPlain(said, "train");
       assertMatch(said, /\nepoch 3\/3 .*\nDone: /);
+    }),
+});
+
+Deno.test({
+  name: "train: --live draws the first steps, lines fit the terminal, and --resume keeps what was",
+  ignore: ignoreShell,
+  fn: () =>
+    withTempDir(async (folder) => {
+      const train = (...args: string[]) =>
+        [
+          ...["deno run --no-prompt --allow-read", `--allow-write=${folder}`],
+          ...[`${ROOT}scripts/train.ts`, "--live --epochs=3", ...args],
+        ].join(" ");
+      /** What a command shows on a terminal, without escape codes, by line. */
+      const shown = async (command: string) => {
+        const inTerminal = `stty cols 60 rows 40; ${command}`;
+        const line = `script -qec '${inTerminal}' /dev/null > ${folder}/shown`;
+        assertEquals(await runShell(line), [0, ""]);
+        const text = await Deno.readTextFile(`${folder}/shown`);
+        // deno-lint-ignore no-control-regex
+        return text.replace(/\x1b(\[[0-9;?]*[A-Za-z]|[78])/g, "").split(/[\r\n]+/);
+      };
+      const first = await shown(
+        train("--dataset=sample --model=mlp --backend=wasm --max-steps=30", `--out=${folder}/run`),
+      );
+      assertEquals(first.filter((line) => line.length > 60 && !line.includes(folder)), []);
+      const [recipe, plot, epoch] = ["Recipe ", "loss of 20 steps", "epoch 1/3  loss"].map((text) =>
+        first.findIndex((line) => line.startsWith(text))
+      );
+      assert(recipe > 0 && recipe < plot && plot < epoch, first.join("\n"));
+      assertMatch(first[recipe + 1], /^ {9}\S/);
+      const resumed = await shown(train(`--resume=${folder}/run`, "--max-steps=60"));
+      const chart = resumed.findIndex((line) => line.startsWith("accuracy  train"));
+      const next = resumed.findIndex((line) => line.startsWith("epoch 3/3  loss"));
+      assert(chart > 0 && chart < next, resumed.join("\n"));
     }),
 });
 

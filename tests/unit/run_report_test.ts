@@ -11,7 +11,13 @@ import { chartLines, liveChart } from "../../src/report/live_chart.ts";
 import { featureMaps } from "../../src/report/run_report_features.ts";
 import { answersFrom } from "../../src/report/run_report_results.ts";
 import type { EpochMetrics } from "../../src/train/trainer.ts";
-import { assert, assertAlmostEquals, assertEquals, assertStringIncludes } from "../assert.ts";
+import {
+  assert,
+  assertAlmostEquals,
+  assertEquals,
+  assertMatch,
+  assertStringIncludes,
+} from "../assert.ts";
 
 const HOSTILE = `"><script>alert(1)</script><img src=x onerror='alert(2)'>&`;
 
@@ -256,6 +262,26 @@ Deno.test("a live chart is erased by as many lines as it took, and lines stay ab
   written = "";
   chart.print("end");
   assert(written.startsWith(`\x1b[${rows}A\r\x1b[0Jend\nloss`), JSON.stringify(written));
+});
+
+Deno.test("a live chart draws the steps' losses until there are two epochs", () => {
+  let written = "";
+  const size = { columns: 60, rows: 24 };
+  const chart = liveChart({ size: () => size, write: (text) => written = text, color: false });
+  chart.addSteps([2.3]);
+  assertEquals(written, "");
+  chart.addSteps([2.2, NaN, 2.1]);
+  assertStringIncludes(written, "loss of 4 steps\n   2.300");
+  chart.add(epochOf(1));
+  chart.addSteps(Array.from({ length: 1000 }, (_, n) => 2 - n / 1000));
+  assertStringIncludes(written, "loss of 1,004 steps\n");
+  assert(written.split("\n").every((line) => line.length < size.columns));
+  chart.add(epochOf(2));
+  written = "";
+  chart.addSteps([1]);
+  assertEquals(written, "");
+  chart.print("epoch 2");
+  assertMatch(written, /epoch 2\nloss {2}train and test\n/);
 });
 
 Deno.test("a report names the files of what was wrong, and says what is chosen on which set", async () => {
