@@ -1,5 +1,6 @@
 /** The known word that a user most likely meant. */
-import { closestString } from "./std.ts";
+// @ts-types="./std.d.ts"
+import { closestString } from "@std/text/closest-string";
 
 /** Share of a word's letters that may be wrong, and a little for the end of a longer one. */
 const MISTAKES = 0.4;

@@ -4,27 +4,20 @@
 import type { Dataset } from "../data/dataset.ts";
 import { findDataset } from "../data/registry.ts";
 import { findLauncher } from "../distributed/launcher.ts";
-import { describeEnvironment } from "../report/environment.ts";
-import { claimFolder } from "../report/run_claim.ts";
-import { requireVacant } from "../report/run_folder.ts";
-import {
-  readSweep,
-  type SweepRecord,
-  type SweepResult,
-  writeSweep,
-} from "../report/sweep_record.ts";
+import { describeEnvironment } from "../run/environment.ts";
+import { claimFolder, makeFolder, requireVacant, RUNS } from "../run/files.ts";
+import { readSweep, type SweepRecord, type SweepResult, writeSweep } from "../run/sweep_record.ts";
 import { writeSweepReport } from "../report/sweep_report.ts";
 import { compareWithMajority } from "../train/metrics.ts";
 import { decidingAccuracy } from "../train/trainer.ts";
 import { obtainForTraining } from "./dataset_flag.ts";
 import { EXIT, UsageError, withInterrupt } from "./errors.ts";
-import { makeFolder, RUNS } from "./new_folder.ts";
 import { requireWritePermission } from "./permissions.ts";
 import { requirePictures, sayNotes } from "./picture_flags.ts";
 import { recordedDataset } from "./recorded_path.ts";
 import { baseFlags, SWEEP_COMMAND, type SweepFlags } from "./sweep_flags.ts";
 import { flagsOf, parseGrid, type Settings, settingsText } from "./sweep_grid.ts";
-import type { Sharing } from "./sweep_sharing.ts";
+import type { Sharing } from "./sweep_mpi.ts";
 import { parseTraining, setApart } from "./train_flags.ts";
 import { beginningOf, picturesOf, readInitialModel } from "./train_init.ts";
 import { trainConfiguration } from "./sweep_worker.ts";

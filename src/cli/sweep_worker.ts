@@ -1,8 +1,8 @@
 /** Trains one configuration of a sweep. */
 
 import type { Dataset } from "../data/dataset.ts";
-import { printable } from "../printable.ts";
-import type { SweepResult } from "../report/sweep_record.ts";
+import { printable } from "../quote.ts";
+import type { SweepResult } from "../run/sweep_record.ts";
 import { bestEpoch, type EpochMetrics, train } from "../train/trainer.ts";
 import { deviceOptions, openSession } from "./backend_flags.ts";
 import { describeError } from "./errors.ts";

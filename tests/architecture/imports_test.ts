@@ -12,8 +12,9 @@ const ignore = !canRunCommands();
 const ORDER: readonly (readonly string[])[] = [
   ["mod.ts", "scripts"],
   ["src/cli"],
-  ["src/compare"],
+  ["src/compare", "src/page"],
   ["src/report"],
+  ["src/run"],
   ["src/train"],
   ["src/distributed"],
   ["src/backends/registry.ts"],

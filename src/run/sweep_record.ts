@@ -17,8 +17,8 @@ import {
   isShare,
   isText,
   requireFields,
-} from "./field_checks.ts";
-import { checkMetrics } from "./run_log.ts";
+} from "./schema.ts";
+import { checkMetrics } from "./metrics.ts";
 
 const RECORD = "sweep.json";
 /** Some ten thousand configurations. */

@@ -22,8 +22,8 @@ import {
   isText,
   requireFields,
   valueAt,
-} from "./field_checks.ts";
-import { formatCount } from "./table.ts";
+} from "./schema.ts";
+import { formatCount } from "../quote.ts";
 
 /** Content of `config.json`. */
 export interface RunConfig {

@@ -10,7 +10,7 @@ import { parseJson } from "../parse_json.ts";
 import { readUnlinked } from "../read_bounded.ts";
 import { sha256Hex } from "../sha256.ts";
 import { writeAtomic } from "../write_atomic.ts";
-import type { Checkpoint, Progress } from "./trainer.ts";
+import type { Checkpoint, Progress } from "../train/trainer.ts";
 
 /** Optimiser memory's part of a tensor's name; marked where a layer is called like it. */
 const SLOT_PREFIX = /^(?:optimizer:)?slot(\d)\./;

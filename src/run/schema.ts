@@ -1,8 +1,7 @@
 /** Checks of the fields of JSON that may come from anybody. */
 
 import { isRecord } from "../parse_json.ts";
-import { isPrintable } from "../printable.ts";
-import { quote } from "../quote.ts";
+import { isPrintable, quote } from "../quote.ts";
 
 /** Whether a value is as the rest of the program relies on. */
 export type Check = (value: unknown) => boolean;
