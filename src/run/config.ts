@@ -1,183 +1,160 @@
 /** The configuration of a run: everything needed to repeat it or go on with it. */
 
-import type { BackendName, Device, OptimizerSpec } from "../backends/backend.ts";
+import { isDeepStrictEqual } from "node:util";
+import * as v from "valibot";
+import type { Device, OptimizerSpec } from "../backends/backend.ts";
 import { BACKEND_NAMES } from "../backends/registry.ts";
 import type { PictureFacts } from "../data/dataset.ts";
 import type { WeightInit } from "../nn/init.ts";
 import { modelOf, type ModelSpec } from "../nn/model_spec.ts";
 import type { Model } from "../nn/sequential.ts";
-import { isRecord, parseJson } from "../parse_json.ts";
+import { formatCount } from "../quote.ts";
 import type { TrainPlan } from "../train/plan.ts";
 import type { CheckpointInterval } from "../train/trainer.ts";
-import type { Environment } from "./environment.ts";
 import {
-  type FieldTable,
-  isCount,
-  isFlat,
-  isList,
-  isOneOf,
-  isOptional,
-  isPositive,
-  isShare,
-  isText,
-  requireFields,
-  valueAt,
+  count,
+  ENVIRONMENT,
+  fields,
+  list,
+  parseBy,
+  positive,
+  type Schema,
+  share,
+  text,
 } from "./schema.ts";
-import { formatCount } from "../quote.ts";
 
-/** Content of `config.json`. */
-export interface RunConfig {
+const atLeastOne = v.pipe(count, v.minValue(1));
+
+const MODEL: Schema<ModelSpec> = fields({
+  name: text,
+  inputShape: v.tuple([count, count, count]),
+  layers: v.array(v.any()), // checked when the model is built
+});
+
+/** A run may come from anybody: what it names must not lead out of the folder it is used in. */
+const nameOrPathBelow = v.pipe(
+  text,
+  v.check((value) => !/^([\\/]|[A-Za-z]:)|(^|[\\/])\.\.([\\/]|$)/.test(value)),
+);
+
+const PICTURES: Schema<PictureFacts> = fields({
+  testSplit: v.optional(share),
+  validSplit: v.optional(share), // what version 0.1 called testSplit
+  invert: v.boolean(),
+  darkOnLight: v.boolean(),
+  unreadable: v.optional(v.array(fields({ name: v.string(), reason: v.string() }))),
+});
+
+const PLAN: Schema<TrainPlan> = fields({
+  epochs: count,
+  batchSize: v.pipe(atLeastOne, v.maxValue(65_536)),
+  learningRate: positive,
+  schedule: v.picklist(["constant", "cosine"]),
+  seed: count,
+  shuffle: v.boolean(),
+  maxSteps: v.optional(count),
+  targetAccuracy: v.optional(positive),
+});
+
+const OPTIMIZER: Schema<OptimizerSpec> = v.union([
+  fields({ type: v.literal("sgd"), momentum: share }),
+  fields({ type: v.literal("adam"), beta1: share, beta2: share, epsilon: positive }),
+]);
+
+const DEVICE: Schema<Device> = fields({
+  threads: v.pipe(atLeastOne, v.maxValue(256)),
+  kind: v.picklist(["cpu", "gpu"]),
+  description: text,
+  software: v.boolean(),
+});
+
+const INTERVAL: Schema<CheckpointInterval> = fields({
+  steps: v.optional(atLeastOne),
+  seconds: v.optional(positive),
+});
+
+const RESUMPTION = fields({
+  /** When it went on, ISO 8601. */
+  started: text,
+  /** Steps done before. */
+  step: count,
+  backend: v.picklist(BACKEND_NAMES),
+  device: DEVICE,
+  /** MPI ranks that share the training from here; left out for one process. */
+  ranks: v.optional(count),
+});
+
+const CONFIG = fields({
   /** When the run began, ISO 8601. */
-  readonly started: string;
-  readonly model: ModelSpec;
-  readonly dataset: {
+  started: text,
+  model: MODEL,
+  dataset: fields({
     /** Registry name, or the folder relative to where the run was started, as `./photos`; of one
      * that is not below, `.../photos`. */
-    readonly name: string;
-    readonly digest: string;
-    readonly trainCount: number;
-    readonly testCount: number;
+    name: nameOrPathBelow,
+    digest: text,
+    trainCount: count,
+    testCount: count,
     /** Images to choose the best epoch by; left out where it is chosen on the test set. */
-    readonly validationCount?: number;
+    validationCount: v.optional(count),
     /** Share of the training set that became them; left out where the dataset had them. */
-    readonly validSplit?: number;
-    readonly classNames: readonly string[];
+    validSplit: v.optional(share),
+    classNames: list(text),
     /** How pictures were made into it; left out where it was none. */
-    readonly pictures?: PictureFacts;
+    pictures: v.optional(PICTURES),
     /** Whether rows and columns of IDX images were swapped; left out where not. */
-    readonly transposed?: true;
-    /** What reading it left out, took for something or missed. */
-    readonly notes?: readonly string[];
-  };
-  /** The way from the run's folder up to where it was started, as `../..`; left out if not up. */
-  readonly workingDirectory?: string;
-  readonly plan: TrainPlan;
-  readonly optimizer: OptimizerSpec;
+    transposed: v.optional(v.literal(true)),
+    /** What reading it left out, took for something or missed; made printable where shown. */
+    notes: v.optional(list(v.string())),
+  }),
+  /** The way from the run's folder up to where it was started, as `../..`; left out if not up: what
+   * is found from there lies beside the run's folder or one that holds it. */
+  workingDirectory: v.optional(v.pipe(v.string(), v.regex(/^\.\.(\/\.\.){0,15}$/))),
+  plan: PLAN,
+  optimizer: OPTIMIZER,
   /** Flags that were chosen to fit the dataset; left out where the recipe is the model's own. */
-  readonly chosen?: readonly string[];
-  /** How the first parameters came to be: drawn, or read from a file. */
-  readonly init: WeightInit | { readonly type: "file"; readonly path: string };
-  readonly backend: BackendName;
-  readonly device: Device;
+  chosen: v.optional(list(text)),
+  /** How the first parameters came to be: drawn, or read from a file, whose path is only shown. */
+  init: fields({ type: text, path: v.optional(text) }) as Schema<
+    WeightInit | { readonly type: "file"; readonly path: string }
+  >,
+  backend: v.picklist(BACKEND_NAMES),
+  device: DEVICE,
   /** MPI ranks that shared the training; left out for one process. */
-  readonly ranks?: number;
-  readonly environment: Environment;
+  ranks: v.optional(count),
+  environment: ENVIRONMENT,
   /** Whether every step is written to `steps.jsonl`. */
-  readonly logSteps?: boolean;
+  logSteps: v.optional(v.boolean()),
   /** How often a checkpoint is written within an epoch. */
-  readonly checkpointEvery?: CheckpointInterval;
+  checkpointEvery: v.optional(INTERVAL),
   /** Where the run was gone on with, in order; left out if it never stopped. */
-  readonly resumed?: readonly Resumption[];
+  resumed: v.optional(list(RESUMPTION)),
   /** How its training diverged, in a sentence; left out if it has not, or was gone on with since. */
-  readonly diverged?: string;
-}
+  diverged: v.optional(text),
+});
+
+/** Content of `config.json`. */
+export type RunConfig = v.InferOutput<typeof CONFIG>;
 
 /** One going on of a run that had stopped. */
-export interface Resumption {
-  /** When it went on, ISO 8601. */
-  readonly started: string;
-  /** Steps done before. */
-  readonly step: number;
-  readonly backend: BackendName;
-  readonly device: Device;
-  /** MPI ranks that share the training from here; left out for one process. */
-  readonly ranks?: number;
-}
+export type Resumption = v.InferOutput<typeof RESUMPTION>;
 
 /** Parses a `config.json`.
  *
  * @param label Names the file in errors.
  * @throws {SyntaxError} If it is not the configuration of a run.
  */
-export function parseRunConfig(text: string, label: string): RunConfig {
-  const invalid = (reason: string) =>
-    new SyntaxError(`Cannot read ${label} as the configuration of a run: ${reason}`);
-  let fields: unknown;
-  try {
-    fields = parseJson(text);
-  } catch (error) {
-    throw invalid(`it is ${(error as SyntaxError).message}`);
-  }
-  requireFields(fields, FIELDS, invalid);
-  return withTestSplit(fields as RunConfig);
-}
-
-/** What the rest of the program relies on; the layers are checked when the model is built. */
-const FIELDS: FieldTable = {
-  "started": isText,
-  "model.name": isText,
-  "model.inputShape": isList(isCount),
-  "model.layers": isList(() => true),
-  "dataset.name": isNameOrPathBelow,
-  "dataset.digest": isText,
-  "dataset.trainCount": isCount,
-  "dataset.testCount": isCount,
-  "dataset.validationCount": isOptional(isCount),
-  "dataset.validSplit": isOptional(isShare),
-  "dataset.classNames": isList(isText),
-  "dataset.pictures": isOptional(isPictureFacts),
-  "dataset.transposed": isOptional((value) => value === true),
-  "dataset.notes": isOptional(isList((value) => typeof value === "string")), // made printable where shown
-  "workingDirectory": isOptional(isWayUp),
-  "plan.epochs": isCount,
-  "plan.batchSize": (value) => isCount(value) && isPositive(value) && Number(value) <= 65_536,
-  "plan.learningRate": isPositive,
-  "plan.schedule": isOneOf("constant", "cosine"),
-  "plan.seed": isCount,
-  "plan.shuffle": (value) => typeof value === "boolean",
-  "plan.maxSteps": isOptional(isCount),
-  "plan.targetAccuracy": isOptional(isPositive),
-  "optimizer": isOptimizer,
-  "chosen": isOptional(isList(isText)),
-  "backend": isOneOf(...BACKEND_NAMES),
-  "device.threads": (value) => isCount(value) && Number(value) >= 1 && Number(value) <= 256,
-  "logSteps": isOptional((value) => typeof value === "boolean"),
-  "checkpointEvery.steps": isOptional((value) => isCount(value) && isPositive(value)),
-  "checkpointEvery.seconds": isOptional(isPositive),
-  "device.kind": isOneOf("cpu", "gpu"),
-  "device.description": isText,
-  "init.type": isText,
-  "init.path": isOptional(isText), // shown, never read
-  "environment": isOptional(isFlat),
-  "resumed": isOptional(isList(isResumption)),
-  "diverged": isOptional(isText),
-};
-
-function isOptimizer(value: unknown): boolean {
-  const { type, momentum, beta1, beta2, epsilon } = Object(value);
-  if (type === "sgd") return isShare(momentum);
-  return type === "adam" && isShare(beta1) && isShare(beta2) && isPositive(epsilon);
-}
-
-function isPictureFacts(value: unknown): boolean {
-  const { testSplit, validSplit, invert, darkOnLight, unreadable } = Object(value);
-  return isOptional(isShare)(testSplit ?? validSplit) && typeof invert === "boolean" &&
-    typeof darkOnLight === "boolean" && isOptional(isList(isRecord))(unreadable);
-}
-
-/** Version 0.1 called the share of pictures to test on `validSplit`. */
-function withTestSplit(config: RunConfig): RunConfig {
+export function parseRunConfig(json: string, label: string): RunConfig {
+  const config = parseBy(
+    CONFIG,
+    json,
+    (reason) => new SyntaxError(`Cannot read ${label} as the configuration of a run: ${reason}`),
+  );
+  // Version 0.1 called the share of pictures to test on `validSplit`.
   const { validSplit, ...pictures } = Object(config.dataset.pictures);
   if (validSplit === undefined) return config;
-  return {
-    ...config,
-    dataset: { ...config.dataset, pictures: { ...pictures, testSplit: validSplit } },
-  };
-}
-
-/** A run may come from anybody: what it names must not lead out of the folder it is used in. */
-function isNameOrPathBelow(value: unknown): boolean {
-  return isText(value) && !/^([\\/]|[A-Za-z]:)|(^|[\\/])\.\.([\\/]|$)/.test(String(value));
-}
-
-/** Up alone: what is found from there lies beside the run's folder or one that holds it. */
-function isWayUp(value: unknown): boolean {
-  return isText(value) && /^\.\.(\/\.\.){0,15}$/.test(String(value));
-}
-
-function isResumption(value: unknown): boolean {
-  return isRecord(value) && isText(value.started) && isCount(value.step) &&
-    isOneOf(...BACKEND_NAMES)(value.backend);
+  const renamed = { ...pictures, testSplit: validSplit };
+  return { ...config, dataset: { ...config.dataset, pictures: renamed } };
 }
 
 /** What stands for the way to a place outside of the folder that a run was started in. */
@@ -229,8 +206,8 @@ export function fixedConfiguration(config: RunConfig): Record<string, unknown> {
 export function requireSameConfiguration(config: RunConfig, saved: unknown, path: string): void {
   for (const [field, value] of Object.entries(fixedConfiguration(config))) {
     const before = Object.hasOwn(Object(saved), field) ? Object(saved)[field] : undefined;
+    if (isDeepStrictEqual(before, value)) continue;
     const [expected, found] = [before, value].map((part) => JSON.stringify(part) ?? "nothing");
-    if (expected === found) continue;
     throw new TypeError(
       `Cannot resume ${path}: its checkpoint was made with ${field} ${shorten(expected)}, ` +
         `config.json says ${shorten(found)}; put config.json back, or start a new run with --init`,
@@ -240,4 +217,12 @@ export function requireSameConfiguration(config: RunConfig, saved: unknown, path
 
 function shorten(text: string): string {
   return text.length > 60 ? `${text.slice(0, 60)}...` : text;
+}
+
+/** The value at a path of own fields such as `plan.epochs`. */
+function valueAt(fields: unknown, path: string): unknown {
+  return path.split(".").reduce(
+    (value, key) => Object.hasOwn(Object(value), key) ? Object(value)[key] : undefined,
+    fields,
+  );
 }

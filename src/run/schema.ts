@@ -1,65 +1,82 @@
-/** Checks of the fields of JSON that may come from anybody. */
+/** Schemas of JSON that may come from anybody: each gives a type and its checks from one definition. */
 
-import { isRecord } from "../parse_json.ts";
+import * as v from "valibot";
+import { isRecord, parseJson } from "../parse_json.ts";
 import { isPrintable, quote } from "../quote.ts";
+import type { Environment } from "./environment.ts";
 
-/** Whether a value is as the rest of the program relies on. */
-export type Check = (value: unknown) => boolean;
-
-/** Checks by the paths of fields, such as `plan.epochs`. */
-export type FieldTable = Readonly<Record<string, Check>>;
+/** A schema of values of a type. */
+export type Schema<Type> = v.GenericSchema<unknown, Type>;
 
 /** Text that can be shown as it is. */
-export const isText: Check = isPrintable;
+export const text = v.pipe(v.string(), v.check((value) => isPrintable(value)));
 
 /** An integer from 0. */
-export const isCount: Check = (value) => Number.isSafeInteger(value) && Number(value) >= 0;
+export const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 
 /** A finite number above 0. */
-export const isPositive: Check = (value) =>
-  typeof value === "number" && value > 0 && value < Infinity;
+export const positive = v.pipe(v.number(), v.finite(), v.gtValue(0));
+
+/** A finite number from 0. */
+export const notNegative = v.pipe(v.number(), v.finite(), v.minValue(0));
 
 /** A number from 0 to below 1. */
-export const isShare: Check = (value) => typeof value === "number" && value >= 0 && value < 1;
+export const share = v.pipe(v.number(), v.minValue(0), v.ltValue(1));
 
-/** A list of what a check accepts. */
-export const isList = (check: Check): Check => (value) =>
-  Array.isArray(value) && value.every(check);
+/** A number that was measured: NaN and infinity, which JSON does not have, were written as null. */
+export const measured: Schema<number> = v.union([
+  v.pipe(v.number(), v.finite()),
+  v.pipe(v.null(), v.transform(() => NaN)),
+]);
 
-/** One of some words. */
-export const isOneOf = (...words: readonly string[]): Check => (value) =>
-  words.includes(value as string);
-
-/** What a check accepts, or nothing. */
-export const isOptional = (check: Check): Check => (value) => value === undefined || check(value);
-
-/** An object of numbers and text. */
-export function isFlat(value: unknown): boolean {
-  return isRecord(value) &&
-    Object.values(value).every((item) => isText(item) || Number.isFinite(item));
+/** An object of these fields; others stay as they are. */
+export function fields<const Entries extends v.ObjectEntries>(
+  entries: Entries,
+): Schema<Readonly<v.InferOutput<v.ObjectSchema<Entries, undefined>>>> {
+  // What is no object has none of the fields: errors name the first.
+  return v.pipe(v.unknown(), v.transform(Object), v.looseObject(entries)) as never;
 }
 
-/** Checks the fields of a value.
+/** An array. */
+export function list<Item>(item: Schema<Item>): Schema<readonly Item[]> {
+  return v.array(item);
+}
+
+/** An object of any names and values of one kind, which an error shows whole. */
+export function dictionary<Value>(value: Schema<Value>): Schema<Readonly<Record<string, Value>>> {
+  const schema = v.record(text, value);
+  return v.custom<Readonly<Record<string, Value>>>((found) =>
+    isRecord(found) && v.is(schema, found)
+  );
+}
+
+/** What a run ran on: only shown. */
+export const ENVIRONMENT = dictionary(
+  v.union([text, v.pipe(v.number(), v.finite())]),
+) as Schema<unknown> as Schema<Environment>;
+
+/** Parses JSON by a schema.
  *
  * @param invalid Makes the error of what is wrong.
  * @throws {SyntaxError} What `invalid` makes, for the first field that is not as it must be.
  */
-export function requireFields(
-  fields: unknown,
-  table: FieldTable,
+export function parseBy<Type>(
+  schema: Schema<Type>,
+  json: string,
   invalid: (reason: string) => SyntaxError,
-): void {
-  for (const [path, isValid] of Object.entries(table)) {
-    const value = valueAt(fields, path);
-    if (isValid(value)) continue;
-    throw invalid(`${path} is missing or out of range: found ${quote(value)}`);
+): Type {
+  let value: unknown;
+  try {
+    value = parseJson(json);
+  } catch (error) {
+    throw invalid(`it is ${(error as SyntaxError).message}`);
   }
-}
-
-/** The value at a path of own fields such as `plan.epochs`. */
-export function valueAt(fields: unknown, path: string): unknown {
-  return path.split(".").reduce(
-    (value, key) => Object.hasOwn(Object(value), key) ? Object(value)[key] : undefined,
-    fields,
+  const { success, output, issues } = v.safeParse(schema, value, { abortEarly: true });
+  if (success) return output;
+  const path = v.getDotPath(issues[0]);
+  throw invalid(
+    path === null
+      ? "it is not a JSON object"
+      : `${path} is missing or out of range: found ${quote(issues[0].input)}`,
   );
 }

@@ -1,24 +1,23 @@
 /** What a sweep has come to: its record, which is checked as it is read back. */
 
 import { join } from "node:path";
-import { isRecord, parseJson } from "../parse_json.ts";
+import * as v from "valibot";
 import { readUnlinked } from "../read_bounded.ts";
 import type { Majority } from "../train/metrics.ts";
-import type { EpochMetrics } from "../train/trainer.ts";
 import { writeAtomic } from "../write_atomic.ts";
-import type { Environment } from "./environment.ts";
+import { METRICS } from "./metrics.ts";
 import {
-  isCount,
-  isFlat,
-  isList,
-  isOneOf,
-  isOptional,
-  isPositive,
-  isShare,
-  isText,
-  requireFields,
+  count,
+  dictionary,
+  ENVIRONMENT,
+  fields,
+  list,
+  notNegative,
+  parseBy,
+  positive,
+  type Schema,
+  text,
 } from "./schema.ts";
-import { checkMetrics } from "./metrics.ts";
 
 const RECORD = "sweep.json";
 /** Some ten thousand configurations. */
@@ -26,42 +25,48 @@ const MAX_RECORD_BYTES = 16 * 2 ** 20;
 /** More than there are flags: each is a column of the table. */
 const MOST_NAMES = 50;
 
-/** One configuration, trained or tried. */
-export interface SweepResult {
+const MAJORITY: Schema<Majority> = fields({ className: text, share: positive });
+
+const RESULT = fields({
   /** The varied flags. */
-  readonly settings: Readonly<Record<string, string>>;
+  settings: dictionary(text),
   /** Of the last epoch; left out where none was finished. */
-  readonly last?: EpochMetrics;
+  last: v.optional(METRICS),
   /** Best accuracy of all epochs, on the set that `chosenOn` names. */
-  readonly bestAccuracy?: number;
+  bestAccuracy: v.optional(v.pipe(notNegative, v.maxValue(1))),
   /** What the best epoch was chosen on; left out where none was finished, and by version 0.1: test. */
-  readonly chosenOn?: "validation" | "test";
+  chosenOn: v.optional(v.picklist(["validation", "test"])),
   /** Why it failed; left out where it did not. */
-  readonly error?: string;
+  error: v.optional(text),
   /** With evaluation and opening. */
-  readonly elapsedMs: number;
+  elapsedMs: notNegative,
   /** The MPI rank that trained it; 0 without MPI. */
-  readonly rank: number;
-}
+  rank: count,
+});
+
+const SWEEP = fields({
+  /** When the sweep began, ISO 8601. */
+  started: text,
+  /** The flags that all configurations share. */
+  flags: dictionary<unknown>(v.union([text, v.pipe(v.number(), v.finite()), v.boolean()])),
+  dataset: fields({
+    name: text,
+    digest: text,
+    /** The most frequent class of the test set; left out by version 0.1. */
+    majority: v.optional(MAJORITY),
+    /** What reading it left out, took for something or missed; made printable where shown. */
+    notes: v.optional(list(v.string())),
+  }),
+  environment: ENVIRONMENT,
+  /** In the order in which they ended. */
+  results: list(RESULT),
+});
+
+/** One configuration, trained or tried. */
+export type SweepResult = v.InferOutput<typeof RESULT>;
 
 /** Content of `sweep.json`. */
-export interface SweepRecord {
-  /** When the sweep began, ISO 8601. */
-  readonly started: string;
-  /** The flags that all configurations share. */
-  readonly flags: Readonly<Record<string, unknown>>;
-  readonly dataset: {
-    readonly name: string;
-    readonly digest: string;
-    /** The most frequent class of the test set; left out by version 0.1. */
-    readonly majority?: Majority;
-    /** What reading it left out, took for something or missed. */
-    readonly notes?: readonly string[];
-  };
-  readonly environment: Environment;
-  /** In the order in which they ended. */
-  readonly results: readonly SweepResult[];
-}
+export type SweepRecord = v.InferOutput<typeof SWEEP>;
 
 /** Reads the record of a sweep; undefined if the folder has none.
  *
@@ -85,60 +90,20 @@ export async function readSweep(folder: string): Promise<SweepRecord | undefined
  * @param label Names the file in errors.
  * @throws {SyntaxError} If it is not the record of a sweep.
  */
-export function parseSweep(text: string, label: string): SweepRecord {
-  const invalid = (reason: string) =>
-    new SyntaxError(
-      `Cannot read ${label} as the record of a sweep: ${reason}; choose another --out`,
+export function parseSweep(json: string, label: string): SweepRecord {
+  const invalid = (reason: string) => {
+    const named = reason.replace(
+      /^results\.(\d+)\.(last\.)?/,
+      (_, n) => `result ${Number(n) + 1}: `,
     );
-  let record: unknown;
-  try {
-    record = parseJson(text);
-  } catch (error) {
-    throw invalid(`it is ${(error as SyntaxError).message}`);
-  }
-  requireFields(record, FIELDS, invalid);
-  const checked = record as SweepRecord;
-  const results = checked.results.map((result, n) => {
-    const invalidResult = (reason: string) => invalid(`result ${n + 1}: ${reason}`);
-    requireFields(result, RESULT_FIELDS, invalidResult);
-    return result.last === undefined
-      ? result
-      : { ...result, last: checkMetrics(result.last, invalidResult) };
-  });
-  const names = new Set(results.flatMap(({ settings }) => Object.keys(settings)));
+    return new SyntaxError(
+      `Cannot read ${label} as the record of a sweep: ${named}; choose another --out`,
+    );
+  };
+  const record = parseBy(SWEEP, json, invalid);
+  const names = new Set(record.results.flatMap(({ settings }) => Object.keys(settings)));
   if (names.size > MOST_NAMES) throw invalid(`it varies ${names.size} flags`);
-  return { ...checked, results };
-}
-
-const FIELDS = {
-  "started": isText,
-  "flags": isFlags,
-  "dataset.name": isText,
-  "dataset.digest": isText,
-  "dataset.majority": isOptional((value) =>
-    isText(Object(value).className) && isPositive(Object(value).share)
-  ),
-  "environment": isFlat,
-  "results": isList(isRecord),
-};
-
-const RESULT_FIELDS = {
-  "settings": (value: unknown) =>
-    isFlat(value) && Object.entries(Object(value)).flat().every(isText),
-  "last": isOptional(isRecord),
-  "bestAccuracy": isOptional((value) => isShare(value) || value === 1),
-  "chosenOn": isOptional(isOneOf("validation", "test")),
-  "error": isOptional(isText),
-  "elapsedMs": (value: unknown) => value === 0 || isPositive(value),
-  "rank": isCount,
-};
-
-/** Values of flags by name. */
-function isFlags(value: unknown): boolean {
-  return isRecord(value) &&
-    Object.values(value).every((item) =>
-      isText(item) || Number.isFinite(item) || typeof item === "boolean"
-    );
+  return record;
 }
 
 /** Writes the record, whole. */

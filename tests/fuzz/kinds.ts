@@ -143,6 +143,8 @@ const FUNCTIONAL_MODEL = {
   }],
 };
 
+const DEVICE = { kind: "cpu", description: "WebAssembly", threads: 2, software: false };
+
 const CONFIG = {
   started: "2026-01-02T03:04:05.000Z",
   model: { name: MODEL.name, inputShape: MODEL.inputShape, layers: MODEL.specs },
@@ -165,9 +167,9 @@ const CONFIG = {
   optimizer: { type: "adam", beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
   init: { type: "xavierUniform" },
   backend: "wasm",
-  device: { kind: "cpu", description: "WebAssembly", threads: 2, software: false },
+  device: DEVICE,
   environment: { lenet: "0.1.0", cores: 2 },
-  resumed: [{ started: "2026-01-02", step: 3, backend: "wasm", device: { threads: 1 } }],
+  resumed: [{ started: "2026-01-02", step: 3, backend: "wasm", device: DEVICE }],
 };
 
 const METRICS = {
