@@ -92,8 +92,8 @@ export {
   encodeSafetensors,
   type Safetensors,
   type Tensor,
-} from "./src/formats/safetensors.ts";
-export { fromTensors, toTensors } from "./src/formats/parameters.ts";
+} from "./src/formats/safetensors/file.ts";
+export { fromTensors, toTensors } from "./src/formats/safetensors/state_dict.ts";
 export { type ModelFacts, modelPage } from "./src/page/model_page.ts";
 export type {
   ModelDescription,
@@ -101,9 +101,9 @@ export type {
   TrainedModel,
 } from "./src/formats/trained_model.ts";
 export type { NamedModel } from "./src/page/page_model.ts";
-export { decodeSafetensorsModel, encodeSafetensorsModel } from "./src/formats/safetensors_model.ts";
-export { encodeLayersModel, type LayersModelFiles } from "./src/formats/layers_model.ts";
-export { decodeLayersModel } from "./src/formats/layers_model_decode.ts";
-export type { ReadWeights } from "./src/formats/layers_model_weights.ts";
-export { decodeOnnx } from "./src/formats/onnx/decode.ts";
-export { encodeOnnx } from "./src/formats/onnx/encode.ts";
+export { decodeSafetensorsModel, encodeSafetensorsModel } from "./src/formats/safetensors/model.ts";
+export { encodeLayersModel, type LayersModelFiles } from "./src/formats/layers_model/file.ts";
+export { decodeLayersModel } from "./src/formats/layers_model/file.ts";
+export type { ReadWeights } from "./src/formats/layers_model/weights.ts";
+export { decodeOnnx } from "./src/formats/onnx/file.ts";
+export { encodeOnnx } from "./src/formats/onnx/file.ts";

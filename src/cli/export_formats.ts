@@ -28,7 +28,7 @@ export const EXPORT_FORMATS = {
     isFolder: false,
     description: "the state_dict of a PyTorch nn.Sequential",
     encode: async (trained) => {
-      const { encodeSafetensorsModel } = await import("../formats/safetensors_model.ts");
+      const { encodeSafetensorsModel } = await import("../formats/safetensors/model.ts");
       return [{ name: "model.safetensors", content: encodeSafetensorsModel(trained) }];
     },
   },
@@ -37,7 +37,7 @@ export const EXPORT_FORMATS = {
     isFolder: true,
     description: "a LayersModel: tf.loadLayersModel takes the address of its model.json",
     encode: async (trained) => {
-      const { encodeLayersModel } = await import("../formats/layers_model.ts");
+      const { encodeLayersModel } = await import("../formats/layers_model/file.ts");
       const { modelJson, weights } = await encodeLayersModel(trained);
       return [{ name: "weights.bin", content: weights }, {
         name: "model.json",
@@ -50,7 +50,7 @@ export const EXPORT_FORMATS = {
     isFolder: false,
     description: "ONNX, opset 17: input [batch, channels, height, width], output logits",
     encode: async (trained) => {
-      const { encodeOnnx } = await import("../formats/onnx/encode.ts");
+      const { encodeOnnx } = await import("../formats/onnx/file.ts");
       return [{ name: "model.onnx", content: encodeOnnx(trained) }];
     },
   },

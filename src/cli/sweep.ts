@@ -17,10 +17,9 @@ import { requirePictures, sayNotes } from "./picture_flags.ts";
 import { recordedDataset } from "./recorded_path.ts";
 import { baseFlags, SWEEP_COMMAND, type SweepFlags } from "./sweep_flags.ts";
 import { flagsOf, parseGrid, type Settings, settingsText } from "./sweep_grid.ts";
-import type { Sharing } from "./sweep_mpi.ts";
 import { parseTraining, setApart } from "./train_flags.ts";
 import { beginningOf, picturesOf, readInitialModel } from "./train_init.ts";
-import { trainConfiguration } from "./sweep_worker.ts";
+import { type Sharing, trainConfiguration } from "./sweep_worker.ts";
 import { widthOf, wrapLine } from "./wrap.ts";
 
 export { SWEEP_COMMAND as command, sweepCommand as run };

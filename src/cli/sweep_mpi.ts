@@ -10,20 +10,7 @@ import { withInterrupt } from "./errors.ts";
 import { endAtOnce, withRanks } from "./mpi.ts";
 import { baseFlags, type SweepFlags } from "./sweep_flags.ts";
 import type { Settings } from "./sweep_grid.ts";
-import { trainConfiguration } from "./sweep_worker.ts";
-
-/** How configurations reach the ranks that train them. */
-export interface Sharing {
-  readonly world: World;
-  /** Trains what `next` gives on all ranks, and passes on what comes of it. */
-  run(work: {
-    readonly flags: SweepFlags;
-    readonly dataset: Dataset;
-    readonly signal: AbortSignal;
-    next(): Settings | undefined;
-    done(result: SweepResult): Promise<void>;
-  }): Promise<void>;
-}
+import { type Sharing, trainConfiguration } from "./sweep_worker.ts";
 
 /** What rank 0 tells the others before the first configuration; nothing if there is none. */
 interface Setup {

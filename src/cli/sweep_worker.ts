@@ -1,11 +1,13 @@
-/** Trains one configuration of a sweep. */
+/** Trains one configuration of a sweep, here or on the ranks that share its work. */
 
 import type { Dataset } from "../data/dataset.ts";
+import type { World } from "../distributed/world.ts";
 import { printable } from "../quote.ts";
 import type { SweepResult } from "../run/sweep_record.ts";
 import { bestEpoch, type EpochMetrics, train } from "../train/trainer.ts";
 import { deviceOptions, openSession } from "./backend_flags.ts";
 import { describeError } from "./errors.ts";
+import type { SweepFlags } from "./sweep_flags.ts";
 import { flagsOf, type Settings } from "./sweep_grid.ts";
 import { setApart, type TrainFlags } from "./train_flags.ts";
 import { beginningOf, readInitialModel } from "./train_init.ts";
@@ -19,6 +21,19 @@ export interface SweepWork {
   /** Threads of a session that is not told otherwise. */
   readonly threads?: number;
   readonly signal: AbortSignal;
+}
+
+/** How configurations reach the ranks that train them. */
+export interface Sharing {
+  readonly world: World;
+  /** Trains what `next` gives on all ranks, and passes on what comes of it. */
+  run(work: {
+    readonly flags: SweepFlags;
+    readonly dataset: Dataset;
+    readonly signal: AbortSignal;
+    next(): Settings | undefined;
+    done(result: SweepResult): Promise<void>;
+  }): Promise<void>;
 }
 
 /** Trains a configuration; what goes wrong is part of the result.

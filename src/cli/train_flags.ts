@@ -166,22 +166,9 @@ export function asksForMpi(args: readonly string[]): boolean {
 
 /** Flags that may accompany `--resume`; the rest is fixed by the run's configuration. */
 const RESUME_FLAGS = [
-  "resume",
-  "epochs",
-  "backend",
-  "threads",
-  "device-index",
-  "power-preference",
-  "dataset",
-  "max-steps",
-  "target-accuracy",
-  "checkpoint-every",
-  "mpi",
-  "log-steps",
-  "live",
-  "quiet",
-  "json",
-  "debug",
+  ...["resume", "epochs", "backend", "threads", "device-index", "power-preference", "dataset"],
+  ...["max-steps", "target-accuracy", "checkpoint-every", "mpi", "log-steps", "live", "quiet"],
+  ...["json", "debug"],
 ];
 
 /** Checks that no flag contradicts another.

@@ -1,6 +1,5 @@
 /** What `--init` starts from: what its file says stands, and flags that say otherwise are refused. */
 
-import type { OptimizerSpec } from "../backends/backend.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { PictureOptions } from "../data/image_folder.ts";
 import { findDataset } from "../data/registry.ts";
@@ -10,7 +9,6 @@ import { type Model, showShape } from "../nn/sequential.ts";
 import { isNormalized, showPixels, standardizationOf } from "../nn/standardization.ts";
 import { MODEL_NAMES, type ModelName, ZOO } from "../nn/zoo.ts";
 import { quote, quoteWhole } from "../quote.ts";
-import type { TrainPlan } from "../train/plan.ts";
 import { readModelFile } from "./model_files.ts";
 import { pictureOptions } from "./picture_flags.ts";
 import {
@@ -132,17 +130,6 @@ function fitToDataset(
   return { model: { ...model, standardization }, notes: all.map((note) => `${label}: ${note}`) };
 }
 
-/** What a training begins with. */
-export interface Beginning {
-  readonly flags: FilledFlags;
-  readonly plan: TrainPlan;
-  readonly optimizer: OptimizerSpec;
-  readonly model: Model;
-  readonly parameters: Float32Array;
-  /** What `--init` assumed, left out or changed, a sentence each. */
-  readonly notes: readonly string[];
-}
-
 /** Works out what a training begins with, from the flags and the file of `--init` where there is one.
  *
  * @throws {TypeError} If the file's model does not fit the dataset.
@@ -151,12 +138,12 @@ export function beginningOf(
   given: TrainFlags,
   dataset: Dataset,
   source: InitialModel | undefined,
-): Beginning {
+) {
   const flags = source === undefined ? fillFlags(given, dataset) : fillFrom(source, given, dataset);
   const plan = planOf(flags);
-  const { model, notes } = source === undefined
-    ? { model: modelFor(flags, dataset), notes: [] }
-    : fitToDataset(source, dataset, given);
+  const { model, notes } = source
+    ? fitToDataset(source, dataset, given)
+    : { model: modelFor(flags, dataset), notes: [] as readonly string[] };
   const { init } = ZOO[flags.model].recipe;
   const parameters = source?.parameters ?? initialParameters(model, plan.seed, init);
   return { flags, plan, optimizer: optimizerOf(flags), model, parameters, notes };

@@ -56,16 +56,11 @@ export function progressText(
   const amount = (value: number) =>
     isBytes ? formatBytes(value) : Math.round(value).toLocaleString("en-US");
   const goal = total === undefined ? "" : ` of ${amount(total)}`;
-  const left = total === undefined || rate <= 0 ? undefined : (total - done) / rate;
-  return [
-    `${amount(done)}${goal}${isBytes ? "" : ` ${unit}`}`,
-    ...(rate > 0 ? [`${amount(rate)}/s`] : []),
-    ...(leftInAll !== undefined
-      ? [`${timeText(leftInAll)} left in all`]
-      : left !== undefined
-      ? [`${timeText(left)} left`]
-      : []),
-  ].join(", ");
+  const amounts = `${amount(done)}${goal}${isBytes ? "" : ` ${unit}`}`;
+  if (rate <= 0) return amounts;
+  const seconds = leftInAll ?? (total === undefined ? undefined : (total - done) / rate);
+  const left = seconds === undefined ? "" : `, ${timeText(seconds)} left`;
+  return `${amounts}, ${amount(rate)}/s${left}${leftInAll === undefined ? "" : " in all"}`;
 }
 
 /** `8 s`, `2 min 5 s`, `1 h 10 min`. */
@@ -78,11 +73,9 @@ export function timeText(seconds: number): string {
   return `${large} ${units[0]}` + (small > 0 ? ` ${small} ${units[1]}` : "");
 }
 
-/** Columns that most texts fit in, with what is around them. */
-const TEXT_COLUMNS = 62;
-
 function barProgress(label: string, { unit, total }: ProgressOptions): Progress {
   const describe = describer(unit);
+  const columns = process.stderr.columns || 80;
   const bar = new SingleBar({
     format: Deno.noColor ? "{label} [{bar}] {text}" : "{label} \x1b[36m{bar}\x1b[0m {text}",
     stream: process.stderr,
@@ -90,7 +83,8 @@ function barProgress(label: string, { unit, total }: ProgressOptions): Progress 
     // Terminal modes that a killed program could not set back stay as they are.
     hideCursor: false,
     linewrap: true,
-    barsize: Math.max(4, Math.min(24, process.stderr.columns - label.length - TEXT_COLUMNS)),
+    // Most texts, and what is around them, fit in 62 columns.
+    barsize: Math.max(4, Math.min(24, columns - label.length - 62)),
     barCompleteChar: Deno.noColor ? "#" : "\u2588",
     barIncompleteChar: Deno.noColor ? "." : "\u2591",
     emptyOnZero: true,

@@ -2,9 +2,9 @@
 
 import * as v from "valibot";
 import type { TrainingState } from "../backends/backend.ts";
-import { fromTensors, toTensors } from "../formats/parameters.ts";
-import { decodeSafetensors, encodeSafetensors, type Tensor } from "../formats/safetensors.ts";
-import { encodeSafetensorsModel } from "../formats/safetensors_model.ts";
+import { fromTensors, toTensors } from "../formats/safetensors/state_dict.ts";
+import { decodeSafetensors, encodeSafetensors, type Tensor } from "../formats/safetensors/file.ts";
+import { encodeSafetensorsModel } from "../formats/safetensors/model.ts";
 import type { TrainedModel } from "../formats/trained_model.ts";
 import type { Model } from "../nn/sequential.ts";
 import { parseJson } from "../parse_json.ts";

@@ -1,8 +1,8 @@
 /** The folder of a run: configuration, metrics, parameters and pictures, each written whole. */
 
 import { join } from "node:path";
-import { decodeSafetensors } from "../formats/safetensors.ts";
-import { fromTensors } from "../formats/parameters.ts";
+import { decodeSafetensors } from "../formats/safetensors/file.ts";
+import { fromTensors } from "../formats/safetensors/state_dict.ts";
 import type { TrainingState, TrainResult } from "../backends/backend.ts";
 import { DESCRIPTION_KEY, tryDescription } from "../formats/trained_model.ts";
 import { specOf } from "../nn/model_spec.ts";
@@ -174,7 +174,7 @@ export class RunFolder {
   /** Writes the TensorFlow.js model; a run may be finished more than once. */
   async finish(parameters: Float32Array): Promise<void> {
     // Imported only now: a run starts without it.
-    const { encodeLayersModel } = await import("../formats/layers_model.ts");
+    const { encodeLayersModel } = await import("../formats/layers_model/file.ts");
     const { model, config: { dataset: { classNames, pictures } } } = this;
     const trained = { model, parameters, classNames, pictures };
     const { modelJson, weights } = await encodeLayersModel(trained);

@@ -1,6 +1,6 @@
-import { toTensors } from "../../src/formats/parameters.ts";
-import { encodeSafetensors } from "../../src/formats/safetensors.ts";
-import { encodeSafetensorsModel } from "../../src/formats/safetensors_model.ts";
+import { toTensors } from "../../src/formats/safetensors/state_dict.ts";
+import { encodeSafetensors } from "../../src/formats/safetensors/file.ts";
+import { encodeSafetensorsModel } from "../../src/formats/safetensors/model.ts";
 import { initialParameters } from "../../src/nn/init.ts";
 import { zooModel } from "../../src/nn/zoo.ts";
 import { assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";

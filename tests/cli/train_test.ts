@@ -1,8 +1,8 @@
 /** `train` as a user runs it: on the sample, a few steps, real files, real signals. */
-import { encodeOnnx } from "../../src/formats/onnx/encode.ts";
-import { toTensors } from "../../src/formats/parameters.ts";
-import { decodeSafetensors, encodeSafetensors } from "../../src/formats/safetensors.ts";
-import { encodeSafetensorsModel } from "../../src/formats/safetensors_model.ts";
+import { encodeOnnx } from "../../src/formats/onnx/file.ts";
+import { toTensors } from "../../src/formats/safetensors/state_dict.ts";
+import { decodeSafetensors, encodeSafetensors } from "../../src/formats/safetensors/file.ts";
+import { encodeSafetensorsModel } from "../../src/formats/safetensors/model.ts";
 import { initialParameters } from "../../src/nn/init.ts";
 import { flatten, linear, tanh } from "../../src/nn/layers.ts";
 import { sequential } from "../../src/nn/sequential.ts";

@@ -8,15 +8,15 @@ import { collect, gunzip } from "../../src/data/files.ts";
 import { encodeIdx, idxByteLength, parseIdx, parseLabeledImages } from "../../src/data/idx.ts";
 import { fitPicture } from "../../src/data/picture.ts";
 import { decodePicture } from "../../src/data/picture_file.ts";
-import { decodeLayersModel } from "../../src/formats/layers_model_decode.ts";
-import { decodeOnnx } from "../../src/formats/onnx/decode.ts";
-import { encodeOnnx } from "../../src/formats/onnx/encode.ts";
-import { decodeSafetensors, encodeSafetensors } from "../../src/formats/safetensors.ts";
+import { decodeLayersModel } from "../../src/formats/layers_model/file.ts";
+import { decodeOnnx } from "../../src/formats/onnx/file.ts";
+import { encodeOnnx } from "../../src/formats/onnx/file.ts";
+import { decodeSafetensors, encodeSafetensors } from "../../src/formats/safetensors/file.ts";
 import {
   decodeSafetensorsModel,
   encodeSafetensorsModel,
-} from "../../src/formats/safetensors_model.ts";
-import { toTensors } from "../../src/formats/parameters.ts";
+} from "../../src/formats/safetensors/model.ts";
+import { toTensors } from "../../src/formats/safetensors/state_dict.ts";
 import { initialParameters } from "../../src/nn/init.ts";
 import { conv2d, flatten, linear, maxPool2d, relu } from "../../src/nn/layers.ts";
 import { sequential } from "../../src/nn/sequential.ts";

@@ -1,6 +1,6 @@
 /** Checkpoints and run folders on a real disk: exact round trips, and damage that is noticed. */
 import fc from "fast-check";
-import { decodeSafetensors, encodeSafetensors } from "../../src/formats/safetensors.ts";
+import { decodeSafetensors, encodeSafetensors } from "../../src/formats/safetensors/file.ts";
 import { initialParameters } from "../../src/nn/init.ts";
 import { modelOf, specOf } from "../../src/nn/model_spec.ts";
 import { zooModel } from "../../src/nn/zoo.ts";

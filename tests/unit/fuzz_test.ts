@@ -5,12 +5,12 @@ import { deflateSync } from "node:zlib";
 import jpeg from "jpeg-js";
 import { encodeIdx, parseIdx } from "../../src/data/idx.ts";
 import { decodePicture } from "../../src/data/picture_file.ts";
-import { fromTensors } from "../../src/formats/parameters.ts";
+import { fromTensors } from "../../src/formats/safetensors/state_dict.ts";
 import {
   decodeSafetensors,
   encodeSafetensors,
   type Tensor,
-} from "../../src/formats/safetensors.ts";
+} from "../../src/formats/safetensors/file.ts";
 import { flatten, linear } from "../../src/nn/layers.ts";
 import { sequential } from "../../src/nn/sequential.ts";
 import { parseJson } from "../../src/parse_json.ts";
