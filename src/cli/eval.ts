@@ -2,8 +2,7 @@
 /** The eval command: how well saved parameters do on a test set, class by class. */
 
 import type { LabeledImages } from "../data/dataset.ts";
-import { invocation } from "../invocation.ts";
-import { printable } from "../printable.ts";
+import { invocation, printable } from "../quote.ts";
 import { answersFrom } from "../report/run_report_results.ts";
 import { formatCount, formatTable } from "../report/table.ts";
 import {

@@ -2,8 +2,7 @@
 /** The export command: a trained model as a file that other programs read. */
 
 import { dirname, join, resolve, sep } from "node:path";
-import { invocation } from "../invocation.ts";
-import { printable } from "../printable.ts";
+import { invocation, printable } from "../quote.ts";
 import { formatBytes } from "../report/std.ts";
 import { formatCount } from "../report/table.ts";
 import { writeAtomic } from "../write_atomic.ts";

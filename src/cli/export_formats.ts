@@ -59,8 +59,8 @@ export const EXPORT_FORMATS = {
     isFolder: false,
     description: "a page that classifies drawings and pictures: open it in a browser",
     encode: async (trained) => {
-      const { modelPage } = await import("../report/model_page.ts");
-      const { readMetrics } = await import("../report/run_folder.ts");
+      const { modelPage } = await import("../page/model_page.ts");
+      const { readMetrics } = await import("../run/folder.ts");
       const { run, datasetName } = trained;
       const last = run === undefined ? undefined : (await readMetrics(run)).at(-1);
       const page = await modelPage(trained, {

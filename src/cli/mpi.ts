@@ -7,7 +7,7 @@ import { MpiUnavailableError } from "../distributed/loader.ts";
 import { RankFailedError } from "../distributed/session.ts";
 import { MpiError, openWorld, type World } from "../distributed/world.ts";
 import { describeError, EXIT, withInterrupt } from "./errors.ts";
-import { quietDrivers } from "./quiet_drivers.ts";
+import { quietDrivers } from "./backend_flags.ts";
 
 /** Starts MPI, and runs a command on rank 0, whose sessions all ranks share. */
 export async function withWorld(lead: (world: World) => Promise<number>): Promise<number> {

@@ -2,9 +2,8 @@
 /** The predict command: what a trained model sees in pictures. */
 
 import type { LabeledImages } from "../data/dataset.ts";
-import { invocation } from "../invocation.ts";
-import { quote } from "../quote.ts";
-import { type ClassProbability, topClasses } from "../train/top_classes.ts";
+import { invocation, quote } from "../quote.ts";
+import { type ClassProbability, topClasses } from "../train/metrics.ts";
 import { DEVICE_FLAGS } from "./backend_flags.ts";
 import { EXIT } from "./errors.ts";
 import { defineCommand, parseFlags } from "./flags.ts";

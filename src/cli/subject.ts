@@ -6,10 +6,9 @@ import type { PictureFacts } from "../data/dataset.ts";
 import { areNamesOf } from "../formats/trained_model.ts";
 import type { Model } from "../nn/sequential.ts";
 import { MODEL_NAMES, type ModelName } from "../nn/zoo.ts";
-import { invocation } from "../invocation.ts";
-import { printable } from "../printable.ts";
-import { configuredModel, type RunConfig } from "../report/run_config.ts";
-import { readRunConfig, readRunParameters } from "../report/run_folder.ts";
+import { invocation, printable } from "../quote.ts";
+import { configuredModel, type RunConfig } from "../run/config.ts";
+import { readRunConfig, readRunParameters } from "../run/folder.ts";
 import {
   type DEVICE_FLAGS,
   deviceOptions,

@@ -1,11 +1,10 @@
 // deno-lint-ignore-file no-console
 /** The summary command: a model's layers, sizes and costs as a table. */
 
-import { invocation } from "../invocation.ts";
+import { invocation, printable } from "../quote.ts";
 import { showShape } from "../nn/sequential.ts";
 import { ZOO, zooModel } from "../nn/zoo.ts";
-import { printable } from "../printable.ts";
-import { costsOf, summaryTable } from "../report/summary_table.ts";
+import { costsOf, summaryTable } from "../report/table.ts";
 import { EXIT } from "./errors.ts";
 import { defineCommand, JSON_FLAG, parseFlags } from "./flags.ts";
 import { loadSubject, sayNotes, SUBJECT_FLAGS } from "./subject.ts";

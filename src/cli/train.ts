@@ -7,10 +7,10 @@ import type { World } from "../distributed/world.ts";
 import { specOf } from "../nn/model_spec.ts";
 import { ZOO } from "../nn/zoo.ts";
 import { quoteWhole } from "../quote.ts";
-import { describeEnvironment } from "../report/environment.ts";
-import { configuredModel, isElsewhere, type RunConfig } from "../report/run_config.ts";
-import { claimFolder } from "../report/run_claim.ts";
-import { readRunConfig, requireVacant, RunFolder } from "../report/run_folder.ts";
+import { describeEnvironment } from "../run/environment.ts";
+import { configuredModel, isElsewhere, type RunConfig } from "../run/config.ts";
+import { claimFolder, makeFolder, requireVacant, RUNS } from "../run/files.ts";
+import { readRunConfig, RunFolder } from "../run/folder.ts";
 import type { Ending } from "../report/run_report.ts";
 import { countOf } from "../report/table.ts";
 import { learningRates, type TrainPlan } from "../train/plan.ts";
@@ -24,13 +24,12 @@ import {
 import { deviceOptions, type OpenedSession, openSession } from "./backend_flags.ts";
 import { loadForDryRun, obtainForTraining } from "./dataset_flag.ts";
 import { EXIT, HelpAsked, UsageError, withInterrupt } from "./errors.ts";
-import { makeFolder, RUNS } from "./new_folder.ts";
 import { requireWritePermission } from "./permissions.ts";
 import { picturesFor, requirePictures } from "./picture_flags.ts";
 import { findRecorded, recordedDataset, recordedPath, recordedWay } from "./recorded_path.ts";
 import { endLines, standingOf, type TrainDisplay, trainDisplay } from "./train_display.ts";
 import { beginningOf, picturesOf, readInitialModel } from "./train_init.ts";
-import { reportDivergence, reportEnd } from "./train_report.ts";
+import { drawCurves, reportDivergence, reportEnd } from "./train_report.ts";
 import {
   asksForMpi,
   checkCombination,
@@ -299,6 +298,7 @@ async function runTraining(run: Run): Promise<number> {
     });
     const { parameters } = await session.readState();
     await folder.finish(parameters);
+    await drawCurves(folder);
     const ending: Ending = { outcome, step: progress.step };
     await reportEnd(folder, { session, test: dataset.test, parameters, ending });
     const standing = standingOf(folder.history, dataset);

@@ -4,7 +4,7 @@ import type { OptimizerSpec } from "../backends/backend.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { findDataset } from "../data/registry.ts";
 import { splitValidation } from "../data/split.ts";
-import { invocation } from "../invocation.ts";
+import { invocation } from "../quote.ts";
 import type { Model } from "../nn/sequential.ts";
 import { standardizationOf } from "../nn/standardization.ts";
 import { fittedRecipe, MODEL_NAMES, type ModelName, ZOO, zooModel } from "../nn/zoo.ts";

@@ -6,7 +6,7 @@ import { modelOf, specOf } from "../nn/model_spec.ts";
 import { isNormalized, NORMALIZED, type Standardization } from "../nn/standardization.ts";
 import { type ModelName, zooModel } from "../nn/zoo.ts";
 import { parseJson } from "../parse_json.ts";
-import { isPrintable } from "../printable.ts";
+import { isPrintable } from "../quote.ts";
 
 /** Which of light and dark the thing in a picture was, where a model was trained on pictures. */
 export interface PicturePolarity {

@@ -2,9 +2,8 @@
 
 import type { Backend } from "../backends/backend.ts";
 import type { LabeledImages } from "../data/dataset.ts";
-import { invocation } from "../invocation.ts";
+import { invocation, printable } from "../quote.ts";
 import type { Model } from "../nn/sequential.ts";
-import { printable } from "../printable.ts";
 import {
   type ClassificationReport,
   classificationReport,
@@ -13,7 +12,7 @@ import {
 import { bestEpoch, type EpochMetrics } from "../train/trainer.ts";
 import { curveSvg } from "./curves.ts";
 import { Html, html, htmlPage } from "./html.ts";
-import { isElsewhere, type RunConfig } from "./run_config.ts";
+import { isElsewhere, type RunConfig } from "../run/config.ts";
 import { factsSection } from "./run_report_facts.ts";
 import { featureMaps } from "./run_report_features.ts";
 import { featureSection, filterSection, summarySection } from "./run_report_model.ts";

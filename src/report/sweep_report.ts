@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { decidingAccuracy } from "../train/trainer.ts";
 import { writeAtomic } from "../write_atomic.ts";
 import { CHART_CONFIG, drawChart, PALETTE } from "./chart.ts";
-import type { SweepRecord, SweepResult } from "./sweep_record.ts";
+import type { SweepRecord, SweepResult } from "../run/sweep_record.ts";
 import { formatCount, formatTable } from "./table.ts";
 
 const TABLE = "table.md";

@@ -1,8 +1,8 @@
 /** `train` stopped in every way that a process can be: nothing is lost, nothing is made twice. */
 import { zooModel } from "../../src/nn/zoo.ts";
 import { createRandom } from "../../src/random.ts";
-import { readCheckpoint } from "../../src/train/checkpoint.ts";
-import { claimFolder } from "../../src/report/run_claim.ts";
+import { readCheckpoint } from "../../src/run/checkpoint.ts";
+import { claimFolder } from "../../src/run/files.ts";
 import { assert, assertEquals, assertMatch } from "../assert.ts";
 import { namesIn, withTempDir } from "../temp.ts";
 import { canRunCommands, linesOf, outcomeOf, ROOT, runDeno } from "./command.ts";

@@ -1,14 +1,13 @@
 /** Checkpoints and run folders on a real disk: exact round trips, and damage that is noticed. */
 import fc from "fast-check";
-import { encodeSafetensors } from "../../src/formats/safetensors/file.ts";
-import { decodeSafetensors } from "../../src/formats/safetensors/file.ts";
+import { decodeSafetensors, encodeSafetensors } from "../../src/formats/safetensors/file.ts";
 import { initialParameters } from "../../src/nn/init.ts";
 import { modelOf, specOf } from "../../src/nn/model_spec.ts";
 import { zooModel } from "../../src/nn/zoo.ts";
 import { readBounded } from "../../src/read_bounded.ts";
-import { parseRunConfig, type RunConfig } from "../../src/report/run_config.ts";
-import { claimFolder } from "../../src/report/run_claim.ts";
-import { readMetrics, requireVacant, RunFolder } from "../../src/report/run_folder.ts";
+import { parseRunConfig, type RunConfig } from "../../src/run/config.ts";
+import { claimFolder, requireVacant } from "../../src/run/files.ts";
+import { readMetrics, RunFolder } from "../../src/run/folder.ts";
 import {
   decodeCheckpoint,
   encodeCheckpoint,
@@ -16,7 +15,7 @@ import {
   type SavedCheckpoint,
   writeCheckpoint,
   writeModel,
-} from "../../src/train/checkpoint.ts";
+} from "../../src/run/checkpoint.ts";
 import { type Checkpoint, type EpochMetrics, NOT_STARTED } from "../../src/train/trainer.ts";
 import { writeAtomic } from "../../src/write_atomic.ts";
 import { flatten, type LayerSpec, linear } from "../../src/nn/layers.ts";
