@@ -28,7 +28,8 @@ const atLeastOne = v.pipe(count, v.minValue(1));
 const MODEL: Schema<ModelSpec> = fields({
   name: text,
   inputShape: v.tuple([count, count, count]),
-  layers: v.array(v.any()), // checked when the model is built
+  standardization: v.optional(v.any()), // like the layers, checked when the model is built
+  layers: v.array(v.any()),
 });
 
 /** A run may come from anybody: what it names must not lead out of the folder it is used in. */
