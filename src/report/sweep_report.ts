@@ -80,7 +80,7 @@ export function sweepTable(results: readonly SweepResult[]): string {
 
 /** Draws the accuracy that decides over the first varied flag, coloured by the second; seeds come last. */
 export async function sweepChart({ results, dataset }: SweepRecord): Promise<string> {
-  // A sweep that was gone on with may lack a value where it was not varied yet.
+  // A resumed sweep may lack a value where it was not varied yet.
   const valuesOf = (name: string) => [
     ...new Set(results.map(({ settings }) => settings[name] ?? "")),
   ];

@@ -1,4 +1,4 @@
-/** The configuration of a run: everything needed to repeat it or go on with it. */
+/** The configuration of a run: everything needed to repeat it or resume it. */
 
 import { isDeepStrictEqual } from "node:util";
 import * as v from "valibot";
@@ -128,9 +128,9 @@ const CONFIG = fields({
   logSteps: v.optional(v.boolean()),
   /** How often a checkpoint is written within an epoch. */
   checkpointEvery: v.optional(INTERVAL),
-  /** Where the run was gone on with, in order; left out if it never stopped. */
+  /** Where the run was resumed, in order; left out if it never stopped. */
   resumed: v.optional(list(RESUMPTION)),
-  /** How its training diverged, in a sentence; left out if it has not, or was gone on with since. */
+  /** How its training diverged, in a sentence; left out if it has not, or was resumed since. */
   diverged: v.optional(text),
 });
 
@@ -146,11 +146,13 @@ export type Resumption = v.InferOutput<typeof RESUMPTION>;
  * @throws {SyntaxError} If it is not the configuration of a run.
  */
 export function parseRunConfig(json: string, label: string): RunConfig {
-  const config = parseBy(
+  parseBy(
     CONFIG,
     json,
     (reason) => new SyntaxError(`Cannot read ${label} as the configuration of a run: ${reason}`),
   );
+  // The text itself again: its order of names goes into the next checkpoint's bytes.
+  const config: RunConfig = JSON.parse(json);
   // Version 0.1 called the share of pictures to test on `validSplit`.
   const { validSplit, ...pictures } = Object(config.dataset.pictures);
   if (validSplit === undefined) return config;

@@ -64,7 +64,7 @@ export class RunFolder {
 
   /** Makes the folder of a new run and writes its configuration and first checkpoint.
    *
-   * @param state What training starts from, so that a run can be gone on with from its first step.
+   * @param state What training starts from, so that a run can be resumed from its first step.
    * @throws {TypeError} If the folder holds something already.
    */
   static async create(path: string, config: RunConfig, state: TrainingState): Promise<RunFolder> {
@@ -188,7 +188,7 @@ export class RunFolder {
     await writeAtomic(join(this.path, name), text);
   }
 
-  /** Records that training diverged, for whoever uses the run later. */
+  /** Records that training diverged, for later users of the run. */
   async saveDivergence(message: string): Promise<void> {
     await writeConfig(this.path, { ...this.config, diverged: message });
   }

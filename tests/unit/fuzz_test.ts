@@ -240,7 +240,7 @@ Deno.test({
       const link = "expected a file, found a link";
       await assertRejects(() => readUnlinked(`${folder}/link`, 100), TypeError, link);
       const pipe = "expected a file, found a pipe or device";
-      // Whoever reads it all the same finds something, rather than waiting for ever.
+      // A reader finds something, rather than waiting for ever.
       using other = await Deno.open(`${folder}/pipe`, { read: true, write: true });
       await other.write(new Uint8Array(1));
       await assertRejects(() => readBounded(`${folder}/pipe`, 100), TypeError, pipe);

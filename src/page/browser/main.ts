@@ -31,7 +31,7 @@ const engine = element<HTMLSelectElement>("engine");
 
 let given: GivenPicture | undefined;
 let classifier = new Classifier(trained, engine.value as EngineChoice);
-/** Whether the answer shown is not yet that of the picture at hand. */
+/** Whether the answer shown is not yet that of the current picture. */
 let isStale = false;
 let isBusy = false;
 /** Times of the last predictions. */

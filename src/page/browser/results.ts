@@ -1,4 +1,4 @@
-/** The classes of the picture at hand, the most probable first. */
+/** The classes of the current picture, the most probable first. */
 
 /// <reference lib="dom" />
 import { type ClassProbability, topClasses } from "../../train/metrics.ts";
