@@ -2,7 +2,6 @@
 
 import { basename, resolve } from "node:path";
 import type { Session } from "../backends/backend.ts";
-import { loadBackend } from "../backends/registry.ts";
 import { type Dataset, type LabeledImages, sliceImages } from "../data/dataset.ts";
 import type { World } from "../distributed/world.ts";
 import type { Ending } from "../report/run_report.ts";
@@ -127,8 +126,7 @@ async function writeReport(
   };
   const { runReport } = await import("../report/run_report.ts"); // only now: a run starts without it
   const name = basename(resolve(path));
-  const mapBackend = await loadBackend("reference");
-  const input = { ending, test: shown, trained, name, config, model, history, mapBackend };
+  const input = { ending, test: shown, trained, name, config, model, history };
   await folder.writePicture("report.html", await runReport(input));
 }
 

@@ -83,7 +83,6 @@ async function reportOf(
     model,
     history,
     test,
-    mapBackend: await loadBackend("reference"),
     config: {
       started: "2026-01-01T00:00:00.000Z",
       model: { name: text, inputShape: model.inputShape, layers: model.specs },
