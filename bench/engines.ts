@@ -9,7 +9,6 @@
 import { markdownTable } from "markdown-table";
 import { EXIT, runCommand } from "../src/cli/errors.ts";
 import { defineCommand, parseFlags } from "../src/cli/flags.ts";
-import { helpText } from "../src/cli/help.ts";
 import { Oracle } from "../src/compare/agreement.ts";
 import {
   backendContender,
@@ -26,7 +25,7 @@ import type { LabeledImages } from "../src/data/dataset.ts";
 import { initialParameters } from "../src/nn/init.ts";
 import type { Model } from "../src/nn/sequential.ts";
 import { createRandom } from "../src/random.ts";
-import { describeEnvironment } from "../src/report/environment.ts";
+import { describeEnvironment } from "../src/run/environment.ts";
 import { FmaPeak } from "./fma_peak.ts";
 import { timeKernels } from "./kernel_times.ts";
 import { benchModels, flopOf } from "./models.ts";
@@ -59,7 +58,7 @@ const COMMAND = defineCommand({
     "Measure the wasm engine against this machine's limit, other engines and peers, in turns.",
   examples: [["--repeats 40 --json > runs/bench.json", "all numbers in a file"]],
   flags: {
-    repeats: { type: "integer", min: 1, default: 20, help: "samples of each number" },
+    repeats: { type: "integer", min: 1, default: 20, help: "measured repeats" },
     json: { type: "boolean", help: "print one JSON object; tables go to standard error" },
   },
 });
@@ -71,11 +70,7 @@ const models = benchModels();
 const [lenet] = models;
 
 async function benchCommand(args: string[]): Promise<number> {
-  const { flags: { repeats, json }, help } = parseFlags(COMMAND, args);
-  if (help) {
-    console.log(helpText(COMMAND));
-    return EXIT.ok;
-  }
+  const { flags: { repeats, json } } = parseFlags(COMMAND, args);
   const print = json ? console.error : console.log;
   print(`${describeMachine()}, ${new Date().toISOString().slice(0, 10)}\n`);
   const before = await loadBefore() ?? 0;

@@ -10,10 +10,10 @@ import { type Layout, layOut } from "../src/backends/wasm/layout.ts";
 import { initialize } from "../src/backends/wasm/engine.ts";
 import type { Job } from "../src/backends/wasm/job.ts";
 import { Runner } from "../src/backends/wasm/runner.ts";
-import { isTrainable } from "../src/backends/wasm/tensors.ts";
 import { Team } from "../src/backends/wasm/team.ts";
 import { DataStore } from "../src/backends/wasm/data_store.ts";
 import { initialParameters } from "../src/nn/init.ts";
+import { definitionOf } from "../src/nn/layers/table.ts";
 import type { Model } from "../src/nn/sequential.ts";
 import type { LabeledImages } from "../src/data/dataset.ts";
 import { type Quartiles, quartiles } from "../src/compare/statistics.ts";
@@ -90,8 +90,8 @@ export async function timeKernels(
 function withTimers(kernels: Kernels, layout: Layout, elapsedMs: Map<string, number>): Kernels {
   const layerOfShape = new Map<number, string>();
   const layerOfInput = new Map<number, string>();
-  for (const { layer, shape, input } of layout.stages) {
-    if (!isTrainable(layer)) continue;
+  for (const { layer, shape, inputs: [input] } of layout.stages) {
+    if (layer.parameters.length === 0) continue;
     layerOfShape.set(shape, layer.name);
     layerOfInput.set(input.address, layer.name);
   }
@@ -119,6 +119,5 @@ function flopOf(name: string, layout: Layout): number | undefined {
   const [kernel, layerName] = name.split(" ");
   if (!/Forward|InputGradient|WeightGradient/.test(kernel)) return undefined;
   const stage = layout.stages.find(({ layer }) => layer.name === layerName);
-  if (stage === undefined || !isTrainable(stage.layer)) return undefined;
-  return 2 * stage.layer.weight.size * stage.output.height * stage.output.width;
+  return stage && 2 * definitionOf(stage.layer).cost(stage.layer).macs;
 }

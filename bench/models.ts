@@ -2,6 +2,7 @@
 
 import { avgPool2d, conv2d, flatten, linear, relu, sigmoid } from "../src/nn/layers.ts";
 import { type Model, sequential } from "../src/nn/sequential.ts";
+import { summarize, trainingMacs } from "../src/nn/summary.ts";
 import { lenet, zooModel } from "../src/nn/zoo.ts";
 
 /** LeNet with four times as many channels and features. */
@@ -33,13 +34,6 @@ export function benchModels(): Model[] {
  * two.
  */
 export function flopOf(model: Model): { training: number; evaluation: number } {
-  let training = 0, evaluation = 0;
-  for (const layer of model.layers) {
-    if (layer.type !== "conv2d" && layer.type !== "linear") continue;
-    const [, height = 1, width = 1] = layer.outputShape as readonly number[];
-    const flop = 2 * layer.weight.size * height * width;
-    training += training === 0 ? 2 * flop : 3 * flop;
-    evaluation += flop;
-  }
-  return { training, evaluation };
+  const forwardMacs = summarize(model).reduce((sum, layer) => sum + layer.forwardMacs, 0);
+  return { training: 2 * trainingMacs(model), evaluation: 2 * forwardMacs };
 }

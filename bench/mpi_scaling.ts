@@ -3,11 +3,10 @@
 
 import { fileURLToPath } from "node:url";
 import { defineCommand, parseFlags } from "../src/cli/flags.ts";
-import { helpText } from "../src/cli/help.ts";
 import { EXIT, runCommand } from "../src/cli/errors.ts";
 import { median } from "../src/compare/statistics.ts";
 import { formatCount, formatTable } from "../src/report/table.ts";
-import { describeEnvironment } from "../src/report/environment.ts";
+import { describeEnvironment } from "../src/run/environment.ts";
 import { allReduceMs, type CostModel, fitLink, stepMs } from "./mpi/model.ts";
 import { addressesOf, type Link, makeHosts } from "./mpi/hosts.ts";
 import type { AllReduce, RankMeasurement, RankOptions } from "./mpi/rank.ts";
@@ -37,10 +36,11 @@ const COMMAND = defineCommand({
     "Measure LeNet's training on MPI ranks of one machine, and on network namespaces (as root).",
   examples: [["--repeats 5", "what docs/scaling.md holds"]],
   flags: {
-    repeats: { type: "integer", min: 1, default: 5, help: "of each measurement, in turns" },
-    seconds: { type: "number", exclusiveMin: 0, default: 1, help: "of a round" },
-    "batch-size": { type: "integer", min: 1, default: 256, help: "images of a step" },
+    repeats: { type: "integer", min: 1, default: 5, help: "measured repeats" },
+    seconds: { type: "number", exclusiveMin: 0, default: 1, help: "seconds of a repeat" },
+    "batch-size": { type: "integer", min: 1, default: 256, help: "images per step" },
     hosts: { type: "boolean", negatable: true, default: true, help: "also network namespaces" },
+    json: { type: "boolean", help: "print one JSON object; tables go to standard error" },
   },
 });
 
@@ -61,15 +61,14 @@ interface Measured {
   readonly allReduce: readonly AllReduce[];
 }
 
+let print: (text: string) => void = console.log;
+
 async function benchCommand(args: string[]): Promise<number> {
-  const { flags, help } = parseFlags(COMMAND, args);
-  if (help) {
-    console.log(helpText(COMMAND));
-    return EXIT.ok;
-  }
+  const { flags } = parseFlags(COMMAND, args);
+  if (flags.json) print = console.error;
   const { repeats, seconds, batchSize } = flags;
   const { cpu, cores } = describeEnvironment();
-  console.log(
+  print(
     `${cpu}, ${cores} cores, ${
       new Date().toISOString().slice(0, 10)
     }; LeNet, batch ${batchSize}, ` +
@@ -88,11 +87,16 @@ async function benchCommand(args: string[]): Promise<number> {
   printTable("One machine", [one, two, shared]);
   printRatio(shared, two);
   printAllReduce(shared, "shared memory, 2 ranks");
-  if (flags.hosts) {
-    for (const link of LINKS) await benchHosts(link, { ...options, threads: 1 }, repeats);
+  const hosts: Record<string, readonly Measured[]> = {};
+  for (const link of flags.hosts ? LINKS : []) {
+    hosts[link.name] = await benchHosts(link, { ...options, threads: 1 }, repeats);
   }
   const imagesPerSecond = median(one.imagesPerSecond);
   for (const link of PAPER_LINKS) printModel(link.name, { ...link, imagesPerSecond });
+  if (flags.json) {
+    const report = { machine: `${cpu}, ${cores} cores`, date: new Date().toISOString() };
+    console.log(JSON.stringify({ ...report, batchSize, repeats, one: [one, two, shared], hosts }));
+  }
   return EXIT.ok;
 }
 
@@ -119,7 +123,7 @@ async function measureInTurns(
 }
 
 /** Two hosts on the batch of one process (strong scaling), and on twice as much (weak). */
-async function benchHosts(link: Link, options: RankOptions, repeats: number): Promise<void> {
+async function benchHosts(link: Link, options: RankOptions, repeats: number): Promise<Measured[]> {
   const { batchSize } = options;
   const twice = 2 * batchSize;
   await using _hosts = await makeHosts(2, link);
@@ -149,7 +153,8 @@ async function benchHosts(link: Link, options: RankOptions, repeats: number): Pr
     ["strong", stepMs(2, batchSize, model).toFixed(2), median(strong.stepMs).toFixed(2)],
     ["weak", stepMs(2, twice, model).toFixed(2), median(weak.stepMs).toFixed(2)],
   ];
-  console.log(`${formatTable(["", "model, ms a step", "measured"], checks, "lrr")}\n`);
+  print(`${formatTable(["", "model, ms a step", "measured"], checks, "lrr")}\n`);
+  return rows;
 }
 
 /** Runs a process or ranks on this machine, or ranks one on each of some hosts. */
@@ -203,7 +208,7 @@ function printTable(title: string, rows: readonly Measured[]): void {
       : `${(100 * median(sumMs.map((ms, n) => ms / stepMs[n]))).toFixed(1)}%`,
   ]);
   const header = ["", "images/s", "range", "against the first", "ms a step", "in all-reduce"];
-  console.log(`### ${title}\n\n${formatTable(header, cells, "lrrrrr")}\n`);
+  print(`### ${title}\n\n${formatTable(header, cells, "lrrrrr")}\n`);
 }
 
 /** Prints what the round-by-round ratios say of ranks in place of threads. */
@@ -211,7 +216,7 @@ function printRatio(ranks: Measured, threads: Measured): void {
   const ratios = ranks.imagesPerSecond.map((rate, n) => rate / threads.imagesPerSecond[n]);
   const [least, middle, most] = [Math.min(...ratios), median(ratios), Math.max(...ratios)]
     .map((ratio) => ratio.toFixed(2));
-  console.log(
+  print(
     `${ranks.name} against ${threads.name}: ${middle} times the images/s ` +
       `(median of each round's ratio; ${least}-${most})\n`,
   );
@@ -225,7 +230,7 @@ function printAllReduce({ allReduce }: Measured, title: string): void {
     formatCount(4 * floats / Math.min(...ms) / 1000),
   ]);
   const table = formatTable(["floats", "median ms", "least ms", "MB/s at best"], cells, "rrrr");
-  console.log(`### All-reduce: ${title}\n\n${table}\n`);
+  print(`### All-reduce: ${title}\n\n${table}\n`);
 }
 
 /** Prints speed-up and efficiency up to 1,000 ranks, by the model alone. */
@@ -246,7 +251,7 @@ function printModel(title: string, model: CostModel): void {
   ];
   const table = formatTable(header, cells, "r".repeat(header.length));
   const rate = `${formatCount(model.imagesPerSecond)} images/s a rank`;
-  console.log(`### Model on paper: efficiency, ${title}, ${rate}\n\n${table}\n`);
+  print(`### Model on paper: efficiency, ${title}, ${rate}\n\n${table}\n`);
 }
 
 if (import.meta.main) await runCommand(benchCommand);

@@ -15,7 +15,6 @@ import type { Backend, Session } from "../src/backends/backend.ts";
 import { BACKEND_NAMES, listAvailable, loadBackend } from "../src/backends/registry.ts";
 import { EXIT, runCommand } from "../src/cli/errors.ts";
 import { defineCommand, parseFlags } from "../src/cli/flags.ts";
-import { helpText } from "../src/cli/help.ts";
 import type { LabeledImages } from "../src/data/dataset.ts";
 import { initialParameters } from "../src/nn/init.ts";
 import type { Model } from "../src/nn/sequential.ts";
@@ -158,39 +157,41 @@ const COMMAND = defineCommand({
       help: `as many steps as these hold of ${USUAL_BATCH_SIZE} images, on each engine`,
     },
     sessions: { type: "integer", min: SAMPLES, default: 1_000, help: "sessions, on each engine" },
+    json: { type: "boolean", help: "print one JSON object; the table goes to standard error" },
   },
 });
 
 async function soakCommand(args: string[]): Promise<number> {
-  const { flags, help } = parseFlags(COMMAND, args);
-  if (help) {
-    console.log(helpText(COMMAND));
-    return EXIT.ok;
-  }
+  const { flags } = parseFlags(COMMAND, args);
   const model = zooModel(flags.model);
-  const { batchSize } = flags;
+  const { batchSize, json } = flags;
+  const print = json ? console.error : console.log;
+  const found: (Soak & { readonly backend: string; readonly what: string })[] = [];
   const rows: string[][] = [];
   let isFlat = true;
   for (const name of flags.backends ?? await listAvailable()) {
     const backend = await loadBackend(name);
     const pace = await measurePace(backend, model);
     const steps = Math.ceil(60 * flags.minutes * pace);
-    console.log(`${name}: ${steps} steps, then ${flags.sessions} sessions`);
+    print(`${name}: ${steps} steps, then ${flags.sessions} sessions`);
     const soaks = {
       [`steps of ${flags.minutes} min`]: () =>
         soakSteps(backend, { model, batchSize, count: steps }),
       sessions: () => soakSessions(backend, { model, batchSize, count: flags.sessions }),
     };
     for (const [what, start] of Object.entries(soaks)) {
-      const { rss, done, growth } = await start();
+      const measured = await start();
+      const { rss, done, growth } = measured;
+      found.push({ backend: name, what, ...measured });
       const megabytes = rss.map((bytes) => Math.round(bytes / 1e6));
-      console.log(`${name}, ${done} ${what}; MB: ${megabytes.join(" ")}`);
+      print(`${name}, ${done} ${what}; MB: ${megabytes.join(" ")}`);
       const verdict = growth <= MAX_GROWTH_BYTES ? "flat" : "GROWS";
       isFlat &&= verdict === "flat";
       rows.push([name, `${done} ${what}`, `${(growth / 1e6).toFixed(1)} MB`, verdict]);
     }
   }
-  console.log("\n" + markdownTable([["engine", "what", "growth", "memory"], ...rows]));
+  print("\n" + markdownTable([["engine", "what", "growth", "memory"], ...rows]));
+  if (json) console.log(JSON.stringify({ isFlat, soaks: found }));
   return isFlat ? EXIT.ok : EXIT.failure;
 }
 

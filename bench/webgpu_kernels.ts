@@ -2,7 +2,7 @@
  *
  *     deno task bench:webgpu                 tables on stdout
  *     deno task bench:webgpu --epochs 20     times as many epochs of 60,000 images
- *     ... --repeats 20 (default 9)   --no-peers   --json > FILE
+ *     ... --repeats 20 (default 9)   --peers none   --json > FILE
  *
  * On a discrete GPU, compare with `python3 bench/peers/pytorch_gpu_lenet.py` on the same machine.
  */
@@ -15,8 +15,7 @@ import { describeAdapters } from "../src/backends/webgpu/adapters.ts";
 import { openEngine, webgpuBackend } from "../src/backends/webgpu/backend.ts";
 import { EXIT, runCommand } from "../src/cli/errors.ts";
 import { defineCommand, parseFlags } from "../src/cli/flags.ts";
-import { helpText } from "../src/cli/help.ts";
-import { quietDrivers } from "../src/cli/quiet_drivers.ts";
+import { quietDrivers } from "../src/cli/backend_flags.ts";
 import type { LabeledImages } from "../src/data/dataset.ts";
 import { initialParameters } from "../src/nn/init.ts";
 import type { Model } from "../src/nn/sequential.ts";
@@ -38,14 +37,22 @@ interface Entry {
 
 type Adapter = Awaited<ReturnType<typeof describeAdapters>>[number];
 
+const PEERS = { "jax-js": openJax, "tfjs-webgpu": openTfjs };
+const PEER_NAMES = Object.keys(PEERS) as (keyof typeof PEERS)[];
+
 const COMMAND = defineCommand({
   usage: "deno task bench:webgpu",
   summary: "Measure the webgpu engine: images a second beside its peers, and time by kernel.",
-  examples: [["--epochs 20 --no-peers", "times whole epochs too, the engine alone"]],
+  examples: [["--epochs 20 --peers none", "times whole epochs too, the engine alone"]],
   flags: {
-    repeats: { type: "integer", min: 1, default: 9, help: "samples of each number" },
+    repeats: { type: "integer", min: 1, default: 9, help: "measured repeats" },
     epochs: { type: "integer", min: 1, help: "time as many epochs of 60,000 images" },
-    peers: { type: "boolean", negatable: true, default: true, help: "also jax-js and tfjs-webgpu" },
+    peers: {
+      type: "list",
+      choices: [...PEER_NAMES, "none"],
+      default: PEER_NAMES,
+      help: "other engines beside it",
+    },
     json: { type: "boolean", help: "print one JSON object; tables go to standard error" },
   },
 });
@@ -53,11 +60,7 @@ const COMMAND = defineCommand({
 let print: (text: string) => void = console.log;
 
 async function benchCommand(args: string[]): Promise<number> {
-  const { flags: { repeats, epochs, peers, json }, help } = parseFlags(COMMAND, args);
-  if (help) {
-    console.log(helpText(COMMAND));
-    return EXIT.ok;
-  }
+  const { flags: { repeats, epochs, peers, json } } = parseFlags(COMMAND, args);
   if (json) print = console.error;
   quietDrivers();
   const [adapter] = await describeAdapters();
@@ -86,7 +89,7 @@ async function measureRates(
   { adapter, repeats, peers }: {
     readonly adapter: Adapter;
     readonly repeats: number;
-    readonly peers: boolean;
+    readonly peers: readonly string[];
   },
 ): Promise<Record<string, Quartiles>> {
   await using stack = new AsyncDisposableStack();
@@ -101,7 +104,9 @@ async function measureRates(
       measure: () => trainingRate(session, data, steps),
     });
   }
-  if (peers) contenders.push(...await openPeers(stack));
+  for (const name of peers) {
+    if (name !== "none") contenders.push(await PEERS[name as keyof typeof PEERS](stack));
+  }
   const samples = new Map(contenders.map(({ name }) => [name, [] as number[]]));
   await inTurns(contenders, repeats + 1, async ({ name, measure }, round) => {
     const rate = await measure();
@@ -112,26 +117,27 @@ async function measureRates(
   return spreads;
 }
 
-async function openPeers(stack: AsyncDisposableStack): Promise<Entry[]> {
+async function openJax(): Promise<Entry> {
   const { openJaxLenet } = await import("./peers/jax_webgpu_lenet.ts");
   const trainJax = await openJaxLenet(BATCH_SIZE);
   const loss = await trainJax();
   if (!(loss > 1 && loss < 4)) throw new Error(`jax-js does not train: loss ${loss}`);
+  return {
+    name: "jax-js 0.1.25 WebGPU, lenet",
+    async measure() {
+      const start = performance.now();
+      await trainJax();
+      return 1000 * BATCH_SIZE / (performance.now() - start);
+    },
+  };
+}
+
+async function openTfjs(stack: AsyncDisposableStack): Promise<Entry> {
   const { tfjsWebgpuBackend } = await import("../src/backends/tfjs/backend.ts");
   const tfjs = stack.use(await openSession(tfjsWebgpuBackend, lenet()));
   const data = randomImages(lenet(), BATCH_SIZE);
   await tfjs.attach(data);
-  return [
-    {
-      name: "jax-js 0.1.25 WebGPU, lenet",
-      async measure() {
-        const start = performance.now();
-        await trainJax();
-        return 1000 * BATCH_SIZE / (performance.now() - start);
-      },
-    },
-    { name: "tfjs-webgpu lenet", measure: () => trainingRate(tfjs, data, 1) },
-  ];
+  return { name: "tfjs-webgpu lenet", measure: () => trainingRate(tfjs, data, 1) };
 }
 
 /** GPU time of each kernel of a training step. */

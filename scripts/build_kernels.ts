@@ -37,11 +37,55 @@ async function compile(features: string): Promise<Uint8Array> {
 
 async function readSource(name: string): Promise<string | null> {
   try {
-    return await Deno.readTextFile(new URL(name, SOURCES));
+    return repeat(await Deno.readTextFile(new URL(name, SOURCES)));
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return null;
     throw error;
   }
+}
+
+/** Writes out what stands between `//@ for i in 1..5` and `//@ end i` for each number in place of `#i`;
+ * `#(16 * i + 8)` is a number too. AssemblyScript knows no other way to make one function for each width
+ * of a tile, whose every sum is a variable of its own.
+ */
+function repeat(source: string): string {
+  const loop = /^ *\/\/@ for (\w) in (\d)\.\.(\d)\n([^]*?)^ *\/\/@ end \1\n/m;
+  return source.search(loop) < 0 ? source : repeat(
+    source.replace(loop, (_, name: string, first: string, last: string, body: string) => {
+      const product = new RegExp(`#\\((\\d+) \\* ${name}(?: \\+ (\\d+))?\\)`, "g");
+      let text = "";
+      for (let number = Number(first); number <= Number(last); number++) {
+        text += body.replaceAll(`#${name}`, String(number)).replace(
+          product,
+          (_, factor, added = 0) => String(number * Number(factor) + Number(added)),
+        );
+      }
+      return text;
+    }),
+  );
+}
+
+/** The exported kernels' types, as TypeScript sees them: addresses and numbers are one to it. */
+async function typesOf(): Promise<string> {
+  const index = await readSource("index.ts") ?? "";
+  const kernels: string[] = [];
+  for (const [, names, path] of index.matchAll(/export \{([^}]+)\} from "\.\/(\w+)"/g)) {
+    const source = await readSource(`${path}.ts`) ?? "";
+    for (const [name] of names.matchAll(/\w+/g)) {
+      const head = new RegExp(`^export function ${name}\\(([^)]*)\\): (\\w+)`, "m").exec(source);
+      if (!head) throw new Error(`Cannot find the kernel ${name} in ${path}.ts`);
+      const parameters = [...head[1].matchAll(/(\w+): (\w+)/g)]
+        .map(([, parameter, type]) =>
+          `    ${parameter}: ${type === "bool" ? "boolean" : "number"},\n`
+        );
+      const result = head[2] === "void" ? "void" : "number";
+      kernels.push(`  ${name}(\n${parameters.join("")}  ): ${result};\n`);
+    }
+  }
+  return `/** Exports of the kernels; each is documented where it is written, in \`assembly/\`. */
+export interface Kernels {
+${kernels.join("")}}
+`;
 }
 
 async function generate(): Promise<string> {
@@ -56,7 +100,8 @@ export const RELAXED_BASE64 =
 /** The build with plain SIMD, as base64. */
 export const PLAIN_BASE64 =
   "${plain.toBase64()}";
-`;
+
+${await typesOf()}`;
 }
 
 await runGenerator({

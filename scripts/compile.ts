@@ -4,7 +4,6 @@
 import { fileURLToPath } from "node:url";
 import { EXIT, runCommand } from "../src/cli/errors.ts";
 import { defineCommand, parseFlags } from "../src/cli/flags.ts";
-import { helpText } from "../src/cli/help.ts";
 import { permissionFlags } from "../src/cli/task_permissions.ts";
 import { formatBytes } from "../src/report/std.ts";
 import { sha256Hex } from "../src/sha256.ts";
@@ -44,11 +43,7 @@ const COMMAND = defineCommand({
 });
 
 async function compileCommand(args: string[]): Promise<number> {
-  const { flags, help } = parseFlags(COMMAND, args);
-  if (help) {
-    console.log(helpText(COMMAND));
-    return EXIT.ok;
-  }
+  const { flags } = parseFlags(COMMAND, args);
   await Deno.mkdir(DIST, { recursive: true });
   for (const target of flags.target ?? [undefined]) {
     const name = target === undefined ? "lenet" : `lenet-${target}`;

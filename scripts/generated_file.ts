@@ -4,7 +4,6 @@
 import { fileURLToPath } from "node:url";
 import { EXIT, runCommand } from "../src/cli/errors.ts";
 import { defineCommand, parseFlags } from "../src/cli/flags.ts";
-import { helpText } from "../src/cli/help.ts";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 
@@ -30,11 +29,7 @@ export async function runGenerator(file: GeneratedFile): Promise<never> {
     flags: { check: { type: "boolean", help: "write nothing; exit code 1 if it is out of date" } },
   });
   return await runCommand(async (args) => {
-    const { flags, help } = parseFlags(command, args);
-    if (help) {
-      console.log(helpText(command));
-      return EXIT.ok;
-    }
+    const { flags } = parseFlags(command, args);
     const generated = await generate();
     if (!flags.check) {
       await Deno.writeTextFile(`${ROOT}${path}`, generated);

@@ -8,7 +8,6 @@
 
 import { EXIT, runCommand } from "../src/cli/errors.ts";
 import { defineCommand, parseFlags } from "../src/cli/flags.ts";
-import { helpText } from "../src/cli/help.ts";
 
 const PATH = "docs/lesson.ipynb";
 /** Printed after each cell, to tell what belongs to which. */
@@ -35,11 +34,7 @@ const COMMAND = defineCommand({
 });
 
 async function notebookCommand(args: string[]): Promise<number> {
-  const { flags, help } = parseFlags(COMMAND, args);
-  if (help) {
-    console.log(helpText(COMMAND));
-    return EXIT.ok;
-  }
+  const { flags } = parseFlags(COMMAND, args);
   const notebook = JSON.parse(await Deno.readTextFile(PATH));
   const cells: readonly Cell[] = notebook.cells.filter((cell: Cell) => cell.cell_type === "code");
   const printed = flags.kernel ? await runInKernel() : await runCells(cells);

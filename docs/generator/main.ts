@@ -3,7 +3,6 @@
 
 import { EXIT, runCommand } from "../../src/cli/errors.ts";
 import { defineCommand, parseFlags } from "../../src/cli/flags.ts";
-import { helpText } from "../../src/cli/help.ts";
 import {
   differencesIn,
   formatText,
@@ -34,11 +33,7 @@ const COMMAND = defineCommand({
 });
 
 async function figuresCommand(args: string[]): Promise<number> {
-  const { flags: { train, bench, benchWebgpu, check }, help } = parseFlags(COMMAND, args);
-  if (help) {
-    console.log(helpText(COMMAND));
-    return EXIT.ok;
-  }
+  const { flags: { train, bench, benchWebgpu, check } } = parseFlags(COMMAND, args);
   const measured = {
     ...await readMeasurements(),
     ...(train && { trainings: await runTrainings((line) => console.error(line)) }),

@@ -4,9 +4,9 @@
 import { resolve } from "node:path";
 import { BACKEND_NAMES, chooseBackend } from "../backends/registry.ts";
 import { type Dataset, sliceImages } from "../data/dataset.ts";
-import { invocation } from "../invocation.ts";
+import { invocation } from "../quote.ts";
 import { initialParameters } from "../nn/init.ts";
-import { MODEL_NAMES, ZOO, zooModel } from "../nn/zoo.ts";
+import { ZOO, zooModel } from "../nn/zoo.ts";
 import { standardizationOf } from "../nn/standardization.ts";
 import { compareContenders, isMeasured } from "../compare/turns.ts";
 import { allAgree, type ComparisonFacts, judgeRows } from "../compare/facts.ts";
@@ -22,19 +22,19 @@ import {
   SLOW_BACKENDS,
   startPeer,
 } from "../compare/contender.ts";
-import { describeEnvironment } from "../report/environment.ts";
+import { describeEnvironment } from "../run/environment.ts";
 import { PEER_NAMES, PeerProcess } from "../compare/peers.ts";
 import { median } from "../compare/statistics.ts";
 import { writeAtomic } from "../write_atomic.ts";
 import { obtainForTraining } from "./dataset_flag.ts";
 import { EXIT, UsageError, withInterrupt } from "./errors.ts";
 import type { FlagValues } from "./flag_types.ts";
-import { defineCommand, parseFlags } from "./flags.ts";
-import { helpText } from "./help.ts";
+import { defineCommand, JSON_FLAG, parseFlags } from "./flags.ts";
 import { requireWritableFile } from "./permissions.ts";
-import { PICTURE_FLAGS, requirePictures } from "./picture_flags.ts";
-import { quietDrivers } from "./quiet_drivers.ts";
+import { PICTURE_FLAGS, pictureOptions, requirePictures } from "./picture_flags.ts";
+import { quietDrivers } from "./backend_flags.ts";
 import { recordedDataset } from "./recorded_path.ts";
+import { TRAIN_COMMAND } from "./train_flags.ts";
 
 /** Test images that are evaluated unless whole epochs are compared. */
 const SHORT_TEST_COUNT = 1000;
@@ -44,6 +44,8 @@ const BUDGET_MS = 600;
 const MAX_EPOCH_MS = 60_000;
 /** Nor for one that does not get there. */
 const MAX_UNTIL_MS = 600_000;
+
+const { flags: train } = TRAIN_COMMAND;
 
 const COMMAND = defineCommand({
   usage: invocation("compare"),
@@ -84,36 +86,18 @@ const COMMAND = defineCommand({
       help: "also train each until this test accuracy, and take the time",
     },
     scaling: { type: "boolean", help: "also measure threads 1..N and batches of 32, 256, 1024" },
-    model: { type: "choice", choices: MODEL_NAMES, default: "lenet", help: "what to train" },
-    dataset: {
-      type: "string",
-      placeholder: "NAME|DIR",
-      defaultText: "fashion-mnist, or the sample if it cannot be had",
-      help: "fashion-mnist, mnist, sample, or a folder of pictures or of IDX files",
-    },
-    "skip-unreadable": PICTURE_FLAGS["skip-unreadable"],
-    transpose: PICTURE_FLAGS.transpose,
+    model: { ...train.model, default: "lenet", defaultText: undefined, help: "what to train" },
+    dataset: train.dataset,
+    ...PICTURE_FLAGS,
     standardize: { type: "boolean", help: "(pixel / 255 - mean) / std, not pixel / 255" },
-    "batch-size": { type: "integer", min: 1, max: 65_536, default: 256, help: "images per step" },
-    lr: {
-      type: "number",
-      exclusiveMin: 0,
-      max: 1000,
-      defaultText: "the model's",
-      help: "learning rate",
-    },
-    seed: {
-      type: "integer",
-      min: 0,
-      max: Number.MAX_SAFE_INTEGER,
-      default: 0,
-      help: "draws initial weights and order",
-    },
-    threads: { type: "integer", min: 1, max: 256, defaultText: "all cores", help: "CPU threads" },
-    json: { type: "boolean", help: "print one JSON object on standard output" },
+    "batch-size": { ...train["batch-size"], default: 256, defaultText: undefined },
+    lr: { ...train.lr, defaultText: "the model's" },
+    seed: train.seed,
+    threads: train.threads,
+    json: JSON_FLAG,
     markdown: { type: "string", placeholder: "FILE", help: "write the tables as Markdown" },
     html: { type: "string", placeholder: "FILE", help: "write a page with charts" },
-    quiet: { type: "boolean", help: "print the figures only" },
+    quiet: { type: "boolean", help: "print nothing but the figures and errors" },
   },
 });
 
@@ -123,12 +107,7 @@ export { COMMAND as command, compareCommand as run };
 
 /** Runs the command with its arguments; the exit code is 1 if a backend differs from the reference. */
 export async function compareCommand(args: string[]): Promise<number> {
-  const { flags, help } = parseFlags(COMMAND, args);
-  if (help) {
-    const usage = args.includes("--peers") ? invocation("compare:peers") : COMMAND.usage;
-    console.log(helpText({ ...COMMAND, usage }));
-    return EXIT.ok;
-  }
+  const { flags } = parseFlags(COMMAND, args);
   if (flags.epochs !== undefined && flags.maxSteps !== undefined) {
     throw new UsageError("Cannot use --epochs and --max-steps together: choose one of them");
   }
@@ -142,7 +121,10 @@ export async function compareCommand(args: string[]): Promise<number> {
     const before = await loadBefore();
     // Peers start first: getting the dataset gives back the permission to start programs.
     const peers = await startPeers(flags, stack);
-    const whole = await obtainForTraining({ ...flags, json: false, pictures: flags }, signal);
+    const whole = await obtainForTraining(
+      { ...flags, json: false, pictures: pictureOptions(flags) },
+      signal,
+    );
     requirePictures(whole, flags);
     quietDrivers();
     const contenders = [

@@ -2,19 +2,18 @@
 /** The devices command: what the backends of this machine can run on. */
 
 import { chooseBackend, describeDevices, type Devices } from "../backends/registry.ts";
-import { invocation } from "../invocation.ts";
-import { describeEnvironment } from "../report/environment.ts";
+import { invocation } from "../quote.ts";
+import { describeEnvironment } from "../run/environment.ts";
 import { formatCount } from "../report/table.ts";
 import { EXIT } from "./errors.ts";
-import { defineCommand, parseFlags } from "./flags.ts";
-import { helpText } from "./help.ts";
-import { quietDrivers } from "./quiet_drivers.ts";
+import { defineCommand, JSON_FLAG, parseFlags } from "./flags.ts";
+import { quietDrivers } from "./backend_flags.ts";
 
 const COMMAND = defineCommand({
   usage: invocation("devices"),
   summary: "List what backends can run on: processor, SIMD, threads, and GPU adapters.",
   examples: [["", "all devices"], ["--json", "with every limit and feature, as JSON"]],
-  flags: { json: { type: "boolean", help: "print one JSON object" } },
+  flags: { json: JSON_FLAG },
 });
 
 const SIMD_TEXT = {
@@ -27,11 +26,7 @@ export { COMMAND as command, devicesCommand as run };
 
 /** Runs the command with its arguments and returns the exit code. */
 export async function devicesCommand(args: string[]): Promise<number> {
-  const { flags, help } = parseFlags(COMMAND, args);
-  if (help) {
-    console.log(helpText(COMMAND));
-    return EXIT.ok;
-  }
+  const { flags } = parseFlags(COMMAND, args);
   quietDrivers();
   const { cpu, cores, os, arch, deno } = describeEnvironment();
   const { simd, adapters } = await describeDevices();

@@ -4,13 +4,19 @@
 import process from "node:process";
 import { UnreadablePicturesError } from "../data/errors.ts";
 import { widthOf, wrapLine } from "./wrap.ts";
-import { printable } from "../printable.ts";
+import { printable } from "../quote.ts";
 import { systemReason, withoutNumber } from "../system_reason.ts";
 
 /** A command line that cannot be understood; the program ends with exit code 2. */
 export class UsageError extends Error {
   /** Name of the class. */
   override readonly name = "UsageError";
+}
+
+/** The help that a command line asks for, as the message; the program prints it and ends with 0. */
+export class HelpAsked extends Error {
+  /** Name of the class. */
+  override readonly name = "HelpAsked";
 }
 
 /** Exit codes of all commands. */
@@ -137,6 +143,10 @@ export function describeError(error: unknown): string {
 }
 
 function report(error: unknown, debug: boolean): number {
+  if (error instanceof HelpAsked) {
+    console.log(error.message);
+    return EXIT.ok;
+  }
   const message = describeError(error);
   const line = `error: ${message}`;
   console.error(Deno.stderr.isTerminal() ? wrapLine(line, widthOf(Deno.stderr)) : line);

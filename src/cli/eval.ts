@@ -2,8 +2,7 @@
 /** The eval command: how well saved parameters do on a test set, class by class. */
 
 import type { LabeledImages } from "../data/dataset.ts";
-import { invocation } from "../invocation.ts";
-import { printable } from "../printable.ts";
+import { invocation, printable } from "../quote.ts";
 import { answersFrom } from "../report/run_report_results.ts";
 import { formatCount, formatTable } from "../report/table.ts";
 import {
@@ -14,10 +13,9 @@ import {
 import { DEVICE_FLAGS } from "./backend_flags.ts";
 import { EXIT } from "./errors.ts";
 import { type EvaluatedPart, loadForEvaluation } from "./eval_dataset.ts";
-import { defineCommand, parseFlags } from "./flags.ts";
-import { helpText } from "./help.ts";
+import { defineCommand, JSON_FLAG, parseFlags } from "./flags.ts";
 import { PICTURE_FLAGS } from "./picture_flags.ts";
-import { loadSubject, openTrained, sayNotes, SUBJECT_FLAGS } from "./subject.ts";
+import { loadModel, MODEL_FLAGS, openTrained, sayNotes } from "./loaded_model.ts";
 
 const COMMAND = defineCommand({
   usage: invocation("eval"),
@@ -28,7 +26,7 @@ const COMMAND = defineCommand({
     ["--weights runs/first/best.safetensors", "a file of parameters"],
   ],
   flags: {
-    ...SUBJECT_FLAGS,
+    ...MODEL_FLAGS,
     ...DEVICE_FLAGS,
     dataset: {
       type: "string",
@@ -45,7 +43,7 @@ const COMMAND = defineCommand({
     invert: { type: "boolean", help: "turn dark on light into light on dark, as the run did" },
     "skip-unreadable": PICTURE_FLAGS["skip-unreadable"],
     transpose: PICTURE_FLAGS.transpose,
-    json: { type: "boolean", help: "print one JSON object on standard output" },
+    json: JSON_FLAG,
   },
 });
 
@@ -62,19 +60,15 @@ export { COMMAND as command, evalCommand as run };
 
 /** Runs the command with its arguments and returns the exit code. */
 export async function evalCommand(args: string[]): Promise<number> {
-  const { flags, help } = parseFlags(COMMAND, args);
-  if (help) {
-    console.log(helpText(COMMAND));
-    return EXIT.ok;
-  }
-  const subject = await loadSubject(flags);
+  const { flags } = parseFlags(COMMAND, args);
+  const loaded = await loadModel(flags);
   const { dataset, test, classNames, part, notes: assumed } = await loadForEvaluation(
-    subject,
+    loaded,
     flags,
   );
-  const notes = [...subject.notes, ...assumed];
-  sayNotes({ label: subject.label, notes });
-  const { backend, session: opened } = await openTrained(subject, flags);
+  const notes = [...loaded.notes, ...assumed];
+  sayNotes({ label: loaded.label, notes });
+  const { backend, session: opened } = await openTrained(loaded, flags);
   await using session = opened;
   await session.attach(test);
   const started = performance.now();
@@ -84,8 +78,8 @@ export async function evalCommand(args: string[]): Promise<number> {
   // Only pictures have files to be looked at: others need no second pass for their mistakes.
   const mistakes = test.names && nameMistakes(await session.predict(test), test, classNames);
   const facts = {
-    weights: subject.label,
-    model: subject.model.name,
+    weights: loaded.label,
+    model: loaded.model.name,
     dataset: dataset.name,
     part,
     count: test.count,

@@ -1,6 +1,6 @@
 /** The formats of the export command: each makes a file, or a folder of them, of a trained model. */
 
-import type { Subject } from "./subject.ts";
+import type { LoadedModel } from "./loaded_model.ts";
 
 /** A file that an export consists of. */
 export interface ExportedFile {
@@ -18,7 +18,7 @@ export interface ExportFormat {
   /** What came out and how it is used, in one line. */
   readonly description: string;
   /** Makes the files; only now is the format's code loaded. */
-  encode(trained: Subject): Promise<readonly ExportedFile[]>;
+  encode(trained: LoadedModel): Promise<readonly ExportedFile[]>;
 }
 
 /** All formats by their name on the command line. */
@@ -28,7 +28,7 @@ export const EXPORT_FORMATS = {
     isFolder: false,
     description: "the state_dict of a PyTorch nn.Sequential",
     encode: async (trained) => {
-      const { encodeSafetensorsModel } = await import("../formats/safetensors_model.ts");
+      const { encodeSafetensorsModel } = await import("../formats/safetensors/model.ts");
       return [{ name: "model.safetensors", content: encodeSafetensorsModel(trained) }];
     },
   },
@@ -37,7 +37,7 @@ export const EXPORT_FORMATS = {
     isFolder: true,
     description: "a LayersModel: tf.loadLayersModel takes the address of its model.json",
     encode: async (trained) => {
-      const { encodeLayersModel } = await import("../formats/layers_model.ts");
+      const { encodeLayersModel } = await import("../formats/layers_model/file.ts");
       const { modelJson, weights } = await encodeLayersModel(trained);
       return [{ name: "weights.bin", content: weights }, {
         name: "model.json",
@@ -50,7 +50,7 @@ export const EXPORT_FORMATS = {
     isFolder: false,
     description: "ONNX, opset 17: input [batch, channels, height, width], output logits",
     encode: async (trained) => {
-      const { encodeOnnx } = await import("../formats/onnx/encode.ts");
+      const { encodeOnnx } = await import("../formats/onnx/file.ts");
       return [{ name: "model.onnx", content: encodeOnnx(trained) }];
     },
   },
@@ -59,8 +59,8 @@ export const EXPORT_FORMATS = {
     isFolder: false,
     description: "a page that classifies drawings and pictures: open it in a browser",
     encode: async (trained) => {
-      const { modelPage } = await import("../report/model_page.ts");
-      const { readMetrics } = await import("../report/run_folder.ts");
+      const { modelPage } = await import("../page/model_page.ts");
+      const { readMetrics } = await import("../run/folder.ts");
       const { run, datasetName } = trained;
       const last = run === undefined ? undefined : (await readMetrics(run)).at(-1);
       const page = await modelPage(trained, {

@@ -3,12 +3,11 @@
 import { DatasetError } from "../data/errors.ts";
 import { DEFAULT_DATA_DIR, fetchDataset, verifiedFolder } from "../data/fetch.ts";
 import { DATASETS, findDataset, SAMPLE } from "../data/registry.ts";
-import { invocation } from "../invocation.ts";
+import { invocation } from "../quote.ts";
 import { formatCount } from "../report/table.ts";
 import { describeError, EXIT, UsageError, withInterrupt } from "./errors.ts";
 import { showFetch } from "./fetch_display.ts";
-import { defineCommand, didYouMean, parseFlags } from "./flags.ts";
-import { helpText } from "./help.ts";
+import { defineCommand, didYouMean, OUTPUT_FLAGS, parseFlags } from "./flags.ts";
 
 const COMMAND = defineCommand({
   usage: invocation("fetch"),
@@ -41,8 +40,7 @@ const COMMAND = defineCommand({
       default: DEFAULT_DATA_DIR,
       help: "folder of all datasets",
     },
-    quiet: { type: "boolean", help: "say nothing but errors" },
-    json: { type: "boolean", help: "print one JSON object a line on standard output" },
+    ...OUTPUT_FLAGS,
   },
 });
 
@@ -57,11 +55,7 @@ export { COMMAND as command, fetchCommand as run };
  * @throws {Error} If the data folder cannot be written, or the user interrupts.
  */
 export async function fetchCommand(args: string[]): Promise<number> {
-  const { flags, positionals, help } = parseFlags(COMMAND, args);
-  if (help) {
-    console.log(helpText(COMMAND));
-    return EXIT.ok;
-  }
+  const { flags, positionals } = parseFlags(COMMAND, args);
   const names = namesOf(flags, positionals);
   if (flags.list) return await listDatasets(flags);
   let exitCode: number = EXIT.ok;

@@ -143,6 +143,4 @@ export interface Parsed<Table extends FlagTable> {
   readonly flags: FlagValues<Table>;
   /** The other arguments, in order. */
   readonly positionals: readonly string[];
-  /** Whether help was asked for; the rest has then not been checked. */
-  readonly help: boolean;
 }

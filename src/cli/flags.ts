@@ -1,5 +1,5 @@
 /** Strict command-line flags from one table per command. */
-import { UsageError } from "./errors.ts";
+import { HelpAsked, UsageError } from "./errors.ts";
 import type {
   Command,
   FlagSpec,
@@ -9,13 +9,21 @@ import type {
   Parsed,
   Positionals,
 } from "./flag_types.ts";
+import { COMMON_FLAGS, helpText, isNegatable, placeholderOf } from "./help.ts";
 import { nearest } from "./nearest.ts";
-import { parseArgs } from "./std.ts";
+// @ts-types="./std.d.ts"
+import { parseArgs } from "@std/cli/parse-args";
 
-/** Flags that every command has. */
-export const COMMON_FLAGS = {
-  help: { type: "boolean", help: "show this help" },
-  debug: { type: "boolean", help: "show the stack of an error" },
+/** `--json` of a command with one answer. */
+export const JSON_FLAG = {
+  type: "boolean",
+  help: "print one JSON object on standard output",
+} as const satisfies FlagSpec;
+
+/** `--json` and `--quiet` of a command that goes on for a while. */
+export const OUTPUT_FLAGS = {
+  quiet: { type: "boolean", help: "print nothing but errors" },
+  json: { type: "boolean", help: "print one JSON object a line on standard output" },
 } as const satisfies FlagTable;
 
 /** Declares a command, so that TypeScript knows the type of every flag's value. */
@@ -30,6 +38,7 @@ export function defineCommand<const Table extends FlagTable>(
  * A flag given twice counts as given last. `--flag value` and `--flag=value` are the same; a value
  * that starts with a dash needs the second form. What follows `--` is positional.
  *
+ * @throws {HelpAsked} If help is asked for; nothing else is checked then.
  * @throws {UsageError} If a flag is unknown, lacks its value or has one that is not accepted, or
  * if there are too few or too many positional arguments.
  * @example
@@ -45,8 +54,8 @@ export function parseFlags<const Table extends FlagTable>(
   const entries = Object.entries(table);
   const booleans = entries.filter(([, spec]) => spec.type === "boolean").map(([name]) => name);
   const others = Object.keys(table).filter((name) => !booleans.includes(name));
-  const help = asksForHelp(args);
-  if (!help) refuseBooleanValues(args, booleans);
+  if (asksForHelp(args)) throw new HelpAsked(helpText(command, args));
+  refuseBooleanValues(args, booleans);
   const parsed = parseArgs(joinNegativeNumbers(args, others), {
     boolean: booleans,
     string: ["_", ...others],
@@ -56,19 +65,19 @@ export function parseFlags<const Table extends FlagTable>(
     // Left to itself, the parser gives every boolean that is not there the value false.
     default: Object.fromEntries(booleans.map((name) => [name, table[name]!.default ?? false])),
     unknown: (arg, key) => {
-      if (key === undefined || help) return true;
+      if (key === undefined) return true;
       throw unknownFlag(arg, Object.keys(table));
     },
   });
   const flags: Record<string, unknown> = {};
   for (const [name, spec] of entries) {
     const given = Object.hasOwn(parsed, name) ? parsed[name] : undefined;
-    flags[camelCase(name)] = given === undefined || (help && spec.type !== "boolean")
+    flags[camelCase(name)] = given === undefined
       ? spec.type === "repeated" ? [] : spec.default
       : valueOf(name, spec, given);
   }
-  if (!help) checkPositionals(parsed._, command.positionals);
-  return { flags: flags as FlagValues<Table>, positionals: parsed._, help };
+  checkPositionals(parsed._, command.positionals);
+  return { flags: flags as FlagValues<Table>, positionals: parsed._ };
 }
 
 /** Suggests the nearest of some words, for the end of an error message; nothing where none is near. */
@@ -199,24 +208,6 @@ function checkPositionals(given: readonly string[], spec: Positionals | undefine
   if (given.length > max) {
     throw new UsageError(`Unexpected argument "${given[max]}": --help shows what is accepted`);
   }
-}
-
-/** Says whether a flag also has its `--no-` form. */
-export function isNegatable(spec: FlagSpec): boolean {
-  return spec.type === "boolean" && spec.negatable === true;
-}
-
-/** What help and messages call the value of a flag. */
-export function placeholderOf(spec: Exclude<FlagSpec, { type: "boolean" }>): string {
-  const general = {
-    string: "TEXT",
-    integer: "N",
-    number: "X",
-    choice: "NAME",
-    list: "A,B,C",
-    repeated: "TEXT",
-  };
-  return spec.placeholder ?? general[spec.type];
 }
 
 function camelCase(name: string): string {

@@ -1,11 +1,22 @@
 /** The help text of a command, made from the same table that parses its flags. */
 import { widthOf, wrapLine } from "./wrap.ts";
-import type { Command, FlagSpec, Positionals } from "./flag_types.ts";
-import { COMMON_FLAGS, isNegatable, placeholderOf } from "./flags.ts";
+import config from "../../deno.json" with { type: "json" };
+import type { Command, FlagSpec, FlagTable, Positionals } from "./flag_types.ts";
 
-/** Makes the help text of a command. */
-export function helpText(command: Command): string {
-  const { summary, usage, examples, positionals } = command;
+/** Flags that every command has. */
+export const COMMON_FLAGS = {
+  help: { type: "boolean", help: "show this help" },
+  debug: { type: "boolean", help: "show the stack of an error" },
+} as const satisfies FlagTable;
+
+/** Makes the help text of a command.
+ *
+ * @param args How it was called: a task that gives a command one of its flags, as `train:mpi` does, is named.
+ */
+export function helpText(command: Command, args: readonly string[] = []): string {
+  const { summary, examples, positionals } = command;
+  const names = args.map((arg) => arg.replace(/^--([^=]*).*/s, `${command.usage}:$1`));
+  const usage = names.find((name) => TASKS.includes(name)) ?? command.usage;
   const flags = Object.entries({ ...command.flags, ...COMMON_FLAGS });
   const rows = flags.map(([name, spec]) => [flagLabel(name, spec), flagHelp(spec)] as const);
   const argument = positionals ? ` ${argumentText(positionals)}` : "";
@@ -22,6 +33,9 @@ export function helpText(command: Command): string {
     ...columns(rows, width),
   ].join("\n");
 }
+
+/** How the tasks of deno.json are called. */
+const TASKS = Object.keys(config.tasks).map((task) => `deno task ${task}`);
 
 /** `FILE`, `[FILE]`, `FILE...` or `[FILE...]`. */
 function argumentText({ placeholder, min = 0, max }: Positionals): string {
@@ -48,4 +62,22 @@ export function columns(rows: readonly (readonly [string, string])[], width: num
   return rows.map(([left, right]) =>
     wrapLine(`  ${left}`.padEnd(column) + right, width, column).trimEnd()
   );
+}
+
+/** Says whether a flag also has its `--no-` form. */
+export function isNegatable(spec: FlagSpec): boolean {
+  return spec.type === "boolean" && spec.negatable === true;
+}
+
+/** What help and messages call the value of a flag. */
+export function placeholderOf(spec: Exclude<FlagSpec, { type: "boolean" }>): string {
+  const general = {
+    string: "TEXT",
+    integer: "N",
+    number: "X",
+    choice: "NAME",
+    list: "A,B,C",
+    repeated: "TEXT",
+  };
+  return spec.placeholder ?? general[spec.type];
 }

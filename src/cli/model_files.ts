@@ -1,7 +1,7 @@
 /** Files of trained models, told apart by their content; each format's code loads when it is needed. */
 
 import { dirname, join } from "node:path";
-import { decodeSafetensorsModel } from "../formats/safetensors_model.ts";
+import { decodeSafetensorsModel } from "../formats/safetensors/model.ts";
 import { asModel, type TrainedModel } from "../formats/trained_model.ts";
 import type { ModelName } from "../nn/zoo.ts";
 import { quote } from "../quote.ts";
@@ -79,13 +79,13 @@ function isOnnx([tag, version]: Uint8Array): boolean {
 }
 
 async function readLayersModel(bytes: Uint8Array, path: string): Promise<TrainedModel> {
-  const { decodeLayersModel } = await import("../formats/layers_model_decode.ts");
+  const { decodeLayersModel } = await import("../formats/layers_model/file.ts");
   const json = new TextDecoder().decode(bytes);
   return await decodeLayersModel(json, (name) => readUnlinked(join(dirname(path), name)), path);
 }
 
 async function readOnnx(bytes: Uint8Array, path: string): Promise<TrainedModel> {
-  const { decodeOnnx } = await import("../formats/onnx/decode.ts");
+  const { decodeOnnx } = await import("../formats/onnx/file.ts");
   const read = (name: string) => readUnlinked(join(dirname(path), name));
   return await decodeOnnx(bytes, path, read);
 }

@@ -1,5 +1,4 @@
 /** The known word that a user most likely meant. */
-import { closestString } from "./std.ts";
 
 /** Share of a word's letters that may be wrong, and a little for the end of a longer one. */
 const MISTAKES = 0.4;
@@ -10,8 +9,9 @@ const MISTAKES = 0.4;
  * `--froce` means `--force`, `fashon` means `fashion-mnist`.
  */
 export function nearest(word: string, known: readonly string[]): string | undefined {
-  const found = closestString(word, known, { compareFn: mistakes });
-  return mistakes(word, found) <= MISTAKES * word.length + 0.5 ? found : undefined;
+  const [found, count] = known.map((one) => [one, mistakes(word, one)] as const)
+    .reduce((best, other) => other[1] < best[1] ? other : best, ["", Infinity]);
+  return count <= MISTAKES * word.length + 0.5 ? found : undefined;
 }
 
 /** Optimal string alignment distance to the nearest beginning of `known`, and a little for the rest. */

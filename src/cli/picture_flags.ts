@@ -11,8 +11,7 @@ import {
   type PictureOptions,
 } from "../data/image_folder.ts";
 import type { Model } from "../nn/sequential.ts";
-import { printable } from "../printable.ts";
-import { formatCount, quoteWhole } from "../quote.ts";
+import { formatCount, printable, quoteWhole } from "../quote.ts";
 import { type Progress, startProgress } from "../report/progress.ts";
 import { UsageError } from "./errors.ts";
 import type { FlagTable, FlagValues } from "./flag_types.ts";
@@ -109,6 +108,6 @@ export function darkOnLightNote({ name, pictures }: Dataset): string {
 }
 
 /** Says what reading a dataset left out or took for something, a line each on standard error. */
-export function sayNotes({ notes = [] }: Dataset): void {
+export function sayNotes({ notes = [] }: Pick<Dataset, "notes">): void {
   for (const note of notes) console.error(`note: ${printable(note)}`);
 }

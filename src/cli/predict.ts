@@ -2,17 +2,15 @@
 /** The predict command: what a trained model sees in pictures. */
 
 import type { LabeledImages } from "../data/dataset.ts";
-import { invocation } from "../invocation.ts";
 import { CROPS } from "../data/picture_view.ts";
-import { countOf, quote } from "../quote.ts";
-import { type ClassProbability, topClasses } from "../train/top_classes.ts";
+import { countOf, invocation, quote } from "../quote.ts";
+import { type ClassProbability, topClasses } from "../train/metrics.ts";
 import { DEVICE_FLAGS } from "./backend_flags.ts";
 import { EXIT } from "./errors.ts";
 import { defineCommand, parseFlags } from "./flags.ts";
-import { helpText } from "./help.ts";
 import { pictureLines, plainLine, shades } from "./predict_display.ts";
 import { type PictureInput, pictureNames, readPicture } from "./predict_inputs.ts";
-import { loadSubject, openTrained, sayNotes, type Subject, SUBJECT_FLAGS } from "./subject.ts";
+import { type LoadedModel, loadModel, MODEL_FLAGS, openTrained, sayNotes } from "./loaded_model.ts";
 
 const COMMAND = defineCommand({
   usage: invocation("predict"),
@@ -26,7 +24,7 @@ const COMMAND = defineCommand({
   ],
   positionals: { placeholder: "IMAGE", help: "pictures, folders of them, or -", min: 1 },
   flags: {
-    ...SUBJECT_FLAGS,
+    ...MODEL_FLAGS,
     ...DEVICE_FLAGS,
     invert: {
       type: "boolean",
@@ -54,26 +52,22 @@ export { COMMAND as command, predictCommand as run };
  * predicted nevertheless.
  */
 export async function predictCommand(args: string[]): Promise<number> {
-  const { flags, positionals, help } = parseFlags(COMMAND, args);
-  if (help) {
-    console.log(helpText(COMMAND));
-    return EXIT.ok;
-  }
-  const subject = await loadSubject(flags);
-  sayNotes(subject);
-  const [channels, height, width] = subject.model.inputShape;
+  const { flags, positionals } = parseFlags(COMMAND, args);
+  const loaded = await loadModel(flags);
+  sayNotes(loaded);
+  const [channels, height, width] = loaded.model.inputShape;
   if (channels !== 1) {
     throw new TypeError(
-      `Cannot predict pictures with ${subject.label}: its model takes ${channels} channels, ` +
+      `Cannot predict pictures with ${loaded.label}: its model takes ${channels} channels, ` +
         `pictures are made grey`,
     );
   }
-  const { session: opened } = await openTrained(subject, flags);
+  const { session: opened } = await openTrained(loaded, flags);
   await using session = opened;
-  const { pictures } = subject;
+  const { pictures } = loaded;
   const swap = flags.invert ? !(pictures?.invert ?? false) : undefined;
   const view = { size: { width, height }, pictures, crop: flags.crop, swap };
-  const show = shower(subject, flags);
+  const show = shower(loaded, flags);
   let [failed, count, cropped] = [false, 0, 0];
   let chunk: PictureInput[] = [];
   const flush = async () => {
@@ -83,7 +77,7 @@ export async function predictCommand(args: string[]): Promise<number> {
     chunk.forEach((input, n) => {
       show(
         input,
-        logits.subarray(n * subject.model.classCount, (n + 1) * subject.model.classCount),
+        logits.subarray(n * loaded.model.classCount, (n + 1) * loaded.model.classCount),
       );
     });
     chunk = [];
@@ -111,7 +105,7 @@ export async function predictCommand(args: string[]): Promise<number> {
 }
 
 function shower(
-  { classNames, pictures, notes }: Subject,
+  { classNames, pictures, notes }: LoadedModel,
   { json, invert, show }: {
     readonly json: boolean;
     readonly invert: boolean;

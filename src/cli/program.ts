@@ -1,8 +1,8 @@
 // deno-lint-ignore-file no-console
 /** A program of several commands: its help, its version, and the way to each command. */
 
-import { invocation } from "../invocation.ts";
-import { describeEnvironment } from "../report/environment.ts";
+import { invocation } from "../quote.ts";
+import { describeEnvironment } from "../run/environment.ts";
 import { EXIT, UsageError } from "./errors.ts";
 import type { Command } from "./flag_types.ts";
 import { widthOf } from "./wrap.ts";
@@ -42,7 +42,8 @@ export async function runProgram(table: CommandTable, args: readonly string[]): 
   const [name, ...rest] = args;
   if (name === undefined || name === "--help" || name === "-h") return say(programHelp(table));
   if (name === "--version") return say(versionText());
-  if (name === COMPLETION) return await complete(table, rest);
+  if (name === COMPLETION) return (await import("./completion.ts")).completionCommand(rest);
+  if (name === "complete") return await complete(table, rest);
   if (!Object.hasOwn(table, name)) throw unknownCommand(name, Object.keys(table));
   const task = name === "train" && asksForMpi(rest) ? "train:mpi" : name;
   await keepPermissionsOf(task, Object.keys(table), rest);
@@ -51,8 +52,6 @@ export async function runProgram(table: CommandTable, args: readonly string[]): 
 }
 
 function programHelp(table: CommandTable): string {
-  const names = Object.keys(table);
-  const purposes = names.map((name) => [name, taskDescription(name)] as const);
   const examples = EXAMPLES.map(([args, purpose]) => [invocation(args), purpose] as const);
   return [
     "Train, evaluate, compare and ship small convolutional classifiers of images.",
@@ -63,7 +62,7 @@ function programHelp(table: CommandTable): string {
     ...examples.flatMap(([call, purpose]) => [`  # ${purpose}`, `  ${call}`]),
     "",
     "Commands:",
-    ...columns([...purposes, [COMPLETION, COMPLETION_PURPOSE]], widthOf(Deno.stdout)),
+    ...columns(purposesOf(table), widthOf(Deno.stdout)),
     "",
     `${invocation("COMMAND")} --help shows what a command accepts, --version what this is.`,
   ].join("\n");
@@ -74,14 +73,17 @@ function versionText(): string {
   return `lenet ${lenet} (Deno ${deno}, V8 ${v8}, ${os} ${arch})`;
 }
 
-async function complete(table: CommandTable, args: string[]): Promise<number> {
-  const { completionCommand } = await import("./completion.ts");
-  const commands = Object.entries(table).map(async ([name, load]) => ({
-    name,
-    purpose: taskDescription(name),
-    command: (await load()).command,
-  }));
-  return completionCommand(args, await Promise.all(commands));
+/** Answers the stubs of shells; the module of one command at most is imported. */
+async function complete(table: CommandTable, words: readonly string[]): Promise<number> {
+  const { completionAnswer } = await import("./completion.ts");
+  const load = async (name: string) =>
+    Object.hasOwn(table, name) ? (await table[name]()).command : undefined;
+  return say(await completionAnswer(words, { commands: purposesOf(table), load }));
+}
+
+function purposesOf(table: CommandTable): (readonly [string, string])[] {
+  const purposes = Object.keys(table).map((name) => [name, taskDescription(name)] as const);
+  return [...purposes, [COMPLETION, COMPLETION_PURPOSE]];
 }
 
 function unknownCommand(name: string, names: readonly string[]): UsageError {

@@ -1,4 +1,4 @@
-/** Declarations of the parts of `@std/cli` and `@std/text` that the commands use. */
+/** Declarations of the part of `@std/cli` that the commands use. */
 export function parseArgs(
   args: readonly string[],
   options: {
@@ -13,8 +13,3 @@ export function parseArgs(
     unknown?: (arg: string, key?: string, value?: unknown) => unknown;
   },
 ): { [name: string]: unknown; _: string[] };
-export function closestString(
-  givenWord: string,
-  possibleWords: readonly string[],
-  options?: { compareFn?: (givenWord: string, possibleWord: string) => number },
-): string;

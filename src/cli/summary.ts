@@ -1,42 +1,56 @@
 // deno-lint-ignore-file no-console
 /** The summary command: a model's layers, sizes and costs as a table. */
 
-import { invocation } from "../invocation.ts";
+import { invocation, printable } from "../quote.ts";
 import { showShape } from "../nn/sequential.ts";
-import { MODEL_NAMES, ZOO, zooModel } from "../nn/zoo.ts";
-import { costsOf, summaryTable } from "../report/summary_table.ts";
+import { ZOO, zooModel } from "../nn/zoo.ts";
+import { costsOf, summaryTable } from "../report/table.ts";
 import { EXIT } from "./errors.ts";
-import { defineCommand, parseFlags } from "./flags.ts";
-import { helpText } from "./help.ts";
+import { defineCommand, JSON_FLAG, parseFlags } from "./flags.ts";
+import { loadModel, MODEL_FLAGS, sayNotes } from "./loaded_model.ts";
+import { widthOf, wrapLine } from "./wrap.ts";
 
 const COMMAND = defineCommand({
   usage: invocation("summary"),
   summary:
     "Print a model's layers: output sizes, parameters, multiply-accumulates, receptive field.",
-  examples: [["", "LeNet"], ["--model mlp", "another model of the zoo"]],
+  examples: [
+    ["", "LeNet"],
+    ["--model mlp", "another model of the zoo"],
+    ["--run runs/first", "what a run trained"],
+  ],
   flags: {
-    model: { type: "choice", choices: MODEL_NAMES, default: "lenet", help: "which model" },
-    json: { type: "boolean", help: "print JSON" },
+    run: { ...MODEL_FLAGS.run, defaultText: undefined },
+    weights: MODEL_FLAGS.weights,
+    model: {
+      ...MODEL_FLAGS.model,
+      defaultText: "lenet, or what the file says",
+      help: "a model of the zoo, or that of --weights, for a file that does not say",
+    },
+    json: JSON_FLAG,
   },
 });
 
 export { COMMAND as command, summaryCommand as run };
 
 /** Runs the command with its arguments and returns the exit code. */
-export function summaryCommand(args: string[]): Promise<number> {
-  const { flags, help } = parseFlags(COMMAND, args);
-  if (help) {
-    console.log(helpText(COMMAND));
-    return Promise.resolve(EXIT.ok);
-  }
-  const model = zooModel(flags.model);
+export async function summaryCommand(args: string[]): Promise<number> {
+  const { flags } = parseFlags(COMMAND, args);
+  const { run, weights, model: name = "lenet" } = flags;
+  const loaded = run === undefined && weights === undefined ? undefined : await loadModel(flags);
+  const { label, model, notes } = loaded ??
+    { label: name, model: zooModel(name), notes: [] as string[] };
+  if (loaded) sayNotes(loaded);
   const costs = costsOf(model);
   const { layers, total } = costs;
   if (flags.json) {
-    console.log(JSON.stringify({ name: model.name, inputShape: model.inputShape, layers, total }));
-    return Promise.resolve(EXIT.ok);
+    const { name, inputShape } = model;
+    const said = { ...(loaded && { weights: label }), ...(notes.length > 0 && { notes }) };
+    console.log(JSON.stringify({ name, inputShape, layers, total, ...said }));
+    return EXIT.ok;
   }
-  console.log(`${model.name}: ${ZOO[flags.model].description}`);
+  const title = loaded ? `${label}: ${model.name}` : `${label}: ${ZOO[name].description}`;
+  console.log(wrapLine(printable(title), widthOf(Deno.stdout), 2));
   console.log(`Input ${showShape(model.inputShape)}\n`);
   console.log(summaryTable(costs));
   console.log(
@@ -44,5 +58,5 @@ export function summaryCommand(args: string[]): Promise<number> {
       `(${(2 * total.trainingMacs / 1e6).toFixed(3)} MFLOP).\n` +
       `sees: receptive field of one output, in pixels of the input.`,
   );
-  return Promise.resolve(EXIT.ok);
+  return EXIT.ok;
 }

@@ -4,30 +4,23 @@
 import type { Dataset } from "../data/dataset.ts";
 import { findDataset } from "../data/registry.ts";
 import { findLauncher } from "../distributed/launcher.ts";
-import { describeEnvironment } from "../report/environment.ts";
-import { claimFolder } from "../report/run_claim.ts";
-import { requireVacant } from "../report/run_folder.ts";
-import {
-  readSweep,
-  type SweepRecord,
-  type SweepResult,
-  writeSweep,
-} from "../report/sweep_record.ts";
+import { describeEnvironment } from "../run/environment.ts";
+import { claimFolder, makeFolder, requireVacant, RUNS } from "../run/files.ts";
+import { readSweep, type SweepRecord, type SweepResult, writeSweep } from "../run/sweep_record.ts";
 import { writeSweepReport } from "../report/sweep_report.ts";
 import { compareWithMajority } from "../train/metrics.ts";
 import { decidingAccuracy } from "../train/trainer.ts";
 import { obtainForTraining } from "./dataset_flag.ts";
 import { EXIT, UsageError, withInterrupt } from "./errors.ts";
-import { helpText } from "./help.ts";
-import { makeFolder, RUNS } from "./new_folder.ts";
 import { requireWritePermission } from "./permissions.ts";
-import { pictureOptions, requirePictures } from "./picture_flags.ts";
+import { requirePictures, sayNotes } from "./picture_flags.ts";
 import { recordedDataset } from "./recorded_path.ts";
 import { baseFlags, SWEEP_COMMAND, type SweepFlags } from "./sweep_flags.ts";
 import { flagsOf, parseGrid, type Settings, settingsText } from "./sweep_grid.ts";
-import type { Sharing } from "./sweep_sharing.ts";
 import { parseTraining, setApart } from "./train_flags.ts";
-import { trainConfiguration } from "./sweep_worker.ts";
+import { beginningOf, picturesOf, readInitialModel } from "./train_init.ts";
+import { type Sharing, trainConfiguration } from "./sweep_worker.ts";
+import { widthOf, wrapLine } from "./wrap.ts";
 
 export { SWEEP_COMMAND as command, sweepCommand as run };
 
@@ -39,11 +32,7 @@ export async function sweepCommand(args: string[]): Promise<number> {
 }
 
 async function sweepOn(args: string[], sharing?: Sharing): Promise<number> {
-  const { flags, help } = parseTraining(SWEEP_COMMAND, args);
-  if (help) {
-    console.log(helpText(SWEEP_COMMAND));
-    return EXIT.ok;
-  }
+  const { flags } = parseTraining(SWEEP_COMMAND, args);
   if (flags.grid.length === 0) {
     throw new UsageError("Missing --grid: expected values to try, as --grid lr=0.1,0.2,0.4");
   }
@@ -61,10 +50,14 @@ async function sweep(
   },
 ): Promise<number> {
   await requireWritePermission(flags.out ?? RUNS);
-  const pictures = pictureOptions(flags);
+  const base = baseFlags(flags);
+  const source = await readInitialModel(base);
+  const pictures = picturesOf(base, source);
   const dataset = await obtainForTraining({ ...flags, pictures }, signal);
   requirePictures(dataset, flags);
-  setApart(dataset, flags); // says now what every configuration would
+  // Says now what every configuration would.
+  const { notes } = beginningOf(base, setApart(dataset, flags), source);
+  if (!flags.quiet) sayNotes({ notes });
   const out = flags.out ?? await makeFolder("sweep");
   await Deno.mkdir(out, { recursive: true });
   using _claim = await claimFolder(out);
@@ -73,7 +66,10 @@ async function sweep(
   record = { ...record, results: kept };
   const known = new Set(kept.map(({ settings }) => settingsText(settings)));
   const waiting = grid.filter((settings) => !known.has(settingsText(settings)));
-  const say = (line: string) => flags.quiet || flags.json || console.log(line);
+  const fit = (line: string) =>
+    line.startsWith("|") ? line : wrapLine(line, widthOf(Deno.stdout), 2);
+  const say = (text: string) =>
+    flags.quiet || flags.json || console.log(text.split("\n").map(fit).join("\n"));
   if (known.size > 0) say(`Going on with ${out}: ${grid.length - waiting.length} are done`);
   let number = grid.length - waiting.length;
   let saved = Promise.resolve(); // ranks may be done at the same time: one write after the other

@@ -1,12 +1,20 @@
 /** The flags of the sweep command. */
 
-import { invocation } from "../invocation.ts";
-import { DEVICE_FLAGS } from "./backend_flags.ts";
+import { invocation } from "../quote.ts";
 import { defineCommand, parseFlags } from "./flags.ts";
-import { PICTURE_FLAGS } from "./picture_flags.ts";
 import { TRAIN_COMMAND, type TrainFlags } from "./train_flags.ts";
 
-const { flags: train } = TRAIN_COMMAND;
+// What concerns the folder and the course of one run is no matter of many.
+const {
+  out: _out,
+  resume: _resume,
+  "checkpoint-every": _interval,
+  mpi: _mpi,
+  "log-steps": _logs,
+  "dry-run": _dry,
+  live: _live,
+  ...train
+} = TRAIN_COMMAND.flags;
 
 /** The sweep command. */
 export const SWEEP_COMMAND = defineCommand({
@@ -29,25 +37,8 @@ export const SWEEP_COMMAND = defineCommand({
       help: "folder of the sweep; with a sweep in it, goes on with that",
     },
     "retry-failed": { type: "boolean", help: "try again what failed before" },
-    model: train.model,
-    dataset: train.dataset,
-    ...PICTURE_FLAGS,
+    ...train,
     "valid-split": { ...train["valid-split"], defaultText: "0: compared on the test set" },
-    ...DEVICE_FLAGS,
-    epochs: train.epochs,
-    "batch-size": train["batch-size"],
-    lr: train.lr,
-    optimizer: train.optimizer,
-    momentum: train.momentum,
-    schedule: train.schedule,
-    seed: train.seed,
-    shuffle: train.shuffle,
-    normalize: train.normalize,
-    standardize: train.standardize,
-    "max-steps": train["max-steps"],
-    "target-accuracy": train["target-accuracy"],
-    quiet: train.quiet,
-    json: train.json,
   },
 });
 

@@ -5,13 +5,12 @@ import { handOut, takeJobs } from "../distributed/hand_out.ts";
 import { threadShare } from "../distributed/open_part.ts";
 import { hear, tell } from "../distributed/wire.ts";
 import type { World } from "../distributed/world.ts";
-import type { SweepResult } from "../report/sweep_record.ts";
+import type { SweepResult } from "../run/sweep_record.ts";
 import { withInterrupt } from "./errors.ts";
 import { endAtOnce, withRanks } from "./mpi.ts";
 import { baseFlags, type SweepFlags } from "./sweep_flags.ts";
 import type { Settings } from "./sweep_grid.ts";
-import type { Sharing } from "./sweep_sharing.ts";
-import { trainConfiguration } from "./sweep_worker.ts";
+import { type Sharing, trainConfiguration } from "./sweep_worker.ts";
 
 /** What rank 0 tells the others before the first configuration; nothing if there is none. */
 interface Setup {

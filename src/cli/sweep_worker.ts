@@ -1,22 +1,16 @@
-/** Trains one configuration of a sweep. */
+/** Trains one configuration of a sweep, here or on the ranks that share its work. */
 
 import type { Dataset } from "../data/dataset.ts";
-import { initialParameters } from "../nn/init.ts";
-import { ZOO } from "../nn/zoo.ts";
-import { printable } from "../printable.ts";
-import type { SweepResult } from "../report/sweep_record.ts";
+import type { World } from "../distributed/world.ts";
+import { printable } from "../quote.ts";
+import type { SweepResult } from "../run/sweep_record.ts";
 import { bestEpoch, type EpochMetrics, train } from "../train/trainer.ts";
 import { deviceOptions, openSession } from "./backend_flags.ts";
 import { describeError } from "./errors.ts";
+import type { SweepFlags } from "./sweep_flags.ts";
 import { flagsOf, type Settings } from "./sweep_grid.ts";
-import {
-  fillFlags,
-  modelFor,
-  optimizerOf,
-  planOf,
-  setApart,
-  type TrainFlags,
-} from "./train_flags.ts";
+import { setApart, type TrainFlags } from "./train_flags.ts";
+import { beginningOf, readInitialModel } from "./train_init.ts";
 
 /** What a rank needs to train configurations. */
 export interface SweepWork {
@@ -27,6 +21,19 @@ export interface SweepWork {
   /** Threads of a session that is not told otherwise. */
   readonly threads?: number;
   readonly signal: AbortSignal;
+}
+
+/** How configurations reach the ranks that train them. */
+export interface Sharing {
+  readonly world: World;
+  /** Trains what `next` gives on all ranks, and passes on what comes of it. */
+  run(work: {
+    readonly flags: SweepFlags;
+    readonly dataset: Dataset;
+    readonly signal: AbortSignal;
+    next(): Settings | undefined;
+    done(result: SweepResult): Promise<void>;
+  }): Promise<void>;
 }
 
 /** Trains a configuration; what goes wrong is part of the result.
@@ -43,18 +50,19 @@ export async function trainConfiguration(
   try {
     const given = flagsOf(base, settings);
     const dataset = setApart(whole, given);
-    const flags = fillFlags(given, dataset);
-    const plan = planOf(flags);
-    const model = modelFor(flags, dataset);
+    const { flags, plan, optimizer, model, parameters } = beginningOf(
+      given,
+      dataset,
+      await readInitialModel(given),
+    );
     const device = deviceOptions(flags);
     const { session } = await openSession(flags.backend, model, {
-      optimizer: optimizerOf(flags),
+      optimizer,
       batchSize: plan.batchSize,
       ...device,
       threads: device.threads ?? threads,
     });
     await using _ending = session;
-    const parameters = initialParameters(model, plan.seed, ZOO[flags.model].recipe.init);
     await session.loadState({ parameters, slots: [], step: 0 });
     const { outcome } = await train(session, dataset, plan, {
       signal,

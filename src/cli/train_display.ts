@@ -1,18 +1,17 @@
 // deno-lint-ignore-file no-console
 /** What the train command says while it runs: lines for people, or JSON for programs. */
 
-import { invocation, shellWord } from "../invocation.ts";
+import { invocation, printable, shellWord } from "../quote.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { findDataset } from "../data/registry.ts";
 import type { OpenedSession } from "./backend_flags.ts";
-import { printable } from "../printable.ts";
 import { liveChart, type Screen } from "../report/live_chart.ts";
 import { type Progress, startProgress } from "../report/progress.ts";
 import { countOf, formatCount } from "../report/table.ts";
-import { partsText, type RunConfig } from "../report/run_config.ts";
+import { partsText, type RunConfig } from "../run/config.ts";
 import type { Model } from "../nn/sequential.ts";
 import { isNormalized } from "../nn/standardization.ts";
-import type { RunFolder } from "../report/run_folder.ts";
+import type { RunFolder } from "../run/folder.ts";
 import { compareWithMajority, type MajorityComparison, majorityRemark } from "../train/metrics.ts";
 import {
   type BestEpoch,
@@ -22,6 +21,7 @@ import {
   type EpochMetrics,
   type Outcome,
 } from "../train/trainer.ts";
+import { widthOf, wrapLine } from "./wrap.ts";
 
 /** A terminal that has been closed shows nothing: the run that it was to show can still be saved. */
 const TERMINAL: Screen = {
@@ -40,15 +40,23 @@ function unlessClosed<Value>(use: () => Value): Value | undefined {
 
 /** Listens to a run and shows it. */
 export interface TrainDisplay {
-  /** Comes before all else but remarks; `notes` say what was assumed. */
+  /** Comes before all else but remarks; `notes` say what was assumed, `history` what was trained before. */
   start(
     config: RunConfig,
     model: Model,
     opened: OpenedSession,
-    more: { readonly out?: string; readonly notes?: readonly string[] },
+    more: {
+      readonly out?: string;
+      readonly notes?: readonly string[];
+      readonly history?: readonly EpochMetrics[];
+    },
   ): void;
   /** Steps done in an epoch. */
   progress(progress: { readonly epoch: number; readonly steps: number }): void;
+  /** Losses of steps. */
+  steps(losses: Iterable<number>): void;
+  /** Whether steps are drawn, and so wanted often. */
+  readonly drawsSteps: boolean;
   epoch(metrics: EpochMetrics): void;
   end(outcome: string, lines: readonly string[], facts: Record<string, unknown>): void;
   /** A remark for people. */
@@ -65,15 +73,19 @@ export function trainDisplay({ quiet, json, live }: {
 }): TrainDisplay {
   const isLive = live && !quiet && !json && Deno.stdout.isTerminal();
   const chart = isLive ? liveChart(TERMINAL) : undefined;
-  const say = (line: string) => {
+  const say = (line: string, indent = 2) => {
     if (quiet || json) return;
-    if (chart) chart.print(line);
-    else console.log(line);
+    // A command to copy is indented, and stays whole.
+    const text = line.startsWith(" ") ? line : wrapLine(line, widthOf(Deno.stdout), indent);
+    if (chart) chart.print(text);
+    else console.log(text);
   };
   const emit = (event: Record<string, unknown>) => {
     if (json) console.log(JSON.stringify(event));
   };
   let run: RunConfig | undefined;
+  let epochs = 0;
+  let first: { step: number; atMs: number } | undefined;
   let bar: { epoch: number; progress: Progress } | undefined;
   const stop = () => {
     bar?.progress.stop();
@@ -82,29 +94,46 @@ export function trainDisplay({ quiet, json, live }: {
   const remark = (line: string) => {
     stop();
     if (quiet) return;
-    if (chart) chart.print(line);
-    else console.error(line);
+    const text = Deno.stderr.isTerminal() ? wrapLine(line, widthOf(Deno.stderr), 2) : line;
+    if (chart) chart.print(text);
+    else console.error(text);
+  };
+  const add = (metrics: EpochMetrics) => {
+    chart?.add(metrics);
+    epochs++;
   };
   return {
-    start(config, model, opened, { out, notes = [] }) {
+    start(config, model, opened, { out, notes = [], history = [] }) {
       run = config;
+      history.forEach(add);
       for (const note of notes) remark(printable(`note: ${note}`));
-      for (const line of startLines(config, model, opened, out)) say(line);
+      for (const line of startLines(config, model, opened, out)) say(line, 9);
       emit({ type: "start", out: out ?? null, ...config, ...(notes.length > 0 && { notes }) });
     },
     progress({ epoch, steps }) {
-      const { plan: { epochs, batchSize }, dataset: { trainCount: total } } = run!;
+      const { plan: { epochs, batchSize, maxSteps = Infinity }, dataset: { trainCount } } = run!;
+      const [total, now] = [trainCount, performance.now()];
+      const stepsPerEpoch = Math.ceil(total / batchSize);
+      const step = (epoch - 1) * stepsPerEpoch + steps;
+      first ??= { step, atMs: now };
+      const seconds = (now - first.atMs) / 1000 / (step - first.step); // of a step, with evaluation
+      const left = (Math.min(epochs * stepsPerEpoch, maxSteps) - step) * seconds;
       if (bar?.epoch !== epoch) {
         stop();
         const label = `epoch ${epoch}/${epochs}`;
         const progress = startProgress(label, { unit: "images", total, quiet: quiet || json });
         bar = { epoch, progress };
       }
-      bar.progress.update(Math.min(steps * batchSize, total));
+      const leftInAll = Number.isFinite(left) ? left : undefined;
+      bar.progress.update(Math.min(steps * batchSize, total), { leftInAll });
+    },
+    steps: (losses) => chart?.addSteps(losses),
+    get drawsSteps() {
+      return chart !== undefined && epochs < 2;
     },
     epoch(metrics) {
       stop();
-      chart?.add(metrics);
+      add(metrics);
       say(epochLine(metrics, run!.plan.epochs));
       emit({ type: "epoch", ...metrics });
     },
@@ -118,7 +147,8 @@ export function trainDisplay({ quiet, json, live }: {
   };
 }
 
-/** `epoch  3/20  train loss 0.612  train acc 0.765  test acc 0.771  5.1 s  11,800 images/s`.
+/** `epoch  3/20  loss 0.612  acc 0.765  test acc 0.771  5.1 s  11,800 img/s`: loss and accuracy are of
+ * training.
  *
  * With a validation set, `valid acc` stands in the place of `test acc`, which then decides nothing.
  */
@@ -127,11 +157,11 @@ export function epochLine(metrics: EpochMetrics, epochs: number): string {
   const deciding = metrics.validationAccuracy === undefined ? "test" : "valid";
   return [
     `epoch ${String(epoch).padStart(String(epochs).length)}/${epochs}`,
-    `train loss ${trainLoss.toFixed(3)}`,
-    `train acc ${trainAccuracy.toFixed(3)}`,
+    `loss ${trainLoss.toFixed(3)}`,
+    `acc ${trainAccuracy.toFixed(3)}`,
     `${deciding} acc ${decidingAccuracy(metrics).toFixed(3)}`,
     `${(trainMs / 1000).toFixed(1)} s`,
-    `${formatCount(imagesPerSecond)} images/s`,
+    `${formatCount(imagesPerSecond)} img/s`,
   ].join("  ");
 }
 
@@ -180,8 +210,8 @@ export function endLines(
   switch (outcome) {
     case "interrupted":
       return [
-        `Stopped after step ${step}; everything is saved. ` +
-        `Go on with: ${invocation("train")} --resume ${shellWord(path)}` +
+        `Stopped after step ${step}; everything is saved. Go on with:`,
+        `  ${invocation("train")} --resume ${shellWord(path)}` +
         (lost === undefined ? "" : ` --dataset ${shellWord(lost)}`),
       ];
     case "target reached":

@@ -4,7 +4,7 @@ import type { OptimizerSpec } from "../backends/backend.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { findDataset } from "../data/registry.ts";
 import { splitValidation } from "../data/split.ts";
-import { invocation } from "../invocation.ts";
+import { invocation } from "../quote.ts";
 import type { Model } from "../nn/sequential.ts";
 import { standardizationOf } from "../nn/standardization.ts";
 import { fittedRecipe, MODEL_NAMES, type ModelName, ZOO, zooModel } from "../nn/zoo.ts";
@@ -14,7 +14,7 @@ import { DEVICE_FLAGS } from "./backend_flags.ts";
 import { PICTURE_FLAGS } from "./picture_flags.ts";
 import { UsageError } from "./errors.ts";
 import type { Command, FlagTable, Parsed } from "./flag_types.ts";
-import { defineCommand, parseFlags } from "./flags.ts";
+import { defineCommand, OUTPUT_FLAGS, parseFlags } from "./flags.ts";
 
 /** The train command. */
 export const TRAIN_COMMAND = defineCommand({
@@ -139,8 +139,7 @@ export const TRAIN_COMMAND = defineCommand({
     "log-steps": { type: "boolean", help: "write every step's loss to steps.jsonl" },
     "dry-run": { type: "boolean", help: "train one step, fetch and write nothing" },
     live: { type: "boolean", help: "draw loss and accuracy as the run goes on, on a terminal" },
-    quiet: { type: "boolean", help: "print nothing but errors" },
-    json: { type: "boolean", help: "print one JSON object a line on standard output" },
+    ...OUTPUT_FLAGS,
   },
 });
 
@@ -167,22 +166,9 @@ export function asksForMpi(args: readonly string[]): boolean {
 
 /** Flags that may accompany `--resume`; the rest is fixed by the run's configuration. */
 const RESUME_FLAGS = [
-  "resume",
-  "epochs",
-  "backend",
-  "threads",
-  "device-index",
-  "power-preference",
-  "dataset",
-  "max-steps",
-  "target-accuracy",
-  "checkpoint-every",
-  "mpi",
-  "log-steps",
-  "live",
-  "quiet",
-  "json",
-  "debug",
+  ...["resume", "epochs", "backend", "threads", "device-index", "power-preference", "dataset"],
+  ...["max-steps", "target-accuracy", "checkpoint-every", "mpi", "log-steps", "live", "quiet"],
+  ...["json", "debug"],
 ];
 
 /** Checks that no flag contradicts another.

@@ -4,13 +4,21 @@ import type { Dataset } from "../data/dataset.ts";
 import type { PictureOptions } from "../data/image_folder.ts";
 import { findDataset } from "../data/registry.ts";
 import { haveSameLayers, sizedAs, type TrainedModel } from "../formats/trained_model.ts";
+import { initialParameters } from "../nn/init.ts";
 import { type Model, showShape } from "../nn/sequential.ts";
 import { isNormalized, showPixels, standardizationOf } from "../nn/standardization.ts";
-import { MODEL_NAMES, type ModelName } from "../nn/zoo.ts";
+import { MODEL_NAMES, type ModelName, ZOO } from "../nn/zoo.ts";
 import { quote, quoteWhole } from "../quote.ts";
 import { readModelFile } from "./model_files.ts";
 import { pictureOptions } from "./picture_flags.ts";
-import { type FilledFlags, fillFlags, type TrainFlags } from "./train_flags.ts";
+import {
+  type FilledFlags,
+  fillFlags,
+  modelFor,
+  optimizerOf,
+  planOf,
+  type TrainFlags,
+} from "./train_flags.ts";
 
 /** Whose recipe trains layers that no model of the zoo has. */
 const RECIPE: ModelName = "lenet-relu";
@@ -24,11 +32,13 @@ export interface InitialModel extends TrainedModel {
   readonly notes: readonly string[];
 }
 
-/** Reads the file of `--init`.
+/** Reads the file of `--init`; undefined without one.
  *
  * @throws {TypeError} If the file is of another model, or flags contradict what it says.
  */
-export async function readInitialModel(label: string, flags: TrainFlags): Promise<InitialModel> {
+export async function readInitialModel(flags: TrainFlags): Promise<InitialModel | undefined> {
+  const { init: label } = flags;
+  if (label === undefined) return undefined;
   const trained = await readModelFile(label, flags.model);
   const { standardization, inputShape: [, height, width] } = trained.model;
   const isPlain = isNormalized(standardization);
@@ -63,17 +73,17 @@ export async function readInitialModel(label: string, flags: TrainFlags): Promis
   };
 }
 
-/** What becomes of pictures, as the flags and a file's model say. */
-export function picturesLike(
-  { model: { inputShape: [, height, width] }, pictures }: InitialModel,
-  flags: TrainFlags,
-): PictureOptions {
+/** What becomes of pictures, as the flags and the model of `--init` say, where there is one. */
+export function picturesOf(flags: TrainFlags, source: InitialModel | undefined): PictureOptions {
+  const options = pictureOptions(flags);
+  if (source === undefined) return options;
+  const { model: { inputShape: [, height, width] }, pictures } = source;
   const invert = flags.invert || (pictures?.invert ?? false);
-  return { ...pictureOptions(flags), invert, size: { width, height } };
+  return { ...options, invert, size: { width, height } };
 }
 
 /** Fills the flags' gaps by the recipe of the file's model, or one that fits the user's own data. */
-export function fillFrom(
+function fillFrom(
   { recipe }: InitialModel,
   flags: TrainFlags,
   dataset: Dataset,
@@ -88,7 +98,7 @@ export function fillFrom(
  *
  * @throws {TypeError} If it cannot take the images or tell the classes apart.
  */
-export function fitToDataset(
+function fitToDataset(
   { model, classNames, pictures, label, notes, assumesPixels }: InitialModel,
   { name, classNames: found, train: { shape, images }, pictures: facts }: Dataset,
   flags: TrainFlags,
@@ -118,4 +128,23 @@ export function fitToDataset(
       : []),
   ];
   return { model: { ...model, standardization }, notes: all.map((note) => `${label}: ${note}`) };
+}
+
+/** Works out what a training begins with, from the flags and the file of `--init` where there is one.
+ *
+ * @throws {TypeError} If the file's model does not fit the dataset.
+ */
+export function beginningOf(
+  given: TrainFlags,
+  dataset: Dataset,
+  source: InitialModel | undefined,
+) {
+  const flags = source === undefined ? fillFlags(given, dataset) : fillFrom(source, given, dataset);
+  const plan = planOf(flags);
+  const { model, notes } = source
+    ? fitToDataset(source, dataset, given)
+    : { model: modelFor(flags, dataset), notes: [] as readonly string[] };
+  const { init } = ZOO[flags.model].recipe;
+  const parameters = source?.parameters ?? initialParameters(model, plan.seed, init);
+  return { flags, plan, optimizer: optimizerOf(flags), model, parameters, notes };
 }

@@ -201,27 +201,23 @@ async function run(
   [program, ...args]: readonly string[],
   { cwd, signal }: { readonly cwd: string; readonly signal: AbortSignal },
 ): Promise<void> {
-  const command = new Deno.Command(program, {
-    args,
-    cwd,
-    signal,
-    stdin: "null",
-    stdout: "null",
-    stderr: "piped",
-  });
-  const { success, code, stderr } = await command.output().catch((error: unknown) => {
+  const io = { stdin: "null", stdout: "null", stderr: "piped" } as const;
+  let output: Deno.CommandOutput;
+  try {
+    output = await new Deno.Command(program, { args, cwd, signal, ...io }).output();
+  } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
     throw new DatasetError(`${program} is not installed`, { cause: error });
-  });
+  }
   if (signal.aborted) {
     if (signal.reason?.name !== "TimeoutError") throw signal.reason;
     throw new DatasetError(`${program} was not done after ${UNPACK_TIMEOUT_MS / 60_000} minutes`);
   }
-  if (success) return;
-  const lines = new TextDecoder().decode(stderr).trim().split("\n");
+  if (output.success) return;
+  const lines = new TextDecoder().decode(output.stderr).trim().split("\n");
   // apt marks its errors with "E: "; otherwise the last line is the likeliest to say why.
   const reason = lines.find((line) => line.startsWith("E: "))?.slice(3) ?? lines.at(-1);
-  throw new DatasetError(`${program} failed: ${reason || `exit code ${code}`}`);
+  throw new DatasetError(`${program} failed: ${reason || `exit code ${output.code}`}`);
 }
 
 async function requireFolder(folder: string): Promise<void> {

@@ -1,6 +1,7 @@
-/** A model put together layer by layer from a foreign file, with every tensor checked. */
+/** A model put together step by step from a foreign file, with every tensor checked. */
 
 import { checkSpec } from "../nn/check_spec.ts";
+import { volume } from "../nn/layers/layer.ts";
 import type { LayerSpec, Pair } from "../nn/layers.ts";
 import {
   type ImageShape,
@@ -11,47 +12,118 @@ import {
 } from "../nn/sequential.ts";
 import { checkStandardization, NORMALIZED, type Standardization } from "../nn/standardization.ts";
 import { quote } from "../quote.ts";
+import { evenSides, NO_PADDING, type Padding, type Sides, sidesOf } from "./padding.ts";
+import type { Tensor } from "./safetensors/file.ts";
 import type { TrainedModel } from "./trained_model.ts";
 
-/** Parameters of a layer, in this project's layout. */
-export interface LayerTensors {
-  /** OIHW or [out, in], row by row. */
-  readonly weight: Float32Array;
-  /** One number an output; zeros where the file has none. */
+/** Orders of an image's axes: 0 is channels, 1 rows, 2 columns. */
+export const [CHANNELS_LAST, CHANNELS_FIRST] = [[1, 2, 0], [0, 1, 2]];
+
+/** The parameters of a layer: weight OIHW or [out, in]; a bias that is left out is zeros. */
+interface Weights {
+  readonly weight: Tensor;
   readonly bias?: Float32Array;
 }
 
-/** Largest vector that gets a layer of its own for a multiplication of each number. */
-const MAX_SCALED = 4_096;
+/** Windows over an image. */
+interface Windows {
+  readonly stride: Pair;
+  readonly padding: Padding;
+}
 
-/** Collects layers and parameters in the order of computation.
+type Convolution = Windows & Weights & { readonly name: string; readonly kernelSize: Pair };
+
+/** A layer, or a residual block of several, with its parameters in the model's order. */
+interface Step {
+  readonly spec: LayerSpec;
+  readonly tensors: readonly Float32Array[];
+  /** Layers in it. */
+  readonly size: number;
+  /** What a flatten layer started from. */
+  readonly before?: State;
+}
+
+/** All that is known of a value. */
+interface State {
+  readonly steps: readonly Step[];
+  /** [channels, height, width] or [features]. */
+  readonly shape: Shape;
+  /** For each axis behind the batch in the file, which one of the shape it is; -1 for none, of length 1. */
+  readonly axes: readonly number[];
+  /** Zeros around rows and columns, which the next convolution must take. */
+  readonly padding: readonly [Sides, Sides];
+  /** The image that the file's vector was, where its features are in another order than here. */
+  readonly flattened?: { readonly shape: Shape; readonly axes: readonly number[] };
+  readonly standardization: Standardization;
+  /** Whether a softmax was the last. */
+  readonly isEnded: boolean;
+}
+
+/** Largest vector or number of channels that gets a layer of its own for a multiplication of each. */
+const MAX_SCALED = 4_096;
+/** Layers of a value; more than any model may have. */
+const MAX_STEPS = 4_000;
+
+/** One computed value of a foreign network: how it comes from the image, and how its axes lie.
  *
- * What is no layer here becomes one or disappears, and `notes` say so: multiplications and additions
- * for each channel, such as a batch norm at inference, go into the layer before
+ * In the file the axes may lie otherwise than here, as in TensorFlow, and axes of length 1 may come and
+ * go. What is no layer here becomes one or disappears, and `notes` of the model say so: multiplications
+ * and additions for each channel, such as a batch norm at inference, go into the layer before
  * ({@linkcode scaleOutputs}); a softmax at the end is left out ({@linkcode softmax}); one output z
  * with a sigmoid at the end, which is how Keras tells two classes apart, becomes the logits [0, z],
  * whose softmax is the same, and one output without a sigmoid is refused ({@linkcode finish}).
  */
 export class NetworkBuilder {
   readonly #inputShape: ImageShape;
-  readonly #specs: LayerSpec[] = [];
-  readonly #tensors: Float32Array[] = [];
-  readonly #notes = new Set<string>();
-  #shape: Shape;
-  #standardization: Standardization = NORMALIZED;
-  /** Where in the file's vector each feature is, if the file flattens in another order. */
-  #order: readonly number[] | undefined;
-  #ended = false;
+  #notes = new Set<string>();
+  #state: State;
 
-  /** Starts with the shape of one image. */
-  constructor(inputShape: ImageShape) {
-    this.#inputShape = inputShape;
-    this.#shape = inputShape;
+  /** Starts with an image: its sizes without the batch, and which axes they are. */
+  constructor(sizes: readonly number[], axes: readonly number[]) {
+    const sizeOf = (axis: number) => sizes[axes.indexOf(axis)] ?? 1;
+    this.#inputShape = [sizeOf(0), sizeOf(1), sizeOf(2)];
+    const start = { steps: [], shape: this.#inputShape, axes, padding: NO_PADDING };
+    this.#state = { ...start, standardization: NORMALIZED, isEnded: false };
   }
 
-  /** Shape of one sample after the layers so far. */
+  /** Starts at a network's input: an image, one without channels, or the pixels of a square.
+   *
+   * @returns Nothing for other sizes.
+   */
+  static start(sizes: readonly number[], order: readonly number[]): NetworkBuilder | undefined {
+    if (sizes.length === 3) return new NetworkBuilder(sizes, order);
+    if (sizes.length === 2) return new NetworkBuilder(sizes, [1, 2]);
+    const [count] = sizes;
+    const side = Math.sqrt(count);
+    if (sizes.length !== 1 || !Number.isInteger(side)) return undefined;
+    const network = new NetworkBuilder([side, side], [1, 2]);
+    network.note(`its input of ${count} numbers is taken for ${side}x${side} pixels, row by row`);
+    network.flatten();
+    return network;
+  }
+
+  /** The same value, for another reader of it. */
+  copy(): NetworkBuilder {
+    const copy = new NetworkBuilder(this.#inputShape, CHANNELS_FIRST);
+    [copy.#state, copy.#notes] = [this.#state, this.#notes];
+    return copy;
+  }
+
+  /** Shape of one sample. */
   get shape(): Shape {
-    return this.#shape;
+    return this.#state.shape;
+  }
+
+  /** For each axis behind the batch in the file, which one of the shape it is; -1 for none. */
+  get axes(): readonly number[] {
+    return this.#state.axes;
+  }
+
+  /** Lengths of the axes behind the batch, as the file sees them. */
+  get sizes(): readonly number[] {
+    const { shape, axes, padding } = this.#state;
+    const added = (axis: number) => axis > 0 ? padding[axis - 1][0] + padding[axis - 1][1] : 0;
+    return axes.map((axis) => axis < 0 ? 1 : shape[axis] + added(axis));
   }
 
   /** Says what reading the file assumed, left out or changed: a sentence without a period. */
@@ -59,23 +131,85 @@ export class NetworkBuilder {
     this.#notes.add(sentence);
   }
 
-  /** Adds a multiplication and an addition to the pixels, which comes before all layers but those
-   * that could as well come behind it: flattening and pooling.
+  /** Shape of the value as an image.
    *
-   * @throws {TypeError} If there are other layers already, or the factor is not above 0.
-   * @throws {RangeError} If nothing of the pixels is left.
+   * @throws {TypeError} If it is none, or its axes lie otherwise than in this order.
    */
-  rescale(scale: number, offset: number): void {
-    if (!this.#isOnPixels()) throw new TypeError("it is supported before the first layer only");
-    if (!(scale > 0)) {
-      throw new TypeError(
-        `its factor ${scale} turns light into dark: that is supported behind the first layer only`,
-      );
+  image(order: readonly number[] = CHANNELS_FIRST): ImageShape {
+    const { shape, axes } = this.#state;
+    const { sizes } = this;
+    if (shape.length !== 3 || axes.length !== 3) {
+      throw new TypeError(`its input must be [channels, height, width], found ${showShape(sizes)}`);
     }
-    const { mean, std } = this.#standardization;
-    const rescaled = { mean: mean - offset * std / scale, std: std / scale };
-    checkStandardization(rescaled);
-    this.#standardization = rescaled;
+    if (axes.some((axis, place) => axis !== order[place] && sizes[place] !== 1)) {
+      const found = axes.map((axis) => ["channels", "height", "width"][axis]).join(", ");
+      const expected = order === CHANNELS_FIRST ? "first" : "last";
+      throw new TypeError(`its input must be channels ${expected}, found [${found}]`);
+    }
+    this.#change({ axes: order });
+    return [shape[0], shape[1], shape[2]];
+  }
+
+  /** Whether an axis of the file, counted without the batch, is that of the channels or features. */
+  isChannels(place: number): boolean {
+    const { shape, axes } = this.#state;
+    return axes[place] === 0 || shape[0] === 1 && this.sizes[place] === 1;
+  }
+
+  /** Reorders the axes: each becomes the one that is at this place now. */
+  transpose(places: readonly number[]): void {
+    const { axes } = this.#state;
+    if (places.toSorted().join() !== [...axes.keys()].join()) {
+      throw new TypeError(`it must order ${axes.length} axes behind the batch`);
+    }
+    this.#change({ axes: places.map((place) => axes[place]) });
+  }
+
+  /** Adds a flatten layer: the value becomes a vector.
+   *
+   * @param axes The order in which the file does it. Where it is not channels first, the columns of
+   * the linear layer behind are put into that order.
+   */
+  flatten(axes: readonly number[] = this.#state.axes): void {
+    const before = this.#state;
+    const { shape } = before;
+    this.add({ type: "flatten" });
+    const steps = [...this.#state.steps];
+    steps.push({ ...steps.pop()!, before });
+    const longer = axes.filter((axis) => axis >= 0 && shape[axis] > 1);
+    const isInOrder = shape.length === 1 ||
+      longer.every((axis, n) => n === 0 || axis > longer[n - 1]);
+    const flattened = isInOrder ? before.flattened : { shape, axes: longer };
+    this.#change({ steps, axes: [0], flattened });
+  }
+
+  /** Gives the value other lengths behind the batch: a vector, axes of length 1 more or fewer, or those
+   * of the image that has just been flattened.
+   */
+  reshape(target: readonly number[]): void {
+    this.#requireNoPadding();
+    const { shape, steps, standardization } = this.#state;
+    if (target.length === 1 && shape.length === 3) return this.flatten();
+    const before = target.length > 1 ? steps.at(-1)?.before : undefined;
+    for (const from of [...before ? [{ ...before, standardization }] : [], this.#state]) {
+      const axes = axesOf(from, target);
+      if (axes !== undefined) {
+        this.#state = from;
+        return this.#change({ axes });
+      }
+    }
+    const [from, to] = [showShape(this.sizes), showShape(target)];
+    throw new TypeError(
+      `it makes ${to} of ${from}: supported are vectors, and axes of length 1 more or fewer`,
+    );
+  }
+
+  /** Adds zeros around rows and columns, which the convolution behind takes as its own. */
+  pad([rows, columns]: readonly [Sides, Sides]): void {
+    const [above, beside] = this.#state.padding;
+    const [top, bottom] = [above[0] + rows[0], above[1] + rows[1]];
+    const [left, right] = [beside[0] + columns[0], beside[1] + columns[1]];
+    this.#change({ padding: [[top, bottom], [left, right]] });
   }
 
   /** Adds a layer.
@@ -84,105 +218,183 @@ export class NetworkBuilder {
    * @throws {TypeError} If the layer cannot take its input.
    * @throws {RangeError} If a size is not in range.
    */
-  add(spec: LayerSpec, tensors?: LayerTensors): void {
-    if (this.#ended) throw new TypeError("nothing may follow a softmax");
+  add(spec: LayerSpec, { weight, bias }: Partial<Weights> = {}): void {
+    const { steps, shape } = this.#state;
     const { name, ...unnamed } = spec;
     const candidate = name?.replaceAll(/[./:-]/g, "_") ?? "";
-    const isTaken = this.#specs.some((other) => other.name === candidate);
-    const usable = /^[A-Za-z_]\w{0,63}$/.test(candidate) && !isTaken;
-    const named = usable ? { ...unnamed, name: candidate } : unnamed;
-    checkSpec(named, this.#specs.length);
-    this.#shape = outputShapeOf(named, this.#shape);
-    this.#specs.push(named);
-    if (tensors === undefined) return;
-    const [outputs] = this.#shape;
-    const { weight, bias = new Float32Array(outputs) } = tensors;
-    if (bias.length !== outputs) {
+    const isTaken = steps.some((other) => other.spec.name === candidate);
+    const isName = /^[A-Za-z_]\w{0,63}$/.test(candidate) && !isTaken;
+    const named = isName ? { ...unnamed, name: candidate } : unnamed;
+    checkSpec(named, steps.length);
+    this.#requireOpen();
+    const outputShape = outputShapeOf(named, shape);
+    const [outputs] = outputShape;
+    const tensors = weight ? [this.#inOrder(weight.data), bias ?? new Float32Array(outputs)] : [];
+    if (tensors.length > 0 && tensors[1].length !== outputs) {
       throw new TypeError(
         `the bias of ${named.type} ${quote(name ?? "")} must be [${outputs}], ` +
-          `found ${bias.length} numbers`,
+          `found ${tensors[1].length} numbers`,
       );
     }
-    this.#tensors.push(this.#inOrder(weight), bias);
-    this.#order = undefined;
+    if (weight) this.#change({ flattened: undefined });
+    this.#change({ steps: [...steps, { spec: named, tensors, size: 1 }], shape: outputShape });
   }
 
-  /** Adds a flatten layer.
-   *
-   * @param axes Order of channels, rows and columns in which the file does it: channels last is
-   * [1, 2, 0]. The columns of the linear layer behind are then put into channels-first order.
-   */
-  flatten(axes: readonly number[] = [0, 1, 2]): void {
-    const shape = this.#shape;
-    this.add({ type: "flatten" });
-    const longer = axes.filter((axis) => shape[axis] > 1);
-    if (shape.length === 1 || longer.every((axis, n) => n === 0 || axis > longer[n - 1])) return;
-    const steps = [0, 0, 0];
-    axes.toReversed().reduce((step, axis) => (steps[axis] = step) * shape[axis], 1);
-    const [, height, width] = shape;
-    this.#order = Array.from(
-      { length: this.#shape[0] },
-      (_, n) =>
-        Math.floor(n / (height * width)) * steps[0] +
-        Math.floor(n / width) % height * steps[1] + n % width * steps[2],
+  /** Adds a convolution, which takes zeros that are there already and its own at each side. */
+  conv2d({ name, kernelSize, stride, padding, weight, bias }: Convolution): void {
+    const { shape: [outChannels, inChannels, height, width], data } = weight;
+    const windowSize: Pair = [height, width];
+    if (showShape(kernelSize) !== showShape(windowSize)) {
+      throw new TypeError(`its kernel size is not that of its weight, ${showShape(weight.shape)}`);
+    }
+    const added = this.#state.padding;
+    const size = this.shape.slice(1).map((length, n) => length + added[n][0] + added[n][1]);
+    const own = sidesOf(padding, { size, windowSize, stride });
+    this.pad(own);
+    const even = evenSides(data, { windowSize, sides: this.#state.padding });
+    if (showShape(even.kernelSize) !== showShape(windowSize)) {
+      this.note(
+        `${quote(name)} has a kernel of ${even.kernelSize.join("x")} instead of ` +
+          `${windowSize.join("x")}, with zeros at one side, since one side is padded more`,
+      );
+    }
+    this.#change({ padding: NO_PADDING });
+    const geometry = { kernelSize: even.kernelSize, stride, padding: even.padding };
+    this.add(
+      { type: "conv2d", name, inChannels, outChannels, ...geometry },
+      { weight: { ...weight, data: even.weight }, bias },
     );
+  }
+
+  /** Adds a pooling layer, whose padding must add nothing; left out, it is one of the whole image. */
+  pool2d(type: "avgPool2d" | "maxPool2d", windows?: Windows & { readonly poolSize: Pair }): void {
+    const [, height, width] = this.#state.shape;
+    if (windows === undefined) {
+      return this.add({ type, poolSize: [height, width], stride: [height, width] });
+    }
+    const { poolSize, stride, padding } = windows;
+    const sides = sidesOf(padding, { size: [height, width], windowSize: poolSize, stride });
+    if (sides.flat().some((rows) => rows > 0)) {
+      throw new TypeError(
+        `padding of a pooling layer is supported where it adds nothing: windows of ` +
+          `${poolSize.join("x")} with stride ${stride.join("x")} over ${height}x${width} add to it`,
+      );
+    }
+    this.add({ type, poolSize, stride });
+  }
+
+  /** Adds a linear layer. */
+  linear({ name, weight, bias }: Weights & { readonly name: string }): void {
+    const { shape, axes } = this.#state;
+    if (shape.length !== 1 || axes.length !== 1) {
+      const found = showShape(this.sizes);
+      throw new TypeError(
+        `its input must be a vector, found ${found}; it must be flattened before`,
+      );
+    }
+    const [outFeatures, inFeatures] = weight.shape;
+    this.add({ type: "linear", name, inFeatures, outFeatures }, { weight, bias });
   }
 
   /** Multiplies each channel, or each number of a vector, and adds to it.
    *
    * Goes into the convolution or linear layer before; where there is none, a layer that does it is
-   * added: a convolution of 1x1, or a linear one. On the pixels, all channels must be treated alike.
+   * added: a convolution of 1x1, or a linear one. Of the pixels, all channels must be treated alike:
+   * then it is part of what becomes of them.
    *
-   * @param scale One number for each channel or feature, in the file's order; offset likewise.
+   * @param scale One number for all, or one for each channel or feature, in the file's order.
    * @param what Names an operation that a note should tell of.
    * @throws {TypeError} If a number is not finite, or the vector too long for a layer of its own.
    */
   scaleOutputs(scale: ArrayLike<number>, offset: ArrayLike<number>, what?: string): void {
-    if (this.#ended) throw new TypeError("nothing may follow a softmax");
-    const [count] = this.#shape;
-    const place = (n: number) => this.#order?.[n] ?? n;
-    const [scales, offsets] = [scale, offset].map((values) =>
-      Float64Array.from({ length: count }, (_, n) => values[place(n)])
+    this.#requireOpen();
+    const { steps, shape: [count, ...area], flattened } = this.#state;
+    for (const { length } of [scale, offset]) {
+      if (length === 1 || length === count) continue;
+      throw new TypeError(`it must have ${count} numbers, or one for all, found ${length}`);
+    }
+    const values = [...Array.from(scale), ...Array.from(offset)];
+    if (!values.every(Number.isFinite)) throw new TypeError("its constants must be finite numbers");
+    if (steps.every(({ spec: { type } }) => type === "flatten" || type.endsWith("Pool2d"))) {
+      return this.#rescale(scale, offset);
+    }
+    const order = flattened && orderOf(flattened);
+    const { type } = steps.at(-1)!.spec;
+    const hasWeights = type === "conv2d" || type === "linear";
+    if (!hasWeights) this.#addIdentity(count, area.length === 0);
+    const { spec, tensors: [weight, bias] } = this.#state.steps.at(-1)!;
+    const [scales, offsets] = [scale, offset].map((list) =>
+      Float64Array.from({ length: count }, (_, n) => list[list.length === 1 ? 0 : order?.(n) ?? n])
     );
-    if (![...scales, ...offsets].every(Number.isFinite)) {
-      throw new TypeError("its constants must be finite numbers");
-    }
-    if (this.#isOnPixels()) {
-      if (scales.some((value, n) => value !== scales[0] || offsets[n] !== offsets[0])) {
-        throw new TypeError(
-          "arithmetic on pixels is supported where all channels are treated alike",
-        );
-      }
-      return this.rescale(scales[0], offsets[0]);
-    }
-    const last = this.#specs.at(-1)!;
-    if (last.type === "conv2d" || last.type === "linear") {
-      const [weight, bias] = this.#tensors.splice(-2);
-      const inputs = weight.length / count;
-      this.#tensors.push(
-        weight.map((value, n) => value * scales[Math.floor(n / inputs)]),
-        bias.map((value, n) => value * scales[n] + offsets[n]),
-      );
-      if (what !== undefined) this.note(`${what} is folded into the layer before it`);
-      return;
-    }
-    if (this.#shape.length === 1 && count > MAX_SCALED) {
+    const inputs = weight.length / count;
+    const scaled = [
+      weight.map((value, n) => value * scales[Math.floor(n / inputs)] + 0), // of -0 makes 0
+      bias.map((value, n) => value * scales[n] + offsets[n]),
+    ];
+    const last = { spec, tensors: scaled, size: 1 };
+    this.#change({ steps: this.#state.steps.with(-1, last), flattened });
+    if (!hasWeights) {
+      this.note(`${what ?? "arithmetic between layers"} has become a layer of its own`);
+    } else if (what !== undefined) this.note(`${what} is folded into the layer before it`);
+  }
+
+  /** Adds what a batch norm does once trained.
+   *
+   * @param what Names it in a note.
+   */
+  normalize(
+    { gamma, beta, mean, variance, epsilon }: {
+      readonly gamma?: Float32Array;
+      readonly beta?: Float32Array;
+      readonly mean: Float32Array;
+      readonly variance: Float32Array;
+      readonly epsilon: number;
+    },
+    what: string,
+  ): void {
+    const scale = Array.from(
+      variance,
+      (value, n) => (gamma?.[n] ?? 1) / Math.sqrt(value + epsilon),
+    );
+    this.scaleOutputs(scale, scale.map((factor, n) => (beta?.[n] ?? 0) - mean[n] * factor), what);
+  }
+
+  /** Adds another value, which comes from the same one: what lies between becomes a residual block.
+   *
+   * @throws {TypeError} If they are not alike, or have no value in common.
+   */
+  sum(other: NetworkBuilder): void {
+    this.#requireOpen();
+    other.#requireOpen();
+    const [one, two] = [this.#state, other.#state];
+    const isAlike = showShape(this.sizes) === showShape(other.sizes) &&
+      JSON.stringify([one.shape, one.axes, one.flattened]) ===
+        JSON.stringify([two.shape, two.axes, two.flattened]);
+    if (!isAlike) {
+      const [left, right] = [this, other].map(({ sizes }) => showShape(sizes));
       throw new TypeError(
-        `it would need a layer of its own of ${count}x${count} numbers: supported are up to ` +
-          `${MAX_SCALED}, or directly behind a convolution or linear layer`,
+        `it adds ${left} and ${right}: both must have the same sizes, in one order`,
       );
     }
-    const weight = new Float32Array(count * count);
-    scales.forEach((value, n) => weight[n * (count + 1)] = value);
-    const bias = Float32Array.from(offsets);
-    const kernel = { kernelSize: [1, 1], stride: [1, 1], padding: [0, 0] } as const;
-    const order = this.#order;
-    this.#order = undefined; // the constants are in this project's order already
-    if (this.#shape.length === 1) {
-      this.add({ type: "linear", outFeatures: count }, { weight, bias });
-    } else this.add({ type: "conv2d", outChannels: count, ...kernel }, { weight, bias });
-    this.#order = order;
-    this.note(`${what ?? "arithmetic between layers"} has become a layer of its own`);
+    if (one.standardization !== two.standardization) {
+      throw new TypeError("it adds pixels of which one were rescaled");
+    }
+    const differs = one.steps.findIndex((step, n) => step !== two.steps[n]);
+    const shared = differs < 0 ? one.steps.length : differs;
+    const ways = [one, two].map(({ steps }) => steps.slice(shared));
+    if (ways[0].length === 0) ways.reverse();
+    const [body, shortcut] = ways;
+    if (body.length === 0) return this.scaleOutputs([2], [0]);
+    const all = [...body, ...shortcut];
+    const size = all.reduce((sum, step) => sum + step.size, 1);
+    if (size > MAX_STEPS) throw new TypeError(`it would need more than ${MAX_STEPS} layers`);
+    const [specs, around] = ways.map((way) => way.map(({ spec }) => spec));
+    const spec: LayerSpec = {
+      ...{ type: "residual", body: specs },
+      ...(around.length > 0 && { shortcut: around }),
+    };
+    const tensors = all.flatMap(({ tensors }) => tensors);
+    this.#change({ steps: [...one.steps.slice(0, shared), { spec, tensors, size }] });
   }
 
   /** Ends the network with a softmax, which is left out: what it takes are the logits.
@@ -190,9 +402,12 @@ export class NetworkBuilder {
    * @throws {TypeError} If there is one already, or its input is no vector.
    */
   softmax(): void {
-    if (this.#ended) throw new TypeError("nothing may follow a softmax");
-    if (this.#shape.length !== 1) throw new TypeError("it must be over the logits, at the end");
-    this.#ended = true;
+    this.#requireOpen();
+    const { shape, axes } = this.#state;
+    if (shape.length !== 1 || axes.length !== 1) {
+      throw new TypeError("it must be over the logits, at the end");
+    }
+    this.#change({ isEnded: true });
   }
 
   /** Builds the model and lays out its parameters.
@@ -200,102 +415,138 @@ export class NetworkBuilder {
    * @throws {TypeError} If its output is no vector of logits, or one number without a sigmoid.
    */
   finish(name: string): TrainedModel {
-    if (this.#order !== undefined) {
+    const { shape, flattened, standardization } = this.#state;
+    if (flattened !== undefined) {
       throw new TypeError(
         "its logits are pixels in channels-last order: a linear layer must follow",
       );
     }
-    if (this.#shape.length === 1 && this.#shape[0] === 1) this.#tellApart();
+    this.#requireNoPadding();
+    if (shape.length === 1 && shape[0] === 1) this.#tellApart();
+    const { steps } = this.#state;
+    const specs = steps.map(({ spec }) => spec);
+    this.#noteCopies(specs);
     const fit = /^\P{C}{1,100}$/u.test(name) ? name : "imported";
-    const model = sequential(this.#specs, {
-      name: fit,
-      inputShape: this.#inputShape,
-      standardization: this.#standardization,
-    });
+    const options = { name: fit, inputShape: this.#inputShape, standardization };
+    const model = sequential(specs, options);
+    const tensors = steps.flatMap(({ tensors }) => tensors);
     const parameters = new Float32Array(model.parameterCount);
     model.parameters.forEach(({ name, shape, offset, size }, index) => {
-      const { length } = this.#tensors[index];
+      const { length } = tensors[index];
       if (length !== size) {
         throw new TypeError(`${quote(name)} must be ${showShape(shape)}, found ${length} numbers`);
       }
-      parameters.set(this.#tensors[index], offset);
+      parameters.set(tensors[index], offset);
     });
     return { model, parameters, notes: [...this.#notes] };
   }
 
-  /** Whether the pixels are at hand still, at most in other places or the mean or largest of some. */
-  #isOnPixels(): boolean {
-    return this.#specs.every(({ type }) => type === "flatten" || type.endsWith("Pool2d"));
+  #change(changes: Partial<State>): void {
+    this.#state = { ...this.#state, ...changes };
+  }
+
+  #requireOpen(): void {
+    if (this.#state.isEnded) throw new TypeError("nothing may follow a softmax");
+    this.#requireNoPadding();
+  }
+
+  #requireNoPadding(): void {
+    if (this.#state.padding.flat().every((size) => size === 0)) return;
+    throw new TypeError("only a convolution may follow zero padding");
+  }
+
+  /** Adds a layer that changes nothing, whose weights others may become. */
+  #addIdentity(count: number, isVector: boolean): void {
+    if (count > MAX_SCALED) {
+      throw new TypeError(
+        `it would need a layer of its own of ${count}x${count} numbers: supported are up to ` +
+          `${MAX_SCALED}, or directly behind a convolution or linear layer`,
+      );
+    }
+    const data = new Float32Array(count * count);
+    for (let n = 0; n < count; n++) data[n * (count + 1)] = 1;
+    const weights = { weight: { shape: [count, count], data } };
+    this.#change({ flattened: undefined }); // its columns are in this project's order already
+    const kernel = { kernelSize: [1, 1], stride: [1, 1], padding: [0, 0] } as const;
+    if (isVector) this.add({ type: "linear", outFeatures: count }, weights);
+    else this.add({ type: "conv2d", outChannels: count, ...kernel }, weights);
+  }
+
+  /** Multiplication and addition of all pixels alike, as part of what becomes of them. */
+  #rescale(scales: ArrayLike<number>, offsets: ArrayLike<number>): void {
+    const [scale, offset] = [scales[0], offsets[0]];
+    const areAlike = Array.from(scales).every((value) => value === scale) &&
+      Array.from(offsets).every((value) => value === offset);
+    if (!areAlike) {
+      throw new TypeError(
+        "arithmetic on pixels is supported where all channels are treated alike",
+      );
+    }
+    if (!(scale > 0)) {
+      throw new TypeError(
+        `its factor ${scale} turns light into dark: that is supported behind the first layer only`,
+      );
+    }
+    const { mean, std } = this.#state.standardization;
+    const standardization = { mean: mean - offset * std / scale, std: std / scale };
+    checkStandardization(standardization);
+    this.#change({ standardization });
   }
 
   /** One output with a sigmoid as two classes: softmax([0, z])[1] is sigmoid(z). */
   #tellApart(): void {
-    const place = this.#specs.findLastIndex(({ type }) => type !== "flatten");
-    if (this.#ended || this.#specs[place]?.type !== "sigmoid") {
+    const { steps, isEnded } = this.#state;
+    const place = steps.findLastIndex(({ spec }) => spec.type !== "flatten");
+    if (isEnded || steps[place]?.spec.type !== "sigmoid") {
       throw new TypeError(
         "its one output has no sigmoid, so that it is no probability: supported are two logits " +
           "or more, or one output with a sigmoid at the end",
       );
     }
-    this.#specs.splice(place, 1);
-    this.add({ type: "linear", outFeatures: 2 }, { weight: Float32Array.of(0, 1) });
+    this.#change({ steps: steps.toSpliced(place, 1) });
+    const weight = { shape: [2, 1], data: Float32Array.of(0, 1) };
+    this.add({ type: "linear", outFeatures: 2 }, { weight });
     this.note("its one output with a sigmoid is read as two classes: 1 where it is above a half");
+  }
+
+  /** Says which layers stand in the model several times, since several others read them. */
+  #noteCopies(specs: readonly LayerSpec[]): void {
+    const seen = new Set<LayerSpec>();
+    const visit = (spec: LayerSpec) => {
+      if (spec.type === "residual") [...spec.body, ...spec.shortcut ?? []].forEach(visit);
+      else if (!seen.has(spec)) seen.add(spec);
+      else {this.note(
+          `${spec.type} ${quote(spec.name ?? "")} is read by several, and has become several`,
+        );}
+    };
+    specs.forEach(visit);
   }
 
   /** A weight [out, in] with its columns in channels-first order. */
   #inOrder(weight: Float32Array): Float32Array {
-    const order = this.#order;
-    if (order === undefined) return weight;
-    const { length } = order;
-    return weight.map((_, n) => weight[n - n % length + order[n % length]]);
+    const { flattened } = this.#state;
+    if (flattened === undefined) return weight;
+    const order = orderOf(flattened);
+    const length = volume(flattened.shape);
+    return weight.map((_, n) => weight[n - n % length + order(n % length)]);
   }
 }
 
-/** Rows or columns of zeros before and after. */
-export type Sides = readonly [before: number, after: number];
-
-/** What 'same' padding means for one direction: a window for every stride, ceil(size / stride) of
- * them. Where the zeros do not divide by two, one more comes after.
- */
-export function sidesOfSame(size: number, kernel: number, stride: number): Sides {
-  const total = Math.max(0, (Math.ceil(size / stride) - 1) * stride + kernel - size);
-  return [Math.floor(total / 2), Math.ceil(total / 2)];
+/** The axes of a value with other lengths, where only lengths of 1 come and go. */
+function axesOf({ shape, axes }: State, target: readonly number[]): number[] | undefined {
+  const longer = axes.filter((axis) => axis >= 0 && shape[axis] > 1);
+  const kept = target.filter((size) => size !== 1);
+  if (kept.join() !== longer.map((axis) => shape[axis]).join()) return undefined;
+  const ones = [...shape.keys()].filter((axis) => shape[axis] === 1);
+  return target.map((size) => (size === 1 ? ones.shift() : longer.shift()) ?? -1);
 }
 
-/** As {@linkcode sidesOfSame}, where both sides are alike.
- *
- * @throws {TypeError} If they are not.
- */
-export function samePadding(size: number, kernel: number, stride: number): number {
-  const [before, after] = sidesOfSame(size, kernel, stride);
-  if (before === after) return before;
-  throw new TypeError(
-    `'same' padding of a window of ${kernel} with stride ${stride} over ${size} is ` +
-      `${before} before and ${after} after: both sides must be alike`,
-  );
-}
-
-/** A convolution that is padded more at one side, as one that is padded alike at both.
- *
- * Its kernel grows by zeros where the padding does, so that it computes the same.
- *
- * @param weight OIHW.
- */
-export function evenSides(
-  weight: Float32Array,
-  { windowSize, sides }: { readonly windowSize: Pair; readonly sides: readonly [Sides, Sides] },
-): { readonly weight: Float32Array; readonly kernelSize: Pair; readonly padding: Pair } {
-  const [padding, before, kernelSize] = [
-    ([first, last]: Sides) => Math.max(first, last),
-    ([first, last]: Sides) => Math.max(0, last - first),
-    ([first, last]: Sides, axis: number) => windowSize[axis] + Math.abs(first - last),
-  ].map((sizeOf) => [sizeOf(sides[0], 0), sizeOf(sides[1], 1)] as const);
-  const [height, width] = windowSize;
-  const grown = new Float32Array(weight.length / (height * width) * kernelSize[0] * kernelSize[1]);
-  for (let row = 0; row < weight.length / width; row++) {
-    const start = Math.floor(row / height) * kernelSize[0] + before[0] + row % height;
-    const taps = weight.subarray(row * width, (row + 1) * width);
-    grown.set(taps, start * kernelSize[1] + before[1]);
-  }
-  return { weight: grown, kernelSize, padding };
+/** Where in the file's vector each feature is. */
+function orderOf({ shape, axes }: NonNullable<State["flattened"]>): (feature: number) => number {
+  const steps = [0, 0, 0];
+  axes.toReversed().reduce((step, axis) => (steps[axis] = step) * shape[axis], 1);
+  const [, height, width] = shape;
+  return (n) =>
+    Math.floor(n / (height * width)) * steps[0] +
+    Math.floor(n / width) % height * steps[1] + n % width * steps[2];
 }

@@ -1,11 +1,12 @@
 /** A trained model as files carry it, and the description of it that travels in their metadata. */
 
+import { definitionOf } from "../nn/layers/table.ts";
 import { type Layer, type Model, showShape } from "../nn/sequential.ts";
 import { modelOf, specOf } from "../nn/model_spec.ts";
 import { isNormalized, NORMALIZED, type Standardization } from "../nn/standardization.ts";
 import { type ModelName, zooModel } from "../nn/zoo.ts";
 import { parseJson } from "../parse_json.ts";
-import { isPrintable } from "../printable.ts";
+import { isPrintable } from "../quote.ts";
 
 /** How a model is to take pictures: as its training did. */
 export interface PicturePolarity {
@@ -33,10 +34,16 @@ export interface ModelDescription {
 export interface TrainedModel extends ModelDescription {
   /** A flat vector, laid out as {@linkcode Model.parameters} says. */
   readonly parameters: Float32Array;
-  /** What reading it assumed, left out or changed, a sentence each, for whoever uses it to be told. */
+  /** What reading it assumed, left out or changed, a sentence each; every command shows them to its user. */
   readonly notes?: readonly string[];
   /** Whether what becomes of pixels is taken for granted, as its file does not say. */
   readonly assumesPixels?: boolean;
+}
+
+/** What to throw where a part of a file cannot be read: the error, with the part's name before it. */
+export function inPart(part: string, cause: unknown): unknown {
+  if (!(cause instanceof TypeError || cause instanceof RangeError)) return cause;
+  return new TypeError(`${part}: ${cause.message}`, { cause });
 }
 
 /** The key under which every format's metadata holds the description. */
@@ -216,16 +223,17 @@ function areClose(one: Standardization, other: Standardization): boolean {
 /** Whether two compute the same of parameters and pixels that are. */
 export function haveSameLayers({ layers }: Model, { layers: others }: Model): boolean {
   return layers.length === others.length &&
-    layers.every((layer, index) => showLayer(layer) === showLayer(others[index]));
+    layers.every((layer, index) =>
+      showLayer(layer) === showLayer(others[index]) &&
+      `${layer.inputs}` === `${others[index].inputs}`
+    );
 }
 
 /** All that decides what a layer computes, apart from its parameters. */
 function showLayer(layer: Layer): string {
   const { type, inputShape, outputShape } = layer;
-  const sizes = type === "conv2d"
-    ? ` ${layer.kernelSize.join("x")}, stride ${layer.stride}, padding ${layer.padding}`
-    : type === "avgPool2d" || type === "maxPool2d"
-    ? ` ${layer.poolSize.join("x")}, stride ${layer.stride}`
-    : "";
-  return `${type}${sizes}, ${showShape(inputShape)} to ${showShape(outputShape)}`;
+  const fields = Object.entries(layer).flatMap(([name, value]) =>
+    Object.hasOwn(definitionOf(layer).fields, name) ? [` ${name} ${[value].flat().join("x")},`] : []
+  );
+  return `${type}${fields.join("") || ","} ${showShape(inputShape)} to ${showShape(outputShape)}`;
 }

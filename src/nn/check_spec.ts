@@ -1,24 +1,14 @@
 /** Checks of layer specs, which may come from a config file: every field, before anything is built. */
 
 import { quote } from "../quote.ts";
-import type { LayerSpec } from "./layers.ts";
+import type { Field } from "./layers/layer.ts";
+import { definitionOf, LAYER_KINDS, type LayerSpec } from "./layers/table.ts";
 
 const MAX_SIZE = 65_536;
-const MAX_LAYERS = 1_000;
+/** Layers of a model. */
+export const MAX_LAYERS = 1_000;
 /** Numbers in one tensor, or in all parameters: 1 GiB of float32. */
 const MAX_ELEMENTS = 2 ** 28;
-
-/** Which fields a layer has and the smallest value of each; a pair's field ends in a star. */
-const FIELDS: Record<LayerSpec["type"], Record<string, number>> = {
-  conv2d: { outChannels: 1, "inChannels?": 1, "kernelSize*": 1, "stride*": 1, "padding*": 0 },
-  avgPool2d: { "poolSize*": 1, "stride*": 1 },
-  maxPool2d: { "poolSize*": 1, "stride*": 1 },
-  sigmoid: {},
-  tanh: {},
-  relu: {},
-  flatten: {},
-  linear: { outFeatures: 1, "inFeatures?": 1 },
-};
 
 /** Checks what a model is made from, apart from its layers.
  *
@@ -38,8 +28,7 @@ export function checkModel(specs: unknown, name: unknown, inputShape: unknown): 
         `found ${quote(inputShape)}`,
     );
   }
-  const field = { label: `model "${name}"`, key: "inputShape", minimum: 1 };
-  for (const size of inputShape) checkSize(size, field);
+  for (const size of inputShape) checkSize(size, 1, `inputShape of model "${name}"`);
   checkElements(inputShape, `the input of model "${name}"`);
   if (!Array.isArray(specs)) {
     throw new TypeError(
@@ -65,21 +54,23 @@ export function checkElements(shape: readonly number[], what: string): void {
   );
 }
 
-/** Checks the type and every size of one layer spec.
+/** Checks the type and every field of one layer spec; the layers in a field are left to be placed.
  *
+ * @param index Names it in errors: its place among the layers.
  * @throws {TypeError} If the spec is not an object or its type or name is not supported.
  * @throws {RangeError} If a size is not a whole number in range.
  */
-export function checkSpec(spec: unknown, index: number): asserts spec is LayerSpec {
+export function checkSpec(spec: unknown, index: number | string): asserts spec is LayerSpec {
   if (typeof spec !== "object" || spec === null) {
     throw new TypeError(`Cannot read layer ${index}: expected an object, found ${quote(spec)}`);
   }
   const fields = spec as Record<string, unknown>;
   const { type } = fields;
-  if (typeof type !== "string" || !Object.hasOwn(FIELDS, type)) {
-    const known = Object.keys(FIELDS).join(", ");
+  if (!isKind(type)) {
     throw new TypeError(
-      `Unknown layer type ${quote(type)} at layer ${index}: expected one of ${known}`,
+      `Unknown layer type ${quote(type)} at layer ${index}: expected one of ${
+        LAYER_KINDS.join(", ")
+      }`,
     );
   }
   const { name } = fields;
@@ -90,36 +81,33 @@ export function checkSpec(spec: unknown, index: number): asserts spec is LayerSp
     );
   }
   const label = `${type} "${name ?? index}"`;
-  for (const [field, minimum] of Object.entries(FIELDS[type as LayerSpec["type"]])) {
-    const key = field.replace(/[*?]$/, "");
-    if (field.endsWith("*")) checkPair(fields[key], { label, key, minimum });
-    else if (!field.endsWith("?") || fields[key] !== undefined) {
-      checkSize(fields[key], { label, key, minimum });
-    }
+  for (const [key, field] of Object.entries<Field>(definitionOf({ type }).fields)) {
+    const value = fields[key];
+    if (!field.optional || value !== undefined) checkField(value, field, `${key} of ${label}`);
   }
 }
 
-interface Field {
-  readonly label: string;
-  readonly key: string;
-  readonly minimum: number;
+function isKind(type: unknown): type is LayerSpec["type"] {
+  return LAYER_KINDS.some((kind) => kind === type);
 }
 
-function checkPair(value: unknown, field: Field): void {
+function checkField(value: unknown, { type, minimum }: Field, what: string): void {
+  if (type === "whole") return checkSize(value, minimum, what);
+  if (type === "layers") {
+    if (Array.isArray(value) && value.length >= minimum) return;
+    const expected = minimum > 0 ? `a list of ${minimum} or more layers` : "a list of layers";
+    throw new TypeError(`Invalid ${what}: expected ${expected}, found ${quote(value)}`);
+  }
   if (!Array.isArray(value) || value.length !== 2) {
-    throw new TypeError(
-      `Invalid ${field.key} of ${field.label}: expected [height, width], found ${quote(value)}`,
-    );
+    throw new TypeError(`Invalid ${what}: expected [height, width], found ${quote(value)}`);
   }
-  for (const size of value) checkSize(size, field);
+  for (const size of value) checkSize(size, minimum, what);
 }
 
-function checkSize(value: unknown, field: Field): void {
-  const { label, key, minimum } = field;
+function checkSize(value: unknown, minimum: number, what: string): void {
   if (!Number.isInteger(value) || Number(value) < minimum || Number(value) > MAX_SIZE) {
     throw new RangeError(
-      `Invalid ${key} of ${label}: expected a whole number in ${minimum}..${MAX_SIZE}, ` +
-        `found ${quote(value)}`,
+      `Invalid ${what}: expected a whole number in ${minimum}..${MAX_SIZE}, found ${quote(value)}`,
     );
   }
 }

@@ -1,94 +1,23 @@
 /** Sequential models: layer specs with every shape and parameter worked out once, for all engines. */
 
-import type { ActivationSpec, FlattenSpec, LayerSpec, Pair } from "./layers.ts";
 import { checkNumber, checkObject } from "../check.ts";
-import { checkElements, checkModel, checkSpec } from "./check_spec.ts";
+import { checkElements, checkModel, checkSpec, MAX_LAYERS } from "./check_spec.ts";
+import { type ImageShape, type Parameter, type Shape, showShape, volume } from "./layers/layer.ts";
+import { definitionOf, type Layer, type LayerSpec } from "./layers/table.ts";
 import { checkStandardization, NORMALIZED, type Standardization } from "./standardization.ts";
 
-/** Shape of one sample: [channels, height, width], or [features] after flatten. */
-export type Shape = readonly number[];
-
-/** Shape of an image or of feature maps. */
-export type ImageShape = readonly [channels: number, height: number, width: number];
-
-/** One trainable tensor: its PyTorch name and its place in the model's flat parameter vector. */
-export interface Parameter {
-  /** `conv1.weight`, or the layer's index for an unnamed layer: `0.weight`. */
-  readonly name: string;
-  /** conv2d weight [outChannels, inChannels, height, width], linear weight [out, in], bias [out]. */
-  readonly shape: Shape;
-  /** Weights are drawn by the model's initialiser, biases by PyTorch's default. */
-  readonly kind: "weight" | "bias";
-  /** First element in the flat vector. */
-  readonly offset: number;
-  /** Number of elements. */
-  readonly size: number;
-  /** Inputs that feed one output of the layer: inChannels * kernel area, or inFeatures. */
-  readonly fanIn: number;
-  /** outChannels * kernel area, or outFeatures. */
-  readonly fanOut: number;
-}
-
-/** What every layer that knows its input has. */
-export interface Placed<In extends Shape, Out extends Shape> {
-  /** Name of the layer and prefix of its parameters. */
-  readonly name: string;
-  /** Shape of one sample's input. */
-  readonly inputShape: In;
-  /** Shape of one sample's output. */
-  readonly outputShape: Out;
-}
-
-/** A convolution that knows its input. */
-export interface Conv2dLayer extends Placed<ImageShape, ImageShape> {
-  /** Which layer this is. */
-  readonly type: "conv2d";
-  /** Height and width of the kernel. */
-  readonly kernelSize: Pair;
-  /** Distance between neighbouring windows. */
-  readonly stride: Pair;
-  /** Rows and columns of zeros at each side. */
-  readonly padding: Pair;
-  /** Where the weights are in the flat vector. */
-  readonly weight: Parameter;
-  /** Where the biases are in the flat vector. */
-  readonly bias: Parameter;
-}
-
-/** A pooling layer that knows its input. */
-export interface Pool2dLayer extends Placed<ImageShape, ImageShape> {
-  /** Which layer this is. */
-  readonly type: "avgPool2d" | "maxPool2d";
-  /** Height and width of a window. */
-  readonly poolSize: Pair;
-  /** Distance between neighbouring windows. */
-  readonly stride: Pair;
-}
-
-/** An activation that knows its input. */
-export interface ActivationLayer extends Placed<Shape, Shape> {
-  /** Which layer this is. */
-  readonly type: ActivationSpec["type"];
-}
-
-/** A flatten layer that knows its input. */
-export interface FlattenLayer extends Placed<Shape, readonly [number]> {
-  /** Which layer this is. */
-  readonly type: FlattenSpec["type"];
-}
-
-/** A linear layer that knows its input. */
-export interface LinearLayer extends Placed<readonly [number], readonly [number]> {
-  /** Which layer this is. */
-  readonly type: "linear";
-  /** Where the weights are in the flat vector. */
-  readonly weight: Parameter;
-  /** Where the biases are in the flat vector. */
-  readonly bias: Parameter;
-}
-
-/** A layer that knows its input: what an engine walks. */
-export type Layer = Conv2dLayer | Pool2dLayer | ActivationLayer | FlattenLayer | LinearLayer;
+export type { ImageShape, Parameter, Placed, Shape, Weighted } from "./layers/layer.ts";
+export { outputSize, showShape } from "./layers/layer.ts";
+export type {
+  ActivationLayer,
+  Conv2dLayer,
+  FlattenLayer,
+  Layer,
+  LayerKind,
+  LinearLayer,
+  Pool2dLayer,
+  ResidualLayer,
+} from "./layers/table.ts";
 
 /** A model: layers with every shape inferred, and the layout of its flat parameter vector. */
 export interface Model {
@@ -100,7 +29,7 @@ export interface Model {
   readonly standardization: Standardization;
   /** The specs it was made from: plain data, enough to make it again. */
   readonly specs: readonly LayerSpec[];
-  /** In the order of computation. */
+  /** In the order of computation; each names those it reads, and the last gives the logits. */
   readonly layers: readonly Layer[];
   /** In layer order, weight before bias, offsets without gaps. */
   readonly parameters: readonly Parameter[];
@@ -145,22 +74,9 @@ export function sequential(specs: readonly LayerSpec[], options: SequentialOptio
   const { name = "sequential", inputShape = [1, 28, 28], standardization = NORMALIZED } = options;
   checkModel(specs, name, inputShape);
   checkStandardization(standardization);
-  const layers: Layer[] = [];
-  const parameters: Parameter[] = [];
-  let shape: Shape = inputShape;
-  for (const [index, spec] of specs.entries()) {
-    checkSpec(spec, index);
-    const layerName = spec.name ?? String(index);
-    if (layers.some((layer) => layer.name === layerName)) {
-      throw new TypeError(
-        `Cannot use the name "${layerName}" for two layers: give one another name`,
-      );
-    }
-    const layer = place(spec, { name: layerName, inputShape: shape, parameters });
-    checkElements(layer.outputShape, `the output of ${layer.type} "${layerName}"`);
-    layers.push(layer);
-    shape = layer.outputShape;
-  }
+  const builder = new Builder();
+  const { shape } = builder.append(specs, { prefix: "", depth: 0, end: IMAGE, shape: inputShape });
+  const { layers, parameters } = builder;
   if (shape.length !== 1) {
     throw new TypeError(
       `Cannot use model "${name}" as a classifier: its output must be a vector of logits, ` +
@@ -201,174 +117,77 @@ export function outputShapeOf(spec: LayerSpec, inputShape: Shape): Shape {
   checkSpec(spec, 0);
   checkObject("inputShape", inputShape, "an array of sizes");
   for (const size of inputShape) checkNumber("inputShape", size, { whole: true, min: 1 });
-  const { outputShape } = place(spec, { name: spec.name ?? "", inputShape, parameters: [] });
-  checkElements(outputShape, `the output of ${spec.type} "${spec.name ?? ""}"`);
-  return outputShape;
+  const start = { prefix: "", depth: 0, end: IMAGE, shape: inputShape };
+  return new Builder().add(spec, spec.name ?? "", start).shape;
 }
 
-/** Number of windows along one direction: floor((size + 2 padding - kernel) / stride) + 1.
- *
- * @throws {RangeError} If a number is not whole, or out of range.
- * @example A kernel of 5 with padding 2 keeps 28
- * ```ts
- * import { outputSize } from "@lenet/lenet";
- *
- * if (outputSize(28, 5, 1, 2) !== 28) throw new Error("expected 28");
- * ```
- */
-export function outputSize(size: number, kernel: number, stride: number, padding: number): number {
-  checkNumber("size", size, { whole: true, min: 1 });
-  checkNumber("kernel", kernel, { whole: true, min: 1 });
-  checkNumber("stride", stride, { whole: true, min: 1 });
-  checkNumber("padding", padding, { whole: true, min: 0 });
-  return Math.floor((size + 2 * padding - kernel) / stride) + 1;
+/** The place of the image among the layers that a layer reads. */
+export const IMAGE: -1 = -1;
+
+/** Blocks may stand in blocks so many times. */
+const MAX_DEPTH = 8;
+
+/** Where a row of layers begins, or has come to. */
+interface Row {
+  /** Names of the blocks that it stands in, each followed by a dot. */
+  readonly prefix: string;
+  readonly depth: number;
+  /** The layer that gives its input, by its place. */
+  readonly end: number;
+  readonly shape: Shape;
 }
 
-/** "[16, 5, 5]".
- *
- * @example As messages show it
- * ```ts
- * import { showShape } from "@lenet/lenet";
- *
- * if (showShape([16, 5, 5]) !== "[16, 5, 5]") throw new Error("expected [16, 5, 5]");
- * ```
- */
-export function showShape(shape: Shape): string {
-  return `[${shape.join(", ")}]`;
-}
+/** Turns specs, which may hold specs, into layers one after another. */
+class Builder {
+  readonly layers: Layer[] = [];
+  readonly parameters: Parameter[] = [];
 
-interface Placement {
-  readonly name: string;
-  readonly inputShape: Shape;
-  readonly parameters: Parameter[];
-}
-
-function place(spec: LayerSpec, placement: Placement): Layer {
-  const { name, inputShape, parameters } = placement;
-  switch (spec.type) {
-    case "conv2d": {
-      const input = requireImage(inputShape, `conv2d "${name}"`);
-      if (spec.inChannels !== undefined && spec.inChannels !== input[0]) {
-        throw new TypeError(
-          `Cannot add conv2d "${name}": expected ${spec.inChannels} input channels, ` +
-            `found ${input[0]} in ${showShape(input)}`,
-        );
+  /** Adds layers in a row; returns where it ends. */
+  append(specs: readonly unknown[], row: Row): Row {
+    const names = new Set<string>();
+    for (const [index, spec] of specs.entries()) {
+      checkSpec(spec, `${row.prefix}${index}`);
+      const name = `${row.prefix}${spec.name ?? index}`;
+      if (names.has(name)) {
+        throw new TypeError(`Cannot use the name "${name}" for two layers: give one another name`);
       }
-      const { kernelSize, stride, padding } = spec;
-      const [height, width] = windows(input, { ...spec, name, windowSize: kernelSize });
-      const area = kernelSize[0] * kernelSize[1];
-      const fan = { fanIn: input[0] * area, fanOut: spec.outChannels * area };
-      const weightShape = [spec.outChannels, input[0], ...kernelSize];
-      const [weight, bias] = addParameters(parameters, name, weightShape, fan);
-      const outputShape: ImageShape = [spec.outChannels, height, width];
-      const geometry = { kernelSize, stride, padding };
-      return { type: spec.type, name, inputShape: input, outputShape, ...geometry, weight, bias };
+      names.add(name);
+      row = this.add(spec, name, row);
     }
-    case "avgPool2d":
-    case "maxPool2d": {
-      const input = requireImage(inputShape, `${spec.type} "${name}"`);
-      const { type, poolSize, stride } = spec;
-      const size = windows(input, { type, name, windowSize: poolSize, stride, padding: [0, 0] });
-      return {
-        type,
-        name,
-        inputShape: input,
-        outputShape: [input[0], ...size],
-        poolSize,
-        stride,
-      };
-    }
-    case "flatten": {
-      const features = inputShape.reduce((product, size) => product * size, 1);
-      return { type: spec.type, name, inputShape, outputShape: [features] };
-    }
-    case "linear": {
-      if (inputShape.length !== 1) {
-        throw new TypeError(
-          `Cannot add linear "${name}": its input must be a vector, ` +
-            `found ${showShape(inputShape)}; add flatten() before it`,
-        );
-      }
-      const [inFeatures] = inputShape;
-      if (spec.inFeatures !== undefined && spec.inFeatures !== inFeatures) {
-        throw new TypeError(
-          `Cannot add linear "${name}": expected ${spec.inFeatures} input features, ` +
-            `found ${inFeatures}`,
-        );
-      }
-      const fan = { fanIn: inFeatures, fanOut: spec.outFeatures };
-      const shape = [spec.outFeatures, inFeatures];
-      const [weight, bias] = addParameters(parameters, name, shape, fan);
-      return {
-        type: spec.type,
-        name,
-        inputShape: [inFeatures],
-        outputShape: [spec.outFeatures],
-        weight,
-        bias,
-      };
-    }
-    default:
-      return { type: spec.type, name, inputShape, outputShape: inputShape };
+    return row;
   }
-}
 
-function requireImage(shape: Shape, what: string): ImageShape {
-  if (shape.length !== 3) {
-    throw new TypeError(
-      `Cannot add ${what}: its input must be [channels, height, width], found ${showShape(shape)}`,
-    );
+  /** Adds a layer, and those that stand in it before it. */
+  add(spec: LayerSpec, name: string, row: Row): Row {
+    const { depth, end, shape } = row;
+    if (depth > MAX_DEPTH) {
+      throw new RangeError(
+        `Cannot build ${spec.type} "${name}": expected at most ${MAX_DEPTH} residual blocks around ` +
+          `one another`,
+      );
+    }
+    const layer = definitionOf(spec).place(spec, {
+      name,
+      inputs: [end],
+      inputShape: shape,
+      tensor: (part, tensor) => this.#addTensor({ name: `${name}.${part}`, ...tensor }),
+      branch: (part, specs) =>
+        this.append(specs, { prefix: `${name}.${part}.`, depth: depth + 1, end, shape }),
+    });
+    checkElements(layer.outputShape, `the output of ${layer.type} "${name}"`);
+    if (this.layers.length >= MAX_LAYERS) {
+      throw new RangeError(
+        `Cannot build ${spec.type} "${name}": expected at most ${MAX_LAYERS} layers in all`,
+      );
+    }
+    return { ...row, end: this.layers.push(layer) - 1, shape: layer.outputShape };
   }
-  return [shape[0], shape[1], shape[2]];
-}
 
-interface Window {
-  readonly type: string;
-  readonly name: string;
-  readonly windowSize: Pair;
-  readonly stride: Pair;
-  readonly padding: Pair;
-}
-
-function windows(input: ImageShape, window: Window): Pair {
-  const { type, name, windowSize, stride, padding } = window;
-  const [height, width] = [0, 1].map((axis) =>
-    outputSize(input[axis + 1], windowSize[axis], stride[axis], padding[axis])
-  );
-  if (height < 1 || width < 1) {
-    throw new RangeError(
-      `Cannot add ${type} "${name}": a window of ${windowSize.join("x")} does not fit the input ` +
-        `${showShape(input)} with padding ${padding.join("x")}`,
-    );
+  #addTensor(tensor: Omit<Parameter, "offset" | "size">): Parameter {
+    const last = this.parameters.at(-1);
+    const offset = last === undefined ? 0 : last.offset + last.size;
+    const parameter = { ...tensor, offset, size: volume(tensor.shape) };
+    this.parameters.push(parameter);
+    return parameter;
   }
-  return [height, width];
-}
-
-function addParameters(
-  parameters: Parameter[],
-  layerName: string,
-  weightShape: Shape,
-  fan: { fanIn: number; fanOut: number },
-): [weight: Parameter, bias: Parameter] {
-  const last = parameters.at(-1);
-  const offset = last === undefined ? 0 : last.offset + last.size;
-  const size = weightShape.reduce((product, length) => product * length, 1);
-  const weight: Parameter = {
-    name: `${layerName}.weight`,
-    shape: weightShape,
-    kind: "weight",
-    offset,
-    size,
-    ...fan,
-  };
-  const bias: Parameter = {
-    name: `${layerName}.bias`,
-    shape: [weightShape[0]],
-    kind: "bias",
-    offset: offset + size,
-    size: weightShape[0],
-    ...fan,
-  };
-  parameters.push(weight, bias);
-  return [weight, bias];
 }

@@ -1,8 +1,9 @@
 /** What a model costs and sees: parameters, multiply-accumulates and receptive field per layer. */
 
 import { checkModelArgument } from "../check.ts";
-import type { Pair } from "./layers.ts";
-import type { Layer, Model, Shape } from "./sequential.ts";
+import type { Pair, Window } from "./layers/layer.ts";
+import { definitionOf } from "./layers/table.ts";
+import { IMAGE, type Layer, type Model, type Shape } from "./sequential.ts";
 
 /** One layer's row of the summary. */
 export interface LayerSummary {
@@ -40,32 +41,43 @@ export interface LayerSummary {
 export function summarize(model: Model): LayerSummary[] {
   checkModelArgument(model);
   const [, height, width] = model.inputShape;
-  let receptiveField: Pair = [1, 1];
-  let jump: Pair = [1, 1];
-  let seenParameters = false;
+  const image: Sight = { field: [1, 1], jump: [1, 1], isTrained: false };
+  const sights: Sight[] = [];
   return model.layers.map((layer) => {
-    const window = windowOf(layer);
-    if (window !== undefined) {
-      const [field, step] = [receptiveField, jump];
-      receptiveField = mapPair((axis) => field[axis] + (window.size[axis] - 1) * step[axis]);
-      jump = mapPair((axis) => step[axis] * window.stride[axis]);
-    } else if (layer.type === "linear") {
-      receptiveField = [height, width];
-    }
-    const forwardMacs = macs(layer);
-    const passes = seenParameters ? 3 : 2;
-    if (forwardMacs > 0) seenParameters = true;
+    const inputs = layer.inputs.map((input) => input === IMAGE ? image : sights[input]);
+    const before: Sight = {
+      field: perAxis((axis) => Math.max(...inputs.map(({ field }) => field[axis]))),
+      jump: perAxis((axis) => Math.max(...inputs.map(({ jump }) => jump[axis]))),
+      isTrained: inputs.some(({ isTrained }) => isTrained),
+    };
+    const { macs: forwardMacs, sees } = definitionOf(layer).cost(layer);
+    const window = sees === "everything" ? undefined : sees;
+    const receptiveField = sees === "everything"
+      ? [height, width] as const
+      : perAxis((axis) => before.field[axis] + ((window?.size[axis] ?? 1) - 1) * before.jump[axis]);
+    sights.push({
+      field: receptiveField,
+      jump: perAxis((axis) => before.jump[axis] * (window?.stride[axis] ?? 1)),
+      isTrained: before.isTrained || layer.parameters.length > 0,
+    });
     return {
       name: layer.name,
       type: layer.type,
-      detail: describe(layer),
+      detail: window === undefined ? "" : describe(window),
       outputShape: layer.outputShape,
-      parameters: "weight" in layer ? layer.weight.size + layer.bias.size : 0,
+      parameters: layer.parameters.reduce((sum, { size }) => sum + size, 0),
       forwardMacs,
-      trainingMacs: passes * forwardMacs,
+      trainingMacs: (before.isTrained ? 3 : 2) * forwardMacs,
       receptiveField,
     };
   });
+}
+
+/** What a layer's output knows of the image, and whether a gradient must reach it. */
+interface Sight {
+  readonly field: Pair;
+  readonly jump: Pair;
+  readonly isTrained: boolean;
 }
 
 /** Multiply-accumulates of training on one image; twice that is floating-point operations.
@@ -81,34 +93,14 @@ export function trainingMacs(model: Model): number {
   return summarize(model).reduce((sum, layer) => sum + layer.trainingMacs, 0);
 }
 
-function mapPair(value: (axis: 0 | 1) => number): Pair {
+function perAxis(value: (axis: 0 | 1) => number): Pair {
   return [value(0), value(1)];
 }
 
-function windowOf(layer: Layer): { readonly size: Pair; readonly stride: Pair } | undefined {
-  if (layer.type === "conv2d") return { size: layer.kernelSize, stride: layer.stride };
-  if (layer.type === "avgPool2d" || layer.type === "maxPool2d") {
-    return { size: layer.poolSize, stride: layer.stride };
-  }
-  return undefined;
-}
-
-/** Every output position of a convolution uses each weight once, so does a linear layer. */
-function macs(layer: Layer): number {
-  if (!("weight" in layer)) return 0;
-  if (layer.type === "linear") return layer.weight.size;
-  const [, outHeight, outWidth] = layer.outputShape;
-  return layer.weight.size * outHeight * outWidth;
-}
-
-function describe(layer: Layer): string {
-  const window = windowOf(layer);
-  if (window === undefined) return "";
-  const parts = [window.size.join("x")];
-  if (window.stride.some((size) => size !== 1)) parts.push(`stride ${shorten(window.stride)}`);
-  if (layer.type === "conv2d" && layer.padding.some((size) => size !== 0)) {
-    parts.push(`padding ${shorten(layer.padding)}`);
-  }
+function describe({ size, stride, padding }: Window): string {
+  const parts = [size.join("x")];
+  if (stride.some((step) => step !== 1)) parts.push(`stride ${shorten(stride)}`);
+  if (padding.some((width) => width !== 0)) parts.push(`padding ${shorten(padding)}`);
   return parts.join(", ");
 }
 

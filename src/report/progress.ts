@@ -15,10 +15,20 @@ export interface ProgressOptions {
   readonly plainIntervalMs?: number;
 }
 
+/** What an update can tell beside how much is done. */
+export interface ProgressUpdate {
+  /** How much there will be, where that was not known before. */
+  readonly total?: number;
+  /** A word about it, such as `3 decoded before`. */
+  readonly note?: string;
+  /** Seconds until all of something larger is done; default: until this task is. */
+  readonly leftInAll?: number;
+}
+
 /** Progress of one task. */
 export interface Progress {
-  /** Tells how much is done, and optionally a word about it, such as `loss 0.412`. */
-  update(done: number, options?: { readonly total?: number; readonly note?: string }): void;
+  /** Tells how much is done, and optionally more. */
+  update(done: number, more?: ProgressUpdate): void;
   /** Ends the display and removes the bar; later updates are ignored. */
   stop(): void;
 }
@@ -40,15 +50,17 @@ export function startProgress(label: string, options: ProgressOptions): Progress
 export function progressText(
   done: number,
   total: number | undefined,
-  { unit, rate }: { readonly unit: string; readonly rate: number },
+  { unit, rate, leftInAll }: { readonly unit: string; readonly rate: number } & ProgressUpdate,
 ): string {
   const isBytes = unit === "bytes";
   const amount = (value: number) =>
     isBytes ? formatBytes(value) : Math.round(value).toLocaleString("en-US");
-  const suffix = isBytes ? "" : ` ${unit}`;
   const goal = total === undefined ? "" : ` of ${amount(total)}`;
-  const left = total === undefined || rate <= 0 ? "" : `, ${timeText((total - done) / rate)} left`;
-  return `${amount(done)}${goal}${suffix}, ${amount(rate)}${suffix}/s${left}`;
+  const amounts = `${amount(done)}${goal}${isBytes ? "" : ` ${unit}`}`;
+  if (rate <= 0) return amounts;
+  const seconds = leftInAll ?? (total === undefined ? undefined : (total - done) / rate);
+  const left = seconds === undefined ? "" : `, ${timeText(seconds)} left`;
+  return `${amounts}, ${amount(rate)}/s${left}${leftInAll === undefined ? "" : " in all"}`;
 }
 
 /** `8 s`, `2 min 5 s`, `1 h 10 min`. */
@@ -63,25 +75,26 @@ export function timeText(seconds: number): string {
 
 function barProgress(label: string, { unit, total }: ProgressOptions): Progress {
   const describe = describer(unit);
+  const columns = process.stderr.columns || 80;
   const bar = new SingleBar({
-    format: Deno.noColor
-      ? "{label} [{bar}] {percentage}%  {text}"
-      : "{label} \x1b[36m{bar}\x1b[0m {percentage}%  {text}",
+    format: Deno.noColor ? "{label} [{bar}] {text}" : "{label} \x1b[36m{bar}\x1b[0m {text}",
     stream: process.stderr,
     clearOnComplete: true,
     // Terminal modes that a killed program could not set back stay as they are.
     hideCursor: false,
     linewrap: true,
-    barsize: 16,
+    // Most texts, and what is around them, fit in 62 columns.
+    barsize: Math.max(4, Math.min(24, columns - label.length - 62)),
     barCompleteChar: Deno.noColor ? "#" : "\u2588",
     barIncompleteChar: Deno.noColor ? "." : "\u2591",
     emptyOnZero: true,
   });
   bar.start(total ?? 0, 0, { label, text: "" });
   return {
-    update(done, { total: newTotal = total, note } = {}) {
+    update(done, more = {}) {
+      const { total: newTotal = total } = more;
       if (newTotal !== undefined) bar.setTotal(newTotal);
-      bar.update(done, { text: describe(done, newTotal, note) });
+      bar.update(done, { text: describe(done, newTotal, more) });
     },
     stop: () => bar.stop(),
   };
@@ -94,8 +107,8 @@ function plainProgress(
   const describe = describer(unit);
   let lastMs = performance.now();
   return {
-    update(done, { total: newTotal = total, note } = {}) {
-      const text = describe(done, newTotal, note);
+    update(done, more = {}) {
+      const text = describe(done, more.total ?? total, more);
       if (performance.now() - lastMs < plainIntervalMs) return;
       lastMs = performance.now();
       console.error(`${label}: ${text}`);
@@ -107,11 +120,11 @@ function plainProgress(
 /** Describes progress; the rate counts from the first update, since a download may be resumed. */
 function describer(unit: string) {
   let first: { done: number; atMs: number } | undefined;
-  return (done: number, total: number | undefined, note: string | undefined): string => {
+  return (done: number, total: number | undefined, { note, leftInAll }: ProgressUpdate): string => {
     first ??= { done, atMs: performance.now() };
     const elapsedMs = performance.now() - first.atMs;
     const rate = elapsedMs > 0 ? (done - first.done) / elapsedMs * 1000 : 0;
-    const text = progressText(done, total, { unit, rate });
+    const text = progressText(done, total, { unit, rate, leftInAll });
     return note === undefined ? text : `${text}, ${note}`;
   };
 }

@@ -71,11 +71,13 @@ function upTo(model: Model, index: number): Model {
   const last: FlattenLayer = {
     type: "flatten",
     name: "features",
+    inputs: [index],
+    parameters: [],
     inputShape: outputShape,
     outputShape: [size],
   };
   const layers = [...model.layers.slice(0, index + 1), last];
-  const used = layers.flatMap((layer) => "weight" in layer ? [layer.weight, layer.bias] : []);
+  const used = layers.flatMap(({ parameters }) => parameters);
   const end = used.at(-1);
   return {
     ...model,

@@ -28,6 +28,14 @@ export interface Outcome {
 /** What Deno itself says where several processes start at once on a busy machine. */
 const WAITING = "Blocking waiting for file lock on node_modules directory\n";
 
+/** What train says of an epoch that takes it more than five seconds, as on a busy machine. */
+const SLOW = /^epoch \d+\/\d+: [\d,]+ of [\d,]+ images.*\n/gm;
+
+/** What a command says on standard error wherever it runs. */
+export function withoutWaiting(stderr: string): string {
+  return stderr.replaceAll(WAITING, "").replace(SLOW, "");
+}
+
 interface Options {
   readonly env?: Record<string, string>;
   readonly cwd?: string;
@@ -49,8 +57,7 @@ export function startDeno(args: readonly string[], { env, cwd = ROOT }: Options 
 export async function outcomeOf(child: Deno.ChildProcess): Promise<Outcome> {
   const { code, stdout, stderr } = await child.output();
   const decoder = new TextDecoder();
-  const said = decoder.decode(stderr);
-  return { code, stdout: decoder.decode(stdout), stderr: said.replaceAll(WAITING, "") };
+  return { code, stdout: decoder.decode(stdout), stderr: withoutWaiting(decoder.decode(stderr)) };
 }
 
 /** Runs deno with some arguments to its end. */

@@ -4,10 +4,10 @@ import { encode } from "fast-png";
 import { describeAdapters } from "../../src/backends/webgpu/adapters.ts";
 import { loadDataset } from "../../src/data/load.ts";
 import { datasetEntry } from "../../src/data/registry.ts";
-import { encodeSafetensorsModel } from "../../src/formats/safetensors_model.ts";
+import { encodeSafetensorsModel } from "../../src/formats/safetensors/model.ts";
 import { initialParameters } from "../../src/nn/init.ts";
 import { zooModel } from "../../src/nn/zoo.ts";
-import { VERSION } from "../../src/report/environment.ts";
+import { VERSION } from "../../src/run/environment.ts";
 import { COMMANDS } from "../../scripts/main.ts";
 import {
   assert,
@@ -91,7 +91,10 @@ Deno.test({
       const [help, bare] = await Promise.all([run(["--help"]), run([])]);
       assertEquals([help.code, help.stderr], [0, ""]);
       assertEquals(bare, help);
-      assertMatch(help.stdout, /Usage: lenet COMMAND \[flags\]\n\nExamples:\n {2}lenet train +#/);
+      assertMatch(
+        help.stdout,
+        /Usage: lenet COMMAND \[flags\]\n\nExamples:\n {2}# .+\n {2}lenet train\n/,
+      );
       for (const name of [...Object.keys(COMMANDS), "completion"]) {
         assertMatch(help.stdout, new RegExp(`\n  ${name} +[A-Z]`));
         const { code, stdout, stderr } = await run([name, "--help"]);

@@ -1,7 +1,8 @@
 /** Shell completion, by the keys that a user presses in real shells. */
 
 import { COMMANDS } from "../../scripts/main.ts";
-import { assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";
+import { completionAnswer } from "../../src/cli/completion.ts";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";
 import { withTempDir } from "../temp.ts";
 import { ROOT, runDeno } from "./command.ts";
 import { canRunBash, runBash } from "./compiled_program.ts";
@@ -12,13 +13,16 @@ async function have(...programs: string[]): Promise<boolean> {
     (await runBash(`command -v ${programs.join(" && command -v ")}`, [])).code === 0;
 }
 
-/** Writes the script of a shell into a folder, beside files to complete. */
+/** The program that completion asks for candidates. */
+const PROGRAM = `deno run --no-prompt ${ROOT}scripts/main.ts`;
+
+/** Writes the stub of a shell into a folder, beside files to complete. */
 async function prepare(shell: string, folder: string): Promise<void> {
   const { code, stdout, stderr } = await runDeno(
     ["run", "--no-prompt", `${ROOT}scripts/main.ts`, "completion", shell],
   );
   assertEquals([code, stderr], [0, ""]);
-  for (const name of Object.keys(COMMANDS)) assertMatch(stdout, new RegExp(`\\b${name}\\b`));
+  assert(stdout.length < 1200, "the stub lists what the program knows");
   await Deno.writeTextFile(`${folder}/script`, stdout);
   await Deno.writeTextFile(`${folder}/shoe.png`, "");
   await Deno.writeTextFile(`${folder}/my photo.png`, "");
@@ -27,14 +31,55 @@ async function prepare(shell: string, folder: string): Promise<void> {
 
 /** Types lines into an interactive shell; lenet is a function that shows its arguments. */
 async function type(shell: string, lines: readonly string[], cwd: string): Promise<string> {
-  const show = `lenet() { printf "[%s]" "$@"; echo; }`;
-  const keys = [`PS1=; ${show}`, ...lines, "exit", ""].join("\n");
+  const show = `printf "[%s]" "$@"; echo`;
+  const lenet = `lenet() { if [ "$1" = complete ]; then ${PROGRAM} "$@"; else ${show}; fi; }`;
+  const keys = [`PS1=; ${lenet}`, ...lines, "exit", ""].join("\n");
   const { stdout } = await runBash(`printf %s "$1" | script -qec "$2" /dev/null`, [keys, shell], {
     cwd,
     env: { TERM: "dumb", HOME: cwd },
   });
   return stdout.replaceAll("\r", "");
 }
+
+/** What a shell is answered, by line. */
+async function answer(...words: string[]): Promise<string[]> {
+  const text = await completionAnswer(words, {
+    commands: Object.keys(COMMANDS).map((name) => [name, "Purpose"]),
+    load: async (name) => (await COMMANDS[name]?.())?.command,
+  });
+  return text.split("\n");
+}
+
+Deno.test("completion: shells are answered with words that fit, what they mean, and kinds of paths", async () => {
+  const [kind, ...commands] = await answer("");
+  assertEquals([kind, commands.length], ["none", Object.keys(COMMANDS).length + 2]);
+  assertMatch(commands[0], /^train\tPurpose$/);
+  assertEquals(await answer("train", "--max"), [
+    "none",
+    "--max-steps\tend after this many steps in all",
+  ]);
+  const cases: [string[], string[]][] = [
+    [["train", "--no-"], ["none", "--no-shuffle\tnot: a new order every epoch, or the file's"]],
+    [["train", "--epochs", ""], ["none"]],
+    [["train", "--optimizer", "=", ""], ["none", "sgd\t", "momentum\t", "adam\t"]],
+    [["train", "--lr=0.1", "--optimizer=a"], ["none", "--optimizer=adam\t"]],
+    [["compare", "--peers=pytorch,"], ["none", "--peers=pytorch,jax-js\t"]],
+    [["eval", "--weights", ""], ["files"]],
+    [["eval", "--run="], ["folders"]],
+    [["export", "--out", "x"], ["files"]],
+    [["eval", "--dataset", "sam"], [
+      "folders",
+      "sample\ta balanced part of Fashion-MNIST that comes with the project",
+    ]],
+    [["fetch", "--", "--"], ["none"]],
+    [["completion", "f"], ["none", "fish\t"]],
+    [["trane", "--"], ["none"]],
+  ];
+  for (const [words, lines] of cases) assertEquals(await answer(...words), lines);
+  const given = await answer("sweep", "--quiet", "--grid", "lr=1", "--");
+  assert(given.some((line) => line.startsWith("--grid\t")), "may be given several times");
+  assert(!given.some((line) => line.startsWith("--quiet\t")), "is there already");
+});
 
 Deno.test({
   name: "completion: bash completes commands, flags, values, lists and files",
@@ -49,12 +94,14 @@ Deno.test({
         "lenet predict sho\tmy\t",
         "lenet eval --run runs/fi\t",
         "lenet fetch mn\t",
+        "lenet train --dataset=ru\t",
       ], folder);
       assertStringIncludes(shown, "[train][--backend][tfjs-cpu][--model=mlp][--max-steps]\n");
       assertStringIncludes(shown, "[compare][--backends][wasm,tfjs-cpu]\n");
       assertStringIncludes(shown, "[predict][shoe.png][my photo.png]\n");
       assertStringIncludes(shown, "[eval][--run][runs/first/]\n");
       assertStringIncludes(shown, "[fetch][mnist]\n");
+      assertStringIncludes(shown, "[train][--dataset=runs/]\n");
     }),
 });
 
@@ -67,12 +114,14 @@ Deno.test({
       const shown = await type("zsh -f -i", [
         "autoload -Uz compinit; compinit -u -D; source ./script",
         "lenet tr\t--back\ttfjs-c\t--model=ml\t",
+        "lenet train --dataset=ru\t",
         "lenet compare --backends wasm,tfjs-c\t",
         "lenet predict sho\tmy\t",
       ], folder);
-      assertStringIncludes(shown, "[train][--backend=tfjs-cpu][--model=mlp]\n");
+      assertStringIncludes(shown, "[train][--backend][tfjs-cpu][--model=mlp]\n");
       assertStringIncludes(shown, "[compare][--backends][wasm,tfjs-cpu]\n");
       assertStringIncludes(shown, "[predict][shoe.png][my photo.png]\n");
+      assertStringIncludes(shown, "[train][--dataset=runs]\n");
     }),
 });
 
@@ -88,15 +137,22 @@ Deno.test({
         "lenet train --backend tfjs-c",
         "lenet compare --backends wasm,tfjs-c",
         "lenet predict sho",
+        "lenet train --model=ml",
+        "lenet train --dataset=ru",
       ];
       const ask = lines.map((line) => `complete -C '${line}'`).join("; ");
-      const { stdout } = await runBash(`fish --no-config -c "source ./script; $1"`, [ask], {
+      const lenet = `function lenet; ${PROGRAM} $argv; end`;
+      const line = `fish --no-config -c "$1; source ./script; $2"`;
+      const { stdout } = await runBash(line, [lenet, ask], {
         cwd: folder,
         env: { HOME: folder },
       });
       assertEquals(
         stdout.trim().split("\n").map((line) => line.split("\t")[0]),
-        ["train", "--backend", "tfjs-cpu", "wasm,tfjs-cpu", "shoe.png"],
+        [
+          ...["train", "--backend", "tfjs-cpu", "wasm,tfjs-cpu", "shoe.png"],
+          ...["--model=mlp", "--dataset=runs/"],
+        ],
       );
     }),
 });

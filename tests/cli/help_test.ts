@@ -12,20 +12,28 @@ Deno.test({
   name: "every task shows its usage for --help, and refuses in one line a flag that it lacks",
   ignore: !canRunCommands(),
   fn: async () => {
+    const forms = new Map<string, string>();
     for (const task of TASKS) {
       const [help, wrong] = await Promise.all([
         runTask(task, ["--help"]),
         runTask(task, ["--hepl"]),
       ]);
       const usage = help.stdout.split("\n").find((line) => line.startsWith("Usage: "));
-      // What a task fixes for a command, such as --mpi, is no other command.
-      const known = usage?.startsWith(`Usage: deno task ${task.split(":")[0]}`);
+      const known = usage?.startsWith(`Usage: deno task ${task} `);
       assertEquals({ task, code: help.code, stderr: help.stderr, known }, {
         task,
         code: 0,
         stderr: "",
         known: true,
       });
+      // Commands differ in what a flag is for, not in whether it has a value.
+      for (
+        const [, name, value] of help.stdout.matchAll(/^ {2}--(?:\[no-\])?(\S+)( [A-Z]\S*)?/gm)
+      ) {
+        const form = value === undefined ? "a switch" : "a value";
+        assertEquals([task, name, form], [task, name, forms.get(name) ?? form]);
+        forms.set(name, form);
+      }
       assertEquals({ task, ...wrong }, {
         task,
         code: 2,

@@ -14,6 +14,9 @@ const SOFTMAX = ["--dataset=sample", "--model=softmax", "--backend=wasm"];
 /** Nobody asks for plain text: commands see for themselves that nothing is a terminal. */
 const COLORS = { env: { NO_COLOR: "", XDG_RUNTIME_DIR: "/tmp" } };
 
+/** What escape codes begin with. */
+const ESCAPE = "\x1b";
+
 /** Runs a body with every command that prints, short, and a folder that they write to. */
 async function withCommands(
   body: (commands: Record<string, readonly string[]>, folder: string) => Promise<void>,
@@ -100,7 +103,7 @@ Deno.test({
       child.kill("SIGKILL");
       await child.stdout.cancel();
       await child.status;
-      assertMatch(stderr, /^(epoch 1\/1: [\d,]+ of 5,000 images, [\d,]+ images\/s\n)+$/);
+      assertMatch(stderr, /^(epoch 1\/1: [\d,]+ of 5,000 images, [\d,]+\/s, .* left in all\n)+$/);
     }),
 });
 
@@ -119,6 +122,42 @@ Deno.test({
       const said = await Deno.readTextFile(`${folder}/said`);
       assertPlain(said, "train");
       assertMatch(said, /\nepoch 3\/3 .*\nDone: /);
+    }),
+});
+
+Deno.test({
+  name: "train: --live draws the first steps, lines fit the terminal, and --resume keeps what was",
+  ignore: ignoreShell,
+  fn: () =>
+    withTempDir(async (folder) => {
+      const train = (...args: string[]) =>
+        [
+          ...["deno run --no-prompt --allow-read", `--allow-write=${folder}`],
+          ...[`${ROOT}scripts/train.ts`, "--live --epochs=3", ...args],
+        ].join(" ");
+      /** What a command shows on a terminal, without escape codes, by line. */
+      const shown = async (command: string) => {
+        const inTerminal = `stty cols 60 rows 40; ${command}`;
+        const line = `script -qec '${inTerminal}' /dev/null > ${folder}/shown`;
+        assertEquals(await runShell(line), [0, ""]);
+        const text = await Deno.readTextFile(`${folder}/shown`);
+        // Colours vanish; where the cursor is sent elsewhere, a line ends.
+        const plain = text.replaceAll(new RegExp(`${ESCAPE}\\[[\\d;]*m`, "g"), "");
+        return plain.split(new RegExp(`(?:${ESCAPE}(?:\\[[\\d;?]*[A-Za-z]|[78])|[\\r\\n])+`));
+      };
+      const first = await shown(
+        train("--dataset=sample --model=mlp --backend=wasm --max-steps=30", `--out=${folder}/run`),
+      );
+      assertEquals(first.filter((line) => line.length > 60 && !line.includes(folder)), []);
+      const [recipe, plot, epoch] = ["Recipe ", "loss of 20 steps", "epoch 1/3  loss"].map((text) =>
+        first.findIndex((line) => line.startsWith(text))
+      );
+      assert(recipe > 0 && recipe < plot && plot < epoch, first.join("\n"));
+      assertMatch(first[recipe + 1], /^ {9}\S/);
+      const resumed = await shown(train(`--resume=${folder}/run`, "--max-steps=60"));
+      const chart = resumed.findIndex((line) => line.startsWith("accuracy  train"));
+      const next = resumed.findIndex((line) => line.startsWith("epoch 3/3  loss"));
+      assert(chart > 0 && chart < next, resumed.join("\n"));
     }),
 });
 

@@ -391,7 +391,7 @@ Deno.test({
         ["validation", "validation"],
       );
       assertMatch(sweep.stdout, /\| lr +\| validation accuracy \|.*\n.*\n\| 0\.1 /);
-      assertMatch(sweep.stdout, /are chosen on the validation set; the test set decided nothing/);
+      assertMatch(sweep.stdout, /are chosen on the validation set; the test set decided\s+nothing/);
     }),
 });
 Deno.test({

@@ -143,7 +143,7 @@ Deno.test({
       const said = await seen(stdout, "no such text");
       await child.stderr.cancel();
       assertEquals((await child.status).code, 130);
-      const [, words] = /Go on with: deno task train (--resume .*)\n/.exec(said) ?? [];
+      const [, words] = /Go on with:\n {2}deno task train (--resume .*)\n/.exec(said) ?? [];
       assertEquals(words, `--resume 'runs/a stop' --dataset '${far}'`);
     }),
 });

@@ -1,7 +1,7 @@
 /** Small runs of `train` for tests that stop them in all kinds of ways. */
 import { encodeIdx } from "../../src/data/idx.ts";
 import { FILE_NAMES } from "../../src/data/registry.ts";
-import { decodeSafetensors } from "../../src/formats/safetensors.ts";
+import { decodeSafetensors } from "../../src/formats/safetensors/file.ts";
 import { createRandom } from "../../src/random.ts";
 import { assert, assertEquals } from "../assert.ts";
 import { namesIn } from "../temp.ts";

@@ -1,4 +1,10 @@
-import { assertEquals, assertStringIncludes } from "../assert.ts";
+import { toTensors } from "../../src/formats/safetensors/state_dict.ts";
+import { encodeSafetensors } from "../../src/formats/safetensors/file.ts";
+import { encodeSafetensorsModel } from "../../src/formats/safetensors/model.ts";
+import { initialParameters } from "../../src/nn/init.ts";
+import { zooModel } from "../../src/nn/zoo.ts";
+import { assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";
+import { withTempDir } from "../temp.ts";
 import { canRunCommands, linesOf, runTask } from "./command.ts";
 
 const ignore = !canRunCommands();
@@ -35,4 +41,38 @@ Deno.test({
         "softmax; did you mean mlp?\n",
     });
   },
+});
+
+Deno.test({
+  name: "summary: --run and --weights show what was trained, as eval reads it",
+  ignore,
+  fn: () =>
+    withTempDir(async (folder) => {
+      const model = zooModel("softmax", { inputShape: [1, 8, 8], classCount: 3 });
+      const parameters = initialParameters(model, 0);
+      const [file, bare] = [`${folder}/small.safetensors`, `${folder}/bare.safetensors`];
+      await Deno.writeFile(file, encodeSafetensorsModel({ model, parameters }));
+      const tensors = toTensors(zooModel("mlp"), initialParameters(zooModel("mlp"), 0));
+      await Deno.writeFile(bare, encodeSafetensors({ tensors, metadata: {} }));
+      const run = `${folder}/run`;
+      const trained = await runTask("train", [
+        ...["--dataset=sample", "--model=softmax", "--backend=wasm", "--max-steps=1", "--quiet"],
+        `--out=${run}`,
+      ]);
+      assertEquals(trained.code, 0);
+      const [ofRun, ofFile, ofBare, both] = await Promise.all([
+        runTask("summary", ["--run", run]),
+        runTask("summary", ["--weights", file, "--json"]),
+        runTask("summary", ["--weights", bare, "--model", "mlp", "--json"]),
+        runTask("summary", ["--weights", file, "--run", run]),
+      ]);
+      assertEquals([ofRun.code, ofRun.stderr], [0, ""]);
+      assertMatch(ofRun.stdout, /: softmax\nInput \[1, 28, 28\]\n[^]*\ntotal +7,850 /);
+      const { weights, inputShape, total } = JSON.parse(ofFile.stdout);
+      assertEquals([weights, inputShape, total.parameters], [file, [1, 8, 8], 195]);
+      const { name, notes } = JSON.parse(ofBare.stdout);
+      assertEquals([name, ofBare.stderr], ["mlp", `note: ${bare}: ${notes[0]}\n`]);
+      assertMatch(notes[0], /taken for "mlp"/);
+      assertEquals(both.code, 2);
+    }),
 });

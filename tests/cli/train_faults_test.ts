@@ -1,9 +1,9 @@
 /** `train` where something is wrong: one line that says what, and nothing of value lost. */
 import { pathToFileURL } from "node:url";
-import { decodeSafetensors } from "../../src/formats/safetensors.ts";
+import { decodeSafetensors } from "../../src/formats/safetensors/file.ts";
 import { describeAdapters } from "../../src/backends/webgpu/adapters.ts";
 import { zooModel } from "../../src/nn/zoo.ts";
-import { readCheckpoint } from "../../src/train/checkpoint.ts";
+import { readCheckpoint } from "../../src/run/checkpoint.ts";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";
 import { granted } from "../permissions.ts";
 import { namesIn, withTempDir } from "../temp.ts";
@@ -165,7 +165,7 @@ Deno.test({
       const cases: [string[], RegExp][] = [
         [
           [...fresh, "--model=mlp", "--init", weights],
-          /Cannot load .* into model "mlp": expected "fc1.weight", found "fc.weight", "fc.bias"; choose/,
+          /Cannot load .* into model "mlp": expected linear, \[784\] to \[256\] as layer 1, found linear, /,
         ],
         [
           [...fresh, "--init", `${folder}/short.safetensors`],

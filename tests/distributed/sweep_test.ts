@@ -1,8 +1,10 @@
 /** `sweep` as a user runs it: alone and on ranks, with a failure, and going on. */
 
+import { SWEEP_COMMAND } from "../../src/cli/sweep_flags.ts";
 import { parseGrid } from "../../src/cli/sweep_grid.ts";
+import { TRAIN_COMMAND } from "../../src/cli/train_flags.ts";
 import { loadDataset } from "../../src/data/load.ts";
-import type { SweepRecord } from "../../src/report/sweep_record.ts";
+import type { SweepRecord } from "../../src/run/sweep_record.ts";
 import { assert, assertEquals, assertMatch, assertThrows } from "../assert.ts";
 import { canRunCommands, linesOf, NO_GPU, ROOT, runDeno, runTask } from "../cli/command.ts";
 import { writeClasses } from "../picture_folder.ts";
@@ -40,6 +42,31 @@ Deno.test("a grid is every combination, the last flag fastest; what train refuse
     [["seed=1..9999", "lr=1,2"], "Cannot sweep more than 10000 configurations"],
   ];
   for (const [texts, message] of cases) assertThrows(() => parseGrid(texts), Error, message);
+});
+
+Deno.test("a sweep takes every flag of train but those of one run's folder and course", () => {
+  const own = Object.keys(SWEEP_COMMAND.flags);
+  assertEquals(Object.keys(TRAIN_COMMAND.flags).filter((name) => !own.includes(name)), [
+    ...["resume", "checkpoint-every", "mpi", "log-steps", "dry-run", "live"],
+  ]);
+});
+
+Deno.test({
+  name: "sweep: --init starts every configuration from its file",
+  ignore: !canRunCommands(),
+  fn: () =>
+    withTempDir(async (folder) => {
+      const [run, out] = [`${folder}/run`, `${folder}/sweep`];
+      const trained = await runTask("train", [...BASE, "--json", "--out", run]);
+      const { test: { accuracy } } = JSON.parse(linesOf(trained.stdout).at(-1)!);
+      assert(accuracy > 0.5);
+      const { code, stderr } = await runTask("sweep", [
+        ...[...BASE.slice(0, 2), "--init", `${run}/model.safetensors`, "--grid", "lr=1e-9,1e-8"],
+        ...["--max-steps", "1", "--quiet", "--out", out],
+      ]);
+      assertEquals([code, stderr], [0, ""]);
+      assertEquals([...accuracies(await readRecord(out)).values()], [accuracy, accuracy]);
+    }),
 });
 
 Deno.test({

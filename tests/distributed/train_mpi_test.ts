@@ -1,6 +1,6 @@
 /** `train:mpi` as a user runs it: real ranks, real faults. */
 
-import { readCheckpoint } from "../../src/train/checkpoint.ts";
+import { readCheckpoint } from "../../src/run/checkpoint.ts";
 import { zooModel } from "../../src/nn/zoo.ts";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";
 import { linesOf, runTask } from "../cli/command.ts";
@@ -130,7 +130,7 @@ Deno.test({
       );
       assertEquals(code, 130);
       assertEquals(stderr, "Stopping after this step; Ctrl-C again ends at once\n");
-      assertStringIncludes(stdout, "everything is saved. Go on with: deno task train --resume");
+      assertStringIncludes(stdout, "everything is saved. Go on with:\n  deno task train --resume");
       const model = zooModel("softmax");
       const { progress } = await readCheckpoint(`${out}/checkpoint.safetensors`, model);
       assert(progress.step >= 10 && progress.step < 1_000_000, `stopped at step ${progress.step}`);

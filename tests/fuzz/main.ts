@@ -3,7 +3,6 @@
 
 import { EXIT, runCommand } from "../../src/cli/errors.ts";
 import { defineCommand, parseFlags } from "../../src/cli/flags.ts";
-import { helpText } from "../../src/cli/help.ts";
 import { FUZZ_KINDS } from "./kinds.ts";
 import { type FuzzFailure, type FuzzResult, mutatedFile } from "./fuzz.ts";
 import type { FuzzOrder } from "./worker.ts";
@@ -61,11 +60,7 @@ const COMMAND = defineCommand({
 });
 
 async function fuzzCommand(args: string[]): Promise<number> {
-  const { flags: { count, seed, first, kind }, help } = parseFlags(COMMAND, args);
-  if (help) {
-    console.log(helpText(COMMAND));
-    return EXIT.ok;
-  }
+  const { flags: { count, seed, first, kind } } = parseFlags(COMMAND, args);
   let exitCode: number = EXIT.ok;
   for (const kindName of kind === undefined ? KIND_NAMES : [kind]) {
     const { refused, accepted, peakBytes, failure, seconds } = await run({

@@ -1,7 +1,7 @@
 /** ONNX files as others write them, and mutations of their graphs that leave the encoding whole. */
 
 import { create, fromBinary, fromJson, toBinary, toJson } from "@bufbuild/protobuf";
-import { encodeOnnx } from "../../src/formats/onnx/encode.ts";
+import { encodeOnnx } from "../../src/formats/onnx/file.ts";
 import { ELEMENT, ModelProtoSchema } from "../../src/formats/onnx/schema.ts";
 import type { TrainedModel } from "../../src/formats/trained_model.ts";
 import { concat, mutateJson, type Mutator, pick } from "./mutate.ts";

@@ -9,6 +9,7 @@ import {
   linear,
   maxPool2d,
   relu,
+  residual,
   sigmoid,
   tanh,
 } from "../../src/nn/layers.ts";
@@ -198,6 +199,101 @@ export const PARITY_CASES: readonly ParityCase[] = [
       relu(),
       linear({ outFeatures: 10 }),
     ],
+  },
+  {
+    name: "residual block around itself, its input read by three",
+    inputShape: [2, 6, 5],
+    specs: [
+      conv2d({ outChannels: 3, kernelSize: 3, padding: 1 }),
+      relu(),
+      residual([
+        conv2d({ outChannels: 4, kernelSize: 3, padding: 1 }),
+        tanh(),
+        conv2d({ outChannels: 3, kernelSize: 3, padding: 1 }),
+      ]),
+      relu(),
+      ...head(),
+    ],
+  },
+  {
+    name: "residual block with a projection, stride 2",
+    inputShape: [1, 9, 8],
+    specs: [
+      conv2d({ outChannels: 5, kernelSize: 2 }),
+      sigmoid(),
+      residual(
+        [
+          conv2d({ outChannels: 6, kernelSize: 3, stride: 2, padding: 1 }),
+          relu(),
+          conv2d({ outChannels: 6, kernelSize: 3, padding: 1 }),
+        ],
+        [conv2d({ outChannels: 6, kernelSize: 1, stride: 2 })],
+      ),
+      tanh(),
+      ...head(4),
+    ],
+  },
+  {
+    name: "residual block over a pooling, on the image, its sum read by a pooling",
+    inputShape: [2, 9, 9],
+    specs: [
+      residual(
+        [conv2d({ outChannels: 3, kernelSize: 2 }), tanh(), maxPool2d({ poolSize: 2 })],
+        [avgPool2d({ poolSize: 2 }), conv2d({ outChannels: 3, kernelSize: 1 })],
+      ),
+      maxPool2d({ poolSize: 2, stride: 1 }),
+      ...head(),
+    ],
+  },
+  {
+    name: "residual blocks of linear layers",
+    inputShape: [1, 4, 4],
+    specs: [
+      flatten(),
+      linear({ outFeatures: 9 }),
+      relu(),
+      residual([linear({ outFeatures: 9 }), tanh()]),
+      residual([linear({ outFeatures: 7 }), sigmoid(), linear({ outFeatures: 5 })], [
+        linear({ outFeatures: 5 }),
+      ]),
+      relu(),
+      linear({ outFeatures: 3 }),
+    ],
+  },
+  {
+    name: "residual blocks in one another, without parameters between",
+    inputShape: [3, 6, 6],
+    specs: [
+      conv2d({ outChannels: 4, kernelSize: 3 }),
+      residual([
+        relu(),
+        residual([conv2d({ outChannels: 4, kernelSize: 3, padding: 1 })]),
+        residual([sigmoid()], [avgPool2d({ poolSize: 1 })]),
+      ]),
+      residual([flatten(), linear({ outFeatures: 3 })], [
+        conv2d({ outChannels: 3, kernelSize: 4 }),
+        flatten(),
+      ]),
+    ],
+  },
+  {
+    name: "a flattened map that a padded convolution reads too",
+    inputShape: [1, 4, 5],
+    specs: [
+      conv2d({ outChannels: 1, kernelSize: 2 }),
+      tanh(),
+      residual([flatten(), linear({ outFeatures: 8 })], [
+        conv2d({ outChannels: 2, kernelSize: 3, stride: [2, 3], padding: 1 }),
+        flatten(),
+      ]),
+      relu(),
+      residual([relu(), linear({ outFeatures: 8 })]),
+    ],
+  },
+  {
+    name: "residual block of activations only, twice the image",
+    inputShape: [2, 3, 3],
+    specs: [residual([tanh()]), residual([relu()], [sigmoid()]), ...head()],
   },
 ];
 

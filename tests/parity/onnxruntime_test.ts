@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { encodeOnnx } from "../../src/formats/onnx/encode.ts";
+import { encodeOnnx } from "../../src/formats/onnx/file.ts";
 import { initialParameters } from "../../src/nn/init.ts";
 import { type Model, sequential } from "../../src/nn/sequential.ts";
 import { MODEL_NAMES, zooModel } from "../../src/nn/zoo.ts";

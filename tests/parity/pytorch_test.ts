@@ -1,6 +1,6 @@
 import { loadBackend } from "../../src/backends/registry.ts";
 import { loadDataset } from "../../src/data/load.ts";
-import { encodeSafetensorsModel } from "../../src/formats/safetensors_model.ts";
+import { encodeSafetensorsModel } from "../../src/formats/safetensors/model.ts";
 import type { TrainedModel } from "../../src/formats/trained_model.ts";
 import { initialParameters } from "../../src/nn/init.ts";
 import { lenet, zooModel } from "../../src/nn/zoo.ts";

@@ -1,5 +1,5 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "../assert.ts";
-import { UsageError } from "../../src/cli/errors.ts";
+import { HelpAsked, UsageError } from "../../src/cli/errors.ts";
 import { defineCommand, parseFlags } from "../../src/cli/flags.ts";
 import { helpText } from "../../src/cli/help.ts";
 import { nearest } from "../../src/cli/nearest.ts";
@@ -28,7 +28,7 @@ function messageOf(...args: string[]): string {
 }
 
 Deno.test("flags that are not given have their defaults", () => {
-  const { flags, positionals, help } = parseFlags(COMMAND, []);
+  const { flags, positionals } = parseFlags(COMMAND, []);
   assertEquals(
     { ...flags },
     {
@@ -46,7 +46,7 @@ Deno.test("flags that are not given have their defaults", () => {
       debug: false,
     } as typeof flags,
   );
-  assertEquals({ positionals, help }, { positionals: [], help: false });
+  assertEquals(positionals, []);
 });
 
 Deno.test("values have the types that the table says", () => {
@@ -157,9 +157,9 @@ Deno.test("too many and too few arguments are refused", () => {
 });
 
 Deno.test("help is given whatever else is wrong", () => {
-  assertEquals(parseFlags(COMMAND, ["--help", "--epochs", "0", "--what"]).help, true);
-  assertEquals(parseFlags(COMMAND, ["-h"]).help, true);
-  assertEquals(parseFlags(COMMAND, ["--", "--help"]).help, false);
+  assertThrows(() => parseFlags(COMMAND, ["--help", "--epochs", "0", "--what"]), HelpAsked);
+  assertThrows(() => parseFlags(COMMAND, ["-h"]), HelpAsked);
+  assertEquals(parseFlags(COMMAND, ["--", "--help"]).positionals, ["--help"]);
 });
 
 Deno.test("the help text shows usage, examples, every flag and its default", () => {

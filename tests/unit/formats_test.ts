@@ -2,14 +2,14 @@ import * as tf from "@tensorflow/tfjs";
 import fc from "fast-check";
 import { useCpu } from "../use_cpu.ts";
 import { referenceBackend } from "../../src/backends/reference/backend.ts";
-import { encodeLayersModel } from "../../src/formats/layers_model.ts";
-import { fromTensors, toTensors } from "../../src/formats/parameters.ts";
+import { encodeLayersModel } from "../../src/formats/layers_model/file.ts";
+import { fromTensors, toTensors } from "../../src/formats/safetensors/state_dict.ts";
 import {
   decodeSafetensors,
   encodeSafetensors,
   type Safetensors,
   type Tensor,
-} from "../../src/formats/safetensors.ts";
+} from "../../src/formats/safetensors/file.ts";
 import { initialParameters } from "../../src/nn/init.ts";
 import {
   avgPool2d,
@@ -18,6 +18,7 @@ import {
   linear,
   maxPool2d,
   relu,
+  residual,
   sigmoid,
   tanh,
 } from "../../src/nn/layers.ts";
@@ -219,7 +220,20 @@ const MIXED = sequential([
   standardization: { mean: 0.4, std: 0.25 },
 });
 
-for (const model of [lenet(), MIXED, zooModel("lenet-relu"), zooModel("mlp")]) {
+/** Blocks in one another, at the start and behind flattening, with a shortcut and without. */
+const RESIDUAL = sequential([
+  residual([conv2d({ outChannels: 3, kernelSize: 3, stride: 2, padding: 1 }), tanh()], [
+    avgPool2d({ poolSize: 2 }),
+    conv2d({ name: "around", outChannels: 3, kernelSize: 1 }),
+  ]),
+  relu(),
+  residual([conv2d({ outChannels: 3, kernelSize: 3, padding: 1 }), residual([sigmoid()])]),
+  flatten(),
+  residual([linear({ outFeatures: 48 })], [], { name: "last" }),
+  linear({ outFeatures: 4 }),
+], { name: "residual", inputShape: [2, 8, 8] });
+
+for (const model of [lenet(), MIXED, RESIDUAL, zooModel("lenet-relu"), zooModel("mlp")]) {
   Deno.test(`stock TensorFlow.js loads ${model.name} and predicts as the reference does`, async () => {
     const parameters = initialParameters(model, 4);
     const data = randomImages(model, 5, 4);

@@ -1,7 +1,7 @@
 /** LayersModels as Keras 2 and 3 make them: the same answers as there, or a refusal by name. */
 
 import { loadDataset } from "../../src/data/load.ts";
-import { decodeLayersModel } from "../../src/formats/layers_model_decode.ts";
+import { decodeLayersModel } from "../../src/formats/layers_model/file.ts";
 import type { TrainedModel } from "../../src/formats/trained_model.ts";
 import { openBackend } from "../../src/train/open_backend.ts";
 import { evaluate } from "../../src/train/inference.ts";
@@ -141,12 +141,22 @@ Deno.test("LayersModel of Keras: every attribute is read, or refused by its name
     [flat, "Conv2D", { dilation_rate: [2, 1] }, "dilation_rate must be 1, found [2,1]"],
     [flat, "Conv2D", { groups: 3 }, "groups must be 1, found 3"],
     [flat, "Conv2D", { data_format: "channels_first" }, "expected 1 input channels, found 8"],
-    [pooled, "MaxPooling2D", { data_format: "channels_first" }, "does not fit its input [height,"],
-    [flat, "Conv2D", { data_format: "odd" }, 'data_format "odd" does not fit'],
+    [
+      pooled,
+      "MaxPooling2D",
+      { data_format: "channels_first" },
+      "must be channels first, found [height,",
+    ],
+    [flat, "Conv2D", { data_format: "odd" }, 'data_format "odd" is not supported'],
     [flat, "Conv2D", { padding: "causal" }, 'padding "causal" is not supported'],
     [flat, "Conv2D", { activation: "relu6" }, 'activation "relu6" is not supported'],
     [flat, "Conv2D", { activation: "softmax" }, "it must be over the logits, at the end"],
-    [flat, "Conv2D", { kernel_size: [3, 5] }, "its kernel_size is not that of its kernel"],
+    [
+      flat,
+      "Conv2D",
+      { kernel_size: [3, 5] },
+      "its kernel size is not that of its weight, [3, 1, 3, 3]",
+    ],
     [flat, "Conv2D", { filters: 4 }, "filters must be 3, found 4"],
     [flat, "Conv2D", { use_bias: false }, 'weight "conv2d/bias" belongs to no layer'],
     [flat, "Conv2D", { use_bias: "yes" }, 'use_bias must be true or false, found "yes"'],
@@ -220,7 +230,7 @@ Deno.test("LayersModel of Keras: attributes that say the same otherwise are read
   }
 });
 
-Deno.test("LayersModel of Keras: a graph that is no row is refused, by the layer", async () => {
+Deno.test("LayersModel of Keras: a graph with loose ends is refused, by the layer", async () => {
   const replaced = (fixture: Case, text: string, other: string) => {
     const json = JSON.stringify(fixture.json);
     assert(json.includes(text), `expected ${text} in the fixture`);
@@ -230,14 +240,19 @@ Deno.test("LayersModel of Keras: a graph that is no row is refused, by the layer
   const within = keras3.functional_within;
   const cases: [Case, string, string, string][] = [
     [old, '[[["conv2d",0,0,{}]]]', '[[["conv2d",0,0,{}],["input_1",0,0,{}]]]', "MaxPooling2D"],
-    [old, '[[["conv2d",0,0,{}]]]', '[[["input_1",0,0,{}]]]', 'layers "conv2d" and "max_pooling2d"'],
+    [
+      old,
+      '[[["conv2d",0,0,{}]]]',
+      '[[["none",0,0,{}]]]',
+      'MaxPooling2D "max_pooling2d" takes what no',
+    ],
     [
       old,
       '[["input_1",0,0]]',
       '[["input_1",0,0],["conv2d",0,0]]',
       "one input and one output, found 2",
     ],
-    [old, '[["dense",0,0]]', '[["dropout",0,0]]', "its layers must stand in a row"],
+    [old, '[["dense",0,0]]', '[["dropout",0,0]]', 'Dense "dense" leads nowhere'],
     [now, '"kwargs":{"training":false}', '"kwargs":{"training":true}', "called with training=true"],
     [now, '["conv2d",0,0]', '["conv2d",0,1]', "MaxPooling2D"],
     [now, '"class_name":"Flatten"', '"class_name":"Add"', 'Add "flatten"'],

@@ -2,8 +2,8 @@
 
 import { zipSync } from "fflate";
 import { readModelFile } from "../../src/cli/model_files.ts";
-import { encodeOnnx } from "../../src/formats/onnx/encode.ts";
-import { encodeSafetensorsModel } from "../../src/formats/safetensors_model.ts";
+import { encodeOnnx } from "../../src/formats/onnx/file.ts";
+import { encodeSafetensorsModel } from "../../src/formats/safetensors/model.ts";
 import { initialParameters } from "../../src/nn/init.ts";
 import { zooModel } from "../../src/nn/zoo.ts";
 import { assertEquals, assertMatch, assertRejects } from "../assert.ts";

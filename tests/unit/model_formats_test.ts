@@ -1,12 +1,13 @@
 import fc from "fast-check";
-import { encodeLayersModel } from "../../src/formats/layers_model.ts";
-import { decodeLayersModel } from "../../src/formats/layers_model_decode.ts";
-import { decodeOnnx } from "../../src/formats/onnx/decode.ts";
-import { encodeOnnx } from "../../src/formats/onnx/encode.ts";
+import { encodeLayersModel } from "../../src/formats/layers_model/file.ts";
+import { decodeLayersModel } from "../../src/formats/layers_model/file.ts";
+import { decodeOnnx } from "../../src/formats/onnx/file.ts";
+import { encodeOnnx } from "../../src/formats/onnx/file.ts";
+import { toTensors } from "../../src/formats/safetensors/state_dict.ts";
 import {
   decodeSafetensorsModel,
   encodeSafetensorsModel,
-} from "../../src/formats/safetensors_model.ts";
+} from "../../src/formats/safetensors/model.ts";
 import {
   asModel,
   describeModel,
@@ -14,8 +15,12 @@ import {
   type TrainedModel,
 } from "../../src/formats/trained_model.ts";
 import { initialParameters } from "../../src/nn/init.ts";
+import { conv2d, flatten, linear, relu, residual } from "../../src/nn/layers.ts";
+import { sequential } from "../../src/nn/sequential.ts";
 import { MODEL_NAMES, zooModel } from "../../src/nn/zoo.ts";
+import { createRandom } from "../../src/random.ts";
 import { assertAlmostEquals, assertEquals, assertThrows } from "../assert.ts";
+import { randomGraph } from "../random_graphs.ts";
 import { randomModels } from "../random_models.ts";
 
 type Format = (trained: TrainedModel, isForeign: boolean) => TrainedModel | Promise<TrainedModel>;
@@ -84,6 +89,39 @@ for (const format of ["onnx", "tfjs"] as const) {
   });
 }
 
+for (const [format, roundTrip] of Object.entries(FORMATS)) {
+  Deno.test(`${format}: models with residual blocks come back bit for bit, also by their layers alone`, async () => {
+    const random = createRandom(8, "formats");
+    for (let trial = 0; trial < 40; trial++) {
+      const model = randomGraph(random);
+      const parameters = initialParameters(model, trial);
+      const back = await roundTrip({ model, parameters }, false);
+      assertEquals([back.model, back.parameters], [model, parameters]);
+      const foreign = await roundTrip({ model, parameters }, true);
+      assertEquals(foreign.parameters, parameters);
+      asModel(foreign, model, "file");
+    }
+  });
+}
+
+Deno.test("residual blocks have PyTorch's names of modules, and are the same only if they go around the same", () => {
+  const block = residual([conv2d({ outChannels: 1, kernelSize: 3, padding: 1 }), relu()]);
+  const model = sequential([block, flatten(), linear({ outFeatures: 2 })], {
+    inputShape: [1, 4, 4],
+  });
+  const names = [...toTensors(model, initialParameters(model, 1)).keys()];
+  assertEquals(names, ["0.body.0.weight", "0.body.0.bias", "2.weight", "2.bias"]);
+  // The same layers in the same order, but another of them goes around.
+  const conv = conv2d({ outChannels: 1, kernelSize: 3, padding: 1 });
+  const head = [flatten(), linear({ outFeatures: 2 })];
+  const [one, other] = [
+    sequential([residual([conv, conv], [], { name: "sum" }), ...head]),
+    sequential([conv, residual([conv], [], { name: "sum" }), ...head]),
+  ];
+  const trained = { model: one, parameters: initialParameters(one, 1) };
+  assertThrows(() => asModel(trained, other, "file"), TypeError, "Cannot load file");
+});
+
 Deno.test("a description's polarity of pictures is two booleans, or none, and nothing else of them", () => {
   const model = zooModel("softmax");
   const pictures = { testSplit: 0.2, invert: true, darkOnLight: false };
@@ -101,7 +139,7 @@ Deno.test("a model of other layers is refused with the first that differs", () =
     return { model, parameters: initialParameters(model, 0) };
   };
   const start =
-    'Cannot load file into model "lenet": expected conv2d 5x5, stride 1,1, padding 2,2, ';
+    'Cannot load file into model "lenet": expected conv2d kernelSize 5x5, stride 1x1, padding 2x2, ';
   assertThrows(
     () => asModel(trained("mlp"), zooModel("lenet"), "file"),
     TypeError,

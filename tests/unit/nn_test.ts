@@ -8,6 +8,7 @@ import {
   linear,
   maxPool2d,
   relu,
+  residual,
 } from "../../src/nn/layers.ts";
 import { modelOf, specOf } from "../../src/nn/model_spec.ts";
 import { type Model, sequential } from "../../src/nn/sequential.ts";
@@ -99,6 +100,44 @@ Deno.test("parameters have PyTorch's names, layout and fans, without gaps", () =
   assertEquals(unnamed.parameters.map(({ name }) => name), ["1.weight", "1.bias"]);
 });
 
+Deno.test("residual blocks become layers that name what they read, with PyTorch's names of modules", () => {
+  const convolution = (name: string) => conv2d({ name, outChannels: 2, kernelSize: 3, padding: 1 });
+  const projection = conv2d({ outChannels: 2, kernelSize: 1 });
+  const model = sequential([
+    residual([convolution("conv1"), relu(), residual([convolution("conv2")])], [projection], {
+      name: "block",
+    }),
+    residual([relu()]),
+    flatten(),
+    linear({ outFeatures: 3 }),
+  ], { inputShape: [1, 4, 4] });
+  assertEquals(model.layers.map(({ name, inputs }) => `${name} reads ${inputs}`), [
+    "block.body.conv1 reads -1",
+    "block.body.1 reads 0",
+    "block.body.2.body.conv2 reads 1",
+    "block.body.2 reads 2,1",
+    "block.shortcut.0 reads -1",
+    "block reads 3,4",
+    "1.body.0 reads 5",
+    "1 reads 6,5",
+    "2 reads 7",
+    "3 reads 8",
+  ]);
+  assertEquals(model.parameters.map(({ name }) => name).filter((name) => name.endsWith("weight")), [
+    "block.body.conv1.weight",
+    "block.body.2.body.conv2.weight",
+    "block.shortcut.0.weight",
+    "3.weight",
+  ]);
+  const rows = new Map(summarize(model).map((row) => [row.name, row]));
+  assertEquals(rows.get("block.shortcut.0")?.receptiveField, [1, 1]);
+  assertEquals(rows.get("block")?.receptiveField, [5, 5]);
+  // The image needs no gradient, what the inner block reads does.
+  assertEquals(rows.get("block.shortcut.0")?.trainingMacs, 2 * 2 * 16);
+  assertEquals(rows.get("block.body.2.body.conv2")?.trainingMacs, 3 * 36 * 16);
+  assertEquals(modelOf(JSON.parse(JSON.stringify(specOf(model)))), model);
+});
+
 Deno.test("every model of the zoo adapts to other images and class counts", () => {
   for (const name of MODEL_NAMES) {
     const model = zooModel(name, { inputShape: [3, 32, 32], classCount: 7 });
@@ -177,6 +216,17 @@ Deno.test("errors name the layer, what it expected and what it found", () => {
       TypeError,
       'Cannot use the name "fc" for two layers',
     ],
+    [
+      () => sequential([residual([conv2d({ outChannels: 2, kernelSize: 3 })], [], { name: "a" })]),
+      TypeError,
+      'Cannot add residual "a": its body gives [2, 26, 26] and its shortcut [1, 28, 28]; ' +
+      "give it a shortcut, such as a 1x1 convolution, to that shape",
+    ],
+    [
+      () => sequential([residual([residual([conv2d({ outChannels: 0, kernelSize: 3 })])])]),
+      RangeError,
+      'Invalid outChannels of conv2d "0.body.0.body.0": expected a whole number in 1..65536, found 0',
+    ],
   ];
   for (const [body, errorClass, message] of cases) assertThrows(body, errorClass, message);
 });
@@ -203,6 +253,11 @@ Deno.test("standardization is that of the pixels, and bytes become it in one ste
   assertThrows(() => standardizationOf(Uint8Array.of(7, 7)), RangeError, "are the same");
 });
 
+/** Blocks around one another. */
+function nested(depth: number): unknown {
+  return depth === 0 ? { type: "relu" } : { type: "residual", body: [nested(depth - 1)] };
+}
+
 Deno.test("hostile specs from a file are refused, field by field", () => {
   const cases: [unknown, string][] = [
     [null, "expected a list of layers, found null"],
@@ -215,6 +270,15 @@ Deno.test("hostile specs from a file are refused, field by field", () => {
     [[{ type: "flatten" }, { type: "linear", outFeatures: "10" }], 'found "10"'],
     [[{ type: "conv2d", outChannels: 1, kernelSize: 3 }], "expected [height, width], found 3"],
     [Array(1001).fill({ type: "relu" }), "expected at most 1000 layers, found 1001"],
+    [[{ type: "residual" }], 'Invalid body of residual "0": expected a list of 1 or more layers'],
+    [[{ type: "residual", body: [] }], "expected a list of 1 or more layers, found []"],
+    [[{ type: "residual", body: [{ type: "relu" }], shortcut: 1 }], "Invalid shortcut"],
+    [[{ type: "residual", body: [null] }], "Cannot read layer 0.body.0: expected an object"],
+    [[nested(9)], "expected at most 8 residual blocks around one another"],
+    [
+      [{ type: "residual", body: Array(1000).fill({ type: "relu" }) }],
+      "at most 1000 layers in all",
+    ],
     [
       [
         { type: "flatten" },
@@ -248,11 +312,13 @@ Deno.test("hostile specs from a file are refused, field by field", () => {
 });
 
 Deno.test("any JSON given as specs yields a model, a TypeError or a RangeError", () => {
-  const types = ["conv2d", "avgPool2d", "maxPool2d", "relu", "flatten", "linear", "toString"];
+  const types = ["conv2d", "avgPool2d", "maxPool2d", "relu", "flatten", "linear", "residual"];
   const size = fc.oneof(fc.integer({ min: -1, max: 9 }), fc.double(), fc.constant(2 ** 40));
   const field = fc.oneof(size, fc.array(size, { maxLength: 3 }), fc.jsonValue());
   const spec = fc.record({
-    type: fc.constantFrom(...types),
+    type: fc.constantFrom(...types, "toString"),
+    body: fc.oneof(field, fc.constant([{ type: "relu" }])),
+    shortcut: fc.oneof(field, fc.constant([]), fc.constant(undefined)),
     name: fc.oneof(fc.string(), fc.constant(undefined)),
     outChannels: field,
     outFeatures: field,

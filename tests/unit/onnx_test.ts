@@ -2,8 +2,8 @@
 
 import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { readModelFile } from "../../src/cli/model_files.ts";
-import { decodeOnnx } from "../../src/formats/onnx/decode.ts";
-import { encodeOnnx } from "../../src/formats/onnx/encode.ts";
+import { decodeOnnx } from "../../src/formats/onnx/file.ts";
+import { encodeOnnx } from "../../src/formats/onnx/file.ts";
 import { ELEMENT, ModelProtoSchema } from "../../src/formats/onnx/schema.ts";
 import { initialParameters } from "../../src/nn/init.ts";
 import { zooModel } from "../../src/nn/zoo.ts";
@@ -50,7 +50,6 @@ async function distance(
 }
 
 for (const [name, answer] of Object.entries(answers)) {
-  if (name.endsWith("_residual")) continue;
   Deno.test({
     name: `ONNX of others: ${name} answers as in ONNX Runtime`,
     ignore,
@@ -78,28 +77,6 @@ Deno.test({
       (_, row) => probabilities.slice(row * classCount, (row + 1) * classCount),
     );
     assertAlmostEquals(await distance("torch_net", { pixels, outputs }), 0, 1e-5);
-  },
-});
-
-Deno.test({
-  name: "ONNX of others: skip connections are refused by both exporters' names",
-  ignore,
-  async fn() {
-    const message = (error: Error) => error.message.replace(/^.* as ONNX: /, "");
-    const [dynamo, script] = await Promise.all(
-      ["dynamo", "script"].map((maker) =>
-        assertRejects(() => fixture(`onnx/${maker}_residual`), TypeError)
-      ),
-    );
-    const end = "as skip connections do: only layers in a row are supported";
-    assertEquals(
-      message(dynamo),
-      `Add "node_add": it takes 2 computed values, "relu" and "conv2d_1", ${end}`,
-    );
-    assertEquals(
-      message(script),
-      `Add "/Add": it takes 2 computed values, "/Relu_output_0" and "/second/Conv_output_0", ${end}`,
-    );
   },
 });
 
@@ -260,6 +237,8 @@ Deno.test("ONNX of others: each operator's every form gives its numbers", () => 
       ],
       plain,
     ],
+    [[FLATTEN, GEMM.with(2, "m") as Node, ["Add", "m m", "y"]], scaled(2, 1, -1)],
+    [[FLATTEN, GEMM, ["Relu", "y", "unused"]], plain],
     [behindConv(["Add", "c perChannel", "r"]), [2, 3, 10, 20]],
     [behindConv(["Mul", "perChannel c", "r"]), [20, 60, 0, 0]],
     [behindConv(["BatchNormalization", "c v b two2 v", "r", { epsilon: 0 }]), [4, 12, -3.5, -8.5]],
@@ -272,6 +251,37 @@ Deno.test("ONNX of others: each operator's every form gives its numbers", () => 
   for (const [nodes, expected] of cases) {
     const { parameters } = decodeOnnx(onnxFile(nodes, { constants }), "file");
     assertEquals([...parameters.subarray(0, expected.length)], expected);
+  }
+});
+
+Deno.test("ONNX of others: zeros at one side alone are added at that side, and vectors become images", async () => {
+  const constants = [floats("ones", [1, 1, 2, 2], [1, 1, 1, 1]), integers("image", -1, 1, 2, 2)];
+  const identity = floats("identity", [4, 4], [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1]);
+  const uneven = integers("uneven", 0, 0, 1, 0, 0, 0, 0, 1);
+  const conv = (input: string, attributes = {}): Node => ["Conv", `${input} ones`, "c", attributes];
+  const [upper, lower, mixed] = [[10, 6, 7, 4], [1, 3, 4, 10], [3, 2, 10, 6]];
+  const cases: [Node[], number[]][] = [
+    [[conv("x", { auto_pad: "SAME_UPPER" })], upper],
+    [[conv("x", { auto_pad: "SAME_LOWER" })], lower],
+    [[conv("x", { pads: [1n, 0n, 0n, 1n] })], mixed],
+    [[["Pad", "x uneven", "p"], conv("p")], mixed],
+    [[
+      ["Pad", "x uneven", "p"],
+      ["Flatten", "x", "flat"],
+      ["Reshape", "flat image", "i"],
+      conv("i", {
+        pads: [0n, 0n, 1n, 1n],
+      }),
+    ], upper],
+  ];
+  for (const [nodes, expected] of cases) {
+    const all: Node[] = [...nodes, ["Flatten", "c", "f"], ["MatMul", "f identity", "y"]];
+    const file = onnxFile(all, { constants: [...constants, identity, uneven] });
+    const trained = decodeOnnx(file, "file");
+    const images = Uint8Array.of(1, 2, 3, 4);
+    const data = { images, labels: new Uint8Array(1), count: 1, shape: trained.model.inputShape };
+    const logits = await referenceLogits(trained, data);
+    logits.forEach((value, n) => assertAlmostEquals(value * 255, expected[n], 1e-5));
   }
 });
 
@@ -318,13 +328,14 @@ Deno.test("ONNX of others: what is not supported is refused by its name, in one 
     [[FLATTEN, ["MatMul", "wt f", "y"]], 'it takes the computed value "f" as its input 1'],
     [[FLATTEN, GEMM.with(2, "m") as Node, ["Div", "two m", "y"]], 'value "m" as its input 1'],
     [
-      [FLATTEN, ["Add", "f f", "g"], ["Gemm", "g w b", "y"]],
-      'Add: it takes 2 computed values, "f"',
+      [FLATTEN, ["Mul", "f f", "g"], ["Gemm", "g w b", "y"]],
+      'Mul: it takes 2 computed values, "f" and "f": only Add may take two',
     ],
+    [[FLATTEN, ["Add", "x f", "y"]], "Add: it adds [1, 2, 2] and [4]: both must have"],
+    [[["Mul", "x two", "z"], ["Add", "x z", "y"]], "Add: it adds pixels of which one"],
     [[FLATTEN, ["Concat", "f f", "y", { axis: 1n }]], "Concat: it takes 2 computed values"],
-    [[FLATTEN, ["Relu", "f", "g"], GEMM], 'it takes "f", which another node has taken, where "g"'],
-    [[FLATTEN, ["Gemm", "f none b", "y"]], "Gemm: it takes 2 computed values"],
-    [[FLATTEN, ["Gemm", "none w b", "y"]], 'it takes "none", which no node gives, where "f" is'],
+    [[FLATTEN, ["Gemm", "f none b", "y"]], 'Gemm: it takes "none", which no node before it gives'],
+    [[FLATTEN, ["Gemm", "none w b", "y"]], 'it takes "none", which no node before it gives'],
     [[FLATTEN, ["Relu", "f", "f"], GEMM], 'the value "f" is given twice'],
     [[["Gemm", "x w b", "y"]], "its input must be a vector, found [1, 2, 2]"],
     [
@@ -342,8 +353,12 @@ Deno.test("ONNX of others: what is not supported is refused by its name, in one 
     ],
     [behindConv(["Softmax", "c", "r", { axis: 1n }]), "it must be over the logits, at the end"],
     [
-      [["Conv", "x k", "r", { pads: [0n, 0n, 1n, 1n] }]],
-      "must be the same at both sides, found [0, 0,",
+      [["Conv", "x k", "r", { pads: [0n, 0n, 1n, -1n] }]],
+      "pads must be four whole numbers of 0 or more, found [0, 0, 1, -1]",
+    ],
+    [
+      [["Conv", "x k", "r", { pads: [0n, 0n, 1_000_000_000n, 0n] }]],
+      "its padding makes its kernel 1000000001x1: it is too large",
     ],
     [[["Conv", "x k", "r", { dilations: [2n, 1n] }]], "Conv: dilations must be 1"],
     [[["Conv", "x k", "r", { group: 2n }]], "Conv: group must be 1, found 2"],
@@ -354,16 +369,19 @@ Deno.test("ONNX of others: what is not supported is refused by its name, in one 
     [[["MaxPool", "x", "r", { kernel_shape: [3n, 3n] }]], "a window of 3x3 does not fit"],
     [
       [["MaxPool", "x", "r", { kernel_shape: [1n, 1n], pads: [1n, 1n, 1n, 1n] }]],
-      "its padding must be 0, found [1, 1]",
+      "windows of 1x1 with stride 1x1 over 2x2 add to it",
     ],
     [
       [["AveragePool", "x", "r", { kernel_shape: [1n, 1n], strides: [2n, 2n], ceil_mode: 1n }]],
       "ceil_mode over an input of 2x2 is not supported",
     ],
-    [[["Pad", "x pads", "p"], ["Relu", "p", "r"]], "Relu: only a Conv may follow a Pad"],
+    [
+      [["Pad", "x pads", "p"], ["Relu", "p", "r"]],
+      "Relu: only a convolution may follow zero padding",
+    ],
     [[["Pad", "x pads two", "p"]], 'found [0, 0, 1, 1, 0, 0, 1, 1] of "constant" 2'],
     [[["Pad", "x pads", "p", { mode: "edge" }]], 'found [0, 0, 1, 1, 0, 0, 1, 1] of "edge" 0'],
-    [[["Reshape", "x batchFirst", "f"]], "Reshape: it must make vectors of 4, found [1, -1]"],
+    [[["Reshape", "x batchFirst", "f"]], "Reshape: it must make vectors of 4, found [1, 4]"],
     [[["Reshape", "x shape", "f", { allowzero: 1n }]], "it must make vectors of 4, found [0, 4]"],
     [[["Flatten", "x", "f", { axis: 2n }]], "Flatten: axis must be 1, found 2"],
     [[["Squeeze", "x", "f"]], "it must name axes of length 1 behind the batch"],
@@ -385,7 +403,7 @@ Deno.test("ONNX of others: what is not supported is refused by its name, in one 
     ],
     [
       [FLATTEN, ["Gemm", "f w b", "z"]],
-      'its one output must be what the last layer gives, "z", found "y"',
+      'its one output must be what a node computes, found "y"',
     ],
     [behindConv(["BatchNormalization", "c b b b b", "r"]), "its constants must be finite numbers"],
     [

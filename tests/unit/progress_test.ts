@@ -1,4 +1,4 @@
-import { assertEquals } from "../assert.ts";
+import { assert, assertEquals } from "../assert.ts";
 import { progressText, timeText } from "../../src/report/progress.ts";
 
 Deno.test("progress of bytes is told in decimal units, with the rate", () => {
@@ -9,9 +9,16 @@ Deno.test("progress of bytes is told in decimal units, with the rate", () => {
 Deno.test("progress of anything else is counted, also where nobody knows the total", () => {
   assertEquals(
     progressText(1_234, 4_700, { unit: "steps", rate: 98.6 }),
-    "1,234 of 4,700 steps, 99 steps/s, 35 s left",
+    "1,234 of 4,700 steps, 99/s, 35 s left",
   );
-  assertEquals(progressText(5, undefined, { unit: "steps", rate: 0 }), "5 steps, 0 steps/s");
+  assertEquals(progressText(5, undefined, { unit: "steps", rate: 0 }), "5 steps");
+});
+
+Deno.test("what is left is of all where a task is part of something larger", () => {
+  const options = { unit: "images", rate: 11_800, leftInAll: 725 };
+  const text = progressText(60_000, 60_000, options);
+  assertEquals(text, "60,000 of 60,000 images, 11,800/s, 12 min 5 s left in all");
+  assert(`epoch 20/20 [####] ${text}`.length < 80, "the bar takes more than a line");
 });
 
 Deno.test("what is left is told in the two units that matter", () => {

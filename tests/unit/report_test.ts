@@ -1,10 +1,9 @@
 import { epochLine } from "../../src/cli/train_display.ts";
 import { areNamesOf } from "../../src/formats/trained_model.ts";
 import { zooModel } from "../../src/nn/zoo.ts";
-import { isPrintable, printable } from "../../src/printable.ts";
-import { quote, quoteWhole } from "../../src/quote.ts";
+import { isPrintable, printable, quote, quoteWhole } from "../../src/quote.ts";
 import { curvesSvg } from "../../src/report/curves.ts";
-import { describeEnvironment } from "../../src/report/environment.ts";
+import { describeEnvironment } from "../../src/run/environment.ts";
 import { spread } from "../../src/compare/statistics.ts";
 import { countOf, formatCount, formatTable } from "../../src/report/table.ts";
 import type { EpochMetrics } from "../../src/train/trainer.ts";
@@ -91,9 +90,15 @@ Deno.test("the line of an epoch reads as documented, aligned over the epochs of 
     trainAccuracy: 0.7651,
     testAccuracy: 0.771,
   };
-  const rest = "train loss 0.612  train acc 0.765  test acc 0.771  5.1 s  11,800 images/s";
+  const rest = "loss 0.612  acc 0.765  test acc 0.771  5.1 s  11,800 img/s";
   assertEquals(epochLine(metrics, 20), `epoch  3/20  ${rest}`);
   assertEquals(epochLine(metrics, 3), `epoch 3/3  ${rest}`);
+  const validated = { ...metrics, validationAccuracy: 0.7, trainMs: 654_321, imagesPerSecond: 9e4 };
+  assertEquals(
+    epochLine(validated, 1000),
+    "epoch    3/1000  loss 0.612  acc 0.765  valid acc 0.700  654.3 s  90,000 img/s",
+  );
+  assert(epochLine(validated, 1000).length <= 80);
 });
 
 Deno.test("tables are Markdown, and aligned for the terminal", () => {

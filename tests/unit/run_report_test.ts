@@ -4,14 +4,20 @@ import { corr2d } from "../../src/nn/corr2d.ts";
 import { initialParameters } from "../../src/nn/init.ts";
 import { conv2d, flatten, linear, maxPool2d, relu } from "../../src/nn/layers.ts";
 import { type Model, sequential } from "../../src/nn/sequential.ts";
-import { describeEnvironment } from "../../src/report/environment.ts";
+import { describeEnvironment } from "../../src/run/environment.ts";
 import { html, htmlPage } from "../../src/report/html.ts";
 import { type Ending, runReport, type RunReportInput } from "../../src/report/run_report.ts";
 import { chartLines, liveChart } from "../../src/report/live_chart.ts";
 import { featureMaps } from "../../src/report/run_report_features.ts";
 import { answersFrom } from "../../src/report/run_report_results.ts";
 import type { EpochMetrics } from "../../src/train/trainer.ts";
-import { assert, assertAlmostEquals, assertEquals, assertStringIncludes } from "../assert.ts";
+import {
+  assert,
+  assertAlmostEquals,
+  assertEquals,
+  assertMatch,
+  assertStringIncludes,
+} from "../assert.ts";
 
 const HOSTILE = `"><script>alert(1)</script><img src=x onerror='alert(2)'>&`;
 
@@ -77,7 +83,6 @@ async function reportOf(
     model,
     history,
     test,
-    mapBackend: await loadBackend("reference"),
     config: {
       started: "2026-01-01T00:00:00.000Z",
       model: { name: text, inputShape: model.inputShape, layers: model.specs },
@@ -256,6 +261,26 @@ Deno.test("a live chart is erased by as many lines as it took, and lines stay ab
   written = "";
   chart.print("end");
   assert(written.startsWith(`\x1b[${rows}A\r\x1b[0Jend\nloss`), JSON.stringify(written));
+});
+
+Deno.test("a live chart draws the steps' losses until there are two epochs", () => {
+  let written = "";
+  const size = { columns: 60, rows: 24 };
+  const chart = liveChart({ size: () => size, write: (text) => written = text, color: false });
+  chart.addSteps([2.3]);
+  assertEquals(written, "");
+  chart.addSteps([2.2, NaN, 2.1]);
+  assertStringIncludes(written, "loss of 4 steps\n   2.300");
+  chart.add(epochOf(1));
+  chart.addSteps(Array.from({ length: 1000 }, (_, n) => 2 - n / 1000));
+  assertStringIncludes(written, "loss of 1,004 steps\n");
+  assert(written.split("\n").every((line) => line.length < size.columns));
+  chart.add(epochOf(2));
+  written = "";
+  chart.addSteps([1]);
+  assertEquals(written, "");
+  chart.print("epoch 2");
+  assertMatch(written, /epoch 2\nloss {2}train and test\n/);
 });
 
 Deno.test("a report names the files of what was wrong, and says what is chosen on which set", async () => {

@@ -1,11 +1,11 @@
 /** A `state_dict` in safetensors, as people save it: what it is taken for, or why it is refused. */
 
-import { toTensors } from "../../src/formats/parameters.ts";
-import { encodeSafetensors, type Tensor } from "../../src/formats/safetensors.ts";
+import { toTensors } from "../../src/formats/safetensors/state_dict.ts";
+import { encodeSafetensors, type Tensor } from "../../src/formats/safetensors/file.ts";
 import {
   decodeSafetensorsModel,
   encodeSafetensorsModel,
-} from "../../src/formats/safetensors_model.ts";
+} from "../../src/formats/safetensors/model.ts";
 import { initialParameters } from "../../src/nn/init.ts";
 import type { Model } from "../../src/nn/sequential.ts";
 import { type ModelName, zooModel } from "../../src/nn/zoo.ts";

@@ -7,24 +7,15 @@ import { type Build, supports } from "../../src/backends/wasm/kernels.ts";
 import { sliceImages } from "../../src/data/dataset.ts";
 import { loadDataset } from "../../src/data/load.ts";
 import { initialParameters } from "../../src/nn/init.ts";
-import {
-  avgPool2d,
-  conv2d,
-  flatten,
-  type LayerSpec,
-  linear,
-  maxPool2d,
-  relu,
-  sigmoid,
-  tanh,
-} from "../../src/nn/layers.ts";
+import { conv2d, flatten, linear, relu, tanh } from "../../src/nn/layers.ts";
 import { type Model, sequential } from "../../src/nn/sequential.ts";
 import { lenet } from "../../src/nn/zoo.ts";
-import { createRandom, type Random } from "../../src/random.ts";
+import { createRandom } from "../../src/random.ts";
 import { assert, assertAlmostEquals, assertEquals, assertRejects } from "../assert.ts";
 import { BATCH_SIZE, LEARNING_RATE, readTorchStage, STAGES } from "../fixtures/torch.ts";
 import { largestRelativeDifference, randomImages } from "../parity/cases.ts";
 import { granted } from "../permissions.ts";
+import { randomGraph } from "../random_graphs.ts";
 
 /** Threads are started from a file, which needs permission to be read. */
 const ignore = !granted({ name: "read" });
@@ -72,7 +63,7 @@ for (const build of BUILDS) {
     async fn() {
       for (let seed = 0; seed < RANDOM_MODELS; seed++) {
         const random = createRandom(seed, "wasm models");
-        const model = randomModel(random, seed);
+        const model = randomGraph(random);
         // The optimiser moves all addresses: tensors must not be taken for one another by chance.
         const optimizer = [SGD, MOMENTUM, ADAM][random.below(3)];
         const batchSize = 1 + random.below(12);
@@ -238,42 +229,6 @@ function bothResults(model: Model, options: OpenOptions & { readonly count?: num
     open(model, options).then(work),
     referenceBackend.open(model, { optimizer, batchSize }).then(work),
   ]);
-}
-
-/** Convolutions, pools and activations in any order, then one or two linear layers. */
-function randomModel(random: Random, seed: number): Model {
-  const inputShape = [1 + random.below(4), 6 + random.below(6), 6 + random.below(6)] as const;
-  const activations = [sigmoid, tanh, relu];
-  const pair = (low: number, count: number) =>
-    [low + random.below(count), low + random.below(count)] as const;
-  for (;;) {
-    const specs: LayerSpec[] = [];
-    for (let depth = random.below(5); depth > 0; depth--) {
-      const kind = random.below(4);
-      if (kind === 0) specs.push(activations[random.below(3)]());
-      else if (kind === 1) {
-        const pool = random.below(2) === 0 ? avgPool2d : maxPool2d;
-        specs.push(pool({ poolSize: pair(1, 3), stride: pair(1, 3) }));
-      } else {
-        specs.push(conv2d({
-          outChannels: 1 + random.below(14),
-          kernelSize: pair(1, 4),
-          stride: pair(1, 3),
-          padding: pair(0, 3),
-        }));
-      }
-    }
-    specs.push(flatten());
-    if (random.below(2) === 0) {
-      specs.push(linear({ outFeatures: 1 + random.below(20) }), activations[random.below(3)]());
-    }
-    specs.push(linear({ outFeatures: 2 + random.below(9) }));
-    try {
-      return sequential(specs, { name: `random ${seed}`, inputShape });
-    } catch (error) {
-      if (!(error instanceof RangeError)) throw error; // a window did not fit: draw again
-    }
-  }
 }
 
 function indices(count: number): Uint32Array {

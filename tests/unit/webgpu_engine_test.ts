@@ -17,23 +17,13 @@ import { HARDWARE_TUNING, SOFTWARE_TUNING } from "../../src/backends/webgpu/tuni
 import { WorkBuffers } from "../../src/backends/webgpu/work_buffers.ts";
 import type { LabeledImages } from "../../src/data/dataset.ts";
 import { initialParameters } from "../../src/nn/init.ts";
-import {
-  type ActivationSpec,
-  avgPool2d,
-  conv2d,
-  flatten,
-  type LayerSpec,
-  linear,
-  maxPool2d,
-  relu,
-  sigmoid,
-  tanh,
-} from "../../src/nn/layers.ts";
-import { type ImageShape, type Model, sequential } from "../../src/nn/sequential.ts";
+import { conv2d, flatten, linear, maxPool2d, relu, tanh } from "../../src/nn/layers.ts";
+import { type Model, sequential } from "../../src/nn/sequential.ts";
 import { lenet } from "../../src/nn/zoo.ts";
-import { createRandom, type Random } from "../../src/random.ts";
+import { createRandom } from "../../src/random.ts";
 import { assert, assertEquals, assertMatch, assertRejects } from "../assert.ts";
 import { largestRelativeDifference, randomImages } from "../parity/cases.ts";
+import { randomGraph } from "../random_graphs.ts";
 
 const SGD = { type: "sgd", momentum: 0 } as const;
 const TUNINGS = { software: SOFTWARE_TUNING, hardware: HARDWARE_TUNING };
@@ -48,7 +38,7 @@ for (const [tuningName, tuning] of Object.entries(TUNINGS)) {
       name: `webgpu equals the reference on random model ${seed}, tuned for ${tuningName}`,
       ignore,
       async fn() {
-        const model = randomModel(createRandom(seed, "webgpu models"));
+        const model = randomGraph(createRandom(seed, "webgpu models"));
         const data = randomImages(model, 9, seed);
         const indices = Uint32Array.of(8, 0, 3, 3, 5);
         const [actual, expected] = [
@@ -389,33 +379,6 @@ function tinyModel(): Model {
 }
 
 /** Convolutions, pools and activations as they come, on a small image. */
-function randomModel(random: Random): Model {
-  const activations: (() => ActivationSpec)[] = [sigmoid, tanh, relu];
-  const inputShape: ImageShape = [1 + random.below(3), 8 + random.below(6), 8 + random.below(6)];
-  const specs: LayerSpec[] = [];
-  let smallest = Math.min(inputShape[1], inputShape[2]);
-  while (smallest > 3 && specs.length < 7) {
-    const kind = random.below(5);
-    if (kind < 2) {
-      const [kernelSize, stride, padding] = [2 + random.below(2), 1 + random.below(2), kind];
-      specs.push(conv2d({ outChannels: 1 + random.below(9), kernelSize, stride, padding }));
-      smallest = Math.floor((smallest + 2 * padding - kernelSize) / stride) + 1;
-    } else if (kind < 4) {
-      specs.push(activations[random.below(3)]());
-    } else {
-      const [poolSize, stride] = [2, 1 + random.below(3)];
-      specs.push((random.below(2) === 0 ? avgPool2d : maxPool2d)({ poolSize, stride }));
-      smallest = Math.floor((smallest - poolSize) / stride) + 1;
-    }
-  }
-  specs.push(
-    flatten(),
-    linear({ outFeatures: 2 + random.below(9) }),
-    activations[random.below(2)](),
-  );
-  specs.push(linear({ outFeatures: 2 + random.below(9) }));
-  return sequential(specs, { inputShape });
-}
 
 async function open(model: Model, { batchSize }: { batchSize: number }): Promise<Session> {
   const session = await webgpuBackend.open(model, { optimizer: SGD, batchSize });

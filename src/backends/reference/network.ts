@@ -1,26 +1,45 @@
 /** A whole model, forward and backward, in float64: the oracle of every other backend. */
 
-import type { Layer, Model, Parameter } from "../../nn/sequential.ts";
-import { activationBackward, activationForward } from "./activation.ts";
-import { conv2dBackward, conv2dForward, type LayerParameters } from "./conv2d.ts";
-import { linearBackward, linearForward } from "./linear.ts";
-import { pool2dBackward, pool2dForward } from "./pool2d.ts";
+import { IMAGE, type Layer, type LayerKind, type Model } from "../../nn/sequential.ts";
+import type { LayerOf } from "../../nn/layers/table.ts";
+import { conv2d } from "./layers/conv2d.ts";
+import { flatten, relu, residual, sigmoid, tanh } from "./layers/elementwise.ts";
+import type { LayerMath } from "./layers/layer.ts";
+import { linear } from "./layers/linear.ts";
+import { avgPool2d, maxPool2d } from "./layers/pool2d.ts";
 import { type BatchLoss, softmaxCrossEntropy } from "./softmax_cross_entropy.ts";
 
-/** Runs the model forward and returns every tensor on the way: the input first, the logits last.
+const TABLE: { readonly [Kind in LayerKind]: LayerMath<LayerOf<Kind>> } = {
+  conv2d,
+  avgPool2d,
+  maxPool2d,
+  sigmoid,
+  tanh,
+  relu,
+  flatten,
+  linear,
+  residual,
+};
+
+function mathOf({ type }: Layer): LayerMath<Layer> {
+  return TABLE[type];
+}
+
+/** Runs the model forward and returns the output of every layer, the logits last.
  *
- * Shapes: images [batchSize, channels, height, width] as pixel values in [0, 1].
+ * Shapes: images [batchSize, channels, height, width] as the model's first layer takes them.
  */
 export function forward(
   model: Model,
   parameters: Float64Array,
   images: Float64Array,
 ): Float64Array[] {
-  const tensors = [images];
+  const outputs: Float64Array[] = [];
   for (const layer of model.layers) {
-    tensors.push(layerForward(layer, parameters, tensors[tensors.length - 1]));
+    const inputs = inputsOf(layer, images, outputs);
+    outputs.push(mathOf(layer).forward(layer, { inputs, parameters }));
   }
-  return tensors;
+  return outputs;
 }
 
 /** Loss and predictions of a batch, and the gradient of the mean loss as a flat vector. */
@@ -29,66 +48,29 @@ export function lossAndGradients(
   parameters: Float64Array,
   { images, labels }: { readonly images: Float64Array; readonly labels: Uint8Array },
 ): BatchLoss & { readonly gradients: Float64Array } {
-  const tensors = forward(model, parameters, images);
-  const batchLoss = softmaxCrossEntropy(tensors[tensors.length - 1], labels);
+  const { layers } = model;
+  const outputs = forward(model, parameters, images);
+  const batchLoss = softmaxCrossEntropy(outputs[layers.length - 1], labels);
   const gradients = new Float64Array(model.parameterCount);
-  let gradOutput = batchLoss.gradLogits;
-  for (const [index, layer] of [...model.layers.entries()].reverse()) {
-    const [input, output] = [tensors[index], tensors[index + 1]];
-    gradOutput = layerBackward(layer, { parameters, gradients, input, output, gradOutput });
+  const gradOutputs: (Float64Array | undefined)[] = [];
+  gradOutputs[layers.length - 1] = batchLoss.gradLogits;
+  for (const [index, layer] of [...layers.entries()].reverse()) {
+    const inputs = inputsOf(layer, images, outputs);
+    const tensors = { inputs, parameters, output: outputs[index], gradients };
+    const gradOutput = gradOutputs[index]!;
+    const gradInputs = mathOf(layer).backward(layer, { ...tensors, gradOutput });
+    for (const [place, input] of layer.inputs.entries()) {
+      if (input !== IMAGE) gradOutputs[input] = add(gradOutputs[input], gradInputs[place]);
+    }
   }
   return { ...batchLoss, gradients };
 }
 
-function layerForward(layer: Layer, parameters: Float64Array, input: Float64Array): Float64Array {
-  switch (layer.type) {
-    case "conv2d":
-      return conv2dForward(layer, layerViews(layer, parameters), input);
-    case "linear":
-      return linearForward(layer, layerViews(layer, parameters), input);
-    case "avgPool2d":
-    case "maxPool2d":
-      return pool2dForward(layer, input);
-    case "flatten":
-      return input;
-    default:
-      return activationForward(layer.type, input);
-  }
+function inputsOf({ inputs }: Layer, images: Float64Array, outputs: readonly Float64Array[]) {
+  return inputs.map((input) => input === IMAGE ? images : outputs[input]);
 }
 
-interface LayerTensors {
-  readonly parameters: Float64Array;
-  readonly gradients: Float64Array;
-  readonly input: Float64Array;
-  readonly output: Float64Array;
-  readonly gradOutput: Float64Array;
-}
-
-function layerBackward(layer: Layer, tensors: LayerTensors): Float64Array {
-  const { input, output, gradOutput } = tensors;
-  switch (layer.type) {
-    case "conv2d":
-    case "linear": {
-      const parameters = layerViews(layer, tensors.parameters);
-      const gradients = layerViews(layer, tensors.gradients);
-      return layer.type === "conv2d"
-        ? conv2dBackward(layer, parameters, { input, gradOutput, gradients })
-        : linearBackward(layer, parameters, { input, gradOutput, gradients });
-    }
-    case "avgPool2d":
-    case "maxPool2d":
-      return pool2dBackward(layer, input, gradOutput);
-    case "flatten":
-      return gradOutput;
-    default:
-      return activationBackward(layer.type, output, gradOutput);
-  }
-}
-
-function layerViews(
-  layer: { readonly weight: Parameter; readonly bias: Parameter },
-  flat: Float64Array,
-): LayerParameters {
-  const view = ({ offset, size }: Parameter) => flat.subarray(offset, offset + size);
-  return { weight: view(layer.weight), bias: view(layer.bias) };
+/** What several layers read gets the sum of their gradients; none is changed, as they may be shared. */
+function add(sum: Float64Array | undefined, gradient: Float64Array): Float64Array {
+  return sum?.map((value, index) => value + gradient[index]) ?? gradient;
 }

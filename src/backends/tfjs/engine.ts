@@ -1,4 +1,4 @@
-/** The engine on any TensorFlow.js backend: a LayersModel, its gradients, its optimiser. */
+/** The engine on any TensorFlow.js backend: a network, its gradients, its optimiser. */
 
 import * as tf from "@tensorflow/tfjs";
 import type { LabeledImages } from "../../data/dataset.ts";
@@ -7,7 +7,7 @@ import type { Device } from "../backend.ts";
 import type { Engine, EngineOptions, Pass, Work } from "../engine.ts";
 import { type BatchTensors, batchTensors } from "./batch_tensors.ts";
 import { type Started, withActive } from "./engines.ts";
-import { buildLayersModel, readFlat, setParameters, writeFlat } from "./network.ts";
+import { readFlat, TfjsNetwork, writeFlat } from "./network.ts";
 import { Optimizer } from "./optimizer.ts";
 
 /** The engine of `tfjs-cpu`, `tfjs-wasm` and `tfjs-webgpu`. */
@@ -18,7 +18,7 @@ export class TfjsEngine implements Engine<LabeledImages> {
   readonly stretchesInFlight = 1;
   readonly #started: Started;
   readonly #model: Model;
-  readonly #network: tf.LayersModel;
+  readonly #network: TfjsNetwork;
   readonly #variables: tf.Variable[];
   readonly #optimizer: Optimizer;
   /** Of the last pass that asked for them. */
@@ -26,36 +26,30 @@ export class TfjsEngine implements Engine<LabeledImages> {
 
   /** Builds the network on a started backend. */
   static async open(started: Started, model: Model, options: EngineOptions): Promise<TfjsEngine> {
-    const network = await withActive(started.tfName, () => buildLayersModel(model));
-    const variables = network.getWeights() as tf.Variable[];
-    const optimizer = await withActive(
-      started.tfName,
-      () => new Optimizer(options.optimizer, variables),
-    );
-    return new TfjsEngine(started, model, { network, variables, optimizer });
+    return await withActive(started.tfName, () => {
+      const network = new TfjsNetwork(model);
+      const optimizer = new Optimizer(options.optimizer, network.variables);
+      return new TfjsEngine(started, model, { network, optimizer });
+    });
   }
 
   private constructor(
     started: Started,
     model: Model,
-    { network, variables, optimizer }: {
-      readonly network: tf.LayersModel;
-      readonly variables: tf.Variable[];
-      readonly optimizer: Optimizer;
-    },
+    { network, optimizer }: { readonly network: TfjsNetwork; readonly optimizer: Optimizer },
   ) {
     this.device = started.device;
     this.#started = started;
     this.#model = model;
     this.#network = network;
-    this.#variables = variables;
+    this.#variables = [...network.variables];
     this.#optimizer = optimizer;
   }
 
   load(parameters: Float32Array, slots: readonly Float32Array[]): Promise<void> {
     return this.#active(() =>
       tf.tidy(() => {
-        setParameters(this.#network, this.#model, parameters);
+        this.#network.setParameters(parameters);
         this.#optimizer.load(slots.map((slot) => writeFlat(this.#model, slot)));
       })
     );
@@ -119,7 +113,7 @@ export class TfjsEngine implements Engine<LabeledImages> {
   dispose(): Promise<void> {
     return this.#active(() => {
       this.#optimizer.dispose();
-      this.#network.dispose();
+      tf.dispose(this.#variables);
     });
   }
 
@@ -157,7 +151,7 @@ export class TfjsEngine implements Engine<LabeledImages> {
   }
 
   #logits({ images }: BatchTensors): tf.Tensor2D {
-    return this.#network.apply(images, { training: true }) as tf.Tensor2D;
+    return this.#network.apply(images);
   }
 }
 

@@ -1,23 +1,49 @@
-/** The networks that TensorFlow.js runs: built from a LayersModel's JSON, parameters in and out. */
+/** The networks that TensorFlow.js runs: variables, forward pass, parameters in and out. */
 
 import * as tf from "@tensorflow/tfjs";
-import { layersTopology } from "../../formats/layers_model.ts";
-import type { Model, Parameter } from "../../nn/sequential.ts";
+import { IMAGE, type Model, type Parameter } from "../../nn/sequential.ts";
+import { isNormalized } from "../../nn/standardization.ts";
+import { operationsOf } from "./layers.ts";
 
-/** Builds the LayersModel that computes what `model` computes, with zero parameters.
- *
- * Belongs to the TensorFlow.js backend that is active at the call; the caller disposes it.
- */
-export async function buildLayersModel(model: Model): Promise<tf.LayersModel> {
-  return await tf.models.modelFromJSON(layersTopology(model) as unknown as tf.io.ModelJSON);
+/** A model's variables, and its forward pass, on the TensorFlow.js backend that is active. */
+export class TfjsNetwork {
+  /** In the order of `model.parameters`, laid out as TensorFlow.js reads them. */
+  readonly variables: readonly tf.Variable[];
+  readonly #model: Model;
+
+  /** Allocates the variables, with zeros. */
+  constructor(model: Model) {
+    this.#model = model;
+    const zeros = writeFlat(model, new Float32Array(model.parameterCount));
+    this.variables = zeros.map((tensor) => tf.variable(tensor));
+    tf.dispose(zeros);
+  }
+
+  /** Sets the variables from a flat vector. */
+  setParameters(values: Float32Array): void {
+    const tensors = writeFlat(this.#model, values);
+    for (const [index, variable] of this.variables.entries()) variable.assign(tensors[index]);
+    tf.dispose(tensors);
+  }
+
+  /** Logits of images [batchSize, height, width, channels], pixels in [0, 1]. */
+  apply(images: tf.Tensor4D): tf.Tensor2D {
+    const { layers, parameters, standardization } = this.#model;
+    const { mean, std } = standardization;
+    const image = isNormalized(standardization) ? images : images.mul(1 / std).add(-mean / std);
+    const outputs: tf.Tensor[] = [];
+    for (const layer of layers) {
+      const inputs = layer.inputs.map((input) => input === IMAGE ? image : outputs[input]);
+      const own = layer.parameters.map((parameter) =>
+        this.variables[parameters.indexOf(parameter)]
+      );
+      outputs.push(operationsOf(layer).apply(layer, inputs, own));
+    }
+    return outputs[outputs.length - 1] as tf.Tensor2D;
+  }
 }
 
-/** Sets the parameters of a built network from a flat vector. */
-export function setParameters(network: tf.LayersModel, model: Model, values: Float32Array): void {
-  tf.tidy(() => network.setWeights(writeFlat(model, values)));
-}
-
-/** Reads tensors laid out as a built network's weights into a flat vector.
+/** Reads tensors laid out as a network's variables into a flat vector.
  *
  * All operations are over when it first waits: the active TensorFlow.js backend may change then.
  */
@@ -36,7 +62,7 @@ export async function readFlat(
   return values;
 }
 
-/** Writes a flat vector as tensors laid out as a built network's weights. */
+/** Writes a flat vector as tensors laid out as a network's variables. */
 export function writeFlat(model: Model, values: Float32Array): tf.Tensor[] {
   return model.parameters.map((parameter) =>
     tf.tidy(() => {

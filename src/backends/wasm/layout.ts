@@ -1,9 +1,11 @@
 /** Where everything lives: one address for each tensor of a model, the same on every thread. */
 
-import type { Conv2dLayer, Layer, LinearLayer, Model, Pool2dLayer } from "../../nn/sequential.ts";
-import { isTrainable, planTensors, type Tensor } from "./tensors.ts";
-import { groupStarts } from "./groups.ts";
+import type { Model } from "../../nn/sequential.ts";
 import { Arena, BLOCK, ELEMENT_BYTES, VECTOR_BYTES } from "./arena.ts";
+import type { Places, Stage } from "./layers/layer.ts";
+import { codeOf } from "./layers/table.ts";
+import { planMemory } from "./memory_plan.ts";
+import type { Tensor } from "./tensors.ts";
 
 /** Most images whose inputs of linear layers are kept at a time, to stay in the caches. */
 const MAX_CHUNK = 256;
@@ -16,45 +18,21 @@ export interface LayoutOptions {
   readonly slotCount: number;
 }
 
-/** A layer and the addresses that its kernels need; 0 where there is none. */
-export interface Stage {
-  readonly layer: Layer;
-  readonly input: Tensor;
-  readonly output: Tensor;
-  /** Undefined where no gradient is needed, before the first layer with parameters. */
-  readonly gradInput?: Tensor;
-  readonly gradOutput?: Tensor;
-  /** Sizes, as `shapes.ts` of the kernels reads them. */
-  readonly shape: number;
-  readonly sizes: readonly number[];
-  /** Weights in the order of the forward pass, and of the input gradient. */
-  readonly packedForward: number;
-  readonly packedBackward: number;
-  /** Sums of a convolution's weight gradients over the first group of blocks. */
-  readonly sums: number;
-  readonly sumsBytes: number;
-}
-
 /** Addresses of a session. */
-export interface Layout {
+export interface Layout extends Places {
   readonly stages: readonly Stage[];
   readonly images: Tensor;
   readonly logits: Tensor;
   readonly gradLogits: Tensor;
-  /** Words through which threads meet, and the description of the work at hand. */
+  /** Words through which threads meet, and the description of the current work. */
   readonly control: number;
   readonly job: number;
-  /** One element full of ones. */
-  readonly ones: number;
-  readonly parameters: number;
-  readonly gradients: number;
   readonly slots: readonly number[];
   /** Twelve vectors; private, as the tensors that are not shared: their addresses count from the
    * start of a thread's own memory. */
   readonly scratch: number;
-  /** Convolutions' sums of the first group of blocks, and the distance to the next group's. */
+  /** Convolutions' sums of the first group of blocks. */
   readonly sums: number;
-  readonly groupBytes: number;
   /** Images that are trained between two meetings of the threads; a multiple of eight. */
   readonly chunkSize: number;
   /** Where thread 0's own memory starts, and the distance to the next thread's. */
@@ -78,36 +56,29 @@ export function layOut(model: Model, options: LayoutOptions): Layout {
   const parameters = shared.allocate(vectorBytes);
   const gradients = shared.allocate(vectorBytes);
   const slots = Array.from({ length: slotCount }, () => shared.allocate(vectorBytes));
-  const plan = planTensors(model, { shared, own, blocks: Math.max(blocks, threads) });
+  const plan = planMemory(model, { shared, own, blocks: Math.max(blocks, threads) });
   const scratch = own.allocate(12 * VECTOR_BYTES);
-  const firstTrainable = model.layers.findIndex(isTrainable);
-  const stages = model.layers.map((layer, index): Stage => {
-    const [input, output] = [plan.activations[index], plan.activations[index + 1]];
-    const sizes = sizesOf(layer, input, output);
-    const weightBytes = isTrainable(layer) ? 4 * layer.weight.size : 0;
-    const sumsBytes = layer.type === "conv2d"
-      ? VECTOR_BYTES * (layer.weight.size + layer.bias.size)
-      : 0;
+  const stages = plan.layers.map((place): Stage => {
+    const { layer, inputs: [input], output, gradInputs } = place;
+    const code = codeOf(layer);
+    const sizes = code.sizes?.(layer, input, output) ?? [];
+    const packedBytes = code.packedBytes?.(layer) ?? 0;
     return {
-      layer,
-      input,
-      output,
-      gradInput: index > firstTrainable ? plan.gradients[index] : undefined,
-      gradOutput: index >= firstTrainable ? plan.gradients[index + 1] : undefined,
+      ...place,
       shape: shared.allocate(4 * sizes.length),
       sizes,
-      packedForward: shared.allocate(weightBytes),
-      packedBackward: index > firstTrainable ? shared.allocate(weightBytes) : 0,
-      sums: group.allocate(sumsBytes),
-      sumsBytes,
+      packedForward: shared.allocate(packedBytes),
+      packedBackward: gradInputs[0] !== undefined ? shared.allocate(packedBytes) : 0,
+      sums: group.allocate(code.sumsBytes?.(layer) ?? 0),
     };
   });
+  const last = stages[stages.length - 1];
   const sums = shared.allocate(group.end * (groupStarts(blocks, threads).length - 1));
   return {
     stages: stages.map((stage) => ({ ...stage, sums: sums + stage.sums })),
-    images: plan.activations[0],
-    logits: plan.activations.at(-1)!,
-    gradLogits: plan.gradients.at(-1)!,
+    images: plan.images,
+    logits: last.output,
+    gradLogits: last.gradOutput!,
     control,
     job,
     ones,
@@ -124,49 +95,18 @@ export function layOut(model: Model, options: LayoutOptions): Layout {
   };
 }
 
-/** The fields of Conv2dShape or Pool2dShape of the kernels, in their order. */
-function sizesOf(layer: Layer, input: Tensor, output: Tensor): number[] {
-  switch (layer.type) {
-    case "conv2d":
-    case "linear":
-      return convolutionSizes(layer, input, output);
-    case "avgPool2d":
-    case "maxPool2d":
-      return poolSizes(layer, input, output);
-    default:
-      return [];
+/** First blocks of the groups of `blocks` blocks, and their end: group g is starts[g]..starts[g + 1].
+ *
+ * A thread alone takes all. Others take large groups first and single blocks at the end: few groups
+ * are few sums of gradients, and yet a thread that the machine holds up delays nobody by more than
+ * about one block.
+ */
+export function groupStarts(blocks: number, threads: number): number[] {
+  const starts = [0];
+  for (let start = 0; start < blocks;) {
+    const rest = blocks - start;
+    start += threads === 1 ? rest : Math.max(1, Math.floor(rest / (2 * threads)));
+    starts.push(start);
   }
-}
-
-function convolutionSizes(layer: Conv2dLayer | LinearLayer, input: Tensor, output: Tensor) {
-  const { kernelSize, stride, padding } = layer.type === "conv2d"
-    ? layer
-    : { kernelSize: [1, 1], stride: [1, 1], padding: [0, 0] };
-  return [
-    input.channels,
-    input.height,
-    input.width,
-    input.rowBytes,
-    output.channels,
-    output.height,
-    output.width,
-    output.rowBytes,
-    ...kernelSize,
-    ...stride,
-    ...padding,
-  ];
-}
-
-function poolSizes(layer: Pool2dLayer, input: Tensor, output: Tensor) {
-  return [
-    input.channels,
-    input.height,
-    input.width,
-    input.rowBytes,
-    output.height,
-    output.width,
-    output.rowBytes,
-    ...layer.poolSize,
-    ...layer.stride,
-  ];
+  return starts;
 }

@@ -1,144 +1,127 @@
-/** A model as a list of kernel calls, for one thread: what it does with a block of images. */
+/** A model as kernel calls of one thread: what it does with a block of images, and with its rows of the
+ * parameters: their gradients, their update, and packing. */
 
+import { volume } from "../../nn/layers/layer.ts";
+import type { OptimizerSpec } from "../backend.ts";
 import { ELEMENT_BYTES } from "./arena.ts";
 import type { Kernels } from "./kernels.ts";
-import type { Layout, Stage } from "./layout.ts";
-import { sharesMemory, type Tensor } from "./tensors.ts";
-
-/** A kernel call on one block of images. */
-type ForwardCall = (block: number) => void;
-
-/** The same; weight gradients go to the sums of the block's group. */
-type BackwardCall = (block: number, group: number) => void;
+import type {
+  BlockCall,
+  GradientTarget,
+  Rows,
+  Stage,
+  Thread,
+  WeightCalls,
+} from "./layers/layer.ts";
+import { codeOf } from "./layers/table.ts";
+import type { Layout } from "./layout.ts";
+import { locate } from "./tensors.ts";
 
 /** One thread's program for a block of a chunk. */
 export interface Network {
-  readonly forward: readonly ForwardCall[];
-  readonly backward: readonly BackwardCall[];
+  readonly forward: readonly BlockCall[];
+  readonly backward: readonly BlockCall[];
+}
+
+/** What a thread's calls name. */
+export function threadOf(kernels: Kernels, layout: Layout, thread: number): Thread {
+  const own = layout.ownStart + thread * layout.threadBytes;
+  return { ...layout, kernels, own, scratch: own + layout.scratch };
 }
 
 /** Walks a layout into one thread's kernel calls. */
-export function buildNetwork(kernels: Kernels, layout: Layout, thread: number): Network {
-  const own = layout.ownStart + thread * layout.threadBytes;
-  const { stages } = layout;
+export function buildNetwork({ stages }: Layout, thread: Thread): Network {
+  const trained = stages.filter(({ gradOutput }) => gradOutput !== undefined);
   return {
-    forward: stages.flatMap((stage) => forwardCall(kernels, layout, stage, own) ?? []),
-    backward: stages.flatMap((stage) => backwardCalls(kernels, layout, stage, own)).reverse(),
+    forward: stages.flatMap((stage) => codeOf(stage.layer).forward(thread, stage) ?? []),
+    backward: trained.toReversed().flatMap((stage) => [
+      ...codeOf(stage.layer).backward(thread, stage),
+      ...stage.gradInputs.flatMap((target) => sumCall(thread, target)),
+    ]),
   };
 }
 
-/** Where a tensor lies for one thread and block. */
-export function locate(tensor: Tensor, own: number, block: number): number {
-  return tensor.address + (tensor.shared ? block * tensor.blockBytes : own);
+/** Brings the gradient that a layer gives to an input to those of the others that read it. */
+function sumCall({ kernels, own }: Thread, target: GradientTarget | undefined): BlockCall[] {
+  if (target?.sum === undefined) return [];
+  const { tensor: from, sum: { tensor: to, adds } } = target;
+  const bytes = volume([to.channels, to.height, to.width]) * ELEMENT_BYTES;
+  return [
+    (block) => kernels.sumGradients(locate(from, own, block), locate(to, own, block), bytes, adds),
+  ];
 }
 
-function locateCorner(tensor: Tensor, own: number, block: number): number {
-  return tensor.corner + (tensor.shared ? block * tensor.blockBytes : own);
+/** Work on a thread's rows of a layer. */
+export interface RowWork extends WeightCalls {
+  /** Moves the parameters against their gradients; steps count from 1. */
+  update(learningRate: number, step: number): void;
 }
 
-function forwardCall(
-  kernels: Kernels,
-  { parameters }: Layout,
-  stage: Stage,
-  own: number,
-): ForwardCall | undefined {
-  const { layer, input, output, shape, packedForward } = stage;
-  const from = (block: number) => locate(input, own, block);
-  const to = (block: number) => locate(output, own, block);
-  switch (layer.type) {
-    case "conv2d":
-    case "linear": {
-      const bias = parameters + 4 * layer.bias.offset;
-      const corner = (block: number) => locateCorner(input, own, block);
-      return (block) => kernels.conv2dForward(shape, corner(block), packedForward, bias, to(block));
-    }
-    case "avgPool2d":
-    case "maxPool2d": {
-      const kernel = kernels[`${layer.type}Forward`];
-      return (block) => kernel(shape, from(block), to(block));
-    }
-    case "flatten": {
-      if (sharesMemory(input, output)) return undefined;
-      const { channels, height, width, rowBytes } = input;
-      return (block) =>
-        kernels.flattenForward(from(block), rowBytes, channels, height, width, to(block));
-    }
-    default: {
-      const kernel = kernels[`${layer.type}Forward`];
-      const { height, rowBytes } = input;
-      const bytes = denseRowBytes(input);
-      return (block) => kernel(from(block), rowBytes, to(block), output.rowBytes, height, bytes);
-    }
-  }
+/** Walks a layout into one thread's work. Rows stay with their thread, and so in its cache. */
+export function buildRowWork(
+  layout: Layout,
+  at: Thread,
+  { optimizer, thread, threads }: {
+    readonly optimizer: OptimizerSpec;
+    readonly thread: number;
+    readonly threads: number;
+  },
+): RowWork[] {
+  return layout.stages.flatMap((stage) => {
+    const { layer: { outputShape: [count] } } = stage;
+    const rows: Rows = {
+      firstRow: Math.floor(thread * count / threads),
+      lastRow: Math.floor((thread + 1) * count / threads),
+    };
+    const calls = codeOf(stage.layer).weights?.(at, stage, rows);
+    if (calls === undefined) return [];
+    return [{ ...calls, update: updateWork(layout, at, { stage, rows, optimizer }) }];
+  });
 }
 
-/** Kernel calls of a layer's gradients for one block, in reverse. */
-function backwardCalls(
-  kernels: Kernels,
-  { ones, groupBytes }: Layout,
-  stage: Stage,
-  own: number,
-): BackwardCall[] {
-  const { layer, input, output, gradInput, gradOutput, shape, packedBackward } = stage;
-  if (gradOutput === undefined) return [];
-  const slope = (block: number) => locate(gradOutput, own, block);
-  const calls: BackwardCall[] = [];
-  if (gradInput !== undefined) {
-    const to = (block: number) => locate(gradInput, own, block);
-    const from = (block: number) => locate(input, own, block);
-    switch (layer.type) {
-      case "conv2d":
-      case "linear":
-        calls.push((block) =>
-          kernels.conv2dInputGradient(shape, slope(block), packedBackward, to(block))
+function updateWork(
+  { parameters, gradients, slots }: Layout,
+  { kernels }: Thread,
+  { stage: { layer }, rows: { firstRow, lastRow }, optimizer }: {
+    readonly stage: Stage;
+    readonly rows: Rows;
+    readonly optimizer: OptimizerSpec;
+  },
+): RowWork["update"] {
+  const ranges = layer.parameters.map(({ offset, size, shape: [rows] }) => {
+    const rowSize = size / rows;
+    const start = 4 * (offset + firstRow * rowSize);
+    return {
+      parameters: parameters + start,
+      gradients: gradients + start,
+      slots: slots.map((address) => address + start),
+      count: (lastRow - firstRow) * rowSize,
+    };
+  });
+  return (learningRate, step) => {
+    for (const { parameters, gradients, slots: [slot, slot2], count } of ranges) {
+      if (optimizer.type === "adam") {
+        const { beta1, beta2, epsilon } = optimizer;
+        kernels.adamUpdate(
+          parameters,
+          gradients,
+          slot,
+          slot2,
+          count,
+          learningRate / (1 - beta1 ** step),
+          beta1,
+          1 - beta1,
+          beta2,
+          1 - beta2,
+          1 / Math.sqrt(1 - beta2 ** step),
+          epsilon,
         );
-        break;
-      case "avgPool2d":
-        calls.push((block) => kernels.avgPool2dBackward(shape, slope(block), to(block)));
-        break;
-      case "maxPool2d":
-        calls.push((block) =>
-          kernels.maxPool2dBackward(shape, from(block), slope(block), to(block))
-        );
-        break;
-      case "flatten":
-        if (!sharesMemory(gradInput, gradOutput)) {
-          const { channels, height, width } = input;
-          calls.push((block) =>
-            kernels.flattenBackward(slope(block), channels, height, width, to(block))
-          );
-        }
-        break;
-      default: {
-        const kernel = kernels[`${layer.type}Backward`];
-        const { height, rowBytes } = output;
-        calls.push((block) =>
-          kernel(
-            locate(output, own, block),
-            rowBytes,
-            slope(block),
-            gradOutput.rowBytes,
-            height,
-            denseRowBytes(output),
-          )
-        );
+      } else if (slot !== undefined) {
+        const { momentum } = optimizer;
+        kernels.momentumUpdate(parameters, gradients, slot, count, learningRate, momentum);
+      } else {
+        kernels.sgdUpdate(parameters, gradients, count, learningRate);
       }
     }
-  }
-  if (layer.type === "conv2d") {
-    calls.push((block, group) =>
-      kernels.conv2dWeightGradient(
-        shape,
-        locateCorner(input, own, block),
-        slope(block),
-        ones,
-        stage.sums + group * groupBytes,
-      )
-    );
-  }
-  return calls;
-}
-
-function denseRowBytes({ width, channels }: Tensor): number {
-  return width * channels * ELEMENT_BYTES;
+  };
 }

@@ -4,13 +4,12 @@ import type { Model } from "../../nn/sequential.ts";
 import { byteTransform } from "../../nn/standardization.ts";
 import { type OptimizerSpec, type Shard, shardRange } from "../backend.ts";
 import { BLOCK } from "./arena.ts";
-import { groupStarts } from "./groups.ts";
 import type { Job } from "./job.ts";
 import type { Kernels } from "./kernels.ts";
-import type { Layout } from "./layout.ts";
-import { buildNetwork, locate, type Network } from "./network.ts";
-import { buildRowWork, type RowWork } from "./row_work.ts";
+import { groupStarts, type Layout } from "./layout.ts";
+import { buildNetwork, buildRowWork, type Network, type RowWork, threadOf } from "./network.ts";
 import type { Team } from "./team.ts";
+import { locate } from "./tensors.ts";
 
 /** What a runner is made of. */
 export interface RunnerOptions {
@@ -38,7 +37,7 @@ interface Stretch {
 
 /** One thread's hands. All threads run the same job and meet between its phases; each takes
  * the next group of images when it has done one. Sums are made in the order of images and of groups,
- * so that equal jobs give equal bits whoever does what.
+ * so that equal jobs give equal bits whichever thread does what.
  */
 export class Runner {
   readonly #options: RunnerOptions;
@@ -50,10 +49,11 @@ export class Runner {
   constructor(options: RunnerOptions) {
     const { kernels, layout, thread } = options;
     this.#options = options;
-    this.#network = buildNetwork(kernels, layout, thread);
-    this.#rows = buildRowWork(kernels, layout, options);
+    const at = threadOf(kernels, layout, thread);
+    this.#network = buildNetwork(layout, at);
+    this.#rows = buildRowWork(layout, at, options);
     this.#transform = byteTransform(options.model.standardization);
-    this.#own = layout.ownStart + thread * layout.threadBytes;
+    this.#own = at.own;
   }
 
   /** Does this thread's share of a job; returns when all threads are done. */
@@ -117,9 +117,9 @@ export class Runner {
         }
       }
       team.meet();
-      for (const rows of this.#rows) rows.accumulate(blocks, start === 0);
+      for (const rows of this.#rows) rows.accumulate?.(blocks, start === 0);
     }
-    for (const rows of this.#rows) rows.reduce(groups);
+    for (const rows of this.#rows) rows.reduce?.(groups);
   }
 
   /** Forward and backward through one block of a chunk. */
@@ -132,7 +132,7 @@ export class Runner {
     const count = Math.min(BLOCK, size - block * BLOCK);
     const position = first + block * BLOCK;
     this.#load(job, { position, count, block });
-    for (const call of this.#network.forward) call(block);
+    for (const call of this.#network.forward) call(block, group);
     kernels.softmaxCrossEntropy(
       locate(layout.logits, this.#own, block),
       model.classCount,
@@ -161,7 +161,7 @@ export class Runner {
       const position = block * BLOCK;
       const count = Math.min(BLOCK, job.count - position);
       this.#load(job, { position, count, block: slot });
-      for (const call of this.#network.forward) call(slot);
+      for (const call of this.#network.forward) call(slot, 0);
       const logits = locate(layout.logits, this.#own, slot);
       if (job.kind === "predict") {
         const output = job.logits + 4 * position * model.classCount;

@@ -6,8 +6,9 @@ import { MOST_ROUNDS } from "./kernel.ts";
 import { type PartialsPlace, weightGradientTiles } from "./kernels/conv2d_weight_gradient.ts";
 import { linearGradientImages } from "./kernels/linear_weight_gradient.ts";
 import type { UpdateRange } from "./kernels/update_parameters.ts";
-import { listOperations, type Operation } from "./operations.ts";
-import { layParameters, type ParameterLayout } from "./parameter_layout.ts";
+import { Program } from "../program.ts";
+import type { Operation } from "./operations.ts";
+import type { ParameterLayout } from "./parameter_layout.ts";
 import { largestTensor } from "./placement.ts";
 import { roundUp } from "./tensors.ts";
 import type { Tuning } from "./tuning.ts";
@@ -46,10 +47,13 @@ export function checkRounds(
 export function chooseCapacity(
   { device, name }: Gpu,
   model: Model,
-  { batchSize, tuning }: { readonly batchSize: number; readonly tuning: Tuning },
+  { operations, layout, batchSize, tuning }: {
+    readonly operations: readonly Operation[];
+    readonly layout: ParameterLayout;
+    readonly batchSize: number;
+    readonly tuning: Tuning;
+  },
 ): number {
-  const operations = listOperations(model);
-  const layout = layParameters(model);
   const group = tuning.imagesPerInvocation * tuning.invocations;
   const { maxStorageBufferBindingSize, maxBufferSize } = device.limits;
   if (4 * layout.length > maxStorageBufferBindingSize) {
@@ -59,7 +63,7 @@ export function chooseCapacity(
     );
   }
   const fitting = Math.min(maxStorageBufferBindingSize, maxBufferSize) /
-    (4 * largestTensor(operations));
+    (4 * largestTensor(operations, new Program(operations)));
   const wanted = Math.min(Math.max(batchSize, SMALLEST_CAPACITY), LARGEST_CAPACITY);
   let capacity = Math.min(roundUp(wanted, group), Math.floor(fitting / group) * group);
   const partialBytes = () =>
@@ -87,7 +91,7 @@ export function layPartials(
     const stride = end - weightOffset;
     const images = linearGradientImages(capacity, tuning);
     const { rowSplits } = weightGradientTiles(operation, tuning);
-    const isLinear = operation.layer.type === "linear";
+    const { isLinear } = operation;
     const copies = isLinear
       ? `(chunk.groups * ${group}u + ${images - 1}u) / ${images}u`
       : `chunk.groups * ${rowSplits}u`;

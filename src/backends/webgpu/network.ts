@@ -5,23 +5,21 @@ import { slotCount } from "../check_data.ts";
 import type { Model } from "../../nn/sequential.ts";
 import type { Standardization } from "../../nn/standardization.ts";
 import { checkRounds, chooseCapacity, layPartials } from "./capacity.ts";
+import { Program } from "../program.ts";
 import type { Gpu } from "./gpu.ts";
 import type { Binding, Kernel } from "./kernel.ts";
-import { activationBackward, activationForward } from "./kernels/activation_alone.ts";
-import { conv2dInputGradient } from "./kernels/conv2d_input_gradient.ts";
-import { conv2dStridedInputGradient } from "./kernels/conv2d_strided_input_gradient.ts";
-import { conv2dPoolForward } from "./kernels/conv2d_pool_forward.ts";
 import { conv2dWeightGradient } from "./kernels/conv2d_weight_gradient.ts";
 import { linearWeightGradient } from "./kernels/linear_weight_gradient.ts";
-import { pool2dBackward, pool2dForward } from "./kernels/pool2d.ts";
 import type { ResultBuffers } from "./kernels/gather_images.ts";
 import { countJoinedLayers, LINEAR_LAYERS_BUFFERS, linearLayers } from "./kernels/linear_layers.ts";
 import { softmaxCrossEntropy } from "./kernels/softmax_cross_entropy.ts";
 import type { GradientTarget } from "./kernels/store_gradient.ts";
 import { updateParameters } from "./kernels/update_parameters.ts";
-import { type ConvolveOperation, listOperations } from "./operations.ts";
+import type { KernelContext } from "./layers/layer.ts";
+import { kernelsOf, operationsOf } from "./layers/table.ts";
+import type { ConvolveOperation } from "./operations.ts";
 import { layParameters, type ParameterLayout } from "./parameter_layout.ts";
-import { isConvolve, isSliding, type Placed, placeOperations } from "./placement.ts";
+import { isConvolve, placeOperations } from "./placement.ts";
 import { flattenTensor, type Tensor, type TensorMaker } from "./tensors.ts";
 import type { Tuning } from "./tuning.ts";
 
@@ -63,16 +61,17 @@ export interface Pass {
 /** Allocates a model's tensors and writes its kernels. */
 export function buildNetwork(gpu: Gpu, model: Model, options: NetworkOptions): Network {
   const { tuning, optimizer } = options;
-  const operations = listOperations(model);
+  const operations = operationsOf(model);
+  const program = new Program(operations);
+  const layout = layParameters(operations);
   checkRounds(gpu, model, operations);
-  const capacity = chooseCapacity(gpu, model, options);
+  const capacity = chooseCapacity(gpu, model, { ...options, operations, layout });
   const usage = GPUBufferUsage.STORAGE;
   const maker: TensorMaker = {
     capacity,
     imagesPerInvocation: tuning.imagesPerInvocation,
     createBuffer: (label, size) => gpu.createBuffer(label, size, usage),
   };
-  const layout = layParameters(model);
   const vector = (label: string) =>
     gpu.createBuffer(
       label,
@@ -83,46 +82,48 @@ export function buildNetwork(gpu: Gpu, model: Model, options: NetworkOptions): N
   const gradients = vector("gradients");
   const slots = Array.from({ length: slotCount(optimizer) }, (_, n) => vector(`slot ${n}`));
   const canJoin = gpu.device.limits.maxStorageBuffersPerShaderStage >= LINEAR_LAYERS_BUFFERS;
-  const joinedCount = canJoin ? countJoinedLayers(operations, tuning) : 0;
-  const placed = placeOperations(maker, operations, joinedCount);
+  const joinedCount = canJoin ? countJoinedLayers(operations, { program, tuning }) : 0;
+  const { image, placed } = placeOperations(maker, operations, { program, joinedCount });
   const last = placed[placed.length - 1];
-  const firstTrained = operations.findIndex(({ type }) => type === "convolve");
-  const weightsOf = (operation: ConvolveOperation) =>
-    bindParameters(gpu, operation, { layout, parameters });
+  const context: KernelContext = {
+    tuning,
+    weightsOf: (operation) => bindParameters(gpu, operation, { layout, parameters }),
+  };
+  /** Where an operation's gradient for an input goes, if that needs one. */
+  const targetOf = (index: number, input: number): GradientTarget | undefined =>
+    program.needsGradient(input)
+      ? { ...placed[input].target, adds: !program.givesFirst(index, input) }
+      : undefined;
   const headLength = placed.length - joinedCount;
-  const head = placed.slice(0, headLength).map((place) => {
-    const { operation, input, output, target: { activated } } = place;
-    switch (operation.type) {
-      case "convolve":
-        return conv2dPoolForward(
-          operation,
-          { input, activated, output, parameters: weightsOf(operation) },
-          tuning,
-        );
-      case "pool":
-        return pool2dForward(operation, { input, output }, tuning);
-      case "activation":
-        return activationForward(operation, { input, output }, tuning);
-    }
-  });
+  const head = placed.slice(0, headLength)
+    .map((place) => kernelsOf(place.operation).forward(place, context));
   const logits = flattenTensor(last.output);
   const lossOptions = { classCount: model.classCount, tuning };
-  const inputGradients = placed.slice(firstTrained + 1, headLength).toReversed().map((place) => {
-    const { target } = placed[placed.indexOf(place) - 1];
-    return inputGradient(place, { target, weightsOf, tuning });
-  });
-  const tail = placed.slice(headLength).filter(isConvolve)
-    .map((place) => ({ ...place, place: layout.places.get(place.operation.layer)! }));
-  const before = headLength > firstTrained ? placed[headLength - 1] : undefined;
+  const inputGradients = placed.slice(0, headLength).flatMap((place, index) => {
+    const targets = place.operation.inputs.map((input) => targetOf(index, input));
+    const isNeeded = targets.some((target) => target !== undefined);
+    return isNeeded ? [kernelsOf(place.operation).inputGradient(place, targets, context)] : [];
+  }).reverse();
+  const tail = placed.slice(headLength).filter(isConvolve).map((place) => (
+    { ...place, input: place.inputs[0], place: layout.places.get(place.operation.layer)! }
+  ));
+  const before = joinedCount > 0
+    ? targetOf(headLength, operations[headLength].inputs[0])
+    : undefined;
   const ranges = layPartials(operations, layout, { tuning, capacity });
   const partialsLength = Math.max(...ranges.map(({ end }) => end));
   const partials = gpu.createBuffer("partials", 4 * partialsLength, usage);
   const gradientStages = placed.filter(isConvolve).map((place, index) => (
-    { ...place, gradMaps: place.target.gradient, place: ranges[index].place }
+    {
+      ...place,
+      input: place.inputs[0],
+      gradMaps: place.target.gradient,
+      place: ranges[index].place,
+    }
   ));
   const weightGradients = gradientStages.slice(0, gradientStages.length - joinedCount)
     .map((stage) =>
-      stage.operation.layer.type === "linear"
+      stage.operation.isLinear
         ? linearWeightGradient([stage], { partials, tuning, capacity })
         : conv2dWeightGradient(stage.operation, { ...stage, partials }, tuning)
     );
@@ -142,7 +143,7 @@ export function buildNetwork(gpu: Gpu, model: Model, options: NetworkOptions): N
     parameters,
     gradients,
     slots,
-    input: placed[0].input,
+    input: image,
     standardization: model.standardization,
     logits,
     training: {
@@ -151,7 +152,7 @@ export function buildNetwork(gpu: Gpu, model: Model, options: NetworkOptions): N
         joinedCount > 0
           ? linearLayers(
             tail,
-            { parameters, results, backward: { target: before?.target } },
+            { parameters, results, backward: { target: before } },
             tuning,
           )
           : softmaxCrossEntropy(logits, results, { ...lossOptions, target: last.target }),
@@ -166,27 +167,6 @@ export function buildNetwork(gpu: Gpu, model: Model, options: NetworkOptions): N
       after: [],
     },
   };
-}
-
-function inputGradient(
-  { operation, input, output, target: { gradient } }: Placed,
-  { target, weightsOf, tuning }: {
-    readonly target: GradientTarget;
-    readonly weightsOf: (operation: ConvolveOperation) => readonly [Binding, Binding];
-    readonly tuning: Tuning;
-  },
-): Kernel {
-  switch (operation.type) {
-    case "convolve": {
-      const [weights] = weightsOf(operation);
-      const kernel = isSliding(operation) ? conv2dInputGradient : conv2dStridedInputGradient;
-      return kernel(operation, { gradMaps: gradient, weights, target }, tuning);
-    }
-    case "pool":
-      return pool2dBackward(operation, { input, gradOutput: gradient, target }, tuning);
-    case "activation":
-      return activationBackward(operation, { output, gradOutput: gradient, target }, tuning);
-  }
 }
 
 /** A layer's weights and biases, as `weights` and `biases`, where they fit as uniforms. */

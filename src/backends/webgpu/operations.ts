@@ -1,14 +1,12 @@
 /** From layers to operations: which layers one kernel carries out together. */
 
-import type {
-  ActivationLayer,
-  Conv2dLayer,
-  ImageShape,
-  LinearLayer,
-  Model,
-  Pool2dLayer,
-} from "../../nn/sequential.ts";
-import type { Pair } from "../../nn/layers.ts";
+import type { ActivationLayer } from "../../nn/layers/activation.ts";
+import type { Conv2dLayer } from "../../nn/layers/conv2d.ts";
+import type { ImageShape, Pair } from "../../nn/layers/layer.ts";
+import type { LinearLayer } from "../../nn/layers/linear.ts";
+import type { Pool2dLayer } from "../../nn/layers/pool2d.ts";
+import { IMAGE, type Layer, type Model, type Parameter } from "../../nn/sequential.ts";
+import { Program } from "../program.ts";
 import { imageShape } from "./tensors.ts";
 
 /** Kind of an activation, or none. */
@@ -16,118 +14,107 @@ export type Activation = ActivationLayer["type"] | "none";
 
 /** Windows of a pooling; `none` is a window of one element. */
 export interface Window {
-  readonly type: "avgPool2d" | "maxPool2d" | "none";
+  readonly type: Pool2dLayer["type"] | "none";
   readonly size: Pair;
   readonly stride: Pair;
 }
 
-/** A layer with parameters, the activation after it and the pooling after that.
- *
- * A linear layer is a 1x1 convolution of maps of one pixel.
- */
-export interface ConvolveOperation {
-  readonly type: "convolve";
-  readonly layer: Conv2dLayer | LinearLayer;
+/** What every operation has: what it reads, and the layers joined to its own. */
+export interface OperationBase {
+  /** The operations that it reads, by their place; IMAGE is the image. */
+  readonly inputs: readonly number[];
+  /** The layer that it carries out first. */
+  readonly layer: Layer;
+  readonly parameters: readonly Parameter[];
   readonly input: ImageShape;
-  /** Before pooling. */
+  /** Before the joined pooling. */
   readonly maps: ImageShape;
   readonly output: ImageShape;
-  readonly kernelSize: Pair;
-  readonly stride: Pair;
+  /** Rows and columns of zeros that it reads around its input. */
   readonly padding: Pair;
+  /** An activation that its kernel carries out as well, and the pooling after that. */
   readonly activation: Activation;
   readonly pool: Window;
+}
+
+/** A layer that multiplies. A linear layer is a 1x1 convolution of maps of one pixel. */
+export interface ConvolveOperation extends OperationBase {
+  readonly type: "convolve";
+  readonly layer: Conv2dLayer | LinearLayer;
+  readonly isLinear: boolean;
+  readonly kernelSize: Pair;
+  readonly stride: Pair;
 }
 
 /** Pooling that could not be joined to a convolution: its windows overlap, or come first. */
-export interface PoolOperation {
+export interface PoolOperation extends OperationBase {
   readonly type: "pool";
-  readonly layer: Pool2dLayer;
-  readonly input: ImageShape;
-  readonly output: ImageShape;
-  readonly pool: Window;
+  readonly window: Window;
 }
 
-/** An activation on its own. */
-export interface ActivationOperation {
-  readonly type: "activation";
-  readonly layer: ActivationLayer;
-  readonly input: ImageShape;
-  readonly output: ImageShape;
-  readonly activation: Activation;
+/** An activation on its own, or a copy. */
+export interface ElementwiseOperation extends OperationBase {
+  readonly type: "elementwise";
+  readonly function: Activation;
+}
+
+/** The sum of two tensors. */
+export interface SumOperation extends OperationBase {
+  readonly type: "sum";
 }
 
 /** One step of the forward pass. */
-export type Operation = ConvolveOperation | PoolOperation | ActivationOperation;
+export type Operation = ConvolveOperation | PoolOperation | ElementwiseOperation | SumOperation;
 
 /** The window of an operation without pooling. */
 export const NO_POOL: Window = { type: "none", size: [1, 1], stride: [1, 1] };
 
-/** Largest window whose elements an invocation can hold at once. */
-const LARGEST_JOINED_WINDOW = 16;
+/** How a kind of layer becomes operations. */
+export interface LayerPlan<Kind extends Layer> {
+  /** An operation of its own; undefined for a layer that only sees its input in another shape.
+   *
+   * @param isShared Whether others read its input too.
+   */
+  operation(layer: Kind, base: OperationBase, isShared: boolean): Operation | undefined;
+  /** The operation before it, which nothing else reads, with the layer joined to it. */
+  join?(layer: Kind, before: Operation): Operation | undefined;
+}
 
 /** Walks a model's layers and joins those that one kernel carries out. */
-export function listOperations(model: Model): Operation[] {
+export function listOperations(
+  { layers }: Model,
+  planOf: (layer: Layer) => LayerPlan<Layer>,
+): Operation[] {
+  const program = new Program(layers);
   const operations: Operation[] = [];
-  for (const layer of model.layers) {
-    const last = operations.at(-1);
-    switch (layer.type) {
-      case "flatten":
-        break;
-      case "conv2d":
-      case "linear":
-        operations.push(convolve(layer));
-        break;
-      case "sigmoid":
-      case "tanh":
-      case "relu":
-        if (last?.type === "convolve" && last.activation === "none" && last.pool.type === "none") {
-          operations.splice(-1, 1, { ...last, activation: layer.type });
-        } else {
-          const shape = imageShape(layer.inputShape);
-          const activation = layer.type;
-          operations.push({ type: "activation", layer, input: shape, output: shape, activation });
-        }
-        break;
-      case "avgPool2d":
-      case "maxPool2d": {
-        const pool: Window = { type: layer.type, size: layer.poolSize, stride: layer.stride };
-        if (last?.type === "convolve" && last.pool.type === "none" && canJoin(last, pool)) {
-          operations.splice(-1, 1, { ...last, pool, output: layer.outputShape });
-        } else {
-          const { inputShape: input, outputShape: output } = layer;
-          operations.push({ type: "pool", layer, input, output, pool });
-        }
-      }
-    }
+  /** The operation whose output a layer's is. */
+  const ends = new Map<number, number>([[IMAGE, IMAGE]]);
+  for (const [index, layer] of layers.entries()) {
+    const inputs = layer.inputs.map((input) => ends.get(input)!);
+    const isShared = !program.isOnlyReader(index, layer.inputs[0]);
+    const plan = planOf(layer);
+    const [before] = inputs;
+    const joined = isShared || before === IMAGE
+      ? undefined
+      : plan.join?.(layer, operations[before]);
+    if (joined !== undefined) operations[before] = joined;
+    const added = joined ? undefined : plan.operation(layer, baseOf(layer, inputs), isShared);
+    ends.set(index, added ? operations.push(added) - 1 : before);
   }
   return operations;
 }
 
-function convolve(layer: Conv2dLayer | LinearLayer): ConvolveOperation {
+function baseOf(layer: Layer, inputs: readonly number[]): OperationBase {
   const maps = imageShape(layer.outputShape);
-  const geometry = layer.type === "conv2d"
-    ? { kernelSize: layer.kernelSize, stride: layer.stride, padding: layer.padding }
-    : { kernelSize: [1, 1] as Pair, stride: [1, 1] as Pair, padding: [0, 0] as Pair };
   return {
-    type: "convolve",
+    inputs,
     layer,
+    parameters: layer.parameters,
     input: imageShape(layer.inputShape),
     maps,
     output: maps,
-    ...geometry,
+    padding: [0, 0],
     activation: "none",
     pool: NO_POOL,
   };
-}
-
-/** Whether no element is in two windows, and an invocation can hold what a window needs. */
-function canJoin(
-  { stride, kernelSize }: ConvolveOperation,
-  { size, stride: step }: Window,
-): boolean {
-  const apart = step[0] >= size[0] && step[1] >= size[1];
-  const heldRows = (size[0] - 1) * stride[0] + 1;
-  const patchWidth = (size[1] - 1) * stride[1] + kernelSize[1];
-  return apart && size[0] * size[1] <= LARGEST_JOINED_WINDOW && heldRows * patchWidth <= 64;
 }

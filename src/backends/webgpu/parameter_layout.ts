@@ -1,7 +1,7 @@
 /** Where parameters lie on the device, and the way there and back. */
 
-import type { Model, Parameter } from "../../nn/sequential.ts";
-import { type ConvolveOperation, listOperations } from "./operations.ts";
+import type { Parameter } from "../../nn/sequential.ts";
+import type { ConvolveOperation, Operation } from "./operations.ts";
 import { roundUp } from "./tensors.ts";
 
 /** Tensors start here, because uniform bindings must: 256 bytes. */
@@ -34,11 +34,11 @@ export interface ParameterLayout {
   readonly length: number;
 }
 
-/** Lays out a model's parameters. */
-export function layParameters(model: Model): ParameterLayout {
+/** Lays out the parameters of a model's operations. */
+export function layParameters(operations: readonly Operation[]): ParameterLayout {
   const places = new Map<ConvolveOperation["layer"], LayerPlace>();
   let offset = 0;
-  for (const operation of listOperations(model)) {
+  for (const operation of operations) {
     if (operation.type !== "convolve") continue;
     const { layer: { weight, bias }, kernelSize, input, maps } = operation;
     const columns = roundUp(maps[0], 4);

@@ -1,5 +1,7 @@
 /** The tensors of a model's operations. */
 
+import { IMAGE } from "../../nn/sequential.ts";
+import type { Program } from "../program.ts";
 import { gradientBorder } from "./kernels/conv2d_input_gradient.ts";
 import type { GradientTarget } from "./kernels/store_gradient.ts";
 import type { ConvolveOperation, Operation } from "./operations.ts";
@@ -14,22 +16,19 @@ import {
 } from "./tensors.ts";
 
 /** An operation with its tensors. */
-export interface Placed {
-  readonly operation: Operation;
-  readonly input: Tensor;
+export interface Placed<Kind extends Operation = Operation> {
+  readonly operation: Kind;
+  readonly inputs: readonly Tensor[];
   readonly output: Tensor;
   readonly target: GradientTarget;
 }
 
-/** An operation with parameters and its tensors. */
-export type PlacedConvolve = Placed & { readonly operation: ConvolveOperation };
-
 /** Whether an operation has parameters. */
-export function isConvolve(place: Placed): place is PlacedConvolve {
+export function isConvolve(place: Placed): place is Placed<ConvolveOperation> {
   return place.operation.type === "convolve";
 }
 
-/** Allocates every operation's output, and what its gradient needs.
+/** Allocates the image and every operation's output, and what its gradient needs.
  *
  * @param joinedCount Operations at the end that one kernel carries out: their outputs share a buffer, and
  * their gradients another, since devices limit how many buffers a kernel can name.
@@ -37,45 +36,46 @@ export function isConvolve(place: Placed): place is PlacedConvolve {
 export function placeOperations(
   maker: TensorMaker,
   operations: readonly Operation[],
-  joinedCount: number,
-): Placed[] {
-  let input = layTensor(maker, operations[0].input, {
-    label: "input",
-    border: paddingOf(operations[0]),
-  });
-  const lengths = operations.slice(operations.length - joinedCount)
-    .map(({ output }) => output[0]);
-  const outputs = layVectors(maker, "linear outputs", lengths);
+  { program, joinedCount }: { readonly program: Program; readonly joinedCount: number },
+): { readonly image: Tensor; readonly placed: readonly Placed[] } {
+  const borderOf = (tensor: number) => borderAround(tensor, operations, program);
+  const image = layTensor(maker, operations[0].input, { label: "input", border: borderOf(IMAGE) });
+  const headLength = operations.length - joinedCount;
+  const lengths = operations.slice(headLength).map(({ output }) => output[0]);
+  const tailOutputs = layVectors(maker, "linear outputs", lengths);
   const gradients = layVectors(maker, "linear gradients", lengths);
-  return operations.map((operation, index) => {
-    const { layer } = operation;
-    const border = paddingOf(operations[index + 1]);
-    const inTail = index - (operations.length - joinedCount);
-    const output = outputs[inTail] ??
-      layTensor(maker, operation.output, { label: `${layer.name} output`, border });
-    const isPooled = operation.type === "convolve" && operation.pool.type !== "none";
-    const maps = operation.type === "convolve" ? operation.maps : operation.output;
-    const place: Placed = {
+  const outputs: Tensor[] = [];
+  const placed = operations.map((operation, index): Placed => {
+    const { layer, maps, pool } = operation;
+    const inputs = operation.inputs.map((input) => input === IMAGE ? image : outputs[input]);
+    const output = tailOutputs[index - headLength] ??
+      layTensor(maker, operation.output, {
+        label: `${layer.name} output`,
+        border: borderOf(index),
+      });
+    outputs.push(output);
+    return {
       operation,
-      input: isVector(operation) ? flattenTensor(input) : input,
+      inputs: isVector(operation) ? inputs.map(flattenTensor) : inputs,
       output,
       target: {
         operation,
-        gradient: gradients[inTail] ?? layTensor(maker, maps, {
+        gradient: gradients[index - headLength] ?? layTensor(maker, maps, {
           label: `${layer.name} gradient`,
           border: gradientBorderOf(operation),
         }),
-        activated: isPooled ? layTensor(maker, maps, { label: `${layer.name} maps` }) : output,
+        activated: pool.type === "none"
+          ? output
+          : layTensor(maker, maps, { label: `${layer.name} maps` }),
       },
     };
-    input = output;
-    return place;
   });
+  return { image, placed };
 }
 
 /** Whether an operation is a convolution whose windows are one pixel apart. */
 export function isSliding(operation: Operation): operation is ConvolveOperation {
-  return operation.type === "convolve" && operation.layer.type === "conv2d" &&
+  return operation.type === "convolve" && !operation.isLinear &&
     operation.stride[0] === 1 && operation.stride[1] === 1;
 }
 
@@ -83,8 +83,10 @@ function isVector({ layer }: Operation): boolean {
   return layer.inputShape.length === 1;
 }
 
-function paddingOf(operation: Operation | undefined): Border {
-  return operation?.type === "convolve" ? operation.padding : [0, 0];
+/** The zeros that all who read a tensor need around it. */
+function borderAround(tensor: number, operations: readonly Operation[], program: Program): Border {
+  const paddings = program.readersOf(tensor).map((reader) => operations[reader].padding);
+  return [Math.max(0, ...paddings.map(([y]) => y)), Math.max(0, ...paddings.map(([, x]) => x))];
 }
 
 function gradientBorderOf(operation: Operation): Border {
@@ -92,14 +94,11 @@ function gradientBorderOf(operation: Operation): Border {
 }
 
 /** Length of the largest tensor for one image. */
-export function largestTensor(operations: readonly Operation[]): number {
+export function largestTensor(operations: readonly Operation[], program: Program): number {
   const floats = operations.flatMap((operation, index) => [
-    floatsPerImage(operation.input, paddingOf(operation)),
-    floatsPerImage(operation.output, paddingOf(operations[index + 1])),
-    floatsPerImage(
-      operation.type === "convolve" ? operation.maps : operation.output,
-      gradientBorderOf(operation),
-    ),
+    floatsPerImage(operation.input, borderAround(operation.inputs[0], operations, program)),
+    floatsPerImage(operation.output, borderAround(index, operations, program)),
+    floatsPerImage(operation.maps, gradientBorderOf(operation)),
   ]);
   return Math.max(...floats);
 }

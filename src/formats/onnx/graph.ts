@@ -1,22 +1,28 @@
 /** ONNX graphs, node by node: every input of every node is accounted for, or the graph is refused. */
 
+import { volume } from "../../nn/layers/layer.ts";
 import { quote } from "../../quote.ts";
-import type { TrainedModel } from "../trained_model.ts";
-import { Attributes } from "./attributes.ts";
-import { Flow } from "./flow.ts";
-import { FOLDED } from "./fold.ts";
-import { COMMUTING, INPUT_COUNTS, MOVING, OPERATORS, RESHAPING } from "./operators.ts";
-import type { GraphProto, NodeProto, TensorProto } from "./schema.ts";
-import { type Constant, type ExternalFiles, TensorReader } from "./tensors.ts";
+import { Attributes, requireShort } from "../attributes.ts";
+import { CHANNELS_FIRST, CHANNELS_LAST, NetworkBuilder } from "../network_builder.ts";
+import { inPart, type TrainedModel } from "../trained_model.ts";
+import {
+  type Constant,
+  type ExternalFiles,
+  isFloat,
+  nameOfType,
+  TensorReader,
+} from "./constants.ts";
+import { type Operator, OPERATORS } from "./layers.ts";
+import { ATTRIBUTE, ELEMENT, type Proto } from "./schema.ts";
+
+type GraphProto = Proto<"GraphProto">;
+type NodeProto = Proto<"NodeProto">;
 
 const MAX_NODES = 4_000;
 
-/** Operators that change no answer; a note names those that a graph has. */
-const LEFT_OUT = ["Identity", "Dropout", "Cast", "Softmax", "LogSoftmax"];
-
-/** Reads a graph that is a row of supported operators.
+/** Reads a graph of supported operators.
  *
- * @throws {TypeError} If it is not; the message names the node.
+ * @throws {TypeError} If it is none; the message names the node.
  */
 export function readGraph(graph: GraphProto, files: ExternalFiles): TrainedModel {
   if (graph.node.length > MAX_NODES) {
@@ -27,39 +33,38 @@ export function readGraph(graph: GraphProto, files: ExternalFiles): TrainedModel
     try {
       reader.read(node);
     } catch (cause) {
-      if (!(cause instanceof TypeError || cause instanceof RangeError)) throw cause;
       const kind = quote(node.opType).slice(1, -1);
-      const title = node.name === "" ? kind : `${kind} ${quote(node.name)}`;
-      throw new TypeError(`${title}: ${cause.message}`, { cause });
+      throw inPart(node.name === "" ? kind : `${kind} ${quote(node.name)}`, cause);
     }
   }
   return reader.finish();
 }
 
-/** Follows the one computed value, and works out all that is constant. */
+/** Follows the computed values, and works out all that is constant. */
 class GraphReader {
   readonly #graph: GraphProto;
-  readonly #flow: Flow;
   readonly #tensors: TensorReader;
-  readonly #constants = new Map<string, Constant | TensorProto>();
-  /** Axes of every computed value, the batch in front; of all but the last, only Shape may ask. */
-  readonly #computed = new Map<string, readonly number[]>();
+  readonly #values = new Map<string, NetworkBuilder | Constant | Proto<"TensorProto">>();
+  /** Names of computed values that are the input's bytes still, which no arithmetic may take. */
+  readonly #bytes = new Set<string>();
   readonly #leftOut = new Set<string>();
-  /** Name of the value that the next node must take. */
-  #current: string;
+  /** The batch size that the file is fixed to; NaN if it is free. */
+  readonly #batchSize: number;
 
   constructor(graph: GraphProto, files: ExternalFiles) {
     this.#graph = graph;
     for (const tensor of graph.initializer) this.#define(tensor.name, tensor);
-    const inputs = graph.input.filter(({ name }) => !this.#constants.has(name));
+    const inputs = graph.input.filter(({ name }) => !this.#values.has(name));
     if (inputs.length !== 1) {
       const names = inputs.map(({ name }) => name).join(", ");
       throw new TypeError(`it must have one input, found ${inputs.length}: ${quote(names)}`);
     }
-    this.#flow = new Flow(inputs[0], graph);
-    this.#current = inputs[0].name;
-    this.#compute(this.#current);
-    this.#tensors = new TensorReader(files, (sentence) => this.#flow.builder.note(sentence));
+    const [{ name }] = inputs;
+    const { network, batchSize, isBytes } = readInput(inputs[0], graph);
+    this.#batchSize = batchSize;
+    this.#define(name, network);
+    if (isBytes) this.#bytes.add(name);
+    this.#tensors = new TensorReader(files, (sentence) => network.note(sentence));
   }
 
   read(node: NodeProto): void {
@@ -68,132 +73,208 @@ class GraphReader {
       throw new TypeError("quantised models are not supported: export the model of floats");
     }
     if (!isStandard(domain)) throw new TypeError(`operators of ${quote(domain)} are not supported`);
-    if (!OPERATORS.has(opType) && !FOLDED.has(opType) && opType !== "Shape") {
-      throw new TypeError(`the operator is not supported; ${SUPPORTED}`);
+    const operator = OPERATORS.get(opType);
+    if (operator === undefined && opType !== "Shape") {
+      const supported = [...OPERATORS.keys()].join(", ");
+      throw new TypeError(`the operator is not supported; supported are ${supported}`);
     }
-    const most = INPUT_COUNTS[opType] ?? 1;
+    const { inputs: most = 1 } = operator ?? {};
     if (input.length > most) throw new TypeError(`it takes ${input.length} inputs, not ${most}`);
     if (!output[0]) throw new TypeError("it must have an output");
-    const attributes = new Attributes(node);
-    if (opType === "Shape") this.#define(output[0], this.#shapeOf(node, attributes));
-    else if (input.every((name) => name === "" || this.#constants.has(name))) {
-      this.#define(output[0], this.#fold(node, attributes));
-    } else this.#apply(node, attributes);
+    const unknown = input.find((name) => name !== "" && !this.#values.has(name));
+    if (unknown !== undefined) {
+      throw new TypeError(`it takes ${quote(unknown)}, which no node before it gives`);
+    }
+    const attributes = attributesOf(node);
+    const isComputed = input.some((name) => this.#values.get(name) instanceof NetworkBuilder);
+    this.#define(
+      output[0],
+      operator === undefined
+        ? this.#shapeOf(node, attributes)
+        : isComputed
+        ? this.#apply(operator, node, attributes)
+        : this.#fold(operator, node, attributes),
+    );
     attributes.finish();
   }
 
   /** Ends the network where the graph ends. */
   finish(): TrainedModel {
     const { output, name } = this.#graph;
-    if (output.length !== 1 || output[0].name !== this.#current) {
-      throw new TypeError(
-        `its one output must be what the last layer gives, ${quote(this.#current)}, found ` +
-          `${quote(output.map(({ name }) => name).join(", "))}`,
-      );
+    const network = this.#values.get(output[0]?.name);
+    if (output.length !== 1 || !(network instanceof NetworkBuilder)) {
+      const found = quote(output.map(({ name }) => name).join(", "));
+      throw new TypeError(`its one output must be what a node computes, found ${found}`);
     }
-    this.#requireNoPadding();
     if (this.#leftOut.size > 0) {
       const names = [...this.#leftOut].join(", ");
-      this.#flow.builder.note(`left out, because it changes no answer: ${names}`);
+      network.note(`left out, because it changes no answer: ${names}`);
     }
-    return this.#flow.builder.finish(name);
+    return network.finish(name);
   }
 
-  #define(name: string, constant: Constant | TensorProto): void {
-    this.#requireNew(name);
-    this.#constants.set(name, constant);
+  #define(name: string, value: NetworkBuilder | Constant | Proto<"TensorProto">): void {
+    if (this.#values.has(name)) throw new TypeError(`the value ${quote(name)} is given twice`);
+    this.#values.set(name, value);
   }
 
-  #compute(name: string): void {
-    this.#requireNew(name);
-    const { batchSize = NaN, sizes } = this.#flow;
-    this.#computed.set(name, [batchSize, ...sizes]);
-    this.#current = name;
-  }
-
-  #requireNew(name: string): void {
-    if (!this.#constants.has(name) && !this.#computed.has(name)) return;
-    throw new TypeError(`the value ${quote(name)} is given twice`);
-  }
-
-  /** The constant of a name, which is read where it is first asked for. */
+  /** The constant of a name, which is read where it is first asked for; undefined for what is computed. */
   #constant(name: string): Constant | undefined {
-    const found = this.#constants.get(name);
-    if (found === undefined || "shape" in found) return found;
+    const found = this.#values.get(name);
+    if (found === undefined || found instanceof NetworkBuilder) return undefined;
+    if ("shape" in found) return found;
     const constant = this.#tensors.read(found);
-    this.#constants.set(name, constant);
+    this.#values.set(name, constant);
     return constant;
   }
 
   #shapeOf({ input: [name] }: NodeProto, attributes: Attributes): Constant {
-    const shape = this.#computed.get(name) ?? this.#constant(name)?.shape;
-    if (shape === undefined) throw new TypeError(`no node before it gives ${quote(name)}`);
-    const start = attributes.integer("start", 0);
-    const data = shape.slice(start, attributes.integer("end", shape.length));
+    const value = this.#values.get(name);
+    const shape = value instanceof NetworkBuilder
+      ? [this.#batchSize, ...value.sizes]
+      : this.#constant(name)?.shape ?? [];
+    const start = attributes.number("start", 0);
+    const data = shape.slice(start, attributes.number("end", shape.length));
     return { shape: [data.length], data };
   }
 
-  #fold({ opType, input }: NodeProto, attributes: Attributes): Constant {
-    const fold = FOLDED.get(opType);
-    if (fold === undefined) throw new TypeError("it takes constants alone, which is not supported");
+  #fold({ fold, reshape }: Operator, { input }: NodeProto, attributes: Attributes): Constant {
     const inputs = input.map((name) => this.#constant(name));
-    return fold({ attributes, inputs, tensors: this.#tensors });
+    const node = { attributes, inputs, tensors: this.#tensors };
+    if (fold !== undefined) return fold(node);
+    if (reshape === undefined || inputs[0] === undefined) {
+      throw new TypeError("it takes constants alone, which is not supported");
+    }
+    const [{ shape, data }] = inputs;
+    const sizes = reshape(node, shape);
+    if (volume(sizes) === data.length && sizes.every((size) => size >= 0)) {
+      return { shape: sizes, data };
+    }
+    throw new TypeError(`it makes ${showSizes(sizes)} of ${showSizes(shape)}`);
   }
 
-  #apply(node: NodeProto, attributes: Attributes): void {
+  #apply(operator: Operator, node: NodeProto, attributes: Attributes): NetworkBuilder {
     const { opType, input, output, name } = node;
-    const place = this.#take(node);
-    const apply = OPERATORS.get(opType);
-    if (apply === undefined) throw new TypeError("it is supported on constants only");
-    const flow = this.#flow;
-    if (![...MOVING, "Pad", "Conv"].includes(opType)) this.#requireNoPadding();
-    if (flow.isBytes && ![...MOVING, ...RESHAPING].includes(opType)) {
-      throw new TypeError("it takes uint8: a Cast to float must come before");
+    const computed = [...input.keys()].filter((place) =>
+      this.#values.get(input[place]) instanceof NetworkBuilder
+    );
+    const [place, second] = computed;
+    if (second !== undefined && !operator.adds) {
+      const names = computed.map((place) => quote(input[place])).join(" and ");
+      throw new TypeError(
+        `it takes ${computed.length} computed values, ${names}: only Add may take two`,
+      );
     }
+    if (place !== 0 && !operator.commutes) {
+      throw new TypeError(
+        `it takes the computed value ${quote(input[place])} as its input ${place}, which must be ` +
+          `a constant`,
+      );
+    }
+    const { read, reshape, moves, isLeftOut } = operator;
+    const isBytes = this.#bytes.has(input[place]);
+    if (isBytes && !moves) throw new TypeError("it takes uint8: a Cast to float must come before");
+    if (isBytes && opType !== "Cast") this.#bytes.add(output[0]);
+    const network = (this.#values.get(input[place]) as NetworkBuilder).copy();
+    const other = this.#values.get(input[second]) as NetworkBuilder | undefined;
     // PyTorch names its nodes by number, and the weight after the module.
     const weightName = /^(.+)\.weight$/.exec(input[1] ?? "")?.[1];
     const inputs = input.map((name) => this.#constant(name));
-    apply({ flow, place, attributes, inputs, name: weightName ?? name });
-    if (LEFT_OUT.includes(opType)) this.#leftOut.add(opType);
-    this.#compute(output[0]);
+    const given = { attributes, inputs, tensors: this.#tensors };
+    if (reshape !== undefined) this.#reshape(network, (shape) => reshape(given, shape));
+    else if (read === undefined) throw new TypeError("it is supported on constants only");
+    else read({ ...given, network, other, place, name: weightName ?? name });
+    if (isLeftOut) this.#leftOut.add(opType);
+    return network;
   }
 
-  /** Which of a node's inputs the computed value is; it must be there once, and no other. */
-  #take({ opType, input }: NodeProto): number {
-    const computed = input.filter((name) => name !== "" && !this.#constants.has(name));
-    if (computed.length > 1) {
-      throw new TypeError(
-        `it takes ${computed.length} computed values, ${computed.map(quote).join(" and ")}, ` +
-          `as skip connections do: ${ROWS}`,
-      );
+  /** Gives a computed value another shape, which must leave the batch in front. */
+  #reshape(
+    network: NetworkBuilder,
+    reshape: (shape: readonly number[]) => readonly number[],
+  ): void {
+    const shape = [this.#batchSize, ...network.sizes];
+    const [batch, ...sizes] = reshape(shape);
+    const features = volume(network.sizes);
+    if (!Object.is(batch, shape[0]) || volume(sizes) !== features) {
+      const found = showSizes([batch, ...sizes]);
+      throw new TypeError(`it must make vectors of ${features}, found ${found}`);
     }
-    const [taken] = computed;
-    if (taken !== this.#current) {
-      const why = this.#computed.has(taken)
-        ? "which another node has taken"
-        : "which no node gives";
-      throw new TypeError(
-        `it takes ${quote(taken)}, ${why}, where ${quote(this.#current)} is at hand: ${ROWS}`,
-      );
-    }
-    const place = input.indexOf(taken);
-    if (place === 0 || COMMUTING.includes(opType)) return place;
+    network.reshape(sizes);
+  }
+}
+
+/** Sizes as errors show them: NaN is the free batch size. */
+function showSizes(sizes: readonly number[]): string {
+  return `[${sizes.map((size) => Number.isNaN(size) ? "batch" : size).join(", ")}]`;
+}
+
+/** A node's attributes as plain values: numbers, words, lists; a tensor within an object. */
+function attributesOf({ attribute }: NodeProto): Attributes {
+  const values = new Map(attribute.map((each) => [each.name, valueOf(each)]));
+  if (values.size < attribute.length) throw new TypeError("an attribute is given twice");
+  return new Attributes(values);
+}
+
+function valueOf({ name, type, i, f, s, t, floats, ints }: Proto<"AttributeProto">): unknown {
+  // Files of the first versions leave the type out.
+  const isOf = (kind: keyof typeof ATTRIBUTE, isThere: boolean) =>
+    type === ATTRIBUTE[kind] || type === 0 && isThere;
+  if (isOf("ints", ints.length > 0)) return requireShort(ints, name).map(Number);
+  if (isOf("floats", floats.length > 0)) return floats;
+  if (isOf("string", s.length > 0)) return new TextDecoder().decode(s);
+  if (isOf("tensor", t !== undefined)) return { tensor: t, toJSON: () => "a tensor" };
+  if (isOf("float", f !== 0)) return f;
+  if (isOf("int", true)) return Number(i);
+  throw new TypeError(`attribute ${quote(name)} is not supported: it is of type ${type}`);
+}
+
+/** Starts at the graph's input. */
+function readInput({ name, type }: Proto<"ValueInfoProto">, graph: GraphProto) {
+  const { elemType = 0, shape } = type?.tensorType ?? {};
+  const [batch, ...sizes] = shape?.dim.map(({ dimValue }) => Number(dimValue)) ?? [];
+  const isBytes = elemType === ELEMENT.uint8;
+  const isKnown = (isBytes || isFloat(elemType)) && sizes.every((size) => size >= 1);
+  const isLast = sizes.length === 3 && isChannelsLast(name, sizes, graph);
+  const network = isKnown
+    ? NetworkBuilder.start(sizes, isLast ? CHANNELS_LAST : CHANNELS_FIRST)
+    : undefined;
+  if (network === undefined) {
+    const found = shape?.dim.map(({ dimValue, dimParam }) => Number(dimValue) || dimParam || "?");
     throw new TypeError(
-      `it takes the computed value ${quote(taken)} as its input ${place}, which must be a constant`,
+      `its input ${quote(name)} must be float32 [batch, channels, height, width] with known ` +
+        `sizes, found ${nameOfType(elemType)} ${quote(found ?? [])}`,
     );
   }
-
-  #requireNoPadding(): void {
-    if (this.#flow.padding.every((size) => size === 0)) return;
-    throw new TypeError("only a Conv may follow a Pad");
+  if (isLast) network.note("its input is channels last: [batch, height, width, channels]");
+  if (isBytes) network.scaleOutputs([255], [0]);
+  else if (elemType !== ELEMENT.float32) {
+    network.note(`its ${nameOfType(elemType)} is computed as float32`);
   }
+  return { network, isBytes, batchSize: batch > 0 ? batch : NaN };
+}
+
+/** Whether an input has its channels behind rows and columns, as in TensorFlow.
+ *
+ * The first operator that is not elementwise tells; where it does not, the sizes do: up to four
+ * channels, which are fewer than rows.
+ */
+function isChannelsLast(input: string, sizes: readonly number[], { node }: GraphProto): boolean {
+  let name = input;
+  for (const { input, output, opType, attribute } of node) {
+    if (!input.includes(name)) continue;
+    if (opType === "Transpose") {
+      return attribute.some(({ ints }) => ints.join() === "0,3,1,2");
+    }
+    if (/^(Conv|AveragePool|MaxPool|Global.*Pool|BatchNormalization)$/.test(opType)) return false;
+    if (!/^(Identity|Cast|Dropout|Add|Sub|Mul|Div)$/.test(opType)) break;
+    name = output[0];
+  }
+  const [first, second, last] = sizes;
+  return last <= 4 && (first > 4 || (first === second && second !== last));
 }
 
 /** Whether operators are those of the format itself. */
 export function isStandard(domain: string): boolean {
   return domain === "" || domain === "ai.onnx";
 }
-
-const ROWS = "only layers in a row are supported";
-const SUPPORTED = "supported are Conv, Gemm, MatMul, AveragePool, MaxPool, Sigmoid, Tanh, Relu, " +
-  "BatchNormalization, what gives other axes, and arithmetic with constants";

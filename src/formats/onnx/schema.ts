@@ -12,95 +12,6 @@ import {
   FileDescriptorProtoSchema,
 } from "@bufbuild/protobuf/wkt";
 
-/** A whole file. */
-export type ModelProto = Message<"onnx.ModelProto"> & {
-  irVersion: bigint;
-  producerName: string;
-  producerVersion: string;
-  docString: string;
-  graph?: GraphProto;
-  opsetImport: OperatorSetIdProto[];
-  metadataProps: StringStringEntryProto[];
-};
-
-/** Which version of the operators a file uses. */
-export type OperatorSetIdProto = Message<"onnx.OperatorSetIdProto"> & {
-  domain: string;
-  version: bigint;
-};
-
-/** Free text by key. */
-export type StringStringEntryProto = Message<"onnx.StringStringEntryProto"> & {
-  key: string;
-  value: string;
-};
-
-/** Nodes in the order of computation, with their constants. */
-export type GraphProto = Message<"onnx.GraphProto"> & {
-  node: NodeProto[];
-  name: string;
-  initializer: TensorProto[];
-  input: ValueInfoProto[];
-  output: ValueInfoProto[];
-};
-
-/** One operation. */
-export type NodeProto = Message<"onnx.NodeProto"> & {
-  input: string[];
-  output: string[];
-  name: string;
-  opType: string;
-  attribute: AttributeProto[];
-  domain: string;
-};
-
-/** A constant argument of an operation. */
-export type AttributeProto = Message<"onnx.AttributeProto"> & {
-  name: string;
-  f: number;
-  i: bigint;
-  s: Uint8Array;
-  t?: TensorProto;
-  floats: number[];
-  ints: bigint[];
-  type: number;
-};
-
-/** A constant. */
-export type TensorProto = Message<"onnx.TensorProto"> & {
-  dims: bigint[];
-  dataType: number;
-  floatData: number[];
-  int32Data: number[];
-  int64Data: bigint[];
-  name: string;
-  rawData: Uint8Array;
-  doubleData: number[];
-  externalData: StringStringEntryProto[];
-  dataLocation: number;
-};
-
-/** An input or output. */
-export type ValueInfoProto = Message<"onnx.ValueInfoProto"> & { name: string; type?: TypeProto };
-
-/** The type of a value. */
-export type TypeProto = Message<"onnx.TypeProto"> & { tensorType?: TensorTypeProto };
-
-/** The type of a tensor. */
-export type TensorTypeProto = Message<"onnx.TensorTypeProto"> & {
-  elemType: number;
-  shape?: TensorShapeProto;
-};
-
-/** The shape of a tensor. */
-export type TensorShapeProto = Message<"onnx.TensorShapeProto"> & { dim: DimensionProto[] };
-
-/** A size, or the name of one that is known only when the model runs. */
-export type DimensionProto = Message<"onnx.DimensionProto"> & {
-  dimValue: bigint;
-  dimParam: string;
-};
-
 /** Values of `AttributeProto.type`. */
 export const ATTRIBUTE = { float: 1, int: 2, string: 3, tensor: 4, floats: 6, ints: 7 } as const;
 
@@ -111,18 +22,19 @@ export const ELEMENT = {
 } as const;
 
 /** Field numbers and types: a scalar, or the name of a message; `[]` marks a repeated field. */
-const MESSAGES: Readonly<Record<string, Readonly<Record<string, readonly [number, string]>>>> = {
+const MESSAGES = {
   ModelProto: {
-    ir_version: [1, "int64"],
-    producer_name: [2, "string"],
-    producer_version: [3, "string"],
-    doc_string: [6, "string"],
+    irVersion: [1, "int64"],
+    producerName: [2, "string"],
+    producerVersion: [3, "string"],
+    docString: [6, "string"],
     graph: [7, "GraphProto"],
-    opset_import: [8, "OperatorSetIdProto[]"],
-    metadata_props: [14, "StringStringEntryProto[]"],
+    opsetImport: [8, "OperatorSetIdProto[]"],
+    metadataProps: [14, "StringStringEntryProto[]"],
   },
   OperatorSetIdProto: { domain: [1, "string"], version: [2, "int64"] },
   StringStringEntryProto: { key: [1, "string"], value: [2, "string"] },
+  /** Nodes in the order of computation, with their constants. */
   GraphProto: {
     node: [1, "NodeProto[]"],
     name: [2, "string"],
@@ -134,7 +46,7 @@ const MESSAGES: Readonly<Record<string, Readonly<Record<string, readonly [number
     input: [1, "string[]"],
     output: [2, "string[]"],
     name: [3, "string"],
-    op_type: [4, "string"],
+    opType: [4, "string"],
     attribute: [5, "AttributeProto[]"],
     domain: [7, "string"],
   },
@@ -150,24 +62,53 @@ const MESSAGES: Readonly<Record<string, Readonly<Record<string, readonly [number
   },
   TensorProto: {
     dims: [1, "int64[]"],
-    data_type: [2, "int32"],
-    float_data: [4, "float[]"],
-    int32_data: [5, "int32[]"],
-    int64_data: [7, "int64[]"],
+    dataType: [2, "int32"],
+    floatData: [4, "float[]"],
+    int32Data: [5, "int32[]"],
+    int64Data: [7, "int64[]"],
     name: [8, "string"],
-    raw_data: [9, "bytes"],
-    double_data: [10, "double[]"],
-    external_data: [13, "StringStringEntryProto[]"],
-    data_location: [14, "int32"], // an enum there
+    rawData: [9, "bytes"],
+    doubleData: [10, "double[]"],
+    externalData: [13, "StringStringEntryProto[]"],
+    dataLocation: [14, "int32"], // an enum there
   },
   ValueInfoProto: { name: [1, "string"], type: [2, "TypeProto"] },
-  TypeProto: { tensor_type: [1, "TensorTypeProto"] },
-  TensorTypeProto: { elem_type: [1, "int32"], shape: [2, "TensorShapeProto"] },
+  TypeProto: { tensorType: [1, "TensorTypeProto"] },
+  TensorTypeProto: { elemType: [1, "int32"], shape: [2, "TensorShapeProto"] },
   TensorShapeProto: { dim: [1, "DimensionProto[]"] },
-  DimensionProto: { dim_value: [1, "int64"], dim_param: [2, "string"] },
-};
+  /** A size, or the name of one that is known only when the model runs. */
+  DimensionProto: { dimValue: [1, "int64"], dimParam: [2, "string"] },
+} as const;
 
-const SCALARS: Readonly<Record<string, Type>> = {
+type Messages = typeof MESSAGES;
+
+interface Scalars {
+  readonly int32: number;
+  readonly int64: bigint;
+  readonly float: number;
+  readonly double: number;
+  readonly string: string;
+  readonly bytes: Uint8Array;
+}
+
+type Value<Type> = Type extends keyof Scalars ? Scalars[Type]
+  : Type extends keyof Messages ? Proto<Type>
+  : never;
+
+type FieldValue<Type> = Type extends `${infer Each}[]` ? Value<Each>[]
+  : Type extends keyof Scalars ? Scalars[Type]
+  : Value<Type> | undefined;
+
+/** A message of the format. */
+export type Proto<Name extends keyof Messages> =
+  & Message<`onnx.${Name}`>
+  & {
+    -readonly [Field in keyof Messages[Name]]: Messages[Name][Field] extends
+      readonly [number, infer Type] ? FieldValue<Type>
+      : never;
+  };
+
+const SCALARS: Readonly<Record<keyof Scalars, Type>> = {
   int32: Type.INT32,
   int64: Type.INT64,
   float: Type.FLOAT,
@@ -177,32 +118,35 @@ const SCALARS: Readonly<Record<string, Type>> = {
 };
 
 /** Repeated numbers that the format declares packed; readers take either form. */
-const PACKED = ["float_data", "int32_data", "int64_data", "double_data"];
+const PACKED = ["floatData", "int32Data", "int64Data", "doubleData"];
 
 /** The schema of a file. */
 export const ModelProtoSchema = modelSchema();
 
-function modelSchema(): GenMessage<ModelProto> {
+function modelSchema(): GenMessage<Proto<"ModelProto">> {
   const file = create(FileDescriptorProtoSchema, {
     name: "onnx.proto",
     package: "onnx",
     syntax: "proto2",
     messageType: Object.entries(MESSAGES).map(([name, fields]) => ({
       name,
-      field: Object.entries(fields).map(([fieldName, [number, declared]]) => {
-        const repeated = declared.endsWith("[]");
-        const type = declared.replace("[]", "");
-        return {
-          name: fieldName,
-          number,
-          label: repeated ? Label.REPEATED : Label.OPTIONAL,
-          type: SCALARS[type] ?? Type.MESSAGE,
-          ...(!(type in SCALARS) && { typeName: `.onnx.${type}` }),
-          ...(PACKED.includes(fieldName) && { options: { packed: true } }),
-        };
-      }),
+      field: Object.entries<readonly [number, string]>(fields).map(
+        ([fieldName, [number, declared]]) => {
+          const repeated = declared.endsWith("[]");
+          const type = declared.replace("[]", "");
+          const scalar = SCALARS[type as keyof Scalars];
+          return {
+            name: fieldName,
+            number,
+            label: repeated ? Label.REPEATED : Label.OPTIONAL,
+            type: scalar ?? Type.MESSAGE,
+            ...(scalar === undefined && { typeName: `.onnx.${type}` }),
+            ...(PACKED.includes(fieldName) && { options: { packed: true } }),
+          };
+        },
+      ),
     })),
   });
   const registry = createFileRegistry(file, () => undefined);
-  return registry.getMessage("onnx.ModelProto") as unknown as GenMessage<ModelProto>;
+  return registry.getMessage("onnx.ModelProto") as unknown as GenMessage<Proto<"ModelProto">>;
 }

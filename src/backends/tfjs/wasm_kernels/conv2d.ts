@@ -1,9 +1,20 @@
-import { backend_util, type Conv2DAttrs, type FusedConv2DAttrs, util } from "@tensorflow/tfjs";
-import { type ConvolutionKernel, convolve } from "./convolve.ts";
+import {
+  backend_util,
+  type Conv2DAttrs,
+  type FusedConv2DAttrs,
+  type TensorInfo,
+  util,
+} from "@tensorflow/tfjs";
 import { addBiasAndActivate, isFusableBias } from "./fused.ts";
 import type { Shape4D } from "./gradient_axes.ts";
-import { requireChannelsLast, requireFloat32, rowsAndColumns } from "./window.ts";
-import type { WorkspaceKernel } from "./workspace.ts";
+import {
+  padAfter,
+  requireChannelsLast,
+  requireFloat32,
+  rowsAndColumns,
+  type WindowAxis,
+} from "./window.ts";
+import type { Workspace, WorkspaceKernel } from "./workspace.ts";
 
 type ConvolutionAttrs =
   & Pick<Conv2DAttrs, "strides" | "pad" | "dimRoundingMode">
@@ -55,4 +66,83 @@ export function convolutionKernel(
       { activation, leakyreluAlpha },
     );
   };
+}
+
+/** The kernels of the wasm backend that run XNNPACK's convolution. */
+export type ConvolutionKernel =
+  | "Conv2D"
+  | "FusedConv2D"
+  | "DepthwiseConv2dNative"
+  | "FusedDepthwiseConv2D";
+
+/** Tensors of a convolution in NHWC and HWIO; the last two only for the fused kernels. */
+export interface ConvolutionInputs {
+  x: TensorInfo;
+  filter: TensorInfo;
+  bias?: TensorInfo;
+  preluActivationWeights?: TensorInfo;
+}
+
+/** Runs a published convolution with exactly the window geometry given. */
+export function convolve(
+  workspace: Workspace,
+  kernelName: ConvolutionKernel,
+  inputs: ConvolutionInputs,
+  axes: [WindowAxis, WindowAxis],
+  fused: object = {},
+): TensorInfo {
+  const { x, pad } = fitInput(workspace, inputs.x, axes);
+  return workspace.run(kernelName, { ...inputs, x }, {
+    ...fused,
+    strides: axes.map((axis) => axis.stride),
+    dilations: axes.map((axis) => axis.dilation),
+    pad,
+    dataFormat: "NHWC",
+  });
+}
+
+/** Fits an input to XNNPACK, which computes the output size from explicit padding by itself.
+ *
+ * It writes as many values as it computes, and outside memory where they are more than were
+ * allocated. So the padding is the one that yields just the windows wanted, and inputs that would
+ * make room for one more window are cut off.
+ */
+export function fitInput(
+  workspace: Workspace,
+  x: TensorInfo,
+  axes: [WindowAxis, WindowAxis],
+): { x: TensorInfo; pad: backend_util.ExplicitPadding } {
+  const [batchSize, , , channels] = x.shape;
+  const begin = axes.map(cutBefore);
+  const size = axes.map((axis, i) => axis.inSize - begin[i] - cutAfter(axis));
+  if (Math.min(...size) <= 0) {
+    // Every window lies in the padding: one zero, the rest padding.
+    const [height, width] = axes.map(spanOf);
+    const zero = workspace.zeros([batchSize, 1, 1, channels]);
+    return { x: zero, pad: [[0, 0], [height - 1, 0], [width - 1, 0], [0, 0]] };
+  }
+  const [rowPad, columnPad] = axes.map(explicitPad);
+  const pad: backend_util.ExplicitPadding = [[0, 0], rowPad, columnPad, [0, 0]];
+  if (axes.every((axis, i) => size[i] === axis.inSize)) return { x, pad };
+  const part = { begin: [0, ...begin, 0], size: [batchSize, ...size, channels] };
+  return { x: workspace.run("Slice", { x }, part), pad };
+}
+
+function explicitPad(axis: WindowAxis): [number, number] {
+  return [Math.max(0, axis.padBefore), Math.max(0, padAfter(axis))];
+}
+
+function cutBefore(axis: WindowAxis): number {
+  return Math.max(0, -axis.padBefore);
+}
+
+/** Unread inputs at the end matter only once another window would fit on them. */
+function cutAfter(axis: WindowAxis): number {
+  const unread = -padAfter(axis);
+  return unread >= axis.stride ? unread : 0;
+}
+
+/** Inputs and padding from the start of the first window to the end of the last. */
+function spanOf(axis: WindowAxis): number {
+  return (axis.outSize - 1) * axis.stride + (axis.filterSize - 1) * axis.dilation + 1;
 }

@@ -3,10 +3,11 @@ import {
   backend_util,
   type MaxPool3DAttrs,
   type MaxPoolAttrs,
+  type MaxPoolWithArgmaxAttrs,
   type TensorInfo,
   util,
 } from "@tensorflow/tfjs";
-import { fitInput } from "./convolve.ts";
+import { fitInput } from "./conv2d.ts";
 import type { Shape4D, Shape5D } from "./gradient_axes.ts";
 import {
   depthRowsAndColumns,
@@ -17,7 +18,6 @@ import {
   windowEnds,
   windowStarts,
 } from "./window.ts";
-import { forEachWindow, type PoolAxes } from "./window_pool.ts";
 import type { Workspace, WorkspaceKernel } from "./workspace.ts";
 
 type Reduction = "maximum" | "mean";
@@ -116,4 +116,88 @@ function isTrivial(axes: WindowAxis[]): boolean {
 function everyWindowHasInput(axis: WindowAxis): boolean {
   const ends = windowEnds(axis);
   return windowStarts(axis).every((start, o) => start < ends[o]);
+}
+
+/** 2D max pooling with the flat index of each maximum, the first of equal ones.
+ *
+ * Shapes: x [batch, height, width, channels] -> values and int32 indices [batch, outHeight,
+ * outWidth, channels]. The index of a window without a number is -1.
+ *
+ * The published kernel finds no maximum in a window of negative values.
+ */
+export const maxPoolWithArgmax: WorkspaceKernel<"x", MaxPoolWithArgmaxAttrs> = (
+  workspace,
+  { x },
+  { filterSize, strides, pad, includeBatchInIndex },
+) => {
+  if (x.shape.length !== 4) {
+    throw new TypeError(
+      `Cannot run MaxPoolWithArgmax as x must be [batch, height, width, channels]: found [${x.shape}]`,
+    );
+  }
+  const info = backend_util.computePool2DInfo(x.shape as Shape4D, filterSize, strides, 1, pad);
+  const axes = rowsAndColumns("MaxPoolWithArgmax", info);
+  const [batchSize, height, width, channels] = x.shape;
+  const pooled = workspace.allocate(info.outShape, x.dtype);
+  const indices = workspace.allocate(info.outShape, "int32");
+  const from = workspace.view(x);
+  const to = workspace.view(pooled);
+  const positions = workspace.view(indices);
+  const imageSize = height * width * channels;
+  forEachWindow(batchSize, channels, [SINGLE_POSITION, ...axes], (output, inputs, count) => {
+    for (let c = 0; c < channels; c++) {
+      let maximum = -Infinity;
+      let position = -1;
+      for (let i = 0; i < count; i++) {
+        if (from[inputs[i] + c] > maximum) {
+          position = inputs[i] + c;
+          maximum = from[position];
+        }
+      }
+      to[output + c] = maximum;
+      const isInImage = position >= 0 && !includeBatchInIndex;
+      positions[output + c] = isInImage ? position % imageSize : position;
+    }
+  });
+  return [pooled, indices];
+};
+
+/** Depth, rows and columns of a pooling; a 2D one has a single depth. */
+export type PoolAxes = [depth: WindowAxis, rows: WindowAxis, columns: WindowAxis];
+
+/** Calls `visit` for every window of every image, in the order of the outputs.
+ *
+ * `output` is the index of the window's first output channel, `inputs` holds the index of the first
+ * channel of each input in the window, in reading order, `count` how many there are.
+ */
+export function forEachWindow(
+  batchSize: number,
+  channels: number,
+  axes: PoolAxes,
+  visit: (output: number, inputs: Int32Array, count: number) => void,
+): void {
+  const [depth, rows, columns] = axes;
+  const [depthStarts, rowStarts, columnStarts] = axes.map(windowStarts);
+  const [depthEnds, rowEnds, columnEnds] = axes.map(windowEnds);
+  const inputs = new Int32Array(depth.filterSize * rows.filterSize * columns.filterSize);
+  let output = 0;
+  for (let image = 0; image < batchSize; image++) {
+    for (let d = 0; d < depth.outSize; d++) {
+      for (let r = 0; r < rows.outSize; r++) {
+        for (let c = 0; c < columns.outSize; c++) {
+          let count = 0;
+          for (let z = depthStarts[d]; z < depthEnds[d]; z++) {
+            for (let y = rowStarts[r]; y < rowEnds[r]; y++) {
+              const row = ((image * depth.inSize + z) * rows.inSize + y) * columns.inSize;
+              for (let x = columnStarts[c]; x < columnEnds[c]; x++) {
+                inputs[count++] = (row + x) * channels;
+              }
+            }
+          }
+          visit(output, inputs, count);
+          output += channels;
+        }
+      }
+    }
+  }
 }

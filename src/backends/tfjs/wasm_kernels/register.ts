@@ -31,18 +31,13 @@ import {
   UnsortedSegmentSum,
 } from "@tensorflow/tfjs";
 import "@tensorflow/tfjs-backend-wasm";
-import { avgPoolGrad } from "./avg_pool_grad.ts";
+import { avgPoolGrad, maxPool3dGrad, maxPoolGrad } from "./pool_gradient.ts";
 import { convolutionKernel } from "./conv2d.ts";
-import { conv2dBackpropFilter } from "./conv2d_backprop_filter.ts";
-import { conv2dBackpropInput } from "./conv2d_backprop_input.ts";
+import { conv2dBackpropFilter, conv2dBackpropInput } from "./conv2d_backprop.ts";
 import { conv3dBackpropFilter, conv3dBackpropInput } from "./conv3d_backprop.ts";
-import { depthwiseBackpropFilter } from "./depthwise_backprop_filter.ts";
-import { depthwiseBackpropInput } from "./depthwise_backprop_input.ts";
-import { identity } from "./identity.ts";
+import { depthwiseBackpropFilter, depthwiseBackpropInput } from "./depthwise_backprop.ts";
 import { batchMatMul, fusedMatMul } from "./mat_mul.ts";
-import { maxPool3dGrad, maxPoolGrad } from "./max_pool_grad.ts";
-import { maxPoolWithArgmax } from "./max_pool_with_argmax.ts";
-import { maxPool3d, poolKernel } from "./pool.ts";
+import { maxPool3d, maxPoolWithArgmax, poolKernel } from "./pool.ts";
 import { unsortedSegmentSum } from "./unsorted_segment_sum.ts";
 import { keepPublishedKernel, toKernelFunc } from "./workspace.ts";
 
@@ -71,7 +66,8 @@ const TRAINING_KERNELS: Record<string, KernelFunc> = {
   [AvgPoolGrad]: toKernelFunc(avgPoolGrad),
   [BatchMatMul]: toKernelFunc(batchMatMul),
   [Conv2DBackpropInput]: toKernelFunc(conv2dBackpropInput),
-  [Identity]: toKernelFunc(identity),
+  // TensorFlow.js clones every tensor that a gradient needs later; the published kernel copies it.
+  [Identity]: toKernelFunc<"x", object>((workspace, { x }) => workspace.share(x)),
 };
 
 /** Makes TensorFlow.js's wasm backend able to train convolutional networks.

@@ -16,12 +16,7 @@ function sigmoid(x: v128): v128 {
  * Equals the reference's sigmoidForward to 1e-7 absolute. Row strides leave borders untouched.
  */
 export function sigmoidForward(
-  input: usize,
-  inputStride: usize,
-  output: usize,
-  outputStride: usize,
-  rows: i32,
-  rowBytes: usize,
+  input: usize, inputStride: usize, output: usize, outputStride: usize, rows: i32, rowBytes: usize,
 ): void {
   for (; rows > 0; rows--) {
     let i: usize = 0;
@@ -36,12 +31,7 @@ export function sigmoidForward(
 
 /** output = tanh(input) = 2 sigmoid(2 input) - 1; see {@linkcode sigmoidForward}. */
 export function tanhForward(
-  input: usize,
-  inputStride: usize,
-  output: usize,
-  outputStride: usize,
-  rows: i32,
-  rowBytes: usize,
+  input: usize, inputStride: usize, output: usize, outputStride: usize, rows: i32, rowBytes: usize,
 ): void {
   const two = f32x4.splat(2), minusOne = f32x4.splat(-1);
   for (; rows > 0; rows--) {
@@ -56,12 +46,7 @@ export function tanhForward(
 
 /** output = max(0, input), NaN where input is NaN; see {@linkcode sigmoidForward}. */
 export function reluForward(
-  input: usize,
-  inputStride: usize,
-  output: usize,
-  outputStride: usize,
-  rows: i32,
-  rowBytes: usize,
+  input: usize, inputStride: usize, output: usize, outputStride: usize, rows: i32, rowBytes: usize,
 ): void {
   const zero = f32x4.splat(0);
   for (; rows > 0; rows--) {
@@ -75,11 +60,7 @@ export function reluForward(
 
 /** gradient *= y (1 - y), where y is sigmoid's output; equals the reference to 1e-6 relative. */
 export function sigmoidBackward(
-  output: usize,
-  outputStride: usize,
-  gradient: usize,
-  gradientStride: usize,
-  rows: i32,
+  output: usize, outputStride: usize, gradient: usize, gradientStride: usize, rows: i32,
   rowBytes: usize,
 ): void {
   for (; rows > 0; rows--) {
@@ -94,11 +75,7 @@ export function sigmoidBackward(
 
 /** gradient *= 1 - y y, where y is tanh's output; equals the reference to 1e-6 relative. */
 export function tanhBackward(
-  output: usize,
-  outputStride: usize,
-  gradient: usize,
-  gradientStride: usize,
-  rows: i32,
+  output: usize, outputStride: usize, gradient: usize, gradientStride: usize, rows: i32,
   rowBytes: usize,
 ): void {
   for (; rows > 0; rows--) {
@@ -113,11 +90,7 @@ export function tanhBackward(
 
 /** gradient = 0 where relu's output is 0; equals the reference. */
 export function reluBackward(
-  output: usize,
-  outputStride: usize,
-  gradient: usize,
-  gradientStride: usize,
-  rows: i32,
+  output: usize, outputStride: usize, gradient: usize, gradientStride: usize, rows: i32,
   rowBytes: usize,
 ): void {
   const zero = f32x4.splat(0);

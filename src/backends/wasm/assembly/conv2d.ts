@@ -17,11 +17,7 @@ const TILE_BYTES: i32 = 24576;
  * kernel is then one run of kernelWidth * inChannels elements. weight as packed by packForward.
  */
 export function conv2dForward(
-  shape: Conv2dShape,
-  input: usize,
-  weight: usize,
-  bias: usize,
-  output: usize,
+  shape: Conv2dShape, input: usize, weight: usize, bias: usize, output: usize,
 ): void {
   const outChannels = shape.outChannels;
   const elementStep = shape.inChannels * ELEMENT_BYTES;
@@ -33,18 +29,10 @@ export function conv2dForward(
     for (let block = 0; block < blocks; block++) {
       const first = blockStart(block, blocks, outChannels);
       dot(
-        blockStart(block + 1, blocks, outChannels) - first,
-        row,
-        shape.strideWidth * elementStep,
-        shape.inRowBytes - runBytes,
-        shape.outWidth,
-        shape.kernelHeight,
-        runBytes,
-        weight + first * weightBytes,
-        0,
-        bias + first * 4,
-        output + y * shape.outRowBytes + first * ELEMENT_BYTES,
-        outChannels * ELEMENT_BYTES,
+        blockStart(block + 1, blocks, outChannels) - first, row, shape.strideWidth * elementStep,
+        shape.inRowBytes - runBytes, shape.outWidth, shape.kernelHeight, runBytes,
+        weight + first * weightBytes, 0, bias + first * 4,
+        output + y * shape.outRowBytes + first * ELEMENT_BYTES, outChannels * ELEMENT_BYTES,
       );
     }
   }
@@ -59,10 +47,7 @@ export function conv2dForward(
  * and what does not exist is cut off instead of multiplied by zero.
  */
 export function conv2dInputGradient(
-  shape: Conv2dShape,
-  gradOutput: usize,
-  weight: usize,
-  gradInput: usize,
+  shape: Conv2dShape, gradOutput: usize, weight: usize, gradInput: usize,
 ): void {
   const inChannels = shape.inChannels, outChannels = shape.outChannels;
   const outHeight = shape.outHeight, outWidth = shape.outWidth;
@@ -91,18 +76,10 @@ export function conv2dInputGradient(
             shape.kernelWidth + tapsY * tapsBeforePhase(phaseX, shape.kernelWidth, strideWidth);
         const firstTap = tapsBefore + (y0 - firstY) * tapsX + (x0 - firstX);
         dot(
-          width,
-          gradOutput + (y0 * outWidth + x0) * columnBytes,
-          0,
-          (outWidth - taps) * columnBytes,
-          1,
-          y1 - y0,
-          taps * columnBytes,
-          weight + first * weightBytes + firstTap * tapBytes,
-          (tapsX - taps) * tapBytes,
-          0,
-          gradInput + ((y * shape.inWidth + x) * inChannels + first) * ELEMENT_BYTES,
-          0,
+          width, gradOutput + (y0 * outWidth + x0) * columnBytes, 0,
+          (outWidth - taps) * columnBytes, 1, y1 - y0, taps * columnBytes,
+          weight + first * weightBytes + firstTap * tapBytes, (tapsX - taps) * tapBytes, 0,
+          gradInput + ((y * shape.inWidth + x) * inChannels + first) * ELEMENT_BYTES, 0,
         );
       }
     }
@@ -118,11 +95,7 @@ export function conv2dInputGradient(
  * left over at the ends of two rows.
  */
 export function conv2dWeightGradient(
-  shape: Conv2dShape,
-  input: usize,
-  gradOutput: usize,
-  ones: usize,
-  sums: usize,
+  shape: Conv2dShape, input: usize, gradOutput: usize, ones: usize, sums: usize,
 ): void {
   const outChannels = shape.outChannels;
   const rowTaps = shape.kernelWidth * shape.inChannels;
@@ -171,14 +144,8 @@ export function conv2dWeightGradient(
  * four lanes. Without groups, zeros.
  */
 export function conv2dReduceGradients(
-  shape: Conv2dShape,
-  sums: usize,
-  groupBytes: usize,
-  groups: i32,
-  firstRow: i32,
-  lastRow: i32,
-  gradWeight: usize,
-  gradBias: usize,
+  shape: Conv2dShape, sums: usize, groupBytes: usize, groups: i32, firstRow: i32, lastRow: i32,
+  gradWeight: usize, gradBias: usize,
 ): void {
   const inChannels = shape.inChannels, outChannels = shape.outChannels;
   const area = shape.kernelHeight * shape.kernelWidth;

@@ -9,16 +9,8 @@ import { BLOCK, ELEMENT_BYTES } from "./simd";
  * real numbers. Equals the reference's (pixel / 255 - mean) / std to 2.4e-7 of the larger of its terms.
  */
 export function loadImages(
-  images: usize,
-  indices: usize,
-  count: i32,
-  channels: i32,
-  height: i32,
-  width: i32,
-  scale: f32,
-  offset: f32,
-  output: usize,
-  outputRowBytes: usize,
+  images: usize, indices: usize, count: i32, channels: i32, height: i32, width: i32, scale: f32,
+  offset: f32, output: usize, outputRowBytes: usize,
 ): void {
   const imageBytes = channels * height * width;
   const i0 = imageOf(images, indices, 0, count, imageBytes);
@@ -65,74 +57,16 @@ function imageOf(images: usize, indices: usize, lane: i32, count: i32, imageByte
 // @ts-ignore: decorator
 @inline
 function storeFour(
-  to: usize,
-  step: usize,
-  scale: f32,
-  offset: f32,
-  a: usize,
-  b: usize,
-  c: usize,
-  d: usize,
+  to: usize, step: usize, scale: f32, offset: f32, a: usize, b: usize, c: usize, d: usize,
 ): void {
   const ab = v128.shuffle<i8>(
-    v128.load32_zero(a),
-    v128.load32_zero(b),
-    0,
-    16,
-    1,
-    17,
-    2,
-    18,
-    3,
-    19,
-    8,
-    8,
-    8,
-    8,
-    8,
-    8,
-    8,
-    8,
+    v128.load32_zero(a), v128.load32_zero(b), 0, 16, 1, 17, 2, 18, 3, 19, 8, 8, 8, 8, 8, 8, 8, 8,
   );
   const cd = v128.shuffle<i8>(
-    v128.load32_zero(c),
-    v128.load32_zero(d),
-    0,
-    16,
-    1,
-    17,
-    2,
-    18,
-    3,
-    19,
-    8,
-    8,
-    8,
-    8,
-    8,
-    8,
-    8,
-    8,
+    v128.load32_zero(c), v128.load32_zero(d), 0, 16, 1, 17, 2, 18, 3, 19, 8, 8, 8, 8, 8, 8, 8, 8,
   );
   const bytes = v128.shuffle<i8>(
-    ab,
-    cd,
-    0,
-    1,
-    16,
-    17,
-    2,
-    3,
-    18,
-    19,
-    4,
-    5,
-    20,
-    21,
-    6,
-    7,
-    22,
-    23,
+    ab, cd, 0, 1, 16, 17, 2, 3, 18, 19, 4, 5, 20, 21, 6, 7, 22, 23,
   );
   const low = i16x8.extend_low_i8x16_u(bytes), high = i16x8.extend_high_i8x16_u(bytes);
   const scales = f32x4.splat(scale), offsets = f32x4.splat(offset);
@@ -152,12 +86,7 @@ function store4(to: usize, bytes: v128, scales: v128, offsets: v128): void {
 
 /** [y][x][channel] with rows of inputRowBytes -> [channel][y][x]; eight images an element. */
 export function flattenForward(
-  input: usize,
-  inputRowBytes: usize,
-  channels: i32,
-  height: i32,
-  width: i32,
-  output: usize,
+  input: usize, inputRowBytes: usize, channels: i32, height: i32, width: i32, output: usize,
 ): void {
   for (let channel = 0; channel < channels; channel++) {
     for (let y = 0; y < height; y++) {
@@ -173,11 +102,7 @@ export function flattenForward(
 
 /** [channel][y][x] -> [y][x][channel] without borders; the gradient of flattenForward. */
 export function flattenBackward(
-  gradOutput: usize,
-  channels: i32,
-  height: i32,
-  width: i32,
-  gradInput: usize,
+  gradOutput: usize, channels: i32, height: i32, width: i32, gradInput: usize,
 ): void {
   for (let channel = 0; channel < channels; channel++) {
     let to = gradInput + channel * ELEMENT_BYTES;

@@ -20,4 +20,5 @@ export { avgPool2dBackward, avgPool2dForward, maxPool2dBackward, maxPool2dForwar
 export { flattenBackward, flattenForward, loadImages, storeLogits } from "./images";
 export { softmaxCrossEntropy } from "./loss";
 export { adamUpdate, fillZeros, momentumUpdate, sgdUpdate } from "./optimizers";
+export { residualForward, sumGradients } from "./residual";
 export { multiplyAddPeak } from "./peak";

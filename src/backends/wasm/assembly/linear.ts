@@ -11,19 +11,9 @@ import { ELEMENT_BYTES, sumLanes, VECTOR_BYTES } from "./simd";
  * between them.
  */
 export function linearWeightGradient(
-  input: usize,
-  inFeatures: i32,
-  inputBlockBytes: usize,
-  gradOutput: usize,
-  gradOutputBlockBytes: usize,
-  blocks: i32,
-  firstRow: i32,
-  lastRow: i32,
-  gradWeight: usize,
-  gradBias: usize,
-  ones: usize,
-  scratch: usize,
-  accumulate: bool,
+  input: usize, inFeatures: i32, inputBlockBytes: usize, gradOutput: usize,
+  gradOutputBlockBytes: usize, blocks: i32, firstRow: i32, lastRow: i32, gradWeight: usize,
+  gradBias: usize, ones: usize, scratch: usize, accumulate: bool,
 ): void {
   if (blocks == 0) {
     if (accumulate) return;
@@ -41,15 +31,8 @@ export function linearWeightGradient(
       const row = gradWeight + (o * inFeatures + i) * 4;
       if (width == 6 && !lone) {
         outerSums6x2(
-          blocks,
-          input + i * ELEMENT_BYTES,
-          inputBlockBytes,
-          gradOutput + o * ELEMENT_BYTES,
-          gradOutputBlockBytes,
-          ELEMENT_BYTES,
-          row,
-          row + inFeatures * 4,
-          accumulate,
+          blocks, input + i * ELEMENT_BYTES, inputBlockBytes, gradOutput + o * ELEMENT_BYTES,
+          gradOutputBlockBytes, ELEMENT_BYTES, row, row + inFeatures * 4, accumulate,
         );
         continue;
       }
@@ -66,17 +49,8 @@ export function linearWeightGradient(
       v128.store(scratch, zero, 160);
       v128.store(scratch, zero, 176);
       outer(
-        width,
-        1,
-        blocks,
-        input + i * ELEMENT_BYTES,
-        inputBlockBytes,
-        0,
-        gradOutput + o * ELEMENT_BYTES,
-        gradOutputBlockBytes,
-        0,
-        lone ? 0 : ELEMENT_BYTES,
-        scratch,
+        width, 1, blocks, input + i * ELEMENT_BYTES, inputBlockBytes, 0,
+        gradOutput + o * ELEMENT_BYTES, gradOutputBlockBytes, 0, lone ? 0 : ELEMENT_BYTES, scratch,
         lone ? scratch : scratch2,
       );
       storeSums(width, scratch, row, accumulate);
@@ -86,17 +60,7 @@ export function linearWeightGradient(
   for (let o = firstRow; o < lastRow; o++) {
     v128.store(scratch, zero);
     outer(
-      1,
-      1,
-      blocks,
-      gradOutput + o * ELEMENT_BYTES,
-      gradOutputBlockBytes,
-      0,
-      ones,
-      0,
-      0,
-      0,
-      scratch,
+      1, 1, blocks, gradOutput + o * ELEMENT_BYTES, gradOutputBlockBytes, 0, ones, 0, 0, 0, scratch,
       scratch,
     );
     storeSums(1, scratch, gradBias + o * 4, accumulate);
@@ -108,10 +72,7 @@ function storeSums(width: i32, sums: usize, target: usize, accumulate: bool): vo
   const zero = f32x4.splat(0);
   if (width >= 4) {
     let sum = sumLanes(
-      v128.load(sums),
-      v128.load(sums, 16),
-      v128.load(sums, 32),
-      v128.load(sums, 48),
+      v128.load(sums), v128.load(sums, 16), v128.load(sums, 32), v128.load(sums, 48),
     );
     if (accumulate) sum = f32x4.add(sum, v128.load(target));
     v128.store(target, sum);

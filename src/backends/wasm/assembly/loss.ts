@@ -11,15 +11,8 @@ import { ELEMENT_BYTES } from "./simd";
  * lanes is zero. A logit that is not finite makes the loss not finite. losses has room for eight.
  */
 export function softmaxCrossEntropy(
-  logits: usize,
-  classes: i32,
-  labels: usize,
-  indices: usize,
-  count: i32,
-  scale: f32,
-  gradient: usize,
-  losses: usize,
-  predictions: usize,
+  logits: usize, classes: i32, labels: usize, indices: usize, count: i32, scale: f32,
+  gradient: usize, losses: usize, predictions: usize,
 ): void {
   for (let half = 0; half < 2; half++) {
     let maximum = v128.load(logits + half * 16);

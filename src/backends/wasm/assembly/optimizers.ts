@@ -4,10 +4,7 @@ import { multiplyAdd } from "./simd";
 
 /** parameter -= learningRate * gradient, for `count` numbers. */
 export function sgdUpdate(
-  parameters: usize,
-  gradients: usize,
-  count: i32,
-  learningRate: f32,
+  parameters: usize, gradients: usize, count: i32, learningRate: f32,
 ): void {
   const rate = f32x4.splat(-learningRate);
   for (; count >= 4; count -= 4) {
@@ -27,11 +24,7 @@ export function sgdUpdate(
 
 /** velocity = momentum * velocity + gradient; parameter -= learningRate * velocity. */
 export function momentumUpdate(
-  parameters: usize,
-  gradients: usize,
-  velocities: usize,
-  count: i32,
-  learningRate: f32,
+  parameters: usize, gradients: usize, velocities: usize, count: i32, learningRate: f32,
   momentum: f32,
 ): void {
   const rate = f32x4.splat(-learningRate), factor = f32x4.splat(momentum);

@@ -8,11 +8,7 @@ import { blockCount, blockStart, Conv2dShape } from "./shapes";
  * conv2dForward: [block of out][ky][kx][in][out within the block].
  */
 export function packForward(
-  shape: Conv2dShape,
-  weight: usize,
-  firstRow: i32,
-  lastRow: i32,
-  packed: usize,
+  shape: Conv2dShape, weight: usize, firstRow: i32, lastRow: i32, packed: usize,
 ): void {
   const inChannels = shape.inChannels, outChannels = shape.outChannels;
   const area = shape.kernelHeight * shape.kernelWidth;
@@ -81,11 +77,7 @@ function transposeRows(
  * descending][kx descending][out][in within the block]; a phase is a remainder modulo the stride.
  */
 export function packBackward(
-  shape: Conv2dShape,
-  weight: usize,
-  firstRow: i32,
-  lastRow: i32,
-  packed: usize,
+  shape: Conv2dShape, weight: usize, firstRow: i32, lastRow: i32, packed: usize,
 ): void {
   const inChannels = shape.inChannels, outChannels = shape.outChannels;
   const kernelHeight = shape.kernelHeight, kernelWidth = shape.kernelWidth;

@@ -106,10 +106,7 @@ export function maxPool2dForward(shape: Pool2dShape, input: usize, output: usize
  * borders.
  */
 export function maxPool2dBackward(
-  shape: Pool2dShape,
-  input: usize,
-  gradOutput: usize,
-  gradInput: usize,
+  shape: Pool2dShape, input: usize, gradOutput: usize, gradInput: usize,
 ): void {
   const columnBytes = shape.channels * ELEMENT_BYTES;
   const rowBytes = shape.inWidth * columnBytes;

@@ -9,6 +9,7 @@ import {
   MOST_ROUNDS,
   repeat,
 } from "../kernel.ts";
+import type { Program } from "../../program.ts";
 import type { ConvolveOperation, Operation } from "../operations.ts";
 import type { LayerPlace } from "../parameter_layout.ts";
 import { indexOf, roundUp, type Tensor } from "../tensors.ts";
@@ -43,11 +44,18 @@ export const LINEAR_LAYERS_BUFFERS = 10;
 /** Input features that an invocation takes at once on the way forward, to have loads under way. */
 const FORWARD_INPUTS = 4;
 
-/** Number of operations at a network's end that {@linkcode linearLayers} carries out: linear layers,
- * each with at most one activation, or none where they would take too long for one kernel. */
-export function countJoinedLayers(operations: readonly Operation[], tuning: Tuning): number {
-  const last = operations.findLastIndex(({ layer }) => layer.type !== "linear");
-  const joined = operations.slice(last + 1).filter((operation) => operation.type === "convolve");
+/** Number of operations at a network's end that {@linkcode linearLayers} carries out: linear layers in a
+ * row, each with at most one activation, or none where they would take too long for one kernel. */
+export function countJoinedLayers(
+  operations: readonly Operation[],
+  { program, tuning }: { readonly program: Program; readonly tuning: Tuning },
+): number {
+  const joined: ConvolveOperation[] = [];
+  for (const [index, operation] of [...operations.entries()].reverse()) {
+    if (operation.type !== "convolve" || !operation.isLinear) break;
+    if (joined.length > 0 && !program.isOnlyReader(index + 1, index)) break;
+    joined.unshift(operation);
+  }
   let rounds = 0;
   for (const operation of joined) {
     const [inFeatures] = operation.input;

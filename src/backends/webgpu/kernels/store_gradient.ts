@@ -8,10 +8,12 @@ import { derive } from "./activation.ts";
 /** Where an operation's output gradient goes. */
 export interface GradientTarget {
   readonly operation: Operation;
-  /** Of a convolution, before its activation and pooling; otherwise of the output. */
+  /** Before the joined activation and pooling. */
   readonly gradient: Tensor;
-  /** Output of a convolution's activation, before pooling. */
+  /** Output of the joined activation, before pooling. */
   readonly activated: Tensor;
+  /** Whether it is added to what is there: another operation that reads the output was first. */
+  readonly adds?: boolean;
 }
 
 /** Names in WGSL, for kernels that store several operations' gradients. */
@@ -24,20 +26,20 @@ export interface StoreNames {
 /** WGSL of `store_gradient(channel, y, x, n, g)`, and the buffers it names.
  *
  * It carries the gradient of an operation's output back through the operation's pooling and activation
- * and stores what reaches the convolution, so that neither is a dispatch of its own. Windows do not
+ * and stores what reaches its own layer, so that neither is a dispatch of its own. Windows do not
  * overlap, so that every element is written by one invocation; elements between windows stay zero.
  * Equals the reference's `pool2dBackward` and `activationBackward`.
  */
 export function storeGradient(
-  { operation, gradient, activated }: GradientTarget,
+  { operation, gradient, activated, adds = false }: GradientTarget,
   { name = "store_gradient", gradients = "gradient", values = "activated" }: StoreNames = {},
 ): { readonly code: string; readonly bindings: readonly Binding[] } {
   const target = bindTensor(gradients, gradient, "write");
   const signature = `fn ${name}(channel: u32, y: u32, x: u32, n: u32, g: Images)`;
-  if (operation.type !== "convolve") {
-    const code = `${signature} { ${gradients}[${
-      indexOf(gradient, ["channel", "y", "x"])
-    }] = g; }\n`;
+  if (operation.type === "pool" || operation.type === "elementwise") {
+    const code = `${signature} { ${gradients}[${indexOf(gradient, ["channel", "y", "x"])}] ${
+      adds ? "+=" : "="
+    } g; }\n`;
     return { code, bindings: [target] };
   }
   const { activation, pool: { type, size, stride } } = operation;
@@ -58,7 +60,7 @@ ${
       const chosen = type === "maxPool2d"
         ? `select(Images(0.0), ${value}, first == Images(${tap}.0))`
         : value;
-      return `${gradients}[${place(gradient, tap)}] = ${chosen};`;
+      return `${gradients}[${place(gradient, tap)}] ${adds ? "+=" : "="} ${chosen};`;
     })
   }
 }

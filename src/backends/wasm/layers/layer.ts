@@ -1,0 +1,102 @@
+/** What the engine knows of a kind of layer: its memory, and its kernel calls for one thread. */
+
+import type { Pair } from "../../../nn/layers/layer.ts";
+import type { Layer } from "../../../nn/sequential.ts";
+import type { Kernels } from "../kernels.ts";
+import type { Tensor } from "../tensors.ts";
+
+/** A layer and the addresses that its kernels need; 0 where there is none. */
+export interface Stage<Kind extends Layer = Layer> {
+  readonly layer: Kind;
+  /** In the order of `layer.inputs`. */
+  readonly inputs: readonly Tensor[];
+  readonly output: Tensor;
+  /** Where kernels write the inputs' gradients; undefined where none is needed. */
+  readonly gradInputs: readonly (GradientTarget | undefined)[];
+  /** Undefined where no gradient is needed: nothing up to here has parameters. */
+  readonly gradOutput?: Tensor;
+  /** Sizes, as `shapes.ts` of the kernels reads them. */
+  readonly shape: number;
+  readonly sizes: readonly number[];
+  /** Weights in the order of the forward pass, and of the input gradient. */
+  readonly packedForward: number;
+  readonly packedBackward: number;
+  /** Sums of a convolution's weight gradients over the first group of blocks. */
+  readonly sums: number;
+}
+
+/** Where the gradient that a layer gives to an input goes. */
+export interface GradientTarget {
+  /** What its kernel writes. */
+  readonly tensor: Tensor;
+  /** The input's gradient, where that is another: the kernel's is copied or added to it. */
+  readonly sum?: { readonly tensor: Tensor; readonly adds: boolean };
+}
+
+/** What a layer's memory may be. */
+export interface MemoryRules {
+  /** Zeros that it needs around its input; default none. */
+  readonly padding?: Pair;
+  /** Whether it reads its input again once all blocks are done, which is then kept for each. */
+  readonly keepsInput?: boolean;
+  /** Where its output lies: by itself, over its input if nobody else needs that, or as its input does. */
+  readonly output: "new" | "overwrites" | "views";
+  /** Whether its backward pass reads its output, which nobody may then overwrite. */
+  readonly keepsOutput?: boolean;
+  /** The gradient of its output: by itself, kept for all blocks, or turned in place into an input's. */
+  readonly gradient: "new" | "kept" | "in place";
+}
+
+/** Addresses of a session that kernel calls name. */
+export interface Places {
+  readonly parameters: number;
+  readonly gradients: number;
+  /** One element full of ones. */
+  readonly ones: number;
+  /** The distance from a group's sums to the next one's. */
+  readonly groupBytes: number;
+}
+
+/** For whom kernel calls are made. */
+export interface Thread extends Places {
+  readonly kernels: Kernels;
+  /** Where the thread's own memory starts. */
+  readonly own: number;
+  /** Twelve vectors of its own. */
+  readonly scratch: number;
+}
+
+/** A kernel call on one block of images; weight gradients go to the sums of the block's group. */
+export type BlockCall = (block: number, group: number) => void;
+
+/** A thread's rows of a layer's parameters: its output channels or features, the last exclusive. */
+export interface Rows {
+  readonly firstRow: number;
+  readonly lastRow: number;
+}
+
+/** Work on a thread's rows of a layer. */
+export interface WeightCalls {
+  /** Sums gradients over the blocks of a chunk, and over the chunks before it. */
+  accumulate?(blocks: number, isFirstChunk: boolean): void;
+  /** Sums gradients over the groups of blocks. */
+  reduce?(groups: number): void;
+  /** Copies weights into the orders in which kernels read them. */
+  pack(): void;
+}
+
+/** A kind of layer as this engine computes it. */
+export interface LayerCode<Kind extends Layer> {
+  memory(layer: Kind): MemoryRules;
+  /** The fields of Conv2dShape or Pool2dShape of the kernels, in their order; default none. */
+  sizes?(layer: Kind, input: Tensor, output: Tensor): number[];
+  /** Bytes of its weights in the order in which a kernel reads them. */
+  packedBytes?(layer: Kind): number;
+  /** Bytes of the sums of its weight gradients over a group of blocks. */
+  sumsBytes?(layer: Kind): number;
+  /** Undefined where nothing is to be done. */
+  forward(thread: Thread, stage: Stage<Kind>): BlockCall | undefined;
+  /** In the order in which they are made; only where the output's gradient is needed. */
+  backward(thread: Thread, stage: Stage<Kind>): BlockCall[];
+  weights?(thread: Thread, stage: Stage<Kind>, rows: Rows): WeightCalls;
+}

@@ -1,0 +1,37 @@
+/** Fully connected layers, forward and backward. */
+
+import type { LinearLayer } from "../../../nn/sequential.ts";
+import { convolutionSizes, convolve, inputGradient, packRows } from "./conv2d.ts";
+import type { LayerCode } from "./layer.ts";
+
+/** See `linear` of the reference. Its weight gradient is made from all blocks at once. */
+export const linear: LayerCode<LinearLayer> = {
+  memory: () => ({ keepsInput: true, output: "new", gradient: "kept" }),
+  sizes: convolutionSizes,
+  packedBytes: ({ weight }) => 4 * weight.size,
+  forward: convolve,
+  backward: inputGradient,
+  weights(thread, stage, rows) {
+    const { kernels, gradients, ones, scratch } = thread;
+    const { layer: { weight, bias }, inputs: [input], gradOutput } = stage;
+    return {
+      accumulate: (blocks, isFirstChunk) =>
+        kernels.linearWeightGradient(
+          input.address,
+          input.channels,
+          input.blockBytes,
+          gradOutput!.address,
+          gradOutput!.blockBytes,
+          blocks,
+          rows.firstRow,
+          rows.lastRow,
+          gradients + 4 * weight.offset,
+          gradients + 4 * bias.offset,
+          ones,
+          scratch,
+          !isFirstChunk,
+        ),
+      pack: packRows(thread, stage, rows),
+    };
+  },
+};

@@ -1,0 +1,55 @@
+/** Average and maximum pooling, forward and backward. */
+
+import type { Pool2dLayer } from "../../../nn/sequential.ts";
+import { locate } from "../tensors.ts";
+import type { LayerCode } from "./layer.ts";
+
+/** See `avgPool2d` of the reference. */
+export const avgPool2d = pool2d(
+  ({ kernels, own }, { shape, gradOutput, gradInputs: [target] }) => (block) =>
+    kernels.avgPool2dBackward(
+      shape,
+      locate(gradOutput!, own, block),
+      locate(target!.tensor, own, block),
+    ),
+);
+
+/** See `maxPool2d` of the reference. */
+export const maxPool2d = pool2d((
+  { kernels, own },
+  { shape, inputs: [input], gradOutput, gradInputs: [target] },
+) =>
+(block) =>
+  kernels.maxPool2dBackward(
+    shape,
+    locate(input, own, block),
+    locate(gradOutput!, own, block),
+    locate(target!.tensor, own, block),
+  )
+);
+
+type PoolCode = LayerCode<Pool2dLayer>;
+
+function pool2d(
+  giveBack: (...at: Parameters<PoolCode["backward"]>) => ReturnType<PoolCode["backward"]>[number],
+): PoolCode {
+  return {
+    memory: () => ({ output: "new", gradient: "new" }),
+    sizes: ({ poolSize, stride }, input, output) => [
+      input.channels,
+      input.height,
+      input.width,
+      input.rowBytes,
+      output.height,
+      output.width,
+      output.rowBytes,
+      ...poolSize,
+      ...stride,
+    ],
+    forward({ kernels, own }, { layer, inputs: [input], output, shape }) {
+      const kernel = kernels[`${layer.type}Forward`];
+      return (block) => kernel(shape, locate(input, own, block), locate(output, own, block));
+    },
+    backward: (thread, stage) => stage.gradInputs[0] ? [giveBack(thread, stage)] : [],
+  };
+}

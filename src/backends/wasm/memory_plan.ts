@@ -1,0 +1,138 @@
+/** Which activations and gradients a model needs, and which may share memory. */
+
+import type { Pair } from "../../nn/layers/layer.ts";
+import { IMAGE, type Layer, type Model } from "../../nn/sequential.ts";
+import { Program } from "../program.ts";
+import type { GradientTarget, MemoryRules, Stage } from "./layers/layer.ts";
+import { codeOf } from "./layers/table.ts";
+import {
+  allocateTensor,
+  type Tensor,
+  type TensorMemory,
+  type TensorNeeds,
+  viewAs,
+} from "./tensors.ts";
+
+/** A layer and its tensors. */
+export type PlannedLayer = Pick<
+  Stage,
+  "layer" | "inputs" | "output" | "gradInputs" | "gradOutput"
+>;
+
+/** Tensors of a model. */
+export interface MemoryPlan {
+  readonly images: Tensor;
+  readonly layers: readonly PlannedLayer[];
+}
+
+/** Decides on the tensors of a model.
+ *
+ * An activation overwrites its input where nobody else reads that, because every layer before it but
+ * another activation can do without its own output. What a linear layer reads, and the gradient of
+ * what it gives, is kept for all blocks: its weight gradient is made from all of them at once. All
+ * else is used for one block at a time and stays in a core's cache.
+ */
+export function planMemory(model: Model, memory: TensorMemory): MemoryPlan {
+  return new Planner(model, memory).plan();
+}
+
+class Planner {
+  readonly #model: Model;
+  readonly #memory: TensorMemory;
+  readonly #program: Program;
+  readonly #rules: readonly MemoryRules[];
+
+  constructor(model: Model, memory: TensorMemory) {
+    this.#model = model;
+    this.#memory = memory;
+    this.#program = new Program(model.layers);
+    this.#rules = model.layers.map((layer) => codeOf(layer).memory(layer));
+  }
+
+  plan(): MemoryPlan {
+    const { inputShape, layers } = this.#model;
+    const images = allocateTensor(this.#memory, inputShape, this.#needsOf(IMAGE));
+    const outputs: Tensor[] = [];
+    const gradients: (Tensor | undefined)[] = [];
+    const planned = layers.map((layer, index): PlannedLayer => {
+      const inputs = layer.inputs.map((input) => input === IMAGE ? images : outputs[input]);
+      const output = this.#liesOnInput(index)
+        ? viewAs(inputs[0], layer.outputShape)
+        : allocateTensor(this.#memory, layer.outputShape, this.#needsOf(index));
+      outputs.push(output);
+      const gradOutput = this.#gradientOf(index, gradients);
+      gradients.push(gradOutput);
+      return { layer, inputs, output, gradInputs: [], gradOutput };
+    });
+    return {
+      images,
+      layers: planned.map((place, index) => ({
+        ...place,
+        gradInputs: place.layer.inputs.map((input) => this.#targetOf(index, input, gradients)),
+      })),
+    };
+  }
+
+  /** Whether a layer's output lies where its input lies. */
+  #liesOnInput(index: number): boolean {
+    const { inputs: [input] } = this.#model.layers[index];
+    const { output } = this.#rules[index];
+    if (output === "new" || !this.#program.isOnlyReader(index, input)) return false;
+    return output === "views" || this.#mayBeOverwritten(input);
+  }
+
+  #mayBeOverwritten(tensor: number): boolean {
+    if (tensor === IMAGE) return true;
+    if (this.#rules[tensor].keepsOutput) return false;
+    return !this.#liesOnInput(tensor) ||
+      this.#mayBeOverwritten(this.#model.layers[tensor].inputs[0]);
+  }
+
+  /** What those who read a tensor, or what lies on it, want of it. */
+  #needsOf(tensor: number): Required<TensorNeeds> {
+    let [padding, keep]: [Pair, boolean] = [[0, 0], false];
+    for (const reader of this.#program.readersOf(tensor)) {
+      const { padding: border = [0, 0], keepsInput = false } = this.#rules[reader];
+      const behind = this.#liesOnInput(reader) ? this.#needsOf(reader) : undefined;
+      padding = [0, 1].map((axis) =>
+        Math.max(padding[axis], border[axis], behind?.padding[axis] ?? 0)
+      ) as [number, number];
+      keep ||= keepsInput || behind?.keep === true;
+    }
+    return { padding, keep };
+  }
+
+  #gradientOf(index: number, gradients: readonly (Tensor | undefined)[]): Tensor | undefined {
+    if (!this.#program.needsGradient(index)) return undefined;
+    const { inputs: [input], outputShape }: Layer = this.#model.layers[index];
+    const { gradient } = this.#rules[index];
+    return this.#isTurnedInPlace(index, input)
+      ? viewAs(gradients[input]!, outputShape)
+      : allocateTensor(this.#memory, outputShape, { keep: gradient === "kept" });
+  }
+
+  /** Whether the gradient of a layer's output lies where that of its first input lies. */
+  #isTurnedInPlace(index: number, input: number): boolean {
+    return this.#rules[index].gradient === "in place" &&
+      input === this.#model.layers[index].inputs[0] &&
+      this.#program.isOnlyReader(index, input) && this.#program.needsGradient(input);
+  }
+
+  /** Where a layer's gradient for an input goes: what several layers read gets the sum. */
+  #targetOf(
+    index: number,
+    input: number,
+    gradients: readonly (Tensor | undefined)[],
+  ): GradientTarget | undefined {
+    if (!this.#program.needsGradient(input)) return undefined;
+    const tensor = gradients[input]!;
+    if (this.#isTurnedInPlace(index, input)) return { tensor };
+    const isFirst = this.#program.givesFirst(index, input);
+    if (this.#rules[index].gradient === "in place") {
+      return { tensor: gradients[index]!, sum: { tensor, adds: !isFirst } };
+    }
+    if (isFirst) return { tensor };
+    const apart = allocateTensor(this.#memory, this.#model.layers[input].outputShape);
+    return { tensor: apart, sum: { tensor, adds: true } };
+  }
+}

@@ -1,0 +1,273 @@
+/** Models as TensorFlow.js LayersModels: JSON and bytes, written and read without TensorFlow.js. */
+
+import { IMAGE, type Model, showShape } from "../../nn/sequential.ts";
+import { isNormalized } from "../../nn/standardization.ts";
+import { parseJson } from "../../parse_json.ts";
+import { quote } from "../../quote.ts";
+import { CHANNELS_FIRST, CHANNELS_LAST, NetworkBuilder } from "../network_builder.ts";
+import { float32Bytes, permuted } from "../tensors.ts";
+import {
+  describeModel,
+  DESCRIPTION_KEY,
+  inPart,
+  type TrainedModel,
+  withDescription,
+} from "../trained_model.ts";
+import { readLayer, targetOf, writeLayer } from "./layers.ts";
+import {
+  firstOf,
+  isModel,
+  type LayerJson,
+  leavesOf,
+  type ModelJson,
+  readTopology,
+  titleOf,
+} from "./topology.ts";
+import { ModelWeights, readManifest, type ReadWeights } from "./weights.ts";
+
+/** Rows, columns, channels, or pixels in a vector. */
+const MAX_SIZE = 65_536;
+
+/** A LayersModel as the two files that `tf.loadLayersModel` reads. */
+export interface LayersModelFiles {
+  /** Content of `model.json`, which names `weights.bin`. */
+  readonly modelJson: string;
+  /** Content of `weights.bin`. */
+  readonly weights: Uint8Array<ArrayBuffer>;
+}
+
+/** Encodes a model as TensorFlow.js files; input [batch, height, width, channels], pixel / 255.
+ *
+ * `getUserDefinedMetadata()` of the loaded model gives the layers and the class names, as JSON under
+ * `lenet`.
+ *
+ * @example Two files for TensorFlow.js
+ * ```ts
+ * import { initialParameters } from "../../nn/init.ts";
+ * import { lenet } from "../../nn/zoo.ts";
+ * import { encodeLayersModel } from "./file.ts";
+ *
+ * const model = lenet();
+ * const parameters = initialParameters(model, 0);
+ * const { modelJson, weights } = await encodeLayersModel({ model, parameters });
+ * console.log(JSON.parse(modelJson).format, weights.length); // layers-model 246824
+ * ```
+ */
+export function encodeLayersModel(trained: TrainedModel): Promise<LayersModelFiles> {
+  const { model, parameters } = trained;
+  const values = new Float32Array(model.parameterCount);
+  const weights = model.layers.flatMap(({ name, parameters: tensors }) =>
+    tensors.map(({ kind, shape, offset, size }) => {
+      const tensor = { shape, data: parameters.subarray(offset, offset + size) };
+      const order = kind === "bias" ? [0] : shape.length === 2 ? [1, 0] : [2, 3, 1, 0];
+      const turned = permuted(tensor, order);
+      values.set(turned.data, offset);
+      const part = kind === "bias" ? "bias" : "kernel";
+      return { name: `${safeName(name)}/${part}`, shape: turned.shape, dtype: "float32" };
+    })
+  );
+  const content = {
+    modelTopology: {
+      ...topologyOf(model),
+      keras_version: "tfjs-layers 4.22.0",
+      backend: "tensor_flow.js",
+    },
+    format: "layers-model",
+    generatedBy: "lenet",
+    weightsManifest: [{ paths: ["weights.bin"], weights }],
+    userDefinedMetadata: { [DESCRIPTION_KEY]: describeModel(trained) },
+  };
+  const modelJson = JSON.stringify(content);
+  return Promise.resolve({ modelJson, weights: float32Bytes(values) });
+}
+
+/** A layer as `model.json` holds it. */
+interface WrittenJson {
+  readonly class_name: string;
+  readonly config: Readonly<Record<string, unknown>>;
+}
+
+/** The layers that compute what `model` computes, as JSON in Keras's terms: in a row, or as a graph.
+ *
+ * Its input is pixels in [0, 1], channels last, [batchSize, height, width, channels]; a rescaling
+ * layer standardizes them where the model says so. Flattening permutes back to channels
+ * first, so that linear weights need no more than a transpose.
+ */
+function topologyOf({ name, layers, inputShape, standardization }: Model): WrittenJson {
+  const [channels, height, width] = inputShape;
+  const taken = new Set(layers.map(({ name }) => safeName(name)));
+  const written: (WrittenJson & { readonly name: string; readonly inbound_nodes: unknown })[] = [];
+  /** Adds a layer that takes these; returns its name. */
+  const add = (class_name: string, name: string, config: object, sources: readonly string[]) => {
+    const isInput = sources.length === 0;
+    written.push({
+      ...{ class_name, name, config: { ...config, name, ...(!isInput && { trainable: true }) } },
+      inbound_nodes: isInput ? [] : [sources.map((source) => [source, 0, 0, {}])],
+    });
+    return name;
+  };
+  /** A layer that the model has no name for. */
+  const addExtra = (class_name: string, name: string, config: object, sources: string[]) => {
+    while (taken.has(name)) name += "_";
+    taken.add(name);
+    return add(class_name, name, config, sources);
+  };
+  const input = { batch_input_shape: [null, height, width, channels], dtype: "float32" };
+  const first = addExtra("InputLayer", "input", { ...input, sparse: false }, []);
+  const { mean, std } = standardization;
+  const rescaling = { scale: 1 / std, offset: -mean / std };
+  const start = isNormalized(standardization)
+    ? first
+    : addExtra("Rescaling", "standardization", rescaling, [first]);
+  const valueOf = (index: number) => index === IMAGE ? start : safeName(layers[index].name);
+  for (const layer of layers) {
+    const name = safeName(layer.name);
+    const { before, className, config } = writeLayer(layer);
+    const sources = layer.inputs.map(valueOf);
+    const from = before
+      ? [addExtra(before.className, `${name}_${before.suffix}`, before.config, sources)]
+      : sources;
+    add(className, name, config, from);
+  }
+  const isRow = layers.every(({ inputs }, index) => `${inputs}` === `${index - 1}`);
+  if (isRow) {
+    const row = written.map(({ class_name, config }) => ({ class_name, config }));
+    return { class_name: "Sequential", config: { name, layers: row } };
+  }
+  const ends = {
+    input_layers: [[first, 0, 0]],
+    output_layers: [[valueOf(layers.length - 1), 0, 0]],
+  };
+  return { class_name: "Functional", config: { name, layers: written, ...ends } };
+}
+
+/** Unnamed layers are called by their index, and a name may not start with a digit. */
+function safeName(name: string): string {
+  return /^\d/.test(name) ? `layer${name}` : name;
+}
+
+/** Decodes a LayersModel made by this project, by TensorFlow.js or by its converter from Keras.
+ *
+ * Supported are sequential and functional models, and such models within them, of Conv2D, pooling,
+ * also global, ZeroPadding2D, BatchNormalization, Flatten, Reshape, Permute, Dense, Activation, ReLU
+ * and Softmax; Rescaling and Normalization; Add, which becomes a residual block. Batch norm is folded
+ * into the layer before. Dropout and random changes of pictures are left out, and so is a
+ * softmax at the end: what comes before are the logits. Every attribute of a layer is read, or it is
+ * an error. Input is [batch, height, width, channels], or [batch, channels, height, width] where the
+ * layers say so; [batch, height, width] and [batch, pixels] of a square are taken for pictures of one
+ * channel. Quantised weights become numbers again. The result's `notes` say what was assumed.
+ *
+ * @param modelJson Content of `model.json`.
+ * @param read Reads the files of weights that it names.
+ * @param label Names the file in errors.
+ * @throws {SyntaxError} If it is not JSON.
+ * @throws {TypeError} If it is no LayersModel, or holds what is not supported; names the layer.
+ * @example Files that TensorFlow.js can read, read here
+ * ```ts
+ * import { initialParameters } from "../../nn/init.ts";
+ * import { lenet } from "../../nn/zoo.ts";
+ * import { decodeLayersModel, encodeLayersModel } from "./file.ts";
+ *
+ * const model = lenet();
+ * const parameters = initialParameters(model, 0);
+ * const { modelJson, weights } = await encodeLayersModel({ model, parameters });
+ * const read = (_name: string) => Promise.resolve(weights);
+ * const trained = await decodeLayersModel(modelJson, read, "model.json");
+ * console.log(trained.model.parameterCount); // 61706
+ * ```
+ */
+export async function decodeLayersModel(
+  modelJson: string,
+  read: ReadWeights,
+  label: string,
+): Promise<TrainedModel> {
+  let content: unknown;
+  try {
+    content = parseJson(modelJson);
+  } catch (cause) {
+    const { message } = cause as SyntaxError;
+    throw new SyntaxError(`Cannot read ${label} as a LayersModel: it is ${message}`, { cause });
+  }
+  try {
+    const { modelTopology, weightsManifest, userDefinedMetadata } = Object(content);
+    const model = readTopology(modelTopology);
+    const input = inputOf(model);
+    const weights = new ModelWeights(await readManifest(weightsManifest, read, input));
+    const network = readModel(model, input, weights);
+    weights.finish();
+    const description = Object(userDefinedMetadata)[DESCRIPTION_KEY];
+    const isText = typeof description === "string";
+    return withDescription(network.finish(model.name), isText ? description : undefined);
+  } catch (cause) {
+    throw inPart(`Cannot read ${label} as a LayersModel`, cause);
+  }
+}
+
+/** Starts at the input, whose shape may leave out the channels, or all but the count of pixels. */
+function inputOf(model: ModelJson): NetworkBuilder {
+  const { config: { batch_input_shape, batch_shape } } = firstOf(model);
+  const input = batch_input_shape ?? batch_shape ?? model.config.build_input_shape;
+  const sizes: unknown[] = Array.isArray(input) ? input.slice(1) : [];
+  const isWhole = sizes.every((size) =>
+    Number.isSafeInteger(size) && Number(size) >= 1 && Number(size) <= MAX_SIZE
+  );
+  const leaves = leavesOf(model);
+  const format = leaves.map(({ className, config }) =>
+    className === "Flatten" ? undefined : config.data_format
+  ).find((each) => each != null);
+  const order = format === "channels_first" ? CHANNELS_FIRST : CHANNELS_LAST;
+  const first = leaves.find(({ className }) => !/^(InputLayer|Rescaling)$/.test(className));
+  const isShaped = isWhole && sizes.length === 1 && first?.className === "Reshape";
+  const image = isShaped ? targetOf(first.config.target_shape, sizes as number[]) : [];
+  const isImage = image.length === 2 || image.length === 3;
+  const network = isWhole
+    ? NetworkBuilder.start(isImage ? image : sizes as number[], order)
+    : undefined;
+  if (network === undefined) {
+    throw new TypeError(
+      `its input must be [batch, height, width, channels] with known sizes, found ${quote(input)}`,
+    );
+  }
+  if (isImage) network.flatten();
+  return network;
+}
+
+/** What a model makes of its input. */
+function readModel(
+  model: ModelJson,
+  input: NetworkBuilder,
+  weights: ModelWeights,
+): NetworkBuilder {
+  const apply = (layer: LayerJson | ModelJson, inputs: readonly NetworkBuilder[]) => {
+    if (isModel(layer) && inputs.length === 1) return readModel(layer, inputs[0], weights);
+    const [network, ...others] = inputs.map((each) => each.copy());
+    try {
+      readLayer(layer, [network, ...others], weights);
+    } catch (cause) {
+      throw inPart(`${titleOf(layer)} after ${showShape(inputs[0].sizes)}`, cause);
+    }
+    return network;
+  };
+  const { layers, ends } = model;
+  if (ends === undefined) return layers.reduce((value, layer) => apply(layer, [value]), input);
+  const values = new Map<string, NetworkBuilder>();
+  const left = [...layers];
+  while (left.length > 0) {
+    const place = left.findIndex(({ sources }) => sources.every((source) => values.has(source)));
+    if (place < 0) throw new TypeError(`${titleOf(left[0])} takes what no layer gives`);
+    const [layer] = left.splice(place, 1);
+    const { name, sources } = layer;
+    if (values.has(name)) throw new TypeError(`two layers are called ${quote(name)}`);
+    if (sources.length === 0 && name !== ends.input) {
+      throw new TypeError(`${titleOf(layer)} takes nothing, and is not the input`);
+    }
+    const inputs = sources.map((source) => values.get(source)!);
+    values.set(name, apply(layer, inputs.length === 0 ? [input] : inputs));
+  }
+  const taken = new Set([...layers.flatMap(({ sources }) => sources), ends.output]);
+  const unused = layers.find(({ name }) => !taken.has(name));
+  if (unused !== undefined) throw new TypeError(`${titleOf(unused)} leads nowhere`);
+  const output = values.get(ends.output);
+  if (output !== undefined) return output;
+  throw new TypeError(`it has no layer ${quote(ends.output)}, which is to be its output`);
+}

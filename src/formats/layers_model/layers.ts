@@ -1,0 +1,396 @@
+/** The layers of Keras and TensorFlow.js: those that are written, and all that are read. */
+
+import type { ActivationSpec } from "../../nn/layers.ts";
+import { volume } from "../../nn/layers/layer.ts";
+import type { LayerOf } from "../../nn/layers/table.ts";
+import {
+  type ActivationLayer,
+  type Conv2dLayer,
+  type ImageShape,
+  type Layer,
+  type LayerKind,
+  type Pool2dLayer,
+  type Shape,
+  showShape,
+} from "../../nn/sequential.ts";
+import { quote } from "../../quote.ts";
+import { Attributes } from "../attributes.ts";
+import { CHANNELS_FIRST, CHANNELS_LAST, type NetworkBuilder } from "../network_builder.ts";
+import type { Padding, Sides } from "../padding.ts";
+import { permuted } from "../tensors.ts";
+import type { LayerJson } from "./topology.ts";
+import type { ModelWeights, TakeWeight } from "./weights.ts";
+
+/** A layer that is being read. */
+interface Node {
+  readonly name: string;
+  /** What it takes and changes. */
+  readonly network: NetworkBuilder;
+  /** What else it takes. */
+  readonly others: readonly NetworkBuilder[];
+  readonly attributes: Attributes;
+  readonly take: TakeWeight;
+}
+
+type LayerReader = (node: Node) => void;
+
+/** A layer of Keras, and one that must come before it. */
+interface WrittenLayer {
+  /** If it is another one than that which is read. */
+  readonly className?: string;
+  readonly config: object;
+  readonly before?: {
+    readonly className: string;
+    readonly suffix: string;
+    readonly config: object;
+  };
+}
+
+/** The class of Keras that a kind of layer is. */
+interface KerasClass<Layer> {
+  readonly className: string;
+  readonly read: LayerReader;
+  write(layer: Layer): WrittenLayer;
+}
+
+const FORMAT = { data_format: "channels_last" };
+const ZEROS = { class_name: "Zeros", config: {} };
+
+/** What Conv2D and Dense have alike. */
+const WEIGHTED = {
+  ...{ kernel_initializer: ZEROS, kernel_regularizer: null, kernel_constraint: null },
+  ...{ use_bias: true, bias_initializer: ZEROS, bias_regularizer: null, bias_constraint: null },
+  ...{ activity_regularizer: null, activation: "linear" },
+};
+
+const ACTIVATION: KerasClass<ActivationLayer> = {
+  className: "Activation",
+  read: (node) => readActivation(node),
+  write: ({ type }) => ({ config: { activation: type } }),
+};
+
+/** By the kind of layer. */
+const KINDS: { readonly [Kind in LayerKind]: KerasClass<LayerOf<Kind>> } = {
+  conv2d: { className: "Conv2D", read: readConv2d, write: writeConv2d },
+  avgPool2d: pooling("AveragePooling2D", "avgPool2d"),
+  maxPool2d: pooling("MaxPooling2D", "maxPool2d"),
+  sigmoid: ACTIVATION,
+  tanh: ACTIVATION,
+  relu: ACTIVATION,
+  flatten: {
+    className: "Flatten",
+    read: readFlatten,
+    // Its Flatten takes no vectors.
+    write: ({ inputShape, outputShape }) =>
+      inputShape.length === 1 ? { className: "Reshape", config: { target_shape: outputShape } } : {
+        before: { className: "Permute", suffix: "channels_first", config: { dims: [3, 1, 2] } },
+        config: {},
+      },
+  },
+  linear: {
+    className: "Dense",
+    read: readDense,
+    write: ({ outputShape: [units] }) => ({ config: { units, ...WEIGHTED } }),
+  },
+  residual: { className: "Add", read: readAdd, write: () => ({ config: {} }) },
+};
+
+/** A layer as Keras writes it. */
+export function writeLayer(layer: Layer): WrittenLayer & { readonly className: string } {
+  const { className, write }: KerasClass<Layer> = KINDS[layer.type];
+  return { className, ...write(layer) };
+}
+
+/** Layers that change nothing once trained, whatever their attributes. */
+const LEFT_OUT: readonly string[] = [
+  ...["Dropout", "SpatialDropout2D", "AlphaDropout", "GaussianDropout", "GaussianNoise"],
+  ...["ActivityRegularization", "RandomFlip", "RandomRotation", "RandomTranslation"],
+  ...["RandomZoom", "RandomContrast", "RandomBrightness"],
+];
+
+/** By `class_name`. */
+const READERS: ReadonlyMap<string, LayerReader> = new Map<string, LayerReader>([
+  ...Object.values(KINDS).map(({ className, read }) => [className, read] as const),
+  ["InputLayer", readInput],
+  ["Rescaling", readRescaling],
+  ["Normalization", readNormalization],
+  ["GlobalAveragePooling2D", (node) => readGlobalPool(node, "avgPool2d")],
+  ["GlobalMaxPooling2D", (node) => readGlobalPool(node, "maxPool2d")],
+  ["ZeroPadding2D", readZeroPadding2d],
+  ["BatchNormalization", readBatchNormalization],
+  ["Permute", readPermute],
+  ["Reshape", readReshape],
+  ["ReLU", readRelu],
+  ["Softmax", readSoftmax],
+  ["Identity", () => {}],
+]);
+
+/** What matters to training alone, or was read before. */
+const IRRELEVANT = /_(initializer|regularizer|constraint)$|^(name|trainable|batch_(input_)?shape)$/;
+
+/** Reads one layer, and lets the first of the values that it takes become its output. */
+export function readLayer(
+  layer: LayerJson,
+  [network, ...others]: readonly NetworkBuilder[],
+  weights: ModelWeights,
+): void {
+  const { className, name, config } = layer;
+  if (LEFT_OUT.includes(className)) {
+    weights.skip(name);
+    network.note(`${className} is left out: it changes nothing once trained`);
+    return;
+  }
+  const read = READERS.get(className);
+  if (read === undefined) {
+    const supported = [...READERS.keys()].join(", ");
+    throw new TypeError(`the layer is not supported; supported are ${supported}, and Dropout`);
+  }
+  if (others.length > 0 && read !== readAdd) {
+    throw new TypeError("it takes more than one input: only Add may");
+  }
+  const attributes = attributesOf(config);
+  if (className === "InputLayer") readInputShape(network, config);
+  else readType(network, attributes);
+  read({ name, network, others, attributes, take: weights.of(layer) });
+  attributes.finish();
+}
+
+function attributesOf(config: LayerJson["config"]): Attributes {
+  return new Attributes(new Map(Object.entries(config).filter(([key]) => !IRRELEVANT.test(key))));
+}
+
+/** The type that a layer computes in. */
+function readType(network: NetworkBuilder, attributes: Attributes): void {
+  const value = attributes.value("dtype") ?? "float32";
+  const { name = value } = Object(Object(value).config);
+  if (name === "float32") return;
+  if (!/^(mixed_)?b?float\d\d$/.test(String(name))) {
+    throw new TypeError(`dtype must be "float32", found ${quote(name)}`);
+  }
+  network.note(`its layers compute in ${name}, here in float32`);
+}
+
+/** The shape has been read, unless it is that of a model within. */
+function readInputShape({ sizes }: NetworkBuilder, config: LayerJson["config"]): void {
+  const [, ...expected] = [config.batch_input_shape ?? config.batch_shape].flat();
+  if (expected.every((size, n) => size === null || size === sizes[n])) return;
+  throw new TypeError(`it must take ${showShape(sizes)}, found ${quote(expected)}`);
+}
+
+/** Whole numbers are bytes. */
+function readInput({ network, attributes }: Node): void {
+  attributes.require("sparse", false);
+  attributes.require("ragged", false);
+  attributes.ignore("optional");
+  if (/^u?int\d+$/.test(String(attributes.value("dtype")))) {
+    network.scaleOutputs([255], [0]);
+    network.note("its input is whole numbers: pixels are taken as 0 to 255");
+  }
+}
+
+/** Adds an activation, which a file may give by name, as a function or as a layer. */
+function readActivation(node: Node, value = node.attributes.value("activation")): void {
+  const { class_name: className, config } = Object(value);
+  if (["ReLU", "Softmax", "Activation"].includes(className)) {
+    const attributes = attributesOf(Object(config));
+    readType(node.network, attributes);
+    READERS.get(className)!({ ...node, attributes });
+    return attributes.finish();
+  }
+  const name = className === "function" ? config : value ?? "linear";
+  if (name === "linear") return;
+  if (name === "softmax" || name === "log_softmax") node.network.softmax();
+  else if (["sigmoid", "tanh", "relu"].includes(name)) {
+    node.network.add({ type: name as ActivationSpec["type"] });
+  } else throw new TypeError(`activation ${quote(name)} is not supported`);
+}
+
+function readRescaling({ network, attributes }: Node): void {
+  const [scale, offset] = (["scale", "offset"] as const).map((key) => {
+    const numbers = [attributes.value(key) ?? (key === "offset" ? 0 : undefined)].flat();
+    if (numbers.length > 0 && numbers.every((value) => typeof value === "number")) return numbers;
+    throw new TypeError(`its ${key} must be a number, or one for each channel`);
+  });
+  if (scale.length + offset.length > 2) requireChannels(network, -1);
+  network.scaleOutputs(scale, offset);
+}
+
+/** (x - mean) / sqrt(variance), as measured on the training set or as given. */
+function readNormalization({ network, attributes, take }: Node): void {
+  attributes.require("invert", false);
+  const [mean, variance] = ["mean", "variance"].map((key) => {
+    const given = attributes.value(key);
+    const found = take(key)?.data ?? (given === undefined ? [] : [given].flat(Infinity));
+    const values = Array.from(found, Number);
+    if (values.length > 0 && values.every(Number.isFinite)) return values;
+    throw new TypeError(`its ${key} must be numbers, in the file's weights or attributes`);
+  });
+  take("count");
+  const axis = attributes.value("axis");
+  if (mean.length > 1) requireChannels(network, axis);
+  const scale = variance.map((value) => 1 / Math.max(Math.sqrt(value), 1e-7));
+  network.scaleOutputs(scale, mean.map((value, n) => -value * (scale[n] ?? scale[0])));
+}
+
+function readConv2d(node: Node): void {
+  const { name, network, attributes, take } = node;
+  requireImage(node);
+  attributes.require("dilation_rate", 1);
+  attributes.require("groups", 1);
+  const stride = attributes.pair("strides", 1);
+  const weight = permuted(take("kernel", 4), [3, 2, 0, 1]);
+  const [outChannels, , height, width] = weight.shape;
+  attributes.require("filters", outChannels);
+  const kernelSize = attributes.pair("kernel_size", [height, width]);
+  const padding = paddingOf(attributes);
+  network.conv2d({ name, kernelSize, stride, padding, weight, bias: biasOf(node) });
+  readActivation(node);
+}
+
+/** Keras pads by 'same' or 'valid' only: other paddings become a layer of their own. */
+function writeConv2d({ outputShape, kernelSize, stride, padding }: Conv2dLayer): WrittenLayer {
+  const isSame = [0, 1].every((axis) =>
+    stride[axis] === 1 && kernelSize[axis] === 2 * padding[axis] + 1
+  );
+  const config = {
+    ...{ filters: outputShape[0], kernel_size: kernelSize, strides: stride, ...FORMAT },
+    ...{ padding: isSame ? "same" : "valid", dilation_rate: [1, 1], ...WEIGHTED },
+  };
+  if (isSame || padding.every((size) => size === 0)) return { config };
+  const zeros = { padding: padding.map((size) => [size, size]), ...FORMAT };
+  return { before: { className: "ZeroPadding2D", suffix: "padding", config: zeros }, config };
+}
+
+function readDense(node: Node): void {
+  const { name, network, attributes, take } = node;
+  const weight = permuted(take("kernel", 2), [1, 0]);
+  attributes.require("units", weight.shape[0]);
+  network.linear({ name, weight, bias: biasOf(node) });
+  readActivation(node);
+}
+
+function biasOf({ attributes, take }: Node): Float32Array | undefined {
+  return attributes.flag("use_bias", true) ? take("bias", 1).data : undefined;
+}
+
+function pooling(className: string, type: "avgPool2d" | "maxPool2d"): KerasClass<Pool2dLayer> {
+  return {
+    className,
+    read(node) {
+      requireImage(node);
+      const { network, attributes } = node;
+      const poolSize = attributes.pair("pool_size", 2);
+      const stride = attributes.pair("strides", poolSize);
+      network.pool2d(type, { poolSize, stride, padding: paddingOf(attributes) });
+    },
+    write: ({ poolSize: pool_size, stride: strides }) => (
+      { config: { pool_size, padding: "valid", strides, ...FORMAT } }
+    ),
+  };
+}
+
+/** A pooling of all rows and columns, which then are no more. */
+function readGlobalPool(node: Node, type: "avgPool2d" | "maxPool2d"): void {
+  requireImage(node);
+  node.network.pool2d(type);
+  if (!node.attributes.flag("keepdims", false)) node.network.flatten();
+}
+
+function readZeroPadding2d(node: Node): void {
+  requireImage(node);
+  const value = node.attributes.value("padding") ?? 1;
+  const [rows, columns, ...more] = Array.isArray(value) ? value : [value, value];
+  const sides = [rows, columns].map((side) => Array.isArray(side) ? side : [side, side]);
+  const isValid = more.length === 0 && sides.every(({ length }) => length === 2) &&
+    sides.flat().every((size) => Number.isSafeInteger(size) && size >= 0);
+  if (!isValid) throw new TypeError(`its padding must be whole numbers, found ${quote(value)}`);
+  node.network.pad(sides as unknown as [Sides, Sides]);
+}
+
+function paddingOf(attributes: Attributes): Padding {
+  const padding = attributes.value("padding") ?? "valid";
+  if (padding === "valid") return [[0, 0], [0, 0]];
+  if (padding === "same") return padding;
+  throw new TypeError(`padding ${quote(padding)} is not supported`);
+}
+
+/** Multiplies and adds as it does once trained: with its moving mean and variance. */
+function readBatchNormalization({ name, network, attributes, take }: Node): void {
+  requireChannels(network, attributes.value("axis") ?? -1);
+  const epsilon = attributes.number("epsilon", 1e-3);
+  const part = (name: string) => take(name, 1).data;
+  const gamma = attributes.flag("scale", true) ? part("gamma") : undefined;
+  const beta = attributes.flag("center", true) ? part("beta") : undefined;
+  const [mean, variance] = [part("moving_mean"), part("moving_variance")];
+  attributes.require("renorm", false);
+  attributes.ignore("momentum", "synchronized", "fused", "renorm_clipping", "renorm_momentum");
+  const statistics = { gamma, beta, mean, variance, epsilon };
+  network.normalize(statistics, `BatchNormalization ${quote(name)}`);
+}
+
+/** The end of a residual block. */
+function readAdd({ network, others }: Node): void {
+  if (others.length === 0) throw new TypeError("it must take two inputs or more");
+  for (const other of others) network.sum(other);
+}
+
+/** Demands that an axis, counted with the batch, is that of the channels or of the features. */
+function requireChannels(network: NetworkBuilder, axis: unknown): void {
+  const [place, ...more] = [axis].flat().map(Number);
+  const index = place < 0 ? place + network.sizes.length : place - 1;
+  if (more.length === 0 && network.isChannels(index)) return;
+  throw new TypeError(`axis must be that of the channels, found ${quote(axis)}`);
+}
+
+/** The image that a layer takes, its axes where the layer expects them. */
+function requireImage({ network, attributes }: Node): ImageShape {
+  return network.image(isChannelsLast(attributes) ? CHANNELS_LAST : CHANNELS_FIRST);
+}
+
+function isChannelsLast(attributes: Attributes): boolean {
+  const format = attributes.value("data_format") ?? "channels_last";
+  if (format === "channels_last" || format === "channels_first") return format === "channels_last";
+  throw new TypeError(`data_format ${quote(format)} is not supported`);
+}
+
+function readPermute({ network, attributes }: Node): void {
+  const dims = attributes.list("dims") ?? [];
+  const { sizes } = network;
+  if (dims.toSorted().join() !== [...sizes.keys()].map((n) => n + 1).join()) {
+    throw new TypeError(`dims ${quote(dims)} do not fit ${showShape(sizes)}`);
+  }
+  network.transpose(dims.map((dim) => dim - 1));
+}
+
+function readFlatten({ network, attributes }: Node): void {
+  const [first, ...rest] = network.axes;
+  // Keras takes the first axis for the channels, whatever it is, and brings it to the end.
+  network.flatten(isChannelsLast(attributes) ? network.axes : [...rest, first]);
+}
+
+function readReshape({ network, attributes }: Node): void {
+  const target = targetOf(attributes.value("target_shape"), network.sizes);
+  if (target.length === 1) network.flatten();
+  else network.reshape(target);
+}
+
+/** The sizes that a Reshape makes of as many numbers; -1 is what is left. */
+export function targetOf(target: unknown, sizes: Shape): number[] {
+  const list: number[] = Array.isArray(target) ? target : [];
+  const known = volume(list.filter((size) => size !== -1));
+  const full = list.map((size) => size === -1 ? volume(sizes) / known : size);
+  const isWhole = full.every((size) => Number.isSafeInteger(size) && size >= 1);
+  if (list.length > 0 && isWhole && volume(full) === volume(sizes)) return full;
+  throw new TypeError(`its target_shape ${quote(target)} does not fit ${showShape(sizes)}`);
+}
+
+function readRelu({ network, attributes }: Node): void {
+  attributes.require("negative_slope", 0);
+  attributes.require("threshold", 0);
+  network.add({ type: "relu" });
+}
+
+function readSoftmax({ network, attributes }: Node): void {
+  requireChannels(network, attributes.value("axis") ?? -1);
+  network.softmax();
+}

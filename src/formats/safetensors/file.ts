@@ -1,0 +1,188 @@
+/** The safetensors file format: a length, a JSON header, the tensors' bytes; all become float32. */
+
+import { isRecord, parseJson } from "../../parse_json.ts";
+import { quote } from "../../quote.ts";
+import { bytesOf, float32Bytes, numbersIn, type NumberTypeName } from "../tensors.ts";
+
+/** A float32 tensor: its shape and its numbers in row-major order. */
+export interface Tensor {
+  /** Sizes of the dimensions, outermost first. */
+  readonly shape: readonly number[];
+  /** Numbers in row-major order. */
+  readonly data: Float32Array;
+  /** What its file holds it as: `F16`, `BF16` or `F64`; left out for `F32`. */
+  readonly dtype?: string;
+}
+
+/** What a safetensors file holds. */
+export interface Safetensors {
+  /** By name, in the order of the file. */
+  readonly tensors: ReadonlyMap<string, Tensor>;
+  /** Free text by key. */
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+const LENGTH_BYTES = 8;
+const FLOAT_BYTES = 4;
+
+/** The types that are read. */
+const DTYPES: Readonly<Record<string, NumberTypeName>> = {
+  F32: "float32",
+  F64: "float64",
+  F16: "float16",
+  BF16: "bfloat16",
+};
+
+/** Those and the others of the format. */
+const KNOWN_DTYPE = /^(BOOL|[IU](8|16|32|64)|B?F\d{1,2}(_\w{4,6})?|C64)$/;
+
+const MAX_HEADER_BYTES = 1 << 20;
+const METADATA_KEY = "__metadata__";
+
+/** Encodes tensors; the header is padded with spaces so that the numbers are aligned to 8 bytes.
+ *
+ * Source: https://github.com/huggingface/safetensors, section Format.
+ *
+ * @example A file of one tensor
+ * ```ts
+ * import { encodeSafetensors } from "@lenet/lenet";
+ *
+ * const tensors = new Map([["bias", { shape: [2], data: Float32Array.of(1, 2) }]]);
+ * const bytes = encodeSafetensors({ tensors, metadata: { format: "pt" } });
+ * if (bytes.length % 4 !== 0) throw new Error("expected whole numbers of 4 bytes");
+ * ```
+ */
+export function encodeSafetensors({ tensors, metadata }: Safetensors): Uint8Array<ArrayBuffer> {
+  const header: Record<string, unknown> = {};
+  if (Object.keys(metadata).length > 0) header[METADATA_KEY] = metadata;
+  let end = 0;
+  for (const [name, { shape, data }] of tensors) {
+    const start = end;
+    end += data.length * FLOAT_BYTES;
+    header[name] = { dtype: "F32", shape, data_offsets: [start, end] };
+  }
+  const json = new TextEncoder().encode(JSON.stringify(header));
+  const headerLength = Math.ceil(json.length / 8) * 8;
+  const bytes = new Uint8Array(LENGTH_BYTES + headerLength + end).fill(0x20);
+  bytes.set(json, LENGTH_BYTES);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(headerLength), true);
+  let offset = LENGTH_BYTES + headerLength;
+  for (const { data } of tensors.values()) {
+    bytes.set(float32Bytes(data), offset);
+    offset += data.length * FLOAT_BYTES;
+  }
+  return bytes;
+}
+
+/** Decodes a file and checks all of it: sizes, types, and that the tensors cover the file exactly.
+ *
+ * @param label Names the file in errors.
+ * Tensors of F16, BF16 and F64 are converted to float32, and say so by their `dtype`.
+ *
+ * @throws {SyntaxError} If the file is not a safetensors file.
+ * @throws {TypeError} If a tensor is of another type; the message says of which.
+ * @example Read back what was written
+ * ```ts
+ * import { decodeSafetensors, encodeSafetensors } from "@lenet/lenet";
+ *
+ * const tensors = new Map([["bias", { shape: [2], data: Float32Array.of(1, 2) }]]);
+ * const bytes = encodeSafetensors({ tensors, metadata: { format: "pt" } });
+ * const { metadata } = decodeSafetensors(bytes, "example.safetensors");
+ * if (metadata.format !== "pt") throw new Error("expected the metadata");
+ * ```
+ */
+export function decodeSafetensors(bytes: Uint8Array, label: string): Safetensors {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const headerLength = bytes.length < LENGTH_BYTES ? -1 : Number(view.getBigUint64(0, true));
+  const dataStart = LENGTH_BYTES + headerLength;
+  if (headerLength < 2 || headerLength > MAX_HEADER_BYTES || dataStart > bytes.length) {
+    throw malformed(label, `its ${bytes.length} bytes hold no whole header`);
+  }
+  const header = parseHeader(bytes.subarray(LENGTH_BYTES, dataStart), label);
+  const { [METADATA_KEY]: metadata = {}, ...entries } = header;
+  const found = Object.entries(entries).map(([name, value]) => parseEntry(name, value, label));
+  const tensors = new Map<string, Tensor>();
+  let end = 0;
+  // An empty tensor may begin where its neighbour does.
+  found.sort((a, b) => a.start - b.start || a.stop - b.stop);
+  for (const { name, shape, dtype, start, stop } of found) {
+    if (start !== end) throw malformed(label, `tensor ${quote(name)} overlaps or leaves a gap`);
+    end = stop;
+    if (dataStart + end > bytes.length) {
+      throw malformed(
+        label,
+        `tensor ${quote(name)} ends at byte ${dataStart + end}, the file at ${bytes.length}`,
+      );
+    }
+    const type = DTYPES[dtype];
+    const data = new Float32Array((stop - start) / bytesOf(type));
+    const numberAt = numbersIn(bytes.subarray(dataStart + start, dataStart + stop), type);
+    for (let index = 0; index < data.length; index++) data[index] = numberAt(index);
+    tensors.set(name, { shape, data, ...(dtype !== "F32" && { dtype }) });
+  }
+  if (dataStart + end !== bytes.length) {
+    throw malformed(label, `expected ${dataStart + end} bytes, found ${bytes.length}`);
+  }
+  return { tensors, metadata: parseMetadata(metadata, label) };
+}
+
+function parseHeader(bytes: Uint8Array, label: string): Record<string, unknown> {
+  let header: unknown;
+  try {
+    header = parseJson(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch (error) {
+    const reason = error instanceof SyntaxError ? error.message : "not UTF-8";
+    throw malformed(label, `its header is ${reason}`);
+  }
+  if (!isRecord(header)) throw malformed(label, "its header is not a JSON object");
+  return header;
+}
+
+function parseEntry(name: string, value: unknown, label: string) {
+  const tensor = `tensor ${quote(name)}`;
+  if (!isRecord(value)) throw malformed(label, `${tensor} is not described by an object`);
+  const { dtype, shape, data_offsets: offsets } = value;
+  if (typeof dtype !== "string" || !KNOWN_DTYPE.test(dtype)) {
+    throw malformed(label, `${tensor} has no dtype, found ${quote(dtype)}`);
+  }
+  if (!Object.hasOwn(DTYPES, dtype)) {
+    throw new TypeError(
+      `Cannot read ${label}: expected tensors of ${Object.keys(DTYPES).join(", ")}, found ` +
+        `${quote(dtype)} in ${tensor}; ${adviceOn(name, dtype)}`,
+    );
+  }
+  if (!isSizes(shape) || shape.length > 8) {
+    throw malformed(label, `${tensor} has no valid shape`);
+  }
+  const size = shape.reduce((product, length) => product * length, bytesOf(DTYPES[dtype]));
+  if (!isSizes(offsets) || offsets.length !== 2 || offsets[1] - offsets[0] !== size) {
+    throw malformed(label, `${tensor} of ${size} bytes has the wrong offsets`);
+  }
+  return { name, shape, dtype, start: offsets[0], stop: offsets[1] };
+}
+
+function adviceOn(name: string, dtype: string): string {
+  if (name.endsWith("num_batches_tracked")) {
+    return "it belongs to a batch normalisation, which no model here has: export as ONNX instead";
+  }
+  return /^[IU]\d+$|^F[468]/.test(dtype)
+    ? "a quantised model must be saved as float32 first"
+    : "save them as float32";
+}
+
+function parseMetadata(value: unknown, label: string): Record<string, string> {
+  if (!isRecord(value) || Object.values(value).some((text) => typeof text !== "string")) {
+    throw malformed(label, "its metadata must be strings");
+  }
+  return value as Record<string, string>;
+}
+
+function isSizes(value: unknown): value is number[] {
+  return Array.isArray(value) && value.every((size) => Number.isSafeInteger(size) && size >= 0);
+}
+
+function malformed(label: string, found: string): SyntaxError {
+  return new SyntaxError(
+    `Cannot read ${label} as safetensors: ${found}; the file is damaged or of another kind`,
+  );
+}
