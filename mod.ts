@@ -20,6 +20,7 @@ export type {
   Dataset,
   LabeledImages,
   PictureFacts,
+  PicturePolarity,
   UnreadablePicture,
 } from "./src/data/dataset.ts";
 export type { PictureHooks, PictureOptions } from "./src/data/image_folder.ts";
@@ -95,11 +96,7 @@ export {
 } from "./src/formats/safetensors/file.ts";
 export { fromTensors, toTensors } from "./src/formats/safetensors/state_dict.ts";
 export { type ModelFacts, modelPage } from "./src/page/model_page.ts";
-export type {
-  ModelDescription,
-  PicturePolarity,
-  TrainedModel,
-} from "./src/formats/trained_model.ts";
+export type { ModelDescription, TrainedModel } from "./src/formats/trained_model.ts";
 export type { NamedModel } from "./src/page/page_model.ts";
 export { decodeSafetensorsModel, encodeSafetensorsModel } from "./src/formats/safetensors/model.ts";
 export { encodeLayersModel, type LayersModelFiles } from "./src/formats/layers_model/file.ts";

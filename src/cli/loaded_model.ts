@@ -3,7 +3,7 @@
 
 import { dirname, join } from "node:path";
 import type { PictureFacts } from "../data/dataset.ts";
-import { areNamesOf, type PicturePolarity } from "../formats/trained_model.ts";
+import { areNamesOf } from "../formats/trained_model.ts";
 import type { Model } from "../nn/sequential.ts";
 import { MODEL_NAMES, type ModelName } from "../nn/zoo.ts";
 import { invocation, printable } from "../quote.ts";
@@ -52,7 +52,7 @@ export interface LoadedModel {
   /** One name per class; numbers where nobody knows. */
   readonly classNames: readonly string[];
   /** How pictures are to be taken, and were made into what it was trained on, where that is known. */
-  readonly pictures?: PictureFacts & PicturePolarity;
+  readonly pictures?: PictureFacts;
   /** What finding and reading it assumed, left out or changed, a sentence each. */
   readonly notes: readonly string[];
   /** Whether its training swapped rows and columns of IDX images. */

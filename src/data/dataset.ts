@@ -42,14 +42,22 @@ export interface Dataset {
   readonly notes?: readonly string[];
 }
 
+/** How a model is to take pictures: as its training did. */
+export interface PicturePolarity {
+  /** Whether light and dark of the pictures were swapped. */
+  readonly invert: boolean;
+  /** Whether most of them were dark on light all the same: such pictures are what the model knows. */
+  readonly darkOnLight: boolean;
+  /** Share of an image's side that what it shows takes, where that was one thing on black in all of
+   * them, as in MNIST: then predicting looks for the thing in a photo. 0 or left out where not.
+   */
+  readonly objectShare?: number;
+}
+
 /** How pictures were made into a dataset: what is needed to do it again. */
-export interface PictureFacts {
+export interface PictureFacts extends PicturePolarity {
   /** Share of each class that became the test set; left out where the folder has one of its own. */
   readonly testSplit?: number;
-  /** Whether dark on light was turned into light on dark. */
-  readonly invert: boolean;
-  /** Whether most of them are dark on light all the same: by their border. */
-  readonly darkOnLight: boolean;
   /** Files that could not be read, where they were to be left out: all of them, by name. */
   readonly unreadable?: readonly UnreadablePicture[];
 }

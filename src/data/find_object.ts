@@ -2,12 +2,15 @@
 
 import { fitPicture, fittedSize, type GreyPicture } from "./picture.ts";
 
-/** A part of a picture, in its pixels; it may reach beyond it. */
-export interface Box {
-  readonly left: number;
-  readonly top: number;
+interface Size {
   readonly width: number;
   readonly height: number;
+}
+
+/** A part of a picture, in its pixels; it may reach beyond it. */
+export interface Box extends Size {
+  readonly left: number;
+  readonly top: number;
 }
 
 /** A thing found in a picture. */
@@ -23,7 +26,7 @@ export interface FoundObject {
 /** What is wanted. */
 export interface FindOptions {
   /** What the thing is going to be fitted into. */
-  readonly size: { readonly width: number; readonly height: number };
+  readonly size: Size;
   /** Share of that which the thing takes on its longer side. */
   readonly share: number;
   /** Whether it is darker than its ground; default as it looks. */
@@ -34,8 +37,8 @@ export interface FindOptions {
 const SEARCH_SIDE = 128;
 /** Of the copy's shorter side, the border that shows the ground. */
 const RING = 0.06;
-/** How often the surface is fitted to the border alone. */
-const RING_ROUNDS = 8;
+/** How often the surface is fitted to the border alone, and then to all that is near it. */
+const [RING_ROUNDS, ROUNDS] = [8, 11];
 /** A thing is told from its ground by at least so many grey levels. */
 const MIN_CONTRAST = 16;
 /** Grey levels by which half of the border may differ from its surface; from half of that on it shows
@@ -55,18 +58,18 @@ const MIN_AREA = 0.002;
  * second degree. What differs from it and hangs together is the thing. Its tones become relative to
  * the ground's, which is black then.
  *
- * @returns Undefined where nothing stands out, or what does is cut off by the picture's border.
+ * @returns Undefined where nothing stands out, or what does is no more than a part of the ground.
  */
 export function findObject(picture: GreyPicture, options: FindOptions): FoundObject | undefined {
-  const side = Math.min(SEARCH_SIDE, Math.max(picture.width, picture.height));
-  const small = fitPicture(picture, fittedSize(picture, { width: side, height: side }));
-  const { surface, spread, contrast } = groundOf(small);
-  const mask = maskOf(contrast, small, spread);
+  const box = { width: SEARCH_SIDE, height: SEARCH_SIDE };
+  const isSmall = Math.max(picture.width, picture.height) <= SEARCH_SIDE;
+  const copy = isSmall ? picture : fitPicture(picture, fittedSize(picture, box));
+  const { surface, spread, contrast } = groundOf(copy);
+  const mask = maskOf(contrast, copy, spread);
   if (mask === undefined) return undefined;
-  let sum = 0;
-  mask.forEach((isThing, n) => sum += isThing ? contrast[n] : 0);
+  const sum = contrast.reduce((sum, value, n) => sum + value * mask[n], 0);
   const darkOnLight = options.darkOnLight ?? sum < 0;
-  return cutOut(picture, { ...options, ...small, mask, surface, darkOnLight });
+  return cutOut(picture, { ...options, ...copy, mask, surface, darkOnLight });
 }
 
 /** Brightness of the ground at each place of a picture: six coefficients over x and y in -1..1. */
@@ -89,18 +92,17 @@ function groundOf({ width, height, pixels }: GreyPicture) {
     const depth = Math.min(column, row, width - 1 - column, height - 1 - row);
     if (depth < ring) onRing.push(n);
   }
-  const surface: Surface = new Float64Array(6);
-  const contrast = Float32Array.from(pixels);
+  let surface: Surface = new Float64Array(6);
+  const contrast = new Float32Array(pixels.length);
   let spread = Infinity;
-  for (let round = 0; round < RING_ROUNDS + 3; round++) {
+  for (let round = 0; round < ROUNDS; round++) {
     // Least absolute distances first, which a thing that covers part of the ring does not bend.
     const isFirst = round < RING_ROUNDS;
     const weightOf = (distance: number) =>
       isFirst ? 1 / (1 + distance) : distance < 3 * spread ? 1 : 0;
-    const used = isFirst ? onRing : all;
     const sums = new Float64Array(42);
-    for (const n of used) {
-      const weight = round === 0 ? 1 : weightOf(Math.abs(contrast[n]));
+    for (const n of isFirst ? onRing : all) {
+      const weight = weightOf(Math.abs(contrast[n]));
       if (weight === 0) continue;
       for (let row = 0; row < 6; row++) {
         const weighted = weight * terms[6 * n + row];
@@ -110,11 +112,9 @@ function groundOf({ width, height, pixels }: GreyPicture) {
         sums[7 * row + 6] += weighted * pixels[n];
       }
     }
-    surface.set(solve(sums));
+    surface = solve(sums);
     for (const n of round < RING_ROUNDS - 1 ? onRing : all) {
-      let value = 0;
-      for (let row = 0; row < 6; row++) value += surface[row] * terms[6 * n + row];
-      contrast[n] = pixels[n] - value;
+      contrast[n] = pixels[n] - valueAt(surface, terms[6 * n + 1], terms[6 * n + 2]);
     }
     const distances = Float32Array.from(onRing, (n) => Math.abs(contrast[n])).sort();
     spread = Math.max(1, 1.5 * distances[distances.length >> 1]);
@@ -128,7 +128,7 @@ function groundOf({ width, height, pixels }: GreyPicture) {
  */
 function solve(sums: Float64Array): Float64Array {
   for (let n = 0; n < 6; n++) {
-    sums[8 * n] += 1e-3 * (1 + sums[0]) * (n < 3 ? 1e-3 : 1);
+    sums[8 * n] += (1 + sums[0]) * (n < 3 ? 1e-6 : 1e-3);
     for (let row = n + 1; row < 6; row++) sums[7 * row + n] = sums[7 * n + row];
   }
   for (let n = 0; n < 6; n++) {
@@ -143,43 +143,25 @@ function solve(sums: Float64Array): Float64Array {
   return Float64Array.from({ length: 6 }, (_, n) => sums[7 * n + 6] / sums[8 * n]);
 }
 
-/** Which pixels are the thing's, holes filled. */
-function maskOf(
-  contrast: Float32Array,
-  { width, height }: { readonly width: number; readonly height: number },
-  spread: number,
-): Uint8Array | undefined {
-  const size = { width, height };
-  const visible = contrast.map(Math.abs).filter((value) =>
-    value > Math.max(MIN_CONTRAST, 4 * spread)
-  ).sort();
-  if (spread > MAX_SPREAD || visible.length < MIN_AREA * contrast.length) return undefined;
-  const most = visible[Math.floor(0.9 * visible.length)];
-  const least = Math.max(MIN_CONTRAST, 4 * spread, EDGE * most);
-  const parts = partsOf(size, (n) => Math.abs(contrast[n]) >= least)
-    .filter((part) => spread > MAX_SPREAD / 2 ? part.border === 0 : isThing(part, size))
-    .sort((a, b) => b.pixels.length - a.pixels.length);
-  if (parts.length === 0 || parts[0].pixels.length < MIN_AREA * contrast.length) return undefined;
+/** Which pixels are the thing's: 1, also in its holes, else 0. */
+function maskOf(contrast: Float32Array, size: Size, spread: number): Uint8Array | undefined {
+  const least = Math.max(MIN_CONTRAST, 4 * spread);
+  const visible = contrast.map(Math.abs).filter((value) => value > least).sort();
+  const minArea = MIN_AREA * contrast.length;
+  if (spread > MAX_SPREAD || visible.length < minArea) return undefined;
+  const edge = Math.max(least, EDGE * visible[Math.floor(0.9 * visible.length)]);
+  const parts = partsOf(size, (n) => Math.abs(contrast[n]) >= edge)
+    .filter((part) => spread > MAX_SPREAD / 2 ? part.border === 0 : isThing(part, size));
+  const largest = Math.max(...parts.map(({ pixels }) => pixels.length));
+  if (largest < minArea) return undefined;
   const mask = new Uint8Array(contrast.length);
   for (const { pixels } of parts) {
-    if (pixels.length >= MIN_PART * parts[0].pixels.length) pixels.forEach((n) => mask[n] = 1);
+    if (pixels.length >= MIN_PART * largest) pixels.forEach((n) => mask[n] = 1);
   }
   for (const { pixels, border } of partsOf(size, (n) => mask[n] === 0)) {
     if (border === 0) pixels.forEach((n) => mask[n] = 1);
   }
   return mask;
-}
-
-/** Tells a thing, which may reach over the border, from the table's edge and what else lies there. */
-function isThing(
-  { pixels, border }: Part,
-  { width, height }: { readonly width: number; readonly height: number },
-): boolean {
-  if (border ** 2 <= pixels.length) return true;
-  const isMiddle = (sum: number, side: number) => Math.abs(sum / pixels.length / side - 0.5) < 0.25;
-  const sumX = pixels.reduce((sum, n) => sum + n % width, 0);
-  const sumY = pixels.reduce((sum, n) => sum + Math.floor(n / width), 0);
-  return border < width + height && isMiddle(sumX, width) && isMiddle(sumY, height);
 }
 
 /** Pixels that hang together, and how many of them are at the picture's border. */
@@ -188,26 +170,31 @@ interface Part {
   readonly border: number;
 }
 
+/** Tells a thing, which may reach over the border, from the table's edge and what else lies there. */
+function isThing({ pixels, border }: Part, { width, height }: Size): boolean {
+  if (border ** 2 <= pixels.length) return true;
+  const isMiddle = (sum: number, side: number) => Math.abs(sum / pixels.length / side - 0.5) < 0.25;
+  return border < width + height &&
+    isMiddle(pixels.reduce((sum, n) => sum + n % width, 0), width) &&
+    isMiddle(pixels.reduce((sum, n) => sum + Math.floor(n / width), 0), height);
+}
+
 /** The parts of a picture that hang together. */
-function partsOf(
-  { width, height }: { readonly width: number; readonly height: number },
-  belongs: (index: number) => boolean,
-): Part[] {
-  const seen = new Uint8Array(width * height);
+function partsOf({ width, height }: Size, belongs: (index: number) => boolean): Part[] {
+  const isNew = Uint8Array.from({ length: width * height }, (_, n) => belongs(n) ? 1 : 0);
   const parts = [];
-  for (let first = 0; first < seen.length; first++) {
-    if (seen[first] !== 0 || !belongs(first)) continue;
+  for (let first = 0; first < isNew.length; first++) {
+    if (isNew[first] === 0) continue;
     const pixels = [first];
     let border = 0;
-    seen[first] = 1;
-    for (let at = 0; at < pixels.length; at++) {
-      const n = pixels[at];
+    isNew[first] = 0;
+    for (const n of pixels) { // grows on the way
       const x = n % width;
       const isInside = [x > 0, x < width - 1, n >= width, n < width * (height - 1)];
       if (isInside.includes(false)) border++;
       [n - 1, n + 1, n - width, n + width].forEach((next, side) => {
-        if (!isInside[side] || seen[next] !== 0 || !belongs(next)) return;
-        seen[next] = 1;
+        if (!isInside[side] || isNew[next] === 0) return;
+        isNew[next] = 0;
         pixels.push(next);
       });
     }
@@ -226,69 +213,67 @@ interface Cut extends FindOptions {
 }
 
 /** Cuts the thing out of the whole picture, before black. */
-function cutOut(
-  picture: GreyPicture,
-  { width: columns, height: rows, mask, surface, darkOnLight, size, share }: Cut,
-): FoundObject {
-  let [left, top, right, bottom] = [columns, rows, 0, 0];
-  let [sumX, sumY, area] = [0, 0, 0];
-  mask.forEach((isThing, n) => {
-    if (!isThing) return;
-    const [x, y] = [n % columns, Math.floor(n / columns)];
-    [left, right] = [Math.min(left, x), Math.max(right, x + 1)];
-    [top, bottom] = [Math.min(top, y), Math.max(bottom, y + 1)];
-    [sumX, sumY, area] = [sumX + x + 0.5, sumY + y + 0.5, area + 1];
-  });
-  const [scaleX, scaleY] = [picture.width / columns, picture.height / rows];
-  const scale = Math.max(
-    scaleX * (right - left) / size.width,
-    scaleY * (bottom - top) / size.height,
-  ) / share;
-  // As in MNIST, the centre of mass is in the middle, as far as the margin allows.
-  const place = (mass: number, start: number, end: number, margin: number) => {
-    const middle = (start + end) / 2;
-    return middle + Math.max(-margin, Math.min(margin, mass - middle));
-  };
-  const [marginX, marginY] = [size.width, size.height].map((side) =>
-    scale * side * (1 - share) / 2
-  );
-  const middle = {
-    x: scaleX * place(sumX / area, left, right, marginX / scaleX),
-    y: scaleY * place(sumY / area, top, bottom, marginY / scaleY),
-  };
-  const width = Math.max(1, Math.round(scale * size.width));
-  const height = Math.max(1, Math.round(scale * size.height));
-  const box = {
-    left: Math.round(middle.x - width / 2),
-    top: Math.round(middle.y - height / 2),
-    width,
-    height,
-  };
+function cutOut(picture: GreyPicture, cut: Cut): FoundObject {
+  const { width: columns, height: rows, mask, surface, darkOnLight } = cut;
+  const box = boxOf(picture, cut);
+  const { width, height } = box;
   const isNear = (n: number) =>
     mask[n] | mask[n - 1] | mask[n + 1] | mask[n - columns] | mask[n + columns];
   const pixels = new Uint8Array(width * height);
   const counts = new Uint32Array(256);
-  let count = 0;
-  for (let row = Math.max(0, -box.top); row < height && box.top + row < picture.height; row++) {
-    for (let column = Math.max(0, -box.left); column < width; column++) {
+  const [bottom, right] = [
+    Math.min(height, picture.height - box.top),
+    Math.min(width, picture.width - box.left),
+  ];
+  for (let row = Math.max(0, -box.top); row < bottom; row++) {
+    for (let column = Math.max(0, -box.left); column < right; column++) {
       const [x, y] = [box.left + column, box.top + row];
-      if (x >= picture.width) break;
       const [u, v] = [(x + 0.5) / picture.width, (y + 0.5) / picture.height];
       if (!isNear(Math.floor(v * rows) * columns + Math.floor(u * columns))) continue;
-      const ground = valueAt(surface, 2 * u - 1, 2 * v - 1);
+      const ground = Math.max(1, Math.min(254, valueAt(surface, 2 * u - 1, 2 * v - 1)));
       const pixel = picture.pixels[y * picture.width + x];
       const value = darkOnLight ? 1 - pixel / ground : 1 - (255 - pixel) / (255 - ground);
       const tone = Math.max(0, Math.min(255, Math.round(255 * value)));
       pixels[row * width + column] = tone;
       counts[tone]++;
-      count++;
     }
   }
   // The strongest tones become white, but for the strongest few.
+  const most = 0.02 * counts.reduce((sum, count) => sum + count);
   let brightest = 255;
-  for (let above = counts[255]; above < 0.02 * count && brightest > 1;) {
-    above += counts[--brightest];
-  }
+  for (let above = counts[255]; above < most && brightest > 1;) above += counts[--brightest];
   const stretched = pixels.map((tone) => Math.min(255, Math.round(255 * tone / brightest)));
   return { picture: { width, height, pixels: stretched }, box, darkOnLight };
+}
+
+/** The part of the whole picture to cut out: the thing, and the margin that it is to have. */
+function boxOf(
+  picture: GreyPicture,
+  { width: columns, height: rows, mask, size, share }: Cut,
+): Box {
+  const [xs, ys] = [[] as number[], [] as number[]];
+  mask.forEach((isThing, n) => {
+    if (!isThing) return;
+    xs.push((n % columns + 0.5) * picture.width / columns);
+    ys.push((Math.floor(n / columns) + 0.5) * picture.height / rows);
+  });
+  const extent = (places: readonly number[], pixel: number) => {
+    const [least, most] = places.reduce(([a, b], p) => [Math.min(a, p), Math.max(b, p)], [
+      Infinity,
+      -Infinity,
+    ]);
+    const mass = places.reduce((sum, place) => sum + place, 0) / places.length;
+    return { middle: (least + most) / 2, length: most - least + pixel, mass };
+  };
+  const [x, y] = [extent(xs, picture.width / columns), extent(ys, picture.height / rows)];
+  const scale = Math.max(x.length / size.width, y.length / size.height) / share;
+  // As in MNIST, the centre of mass is in the middle, as far as the margin allows.
+  const start = ({ middle, mass }: typeof x, side: number) => {
+    const margin = side * (1 - share) / 2;
+    return Math.round(middle + Math.max(-margin, Math.min(margin, mass - middle)) - side / 2);
+  };
+  const [width, height] = [size.width, size.height].map((side) =>
+    Math.max(1, Math.round(scale * side))
+  );
+  return { left: start(x, width), top: start(y, height), width, height };
 }

@@ -1,7 +1,6 @@
 /** What of a picture a model is shown; web-standard, as pages use it too. */
 
-import type { PicturePolarity } from "../formats/trained_model.ts";
-import type { LabeledImages } from "./dataset.ts";
+import type { LabeledImages, PicturePolarity } from "./dataset.ts";
 import { type Box, findObject } from "./find_object.ts";
 import {
   borderTone,

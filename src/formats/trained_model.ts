@@ -1,5 +1,6 @@
 /** A trained model as files carry it, and the description of it that travels in their metadata. */
 
+import type { PicturePolarity } from "../data/dataset.ts";
 import { definitionOf } from "../nn/layers/table.ts";
 import { type Layer, type Model, showShape } from "../nn/sequential.ts";
 import { modelOf, specOf } from "../nn/model_spec.ts";
@@ -7,18 +8,6 @@ import { isNormalized, NORMALIZED, type Standardization } from "../nn/standardiz
 import { type ModelName, zooModel } from "../nn/zoo.ts";
 import { parseJson } from "../parse_json.ts";
 import { isPrintable } from "../quote.ts";
-
-/** How a model is to take pictures: as its training did. */
-export interface PicturePolarity {
-  /** Whether light and dark of the pictures were swapped. */
-  readonly invert: boolean;
-  /** Whether most of them were dark on light all the same: such pictures are what the model knows. */
-  readonly darkOnLight: boolean;
-  /** Share of an image's side that what it shows takes, where that was one thing on black in all of
-   * them, as in MNIST: then predicting looks for the thing in a photo. 0 or left out where not.
-   */
-  readonly objectShare?: number;
-}
 
 /** What a file's metadata says about the model in it. */
 export interface ModelDescription {

@@ -5,7 +5,6 @@ import * as v from "valibot";
 import type { Device, OptimizerSpec } from "../backends/backend.ts";
 import { BACKEND_NAMES } from "../backends/registry.ts";
 import type { PictureFacts } from "../data/dataset.ts";
-import type { PicturePolarity } from "../formats/trained_model.ts";
 import type { WeightInit } from "../nn/init.ts";
 import { modelOf, type ModelSpec } from "../nn/model_spec.ts";
 import type { Model } from "../nn/sequential.ts";
@@ -169,7 +168,7 @@ const KNOWN_SHARES = new Map([["fashion-mnist", 1], ["sample", 1], ["mnist", 0.7
 /** How a model of the run is to take pictures; undefined where nobody knows. */
 export function knownPictures(
   { dataset }: RunConfig,
-): (PictureFacts & PicturePolarity) | undefined {
+): PictureFacts | undefined {
   const { name, pictures, objectShare = KNOWN_SHARES.get(name) } = dataset;
   if (pictures !== undefined || objectShare === undefined) return pictures;
   return { invert: false, darkOnLight: false, objectShare };

@@ -127,6 +127,13 @@ Deno.test("a description's polarity of pictures is two booleans, or none, and no
   const pictures = { testSplit: 0.2, invert: true, darkOnLight: false };
   const description = describeModel({ model, pictures });
   assertEquals(parseDescription(description).pictures, { invert: true, darkOnLight: false });
+  for (const [objectShare, known] of [[0.714, 0.714], [0, 0], [2, undefined], ["1", undefined]]) {
+    const altered = description.replace(
+      '"invert"',
+      `"objectShare":${JSON.stringify(objectShare)},"invert"`,
+    );
+    assertEquals(parseDescription(altered).pictures?.objectShare, known);
+  }
   for (const wrong of ['"invert":1', '"invert":"true"', '"invert":null', '"other":true']) {
     const altered = description.replace('"invert":true', wrong);
     assertEquals(Object.keys(parseDescription(altered)), ["model"]);
