@@ -5,6 +5,7 @@ import { BACKEND_NAMES } from "../backends/registry.ts";
 import type { PictureFacts } from "../data/dataset.ts";
 import type { WeightInit } from "../nn/init.ts";
 import { modelOf, type ModelSpec } from "../nn/model_spec.ts";
+import { isOptimizerSpec } from "../nn/optimizers.ts";
 import type { Model } from "../nn/sequential.ts";
 import { isRecord, parseJson } from "../parse_json.ts";
 import type { TrainPlan } from "../train/plan.ts";
@@ -127,7 +128,7 @@ const FIELDS: FieldTable = {
   "plan.shuffle": (value) => typeof value === "boolean",
   "plan.maxSteps": isOptional(isCount),
   "plan.targetAccuracy": isOptional(isPositive),
-  "optimizer": isOptimizer,
+  "optimizer": isOptimizerSpec,
   "chosen": isOptional(isList(isText)),
   "backend": isOneOf(...BACKEND_NAMES),
   "device.threads": (value) => isCount(value) && Number(value) >= 1 && Number(value) <= 256,
@@ -142,12 +143,6 @@ const FIELDS: FieldTable = {
   "resumed": isOptional(isList(isResumption)),
   "diverged": isOptional(isText),
 };
-
-function isOptimizer(value: unknown): boolean {
-  const { type, momentum, beta1, beta2, epsilon } = Object(value);
-  if (type === "sgd") return isShare(momentum);
-  return type === "adam" && isShare(beta1) && isShare(beta2) && isPositive(epsilon);
-}
 
 function isPictureFacts(value: unknown): boolean {
   const { testSplit, validSplit, invert, darkOnLight, unreadable } = Object(value);

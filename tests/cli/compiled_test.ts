@@ -91,7 +91,10 @@ Deno.test({
       const [help, bare] = await Promise.all([run(["--help"]), run([])]);
       assertEquals([help.code, help.stderr], [0, ""]);
       assertEquals(bare, help);
-      assertMatch(help.stdout, /Usage: lenet COMMAND \[flags\]\n\nExamples:\n {2}# .+\n {2}lenet train\n/);
+      assertMatch(
+        help.stdout,
+        /Usage: lenet COMMAND \[flags\]\n\nExamples:\n {2}# .+\n {2}lenet train\n/,
+      );
       for (const name of [...Object.keys(COMMANDS), "completion"]) {
         assertMatch(help.stdout, new RegExp(`\n  ${name} +[A-Z]`));
         const { code, stdout, stderr } = await run([name, "--help"]);
