@@ -20,14 +20,11 @@ export type OptimizerSpec =
  *
  * Defaults: momentum 0; beta1 0.9, beta2 0.999, epsilon 1e-8.
  */
-export type OptimizerOptions =
-  | { readonly type: "sgd"; readonly momentum?: number }
-  | {
-    readonly type: "adam";
-    readonly beta1?: number;
-    readonly beta2?: number;
-    readonly epsilon?: number;
-  };
+export type OptimizerOptions = {
+  [Type in OptimizerSpec["type"]]:
+    & { readonly type: Type }
+    & Partial<Extract<OptimizerSpec, { readonly type: Type }>>;
+}[OptimizerSpec["type"]];
 
 type Kind = OptimizerSpec["type"];
 type SpecOf<Type extends Kind> = Extract<OptimizerSpec, { readonly type: Type }>;

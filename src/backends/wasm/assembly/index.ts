@@ -21,4 +21,5 @@ export { flattenBackward, flattenForward, loadImages, storeLogits } from "./imag
 export { softmaxCrossEntropy } from "./loss";
 export { fillZeros, residualForward, sumGradients } from "./residual";
 export * from "./optimizers"; // made from nn/optimizers.ts
+export { drawAt } from "./random";
 export { multiplyAddPeak } from "./peak";
