@@ -76,17 +76,17 @@ export {
   type TrainingData,
 } from "./src/train/trainer.ts";
 export { evaluate, type Evaluation, predict, type PredictOptions } from "./src/train/inference.ts";
-export type { ClassProbability } from "./src/train/top_classes.ts";
-export type { PlanOptions, Schedule, TrainPlan } from "./src/train/plan.ts";
 export {
   type ClassificationReport,
   classificationReport,
+  type ClassProbability,
   type ClassReport,
   compareWithMajority,
   countCorrect,
   type Majority,
   type MajorityComparison,
 } from "./src/train/metrics.ts";
+export type { PlanOptions, Schedule, TrainPlan } from "./src/train/plan.ts";
 export {
   decodeSafetensors,
   encodeSafetensors,
@@ -94,13 +94,13 @@ export {
   type Tensor,
 } from "./src/formats/safetensors/file.ts";
 export { fromTensors, toTensors } from "./src/formats/safetensors/state_dict.ts";
-export { type ModelFacts, modelPage } from "./src/report/model_page.ts";
+export { type ModelFacts, modelPage } from "./src/page/model_page.ts";
 export type {
   ModelDescription,
   PicturePolarity,
   TrainedModel,
 } from "./src/formats/trained_model.ts";
-export type { NamedModel } from "./src/report/model_page/page_model.ts";
+export type { NamedModel } from "./src/page/page_model.ts";
 export { decodeSafetensorsModel, encodeSafetensorsModel } from "./src/formats/safetensors/model.ts";
 export { encodeLayersModel, type LayersModelFiles } from "./src/formats/layers_model/file.ts";
 export { decodeLayersModel } from "./src/formats/layers_model/file.ts";

@@ -25,7 +25,7 @@ import type { LabeledImages } from "../src/data/dataset.ts";
 import { initialParameters } from "../src/nn/init.ts";
 import type { Model } from "../src/nn/sequential.ts";
 import { createRandom } from "../src/random.ts";
-import { describeEnvironment } from "../src/report/environment.ts";
+import { describeEnvironment } from "../src/run/environment.ts";
 import { FmaPeak } from "./fma_peak.ts";
 import { timeKernels } from "./kernel_times.ts";
 import { benchModels, flopOf } from "./models.ts";

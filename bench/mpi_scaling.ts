@@ -6,7 +6,7 @@ import { defineCommand, parseFlags } from "../src/cli/flags.ts";
 import { EXIT, runCommand } from "../src/cli/errors.ts";
 import { median } from "../src/compare/statistics.ts";
 import { formatCount, formatTable } from "../src/report/table.ts";
-import { describeEnvironment } from "../src/report/environment.ts";
+import { describeEnvironment } from "../src/run/environment.ts";
 import { allReduceMs, type CostModel, fitLink, stepMs } from "./mpi/model.ts";
 import { addressesOf, type Link, makeHosts } from "./mpi/hosts.ts";
 import type { AllReduce, RankMeasurement, RankOptions } from "./mpi/rank.ts";

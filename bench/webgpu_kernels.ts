@@ -15,7 +15,7 @@ import { describeAdapters } from "../src/backends/webgpu/adapters.ts";
 import { openEngine, webgpuBackend } from "../src/backends/webgpu/backend.ts";
 import { EXIT, runCommand } from "../src/cli/errors.ts";
 import { defineCommand, parseFlags } from "../src/cli/flags.ts";
-import { quietDrivers } from "../src/cli/quiet_drivers.ts";
+import { quietDrivers } from "../src/cli/backend_flags.ts";
 import type { LabeledImages } from "../src/data/dataset.ts";
 import { initialParameters } from "../src/nn/init.ts";
 import type { Model } from "../src/nn/sequential.ts";

@@ -5,7 +5,7 @@ import * as esbuild from "npm:esbuild@0.28.2";
 import { fileURLToPath } from "node:url";
 import { runGenerator } from "./generated_file.ts";
 
-const FOLDER = new URL("../src/report/model_page/", import.meta.url);
+const FOLDER = new URL("../src/page/", import.meta.url);
 
 async function bundle(): Promise<string> {
   const { outputFiles: [{ text }] } = await esbuild.build({
@@ -43,6 +43,6 @@ export const PAGE_SCRIPT =
 await runGenerator({
   usage: "deno task build:page",
   summary: "Bundle the script of a model's page.",
-  path: "src/report/model_page/script_generated.ts",
+  path: "src/page/script_generated.ts",
   generate,
 });

@@ -1,6 +1,27 @@
-/** Values from files and counts, shown in messages. */
+/** Text and values from files, counts and commands as messages show them: one rule for all. */
 
-import { printable } from "./printable.ts";
+/** Longest text that is shown; names of files and folders are far shorter. */
+const MAX_PRINTABLE = 1_000;
+
+/** What steers a terminal, ends a line or turns the direction of writing; half a character too.
+ *
+ * Joiners are not among it: they change only how their neighbours look, and emoji, Persian and the
+ * languages of India are written with them.
+ */
+const STEERING = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu;
+
+/** Whether a value is text that can be shown as it is, of at most 1,000 characters. */
+export function isPrintable(value: unknown): value is string {
+  return typeof value === "string" && value.length <= MAX_PRINTABLE && value.search(STEERING) < 0;
+}
+
+/** The text with a replacement for each character that could steer a terminal or start a line. */
+export function printable(
+  text: string,
+  replace: (character: string) => string = () => "\ufffd",
+): string {
+  return text.replace(STEERING, replace);
+}
 
 const MAX_LENGTH = 60;
 
@@ -36,4 +57,14 @@ export function formatCount(value: number): string {
 /** `1 step`, `20 steps`. */
 export function countOf(count: number, noun: string): string {
   return `${formatCount(count)} ${noun}${count === 1 ? "" : "s"}`;
+}
+
+/** `deno task train`, or `lenet train` in the compiled program. */
+export function invocation(command: string): string {
+  return `${Deno.build.standalone ? "lenet" : "deno task"} ${command}`;
+}
+
+/** A path as a word of a command line: in quotes where a shell would make something else of it. */
+export function shellWord(path: string): string {
+  return /^[\w./:@%+,=-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }

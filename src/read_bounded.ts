@@ -1,6 +1,6 @@
 /** Files that are read whole, but never more of them than they may have. */
 
-import { printable } from "./printable.ts";
+import { printable } from "./quote.ts";
 
 /** Largest file of a model that is read: a checkpoint's three vectors of 40 million parameters. */
 const MAX_MODEL_BYTES = 512 * 2 ** 20;

@@ -7,8 +7,7 @@ import { type Model, outputSize, sequential } from "../../src/nn/sequential.ts";
 import { conv2d, flatten, linear } from "../../src/nn/layers.ts";
 import { isNormalized, type Standardization } from "../../src/nn/standardization.ts";
 import { MODEL_NAMES, ZOO, zooModel } from "../../src/nn/zoo.ts";
-import { costsOf, summaryTable } from "../../src/report/summary_table.ts";
-import { formatCount, formatTable } from "../../src/report/table.ts";
+import { costsOf, formatCount, formatTable, summaryTable } from "../../src/report/table.ts";
 import { COMPARED_EPOCHS, type Training } from "./trainings.ts";
 
 /** Mean loss of each model of the zoo before its first step. */

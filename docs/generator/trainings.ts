@@ -1,7 +1,7 @@
 /** The trainings that the pages tell of: run by the product, and recorded. */
 
 import type { Standardization } from "../../src/nn/standardization.ts";
-import { readMetrics, readRunConfig } from "../../src/report/run_folder.ts";
+import { readMetrics, readRunConfig } from "../../src/run/folder.ts";
 
 /** A recorded training. */
 export interface Training {

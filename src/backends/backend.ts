@@ -125,7 +125,7 @@ export interface TrainRequest {
   readonly batchSize: number;
   /** Learning rate of each step; length ceil(order.length / batchSize). */
   readonly learningRates: Float32Array;
-  /** Stops after the step at hand; what was done so far is returned. */
+  /** Stops after the current step; what was done so far is returned. */
   readonly signal?: AbortSignal;
   /** Called now and then with the number of steps done. */
   readonly onProgress?: (steps: number) => void;

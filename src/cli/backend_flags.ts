@@ -9,10 +9,9 @@ import {
 } from "../backends/registry.ts";
 import type { SharedOptions } from "../distributed/open_part.ts";
 import type { World } from "../distributed/world.ts";
-import { invocation } from "../invocation.ts";
+import { invocation } from "../quote.ts";
 import type { Model } from "../nn/sequential.ts";
 import type { FlagTable, FlagValues } from "./flag_types.ts";
-import { quietDrivers } from "./quiet_drivers.ts";
 
 const CHOICES: readonly (BackendName | "auto")[] = ["auto", ...BACKEND_NAMES];
 
@@ -73,4 +72,18 @@ export async function openSession(
 async function openShared(world: World, shared: SharedOptions): Promise<Session> {
   const { openTogether } = await import("../distributed/session.ts");
   return await openTogether(world, shared);
+}
+
+const RUNTIME_DIR = "XDG_RUNTIME_DIR";
+
+/** Keeps graphics drivers from writing to a terminal; call before asking for a GPU adapter.
+ *
+ * Mesa prints "error: XDG_RUNTIME_DIR is invalid or not set" where no desktop session has set it. The
+ * folder is not used for computing. Does nothing without permission to set the variable.
+ */
+export function quietDrivers(): void {
+  const { state } = Deno.permissions.querySync({ name: "env", variable: RUNTIME_DIR });
+  if (state === "granted" && Deno.env.get(RUNTIME_DIR) === undefined) {
+    Deno.env.set(RUNTIME_DIR, "/tmp");
+  }
 }

@@ -4,7 +4,7 @@
 import { resolve } from "node:path";
 import { BACKEND_NAMES, chooseBackend } from "../backends/registry.ts";
 import { type Dataset, sliceImages } from "../data/dataset.ts";
-import { invocation } from "../invocation.ts";
+import { invocation } from "../quote.ts";
 import { initialParameters } from "../nn/init.ts";
 import { ZOO, zooModel } from "../nn/zoo.ts";
 import { standardizationOf } from "../nn/standardization.ts";
@@ -22,7 +22,7 @@ import {
   SLOW_BACKENDS,
   startPeer,
 } from "../compare/contender.ts";
-import { describeEnvironment } from "../report/environment.ts";
+import { describeEnvironment } from "../run/environment.ts";
 import { PEER_NAMES, PeerProcess } from "../compare/peers.ts";
 import { median } from "../compare/statistics.ts";
 import { writeAtomic } from "../write_atomic.ts";
@@ -32,7 +32,7 @@ import type { FlagValues } from "./flag_types.ts";
 import { defineCommand, JSON_FLAG, parseFlags } from "./flags.ts";
 import { requireWritableFile } from "./permissions.ts";
 import { PICTURE_FLAGS, pictureOptions, requirePictures } from "./picture_flags.ts";
-import { quietDrivers } from "./quiet_drivers.ts";
+import { quietDrivers } from "./backend_flags.ts";
 import { recordedDataset } from "./recorded_path.ts";
 import { TRAIN_COMMAND } from "./train_flags.ts";
 

@@ -6,7 +6,7 @@ import { DatasetError } from "../data/errors.ts";
 import type { PictureOptions } from "../data/image_folder.ts";
 import { loadDataset, type LoadOptions, obtainDataset } from "../data/load.ts";
 import { SAMPLE } from "../data/registry.ts";
-import { invocation } from "../invocation.ts";
+import { invocation } from "../quote.ts";
 import { describeError } from "./errors.ts";
 import { showFetch } from "./fetch_display.ts";
 import { dropFetchPermissions } from "./permissions.ts";

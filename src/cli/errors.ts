@@ -4,7 +4,7 @@
 import process from "node:process";
 import { UnreadablePicturesError } from "../data/errors.ts";
 import { widthOf, wrapLine } from "./wrap.ts";
-import { printable } from "../printable.ts";
+import { printable } from "../quote.ts";
 import { systemReason, withoutNumber } from "../system_reason.ts";
 
 /** A command line that cannot be understood; the program ends with exit code 2. */

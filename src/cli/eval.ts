@@ -2,8 +2,7 @@
 /** The eval command: how well saved parameters do on a test set, class by class. */
 
 import type { LabeledImages } from "../data/dataset.ts";
-import { invocation } from "../invocation.ts";
-import { printable } from "../printable.ts";
+import { invocation, printable } from "../quote.ts";
 import { answersFrom } from "../report/run_report_results.ts";
 import { formatCount, formatTable } from "../report/table.ts";
 import {
@@ -16,7 +15,7 @@ import { EXIT } from "./errors.ts";
 import { type EvaluatedPart, loadForEvaluation } from "./eval_dataset.ts";
 import { defineCommand, JSON_FLAG, parseFlags } from "./flags.ts";
 import { PICTURE_FLAGS } from "./picture_flags.ts";
-import { loadSubject, openTrained, sayNotes, SUBJECT_FLAGS } from "./subject.ts";
+import { loadModel, MODEL_FLAGS, openTrained, sayNotes } from "./loaded_model.ts";
 
 const COMMAND = defineCommand({
   usage: invocation("eval"),
@@ -27,7 +26,7 @@ const COMMAND = defineCommand({
     ["--weights runs/first/best.safetensors", "a file of parameters"],
   ],
   flags: {
-    ...SUBJECT_FLAGS,
+    ...MODEL_FLAGS,
     ...DEVICE_FLAGS,
     dataset: {
       type: "string",
@@ -62,14 +61,14 @@ export { COMMAND as command, evalCommand as run };
 /** Runs the command with its arguments and returns the exit code. */
 export async function evalCommand(args: string[]): Promise<number> {
   const { flags } = parseFlags(COMMAND, args);
-  const subject = await loadSubject(flags);
+  const loaded = await loadModel(flags);
   const { dataset, test, classNames, part, notes: assumed } = await loadForEvaluation(
-    subject,
+    loaded,
     flags,
   );
-  const notes = [...subject.notes, ...assumed];
-  sayNotes({ label: subject.label, notes });
-  const { backend, session: opened } = await openTrained(subject, flags);
+  const notes = [...loaded.notes, ...assumed];
+  sayNotes({ label: loaded.label, notes });
+  const { backend, session: opened } = await openTrained(loaded, flags);
   await using session = opened;
   await session.attach(test);
   const started = performance.now();
@@ -79,8 +78,8 @@ export async function evalCommand(args: string[]): Promise<number> {
   // Only pictures have files to be looked at: others need no second pass for their mistakes.
   const mistakes = test.names && nameMistakes(await session.predict(test), test, classNames);
   const facts = {
-    weights: subject.label,
-    model: subject.model.name,
+    weights: loaded.label,
+    model: loaded.model.name,
     dataset: dataset.name,
     part,
     count: test.count,

@@ -16,7 +16,7 @@ import {
 } from "./picture_flags.ts";
 import type { FlagValues } from "./flag_types.ts";
 import { findRecorded, type FoundDataset } from "./recorded_path.ts";
-import type { Subject } from "./subject.ts";
+import type { LoadedModel } from "./loaded_model.ts";
 
 /** Which images of a dataset are evaluated, as JSON has it. */
 export type EvaluatedPart = "test set" | "test share" | "all";
@@ -45,32 +45,32 @@ type EvalFlags =
  * @throws {TypeError} If the classes are not the model's, or the run's own data are not what they were.
  */
 export async function loadForEvaluation(
-  subject: Subject,
+  loaded: LoadedModel,
   flags: EvalFlags,
 ): Promise<Evaluated> {
-  const { run, config } = subject;
+  const { run, config } = loaded;
   const isOwn = flags.dataset === undefined;
   const place = isOwn && run !== undefined && config !== undefined
     ? await findRecorded(config, run)
-    : { name: flags.dataset ?? subject.datasetName };
+    : { name: flags.dataset ?? loaded.datasetName };
   const split = flags.testSplit ?? config?.dataset.pictures?.testSplit;
-  const dataset = await load(place, { subject, flags, testSplit: split }).catch((error) => {
+  const dataset = await load(place, { loaded, flags, testSplit: split }).catch((error) => {
     // One picture a class is enough to evaluate, though not to split.
     if (!(error instanceof DatasetError) || flags.testSplit !== undefined) throw error;
-    return load(place, { subject, flags, testSplit: 1 });
+    return load(place, { loaded, flags, testSplit: 1 });
   });
   requirePictures(dataset, flags);
   sayNotes(dataset);
   const { pictures } = dataset;
-  if (!pictures && isOwn && run !== undefined) requireOwnDataset(dataset, subject);
-  const matched = matchClasses(dataset, subject);
+  if (!pictures && isOwn && run !== undefined) requireOwnDataset(dataset, loaded);
+  const matched = matchClasses(dataset, loaded);
   if (pictures?.testSplit === undefined || flags.testSplit !== undefined) {
     const part = pictures?.testSplit === undefined ? "test set" : partOf(flags.testSplit!);
     return { dataset, ...matched, part };
   }
   const name = quoteWhole(dataset.name);
   const isTrainedOn = config?.dataset.digest === dataset.digest;
-  const isSame = isTrainedOn || isOwn || await isFolderOf(subject, dataset);
+  const isSame = isTrainedOn || isOwn || await isFolderOf(loaded, dataset);
   if (isSame && dataset.train.count > 0) {
     const note =
       `dataset ${name} is not what it was trained on: the test share may hold pictures ` +
@@ -84,7 +84,7 @@ export async function loadForEvaluation(
     dataset.test,
     ...(dataset.validation ? [dataset.validation] : []),
   ]);
-  const all = matchClasses({ ...dataset, test: whole }, subject);
+  const all = matchClasses({ ...dataset, test: whole }, loaded);
   const notes = config === undefined ? [...all.notes, note] : all.notes;
   return { dataset, ...all, notes, part: "all" };
 }
@@ -95,8 +95,8 @@ function partOf(testSplit: number): EvaluatedPart {
 
 async function load(
   { name, dataDir }: Partial<FoundDataset> & { readonly name: string },
-  { subject: { model, pictures, transposed }, flags, testSplit }: {
-    readonly subject: Subject;
+  { loaded: { model, pictures, transposed }, flags, testSplit }: {
+    readonly loaded: LoadedModel;
     readonly flags: EvalFlags;
     readonly testSplit?: number;
   },
@@ -116,7 +116,7 @@ async function load(
 
 /** Whether a dataset is the folder that a run was trained on; of one elsewhere, its last name tells. */
 async function isFolderOf(
-  { config, label, run = resolve(label, "..") }: Subject,
+  { config, label, run = resolve(label, "..") }: LoadedModel,
   { name }: Dataset,
 ): Promise<boolean> {
   if (config === undefined) return false;
@@ -130,7 +130,7 @@ async function isFolderOf(
  *
  * @throws {TypeError} If it is not.
  */
-function requireOwnDataset({ name, digest: found }: Dataset, { label, digest }: Subject): void {
+function requireOwnDataset({ name, digest: found }: Dataset, { label, digest }: LoadedModel): void {
   if (digest === undefined || digest === found) return;
   throw new TypeError(
     `Cannot evaluate ${label} on dataset ${
@@ -154,7 +154,7 @@ function isNamed({ classNames }: Pick<Dataset, "classNames">): boolean {
  */
 function matchClasses(
   dataset: Dataset,
-  { label, classNames, model }: Subject,
+  { label, classNames, model }: LoadedModel,
 ): Pick<Evaluated, "test" | "classNames" | "notes"> {
   const { test, classNames: found } = dataset;
   const name = quoteWhole(dataset.name);

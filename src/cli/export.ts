@@ -2,8 +2,7 @@
 /** The export command: a trained model as a file that other programs read. */
 
 import { dirname, join, resolve, sep } from "node:path";
-import { invocation } from "../invocation.ts";
-import { printable } from "../printable.ts";
+import { invocation, printable } from "../quote.ts";
 import { formatBytes } from "../report/std.ts";
 import { formatCount } from "../report/table.ts";
 import { writeAtomic } from "../write_atomic.ts";
@@ -11,7 +10,7 @@ import { EXIT, UsageError } from "./errors.ts";
 import { EXPORT_FORMAT_NAMES, EXPORT_FORMATS, type ExportFormat } from "./export_formats.ts";
 import { defineCommand, JSON_FLAG, parseFlags } from "./flags.ts";
 import { requireNoFolder, requireWritePermission } from "./permissions.ts";
-import { loadSubject, sayNotes, SUBJECT_FLAGS } from "./subject.ts";
+import { loadModel, MODEL_FLAGS, sayNotes } from "./loaded_model.ts";
 
 const COMMAND = defineCommand({
   usage: invocation("export"),
@@ -24,7 +23,7 @@ const COMMAND = defineCommand({
   ],
   flags: {
     format: { type: "choice", choices: EXPORT_FORMAT_NAMES, help: "what to write" },
-    ...SUBJECT_FLAGS,
+    ...MODEL_FLAGS,
     out: {
       type: "string",
       placeholder: "PATH",
@@ -46,12 +45,12 @@ export async function exportCommand(args: string[]): Promise<number> {
     );
   }
   const format: ExportFormat = EXPORT_FORMATS[flags.format];
-  const subject = await loadSubject(flags);
-  sayNotes(subject);
-  const out = flags.out ?? join("exports", nameOf(subject.label) + format.suffix);
-  if (!format.isFolder) await requireNoFolder(out, nameOf(subject.label) + format.suffix);
+  const loaded = await loadModel(flags);
+  sayNotes(loaded);
+  const out = flags.out ?? join("exports", nameOf(loaded.label) + format.suffix);
+  if (!format.isFolder) await requireNoFolder(out, nameOf(loaded.label) + format.suffix);
   await requireWritePermission(format.isFolder ? out : dirname(out), out);
-  const files = await format.encode(subject);
+  const files = await format.encode(loaded);
   await Deno.mkdir(format.isFolder ? out : dirname(out), { recursive: true });
   let bytes = 0;
   for (const { name, content } of files) {
@@ -60,7 +59,7 @@ export async function exportCommand(args: string[]): Promise<number> {
       ? new TextEncoder().encode(content).length
       : content.length;
   }
-  const { model, classNames, label, notes } = subject;
+  const { model, classNames, label, notes } = loaded;
   if (flags.json) {
     const { name, inputShape } = model;
     const facts = { out, format: flags.format, bytes, model: name, inputShape, classNames };

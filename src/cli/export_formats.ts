@@ -1,6 +1,6 @@
 /** The formats of the export command: each makes a file, or a folder of them, of a trained model. */
 
-import type { Subject } from "./subject.ts";
+import type { LoadedModel } from "./loaded_model.ts";
 
 /** A file that an export consists of. */
 export interface ExportedFile {
@@ -18,7 +18,7 @@ export interface ExportFormat {
   /** What came out and how it is used, in one line. */
   readonly description: string;
   /** Makes the files; only now is the format's code loaded. */
-  encode(trained: Subject): Promise<readonly ExportedFile[]>;
+  encode(trained: LoadedModel): Promise<readonly ExportedFile[]>;
 }
 
 /** All formats by their name on the command line. */
@@ -59,8 +59,8 @@ export const EXPORT_FORMATS = {
     isFolder: false,
     description: "a page that classifies drawings and pictures: open it in a browser",
     encode: async (trained) => {
-      const { modelPage } = await import("../report/model_page.ts");
-      const { readMetrics } = await import("../report/run_folder.ts");
+      const { modelPage } = await import("../page/model_page.ts");
+      const { readMetrics } = await import("../run/folder.ts");
       const { run, datasetName } = trained;
       const last = run === undefined ? undefined : (await readMetrics(run)).at(-1);
       const page = await modelPage(trained, {

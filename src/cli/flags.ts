@@ -11,7 +11,8 @@ import type {
 } from "./flag_types.ts";
 import { COMMON_FLAGS, helpText, isNegatable, placeholderOf } from "./help.ts";
 import { nearest } from "./nearest.ts";
-import { parseArgs } from "./std.ts";
+// @ts-types="./std.d.ts"
+import { parseArgs } from "@std/cli/parse-args";
 
 /** `--json` of a command with one answer. */
 export const JSON_FLAG = {

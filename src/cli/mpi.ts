@@ -7,7 +7,7 @@ import { MpiUnavailableError } from "../distributed/loader.ts";
 import { RankFailedError } from "../distributed/session.ts";
 import { MpiError, openWorld, type World } from "../distributed/world.ts";
 import { describeError, EXIT, withInterrupt } from "./errors.ts";
-import { quietDrivers } from "./quiet_drivers.ts";
+import { quietDrivers } from "./backend_flags.ts";
 
 /** Starts MPI, and runs a command on rank 0, whose sessions all ranks share. */
 export async function withWorld(lead: (world: World) => Promise<number>): Promise<number> {
@@ -22,14 +22,14 @@ export async function withWorld(lead: (world: World) => Promise<number>): Promis
         endFollowers(world);
       }
     },
-    // A launcher passes Ctrl-C on to all: rank 0 alone decides what comes of it.
+    // A launcher passes Ctrl-C on to all: rank 0 alone decides what it does.
     follow: (world) => withInterrupt(() => follow(world)),
   });
 }
 
 /** Starts MPI, and runs one thing on rank 0 and another on the others.
  *
- * What rank 0 throws ends the job in peace, once the others have heard of it; what another rank throws
+ * What rank 0 throws ends the job once the others have been told; what another rank throws
  * is printed there, and ends them all at once. So does a failure of MPI itself, wherever it is.
  */
 export async function withRanks({ lead, follow }: {

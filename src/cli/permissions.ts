@@ -1,8 +1,7 @@
 /** Deno's permissions as commands use them: asked for early, given back early. */
 
 import { basename, dirname, join, resolve } from "node:path";
-import { shellWord } from "../invocation.ts";
-import { printable } from "../printable.ts";
+import { printable, shellWord } from "../quote.ts";
 
 /** Makes sure that a folder may be written: asks on a terminal, elsewhere it must be allowed already.
  *

@@ -11,8 +11,7 @@ import {
   type PictureOptions,
 } from "../data/image_folder.ts";
 import type { Model } from "../nn/sequential.ts";
-import { printable } from "../printable.ts";
-import { formatCount, quoteWhole } from "../quote.ts";
+import { formatCount, printable, quoteWhole } from "../quote.ts";
 import { type Progress, startProgress } from "../report/progress.ts";
 import { UsageError } from "./errors.ts";
 import type { FlagTable, FlagValues } from "./flag_types.ts";

@@ -2,15 +2,14 @@
 /** The predict command: what a trained model sees in pictures. */
 
 import type { LabeledImages } from "../data/dataset.ts";
-import { invocation } from "../invocation.ts";
-import { quote } from "../quote.ts";
-import { type ClassProbability, topClasses } from "../train/top_classes.ts";
+import { invocation, quote } from "../quote.ts";
+import { type ClassProbability, topClasses } from "../train/metrics.ts";
 import { DEVICE_FLAGS } from "./backend_flags.ts";
 import { EXIT } from "./errors.ts";
 import { defineCommand, parseFlags } from "./flags.ts";
 import { pictureLines, plainLine } from "./predict_display.ts";
 import { type Doubt, type PictureInput, pictureNames, readPicture } from "./predict_inputs.ts";
-import { loadSubject, openTrained, sayNotes, type Subject, SUBJECT_FLAGS } from "./subject.ts";
+import { type LoadedModel, loadModel, MODEL_FLAGS, openTrained, sayNotes } from "./loaded_model.ts";
 
 const COMMAND = defineCommand({
   usage: invocation("predict"),
@@ -24,7 +23,7 @@ const COMMAND = defineCommand({
   ],
   positionals: { placeholder: "IMAGE", help: "pictures, folders of them, or -", min: 1 },
   flags: {
-    ...SUBJECT_FLAGS,
+    ...MODEL_FLAGS,
     ...DEVICE_FLAGS,
     invert: {
       type: "boolean",
@@ -46,20 +45,20 @@ export { COMMAND as command, predictCommand as run };
  */
 export async function predictCommand(args: string[]): Promise<number> {
   const { flags, positionals } = parseFlags(COMMAND, args);
-  const subject = await loadSubject(flags);
-  sayNotes(subject);
-  const [channels, height, width] = subject.model.inputShape;
+  const loaded = await loadModel(flags);
+  sayNotes(loaded);
+  const [channels, height, width] = loaded.model.inputShape;
   if (channels !== 1) {
     throw new TypeError(
-      `Cannot predict pictures with ${subject.label}: its model takes ${channels} channels, ` +
+      `Cannot predict pictures with ${loaded.label}: its model takes ${channels} channels, ` +
         `pictures are made grey`,
     );
   }
-  const { session: opened } = await openTrained(subject, flags);
+  const { session: opened } = await openTrained(loaded, flags);
   await using session = opened;
   // Pictures are treated as those that the model was trained on; the flag turns that around.
-  const invert = flags.invert !== (subject.pictures?.invert ?? false);
-  const show = shower(subject, flags);
+  const invert = flags.invert !== (loaded.pictures?.invert ?? false);
+  const show = shower(loaded, flags);
   let failed = false;
   let chunk: PictureInput[] = [];
   const flush = async () => {
@@ -69,7 +68,7 @@ export async function predictCommand(args: string[]): Promise<number> {
     chunk.forEach((input, n) => {
       show(
         input,
-        logits.subarray(n * subject.model.classCount, (n + 1) * subject.model.classCount),
+        logits.subarray(n * loaded.model.classCount, (n + 1) * loaded.model.classCount),
       );
     });
     chunk = [];
@@ -93,7 +92,7 @@ export async function predictCommand(args: string[]): Promise<number> {
 }
 
 function shower(
-  { classNames, pictures, notes }: Subject,
+  { classNames, pictures, notes }: LoadedModel,
   { json, invert }: { readonly json: boolean; readonly invert: boolean },
 ): (input: PictureInput, logits: Float32Array) => void {
   const drawn = Deno.stdout.isTerminal() && !Deno.noColor;

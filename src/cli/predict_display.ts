@@ -1,8 +1,8 @@
 /** Predictions as text: a line a picture, or the picture itself with its classes beside it. */
 
 import { fitPicture, type GreyPicture } from "../data/picture.ts";
-import { printable } from "../printable.ts";
-import type { ClassProbability } from "../train/top_classes.ts";
+import { printable } from "../quote.ts";
+import type { ClassProbability } from "../train/metrics.ts";
 import type { PictureInput } from "./predict_inputs.ts";
 
 /** Widest picture on a terminal, in columns. */

@@ -1,8 +1,8 @@
 // deno-lint-ignore-file no-console
 /** A program of several commands: its help, its version, and the way to each command. */
 
-import { invocation } from "../invocation.ts";
-import { describeEnvironment } from "../report/environment.ts";
+import { invocation } from "../quote.ts";
+import { describeEnvironment } from "../run/environment.ts";
 import { EXIT, UsageError } from "./errors.ts";
 import type { Command } from "./flag_types.ts";
 import { widthOf } from "./wrap.ts";

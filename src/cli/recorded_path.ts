@@ -5,7 +5,7 @@ import { DEFAULT_DATA_DIR } from "../data/fetch.ts";
 import { isDatasetFolder } from "../data/idx_folder.ts";
 import { findDataset } from "../data/registry.ts";
 import { quoteWhole } from "../quote.ts";
-import { ELSEWHERE, isElsewhere, type RunConfig } from "../report/run_config.ts";
+import { ELSEWHERE, isElsewhere, type RunConfig } from "../run/config.ts";
 
 /** A path as it is recorded: below the working directory relative to it, of all others `.../` and the
  * last part.

@@ -1,14 +1,13 @@
 // deno-lint-ignore-file no-console
 /** The summary command: a model's layers, sizes and costs as a table. */
 
-import { invocation } from "../invocation.ts";
+import { invocation, printable } from "../quote.ts";
 import { showShape } from "../nn/sequential.ts";
 import { ZOO, zooModel } from "../nn/zoo.ts";
-import { printable } from "../printable.ts";
-import { costsOf, summaryTable } from "../report/summary_table.ts";
+import { costsOf, summaryTable } from "../report/table.ts";
 import { EXIT } from "./errors.ts";
 import { defineCommand, JSON_FLAG, parseFlags } from "./flags.ts";
-import { loadSubject, sayNotes, SUBJECT_FLAGS } from "./subject.ts";
+import { loadModel, MODEL_FLAGS, sayNotes } from "./loaded_model.ts";
 import { widthOf, wrapLine } from "./wrap.ts";
 
 const COMMAND = defineCommand({
@@ -21,10 +20,10 @@ const COMMAND = defineCommand({
     ["--run runs/first", "what a run trained"],
   ],
   flags: {
-    run: { ...SUBJECT_FLAGS.run, defaultText: undefined },
-    weights: SUBJECT_FLAGS.weights,
+    run: { ...MODEL_FLAGS.run, defaultText: undefined },
+    weights: MODEL_FLAGS.weights,
     model: {
-      ...SUBJECT_FLAGS.model,
+      ...MODEL_FLAGS.model,
       defaultText: "lenet, or what the file says",
       help: "a model of the zoo, or that of --weights, for a file that does not say",
     },
@@ -38,19 +37,19 @@ export { COMMAND as command, summaryCommand as run };
 export async function summaryCommand(args: string[]): Promise<number> {
   const { flags } = parseFlags(COMMAND, args);
   const { run, weights, model: name = "lenet" } = flags;
-  const subject = run === undefined && weights === undefined ? undefined : await loadSubject(flags);
-  const { label, model, notes } = subject ??
+  const loaded = run === undefined && weights === undefined ? undefined : await loadModel(flags);
+  const { label, model, notes } = loaded ??
     { label: name, model: zooModel(name), notes: [] as string[] };
-  if (subject) sayNotes(subject);
+  if (loaded) sayNotes(loaded);
   const costs = costsOf(model);
   const { layers, total } = costs;
   if (flags.json) {
     const { name, inputShape } = model;
-    const said = { ...(subject && { weights: label }), ...(notes.length > 0 && { notes }) };
+    const said = { ...(loaded && { weights: label }), ...(notes.length > 0 && { notes }) };
     console.log(JSON.stringify({ name, inputShape, layers, total, ...said }));
     return EXIT.ok;
   }
-  const title = subject ? `${label}: ${model.name}` : `${label}: ${ZOO[name].description}`;
+  const title = loaded ? `${label}: ${model.name}` : `${label}: ${ZOO[name].description}`;
   console.log(wrapLine(printable(title), widthOf(Deno.stdout), 2));
   console.log(`Input ${showShape(model.inputShape)}\n`);
   console.log(summaryTable(costs));

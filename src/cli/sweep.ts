@@ -4,21 +4,14 @@
 import type { Dataset } from "../data/dataset.ts";
 import { findDataset } from "../data/registry.ts";
 import { findLauncher } from "../distributed/launcher.ts";
-import { describeEnvironment } from "../report/environment.ts";
-import { claimFolder } from "../report/run_claim.ts";
-import { requireVacant } from "../report/run_folder.ts";
-import {
-  readSweep,
-  type SweepRecord,
-  type SweepResult,
-  writeSweep,
-} from "../report/sweep_record.ts";
+import { describeEnvironment } from "../run/environment.ts";
+import { claimFolder, makeFolder, requireVacant, RUNS } from "../run/files.ts";
+import { readSweep, type SweepRecord, type SweepResult, writeSweep } from "../run/sweep_record.ts";
 import { writeSweepReport } from "../report/sweep_report.ts";
 import { compareWithMajority } from "../train/metrics.ts";
 import { decidingAccuracy } from "../train/trainer.ts";
 import { obtainForTraining } from "./dataset_flag.ts";
 import { EXIT, UsageError, withInterrupt } from "./errors.ts";
-import { makeFolder, RUNS } from "./new_folder.ts";
 import { requireWritePermission } from "./permissions.ts";
 import { requirePictures, sayNotes } from "./picture_flags.ts";
 import { recordedDataset } from "./recorded_path.ts";

@@ -1,6 +1,6 @@
 /** The flags of the sweep command. */
 
-import { invocation } from "../invocation.ts";
+import { invocation } from "../quote.ts";
 import { defineCommand, parseFlags } from "./flags.ts";
 import { TRAIN_COMMAND, type TrainFlags } from "./train_flags.ts";
 

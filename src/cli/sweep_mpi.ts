@@ -5,7 +5,7 @@ import { handOut, takeJobs } from "../distributed/hand_out.ts";
 import { threadShare } from "../distributed/open_part.ts";
 import { hear, tell } from "../distributed/wire.ts";
 import type { World } from "../distributed/world.ts";
-import type { SweepResult } from "../report/sweep_record.ts";
+import type { SweepResult } from "../run/sweep_record.ts";
 import { withInterrupt } from "./errors.ts";
 import { endAtOnce, withRanks } from "./mpi.ts";
 import { baseFlags, type SweepFlags } from "./sweep_flags.ts";

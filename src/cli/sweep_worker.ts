@@ -1,9 +1,9 @@
 /** Trains one configuration of a sweep, here or on the ranks that share its work. */
 
 import type { Dataset } from "../data/dataset.ts";
-import { printable } from "../printable.ts";
 import type { World } from "../distributed/world.ts";
-import type { SweepResult } from "../report/sweep_record.ts";
+import { printable } from "../quote.ts";
+import type { SweepResult } from "../run/sweep_record.ts";
 import { bestEpoch, type EpochMetrics, train } from "../train/trainer.ts";
 import { deviceOptions, openSession } from "./backend_flags.ts";
 import { describeError } from "./errors.ts";

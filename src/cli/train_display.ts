@@ -1,19 +1,18 @@
 // deno-lint-ignore-file no-console
 /** What the train command says while it runs: lines for people, or JSON for programs. */
 
-import { invocation, shellWord } from "../invocation.ts";
+import { invocation, printable, shellWord } from "../quote.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { findDataset } from "../data/registry.ts";
 import type { OpenedSession } from "./backend_flags.ts";
-import { printable } from "../printable.ts";
 import { liveChart, type Screen } from "../report/live_chart.ts";
 import { type Progress, startProgress } from "../report/progress.ts";
 import { countOf, formatCount } from "../report/table.ts";
-import { partsText, type RunConfig } from "../report/run_config.ts";
+import { partsText, type RunConfig } from "../run/config.ts";
 import { completeOptimizer, type OptimizerSpec } from "../nn/optimizers.ts";
 import type { Model } from "../nn/sequential.ts";
 import { isNormalized } from "../nn/standardization.ts";
-import type { RunFolder } from "../report/run_folder.ts";
+import type { RunFolder } from "../run/folder.ts";
 import { compareWithMajority, type MajorityComparison, majorityRemark } from "../train/metrics.ts";
 import {
   type BestEpoch,

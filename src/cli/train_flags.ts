@@ -3,7 +3,7 @@
 import type { Dataset } from "../data/dataset.ts";
 import { findDataset } from "../data/registry.ts";
 import { splitValidation } from "../data/split.ts";
-import { invocation } from "../invocation.ts";
+import { invocation } from "../quote.ts";
 import {
   completeOptimizer,
   definitionOf,

@@ -4,7 +4,7 @@ import { isMeasured, type Measured, type Row } from "./turns.ts";
 import type { Scaled } from "./scaling.ts";
 import type { TimeToAccuracy } from "./until.ts";
 import { type Load, loadWarnings } from "./load.ts";
-import type { Environment } from "../report/environment.ts";
+import type { Environment } from "../run/environment.ts";
 import {
   type Estimate,
   isUndecided,

@@ -14,7 +14,7 @@ import {
   type Table,
   untilTable,
 } from "./table.ts";
-import { type Fragment, Html, html, htmlPage } from "../report/html.ts";
+import { type Fragment, Html, html, htmlPage, htmlTable } from "../report/html.ts";
 import { spread } from "./statistics.ts";
 
 /** Makes the page: one HTML file without scripts, light or dark, that loads nothing. */
@@ -46,18 +46,19 @@ export async function comparisonPage(facts: ComparisonFacts): Promise<string> {
       ${notices(facts)} ${tiles(measured)}
       <h2>How fast</h2>
       <div class="charts">${charts}</div>
-      ${inHtml(speedTable(facts))} ${missingList(facts)}
+      ${htmlTable("Speed", speedTable(facts))} ${missingList(facts)}
       <h2>Do they compute the same?</h2>
       <p>Each one's first steps against the float64 reference, from the same parameters on the same
         batches: the largest relative difference of a loss and of a parameter.</p>
-      ${inHtml(agreementTable(facts))} ${until && await untilSection(until)} ${scaling.length > 0
+      ${htmlTable("Agreement", agreementTable(facts))} ${until &&
+        await untilSection(until)} ${scaling.length > 0
         ? html`
           <h2>Threads and batches</h2>
           <div class="charts">${scalingCharts}</div>
         `
         : undefined}
       <h2>Start-up and devices</h2>
-      ${inHtml(deviceTable(facts))}
+      ${htmlTable("Devices", deviceTable(facts))}
       <p class="soft">All start from the same parameters, take samples in the same order and take
         turns, so that a slow minute of the machine hurts all alike. Rates are medians of the
         repeats; start, first step and warm-up are not part of them.</p>
@@ -98,27 +99,6 @@ function figure(title: string, svg: string | undefined, note: string): Fragment 
   `;
 }
 
-/** A table as markup; a cell of many words may take several lines. */
-function inHtml({ header, rows }: Table): Html {
-  const kind = (text: string) => text.length > 24 ? "text" : "n";
-  return html`
-    <div class="scroll">
-      <table>
-        <thead>
-          <tr>${header.map((text, n) =>
-            html`<th scope="col" class="${n ? "n" : ""}">${text}</th>`
-          )}</tr>
-        </thead>
-        <tbody>${rows.map(([name, ...cells]) =>
-          html`<tr><th scope="row">${name}</th>${
-            cells.map((cell) => html`<td class="${kind(cell)}">${cell}</td>`)
-          }</tr>`
-        )}</tbody>
-      </table>
-    </div>
-  `;
-}
-
 function missingList({ rows }: ComparisonFacts): Fragment {
   return rows.flatMap((row) =>
     isMeasured(row) ? [] : [html`<p class="soft">${row.backend}: ${row.reason}</p>`]
@@ -130,7 +110,7 @@ async function untilSection(until: NonNullable<ComparisonFacts["until"]>): Promi
   return html`
     <h2>Time to a test accuracy of ${until.accuracy}</h2>
     <div class="charts">${figure("Training, evaluation left out", chart, "Whole epochs.")}</div>
-    ${inHtml(untilTable(until))}
+    ${htmlTable("Time to an accuracy", untilTable(until))}
   `;
 }
 

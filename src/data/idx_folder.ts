@@ -1,8 +1,7 @@
 /** A dataset of IDX files in a folder, as MNIST and its descendants come. */
 
 import { basename, dirname, join, relative } from "node:path";
-import { isPrintable } from "../printable.ts";
-import { quoteWhole } from "../quote.ts";
+import { isPrintable, quoteWhole } from "../quote.ts";
 import { readBounded } from "../read_bounded.ts";
 import { sha256Hex } from "../sha256.ts";
 import type { Dataset, LabeledImages } from "./dataset.ts";

@@ -1,9 +1,7 @@
 /** Loading a dataset by name or from a folder, and obtaining it where it is not there yet. */
 import { join } from "node:path";
 import { showKind } from "../check.ts";
-import { invocation } from "../invocation.ts";
-import { isPrintable } from "../printable.ts";
-import { countOf, quoteWhole } from "../quote.ts";
+import { countOf, invocation, isPrintable, quoteWhole } from "../quote.ts";
 import { sha256Hex } from "../sha256.ts";
 import { isSystemError } from "../system_reason.ts";
 import type { Dataset } from "./dataset.ts";

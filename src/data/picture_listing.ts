@@ -1,8 +1,7 @@
 /** Finding the pictures of a dataset: its parts, its classes, and what is left out. */
 
 import { basename, join, relative } from "node:path";
-import { isPrintable } from "../printable.ts";
-import { countOf, quoteWhole } from "../quote.ts";
+import { countOf, isPrintable, quoteWhole } from "../quote.ts";
 import { findParts, listed, type Part, partOf, PARTS } from "./dataset_parts.ts";
 import { DatasetError } from "./errors.ts";
 import { FolderReader, listKinds, type UnreadableFile } from "./folder_reader.ts";

@@ -180,7 +180,7 @@ class SharedSession implements Session {
     }
   }
 
-  /** Work that a rank may fail at in peace: all learn of it. */
+  /** Work at which a rank may fail: all are told, and go on. */
   async #together(
     { command, parts }: { command: Command; parts: readonly Part[] },
     work: () => Promise<void>,
@@ -194,7 +194,7 @@ class SharedSession implements Session {
     }
   }
 
-  /** Work in which the ranks wait for each other: whoever fails there leaves the others waiting. */
+  /** Work in which the ranks wait for each other: a rank that fails there leaves the others waiting. */
   async #inStep<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await work();

@@ -198,11 +198,9 @@ export class NetworkBuilder {
         return this.#change({ axes });
       }
     }
+    const [from, to] = [showShape(this.sizes), showShape(target)];
     throw new TypeError(
-      `it makes ${showShape(target)} of ${
-        showShape(this.sizes)
-      }: supported are vectors, and axes ` +
-        `of length 1 more or fewer`,
+      `it makes ${to} of ${from}: supported are vectors, and axes of length 1 more or fewer`,
     );
   }
 
@@ -243,9 +241,7 @@ export class NetworkBuilder {
   }
 
   /** Adds a convolution, which takes zeros that are there already and its own at each side. */
-  conv2d(
-    { name, kernelSize, stride, padding, weight, bias }: Convolution,
-  ): void {
+  conv2d({ name, kernelSize, stride, padding, weight, bias }: Convolution): void {
     const { shape: [outChannels, inChannels, height, width], data } = weight;
     const windowSize: Pair = [height, width];
     if (showShape(kernelSize) !== showShape(windowSize)) {
@@ -322,38 +318,24 @@ export class NetworkBuilder {
     if (steps.every(({ spec: { type } }) => type === "flatten" || type.endsWith("Pool2d"))) {
       return this.#rescale(scale, offset);
     }
-    const { spec, tensors } = steps.at(-1)!;
-    const hasWeights = spec.type === "conv2d" || spec.type === "linear";
-    if (!hasWeights && count > MAX_SCALED) {
-      throw new TypeError(
-        `it would need a layer of its own of ${count}x${count} numbers: supported are up to ` +
-          `${MAX_SCALED}, or directly behind a convolution or linear layer`,
-      );
-    }
     const order = flattened && orderOf(flattened);
+    const { type } = steps.at(-1)!.spec;
+    const hasWeights = type === "conv2d" || type === "linear";
+    if (!hasWeights) this.#addIdentity(count, area.length === 0);
+    const { spec, tensors: [weight, bias] } = this.#state.steps.at(-1)!;
     const [scales, offsets] = [scale, offset].map((list) =>
       Float64Array.from({ length: count }, (_, n) => list[list.length === 1 ? 0 : order?.(n) ?? n])
     );
-    if (hasWeights) {
-      const [weight, bias] = tensors;
-      const inputs = weight.length / count;
-      const scaled = [
-        weight.map((value, n) => value * scales[Math.floor(n / inputs)]),
-        bias.map((value, n) => value * scales[n] + offsets[n]),
-      ];
-      this.#change({ steps: steps.with(-1, { spec, tensors: scaled, size: 1 }) });
-      if (what !== undefined) this.note(`${what} is folded into the layer before it`);
-      return;
-    }
-    const data = new Float32Array(count * count);
-    scales.forEach((value, n) => data[n * (count + 1)] = value);
-    const weights = { weight: { shape: [count, count], data }, bias: Float32Array.from(offsets) };
-    this.#change({ flattened: undefined }); // the constants are in this project's order already
-    const kernel = { kernelSize: [1, 1], stride: [1, 1], padding: [0, 0] } as const;
-    if (area.length === 0) this.add({ type: "linear", outFeatures: count }, weights);
-    else this.add({ type: "conv2d", outChannels: count, ...kernel }, weights);
-    this.#change({ flattened });
-    this.note(`${what ?? "arithmetic between layers"} has become a layer of its own`);
+    const inputs = weight.length / count;
+    const scaled = [
+      weight.map((value, n) => value * scales[Math.floor(n / inputs)] + 0), // of -0 makes 0
+      bias.map((value, n) => value * scales[n] + offsets[n]),
+    ];
+    const last = { spec, tensors: scaled, size: 1 };
+    this.#change({ steps: this.#state.steps.with(-1, last), flattened });
+    if (!hasWeights) {
+      this.note(`${what ?? "arithmetic between layers"} has become a layer of its own`);
+    } else if (what !== undefined) this.note(`${what} is folded into the layer before it`);
   }
 
   /** Adds what a batch norm does once trained.
@@ -471,6 +453,23 @@ export class NetworkBuilder {
   #requireNoPadding(): void {
     if (this.#state.padding.flat().every((size) => size === 0)) return;
     throw new TypeError("only a convolution may follow zero padding");
+  }
+
+  /** Adds a layer that changes nothing, whose weights others may become. */
+  #addIdentity(count: number, isVector: boolean): void {
+    if (count > MAX_SCALED) {
+      throw new TypeError(
+        `it would need a layer of its own of ${count}x${count} numbers: supported are up to ` +
+          `${MAX_SCALED}, or directly behind a convolution or linear layer`,
+      );
+    }
+    const data = new Float32Array(count * count);
+    for (let n = 0; n < count; n++) data[n * (count + 1)] = 1;
+    const weights = { weight: { shape: [count, count], data } };
+    this.#change({ flattened: undefined }); // its columns are in this project's order already
+    const kernel = { kernelSize: [1, 1], stride: [1, 1], padding: [0, 0] } as const;
+    if (isVector) this.add({ type: "linear", outFeatures: count }, weights);
+    else this.add({ type: "conv2d", outChannels: count, ...kernel }, weights);
   }
 
   /** Multiplication and addition of all pixels alike, as part of what becomes of them. */

@@ -10,6 +10,9 @@ export type Sides = readonly [before: number, after: number];
  */
 export type Padding = "same" | "sameLower" | readonly [rows: Sides, columns: Sides];
 
+/** Numbers of a kernel: 1 GiB, as in any model of this project. */
+const MAX_KERNEL = 2 ** 28;
+
 /** None at all. */
 export const NO_PADDING: readonly [Sides, Sides] = [[0, 0], [0, 0]];
 
@@ -48,7 +51,11 @@ export function evenSides(
     ([first, last]: Sides, axis: number) => windowSize[axis] + Math.abs(first - last),
   ].map((sizeOf) => [sizeOf(sides[0], 0), sizeOf(sides[1], 1)] as const);
   const [height, width] = windowSize;
-  const grown = new Float32Array(weight.length / (height * width) * kernelSize[0] * kernelSize[1]);
+  const length = weight.length / (height * width) * kernelSize[0] * kernelSize[1];
+  if (length > MAX_KERNEL) {
+    throw new TypeError(`its padding makes its kernel ${kernelSize.join("x")}: it is too large`);
+  }
+  const grown = new Float32Array(length);
   for (let row = 0; row < weight.length / width; row++) {
     const start = Math.floor(row / height) * kernelSize[0] + before[0] + row % height;
     const taps = weight.subarray(row * width, (row + 1) * width);

@@ -6,7 +6,7 @@ import { modelOf, specOf } from "../nn/model_spec.ts";
 import { isNormalized, NORMALIZED, type Standardization } from "../nn/standardization.ts";
 import { type ModelName, zooModel } from "../nn/zoo.ts";
 import { parseJson } from "../parse_json.ts";
-import { isPrintable } from "../printable.ts";
+import { isPrintable } from "../quote.ts";
 
 /** Which of light and dark the thing in a picture was, where a model was trained on pictures. */
 export interface PicturePolarity {
@@ -30,7 +30,7 @@ export interface ModelDescription {
 export interface TrainedModel extends ModelDescription {
   /** A flat vector, laid out as {@linkcode Model.parameters} says. */
   readonly parameters: Float32Array;
-  /** What reading it assumed, left out or changed, a sentence each, for whoever uses it to be told. */
+  /** What reading it assumed, left out or changed, a sentence each; every command shows them to its user. */
   readonly notes?: readonly string[];
   /** Whether what becomes of pixels is taken for granted, as its file does not say. */
   readonly assumesPixels?: boolean;

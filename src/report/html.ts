@@ -59,6 +59,40 @@ export interface PageExtras {
   readonly scriptPolicy?: string;
 }
 
+/** A table; the first cell of a row is its name, and a cell of many words may take several lines.
+ *
+ * @param label Says to a screen reader what it shows.
+ * @param numbers Column from which cells are numbers; default 1.
+ */
+export function htmlTable(
+  label: string,
+  { header, rows, numbers = 1 }: {
+    readonly header: readonly string[];
+    readonly rows: readonly (readonly string[])[];
+    readonly numbers?: number;
+  },
+): Html {
+  const kind = (cell: string, n: number) => n < numbers ? "" : cell.length > 24 ? "text" : "n";
+  const head = header.map((text, n) =>
+    html`<th scope="col" class="${n < numbers ? "" : "n"}">${text}</th>`
+  );
+  const body = rows.map(([name, ...cells]) =>
+    html`<tr><th scope="row">${name}</th>${
+      cells.map((cell, n) => html`<td class="${kind(cell, n + 1)}">${cell}</td>`)
+    }</tr>`
+  );
+  return html`
+    <div class="scroll" tabindex="0" role="region" aria-label="${label}">
+      <table>
+        <thead>
+          <tr>${head}</tr>
+        </thead>
+        <tbody>${body}</tbody>
+      </table>
+    </div>
+  `;
+}
+
 /** A whole page, light or dark as the reader's system is, that loads nothing and by default runs nothing.
  */
 export function htmlPage(

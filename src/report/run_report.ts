@@ -1,10 +1,9 @@
 /** The report of a run: one HTML page that needs nothing but itself. */
 
-import type { Backend } from "../backends/backend.ts";
+import { loadBackend } from "../backends/registry.ts";
 import type { LabeledImages } from "../data/dataset.ts";
-import { invocation } from "../invocation.ts";
+import { invocation, printable } from "../quote.ts";
 import type { Model } from "../nn/sequential.ts";
-import { printable } from "../printable.ts";
 import {
   type ClassificationReport,
   classificationReport,
@@ -13,7 +12,7 @@ import {
 import { bestEpoch, type EpochMetrics } from "../train/trainer.ts";
 import { curveSvg } from "./curves.ts";
 import { Html, html, htmlPage } from "./html.ts";
-import { isElsewhere, type RunConfig } from "./run_config.ts";
+import { isElsewhere, type RunConfig } from "../run/config.ts";
 import { factsSection } from "./run_report_facts.ts";
 import { featureMaps } from "./run_report_features.ts";
 import { featureSection, filterSection, summarySection } from "./run_report_model.ts";
@@ -56,8 +55,6 @@ export interface RunReportInput {
     /** Logits [test.count, classCount] of the test images. */
     readonly logits: Float32Array;
   };
-  /** Computes feature maps; the plain `reference` serves any model. */
-  readonly mapBackend: Backend;
 }
 
 /** Writes the report of a run as an HTML page. */
@@ -199,12 +196,16 @@ async function curves(history: readonly EpochMetrics[]): Promise<Html | undefine
 
 /** Feature maps of the first test image. */
 async function features(
-  { trained, model, test, config, mapBackend }: RunReportInput,
+  { trained, model, test, config }: RunReportInput,
 ): Promise<Html | undefined> {
   if (trained === undefined || test.count === 0) return undefined;
   const images = test.images.subarray(0, test.images.length / test.count);
   const one: LabeledImages = { images, labels: new Uint8Array(1), count: 1, shape: test.shape };
-  const maps = await featureMaps(mapBackend, model, { parameters: trained.parameters, one });
+  // The plain `reference` serves any model.
+  const maps = await featureMaps(await loadBackend("reference"), model, {
+    parameters: trained.parameters,
+    one,
+  });
   const title = `${nameOfImage(test, 0)}, ${config.dataset.classNames[test.labels[0]]}`;
   return featureSection(maps, { one, title });
 }

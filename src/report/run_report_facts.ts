@@ -4,7 +4,7 @@ import type { Device } from "../backends/backend.ts";
 import { definitionOf } from "../nn/optimizers.ts";
 import { isNormalized, NORMALIZED, type Standardization } from "../nn/standardization.ts";
 import { type Html, html } from "./html.ts";
-import { partsText, type RunConfig } from "./run_config.ts";
+import { partsText, type RunConfig } from "../run/config.ts";
 import { countOf } from "./table.ts";
 
 /** Configuration, device and versions.

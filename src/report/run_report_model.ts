@@ -4,7 +4,7 @@ import type { LabeledImages } from "../data/dataset.ts";
 import type { Layer, Model } from "../nn/sequential.ts";
 import { showShape } from "../nn/sequential.ts";
 import { summarize } from "../nn/summary.ts";
-import { type Html, html } from "./html.ts";
+import { type Html, html, htmlTable } from "./html.ts";
 import { greyPicture, imagePicture, signedPicture } from "./html_pictures.ts";
 import type { FeatureMaps } from "./run_report_features.ts";
 import { formatCount } from "./table.ts";
@@ -16,19 +16,16 @@ const MAX_PICTURES = 64;
 export function summarySection(model: Model): Html {
   const layers = summarize(model);
   const count = (value: number) => value === 0 ? "" : formatCount(value);
-  const rows = layers.map((layer) =>
-    html`
-      <tr>
-        <th scope="row">${layer.name}</th>
-        <td>${layer.type}</td>
-        <td>${layer.detail}</td>
-        <td>${showShape(layer.outputShape)}</td>
-        <td class="n">${count(layer.parameters)}</td>
-        <td class="n">${count(layer.forwardMacs)}</td>
-        <td class="n">${layer.receptiveField.join("x")}</td>
-      </tr>
-    `
-  );
+  const rows = layers.map((layer) => [
+    layer.name,
+    layer.type,
+    layer.detail,
+    showShape(layer.outputShape),
+    count(layer.parameters),
+    count(layer.forwardMacs),
+    layer.receptiveField.join("x"),
+  ]);
+  const header = ["layer", "type", "window", "output", "parameters", "MACs", "sees"];
   const macs = layers.reduce((sum, layer) => sum + layer.forwardMacs, 0);
   return html`
     <section>
@@ -38,22 +35,7 @@ export function summarySection(model: Model): Html {
       macs,
     )} multiply-accumulates (MACs) an
     image. Sees: receptive field of one output, in pixels of the input.</p>
-      <div class="scroll" tabindex="0" role="region" aria-label="Layers">
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">layer</th>
-              <th scope="col">type</th>
-              <th scope="col">window</th>
-              <th scope="col">output</th>
-              <th scope="col" class="n">parameters</th>
-              <th scope="col" class="n">MACs</th>
-              <th scope="col" class="n">sees</th>
-            </tr>
-          </thead>
-          <tbody>${rows}</tbody>
-        </table>
-      </div>
+      ${htmlTable("Layers", { header, rows, numbers: 4 })}
     </section>
   `;
 }

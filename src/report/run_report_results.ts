@@ -2,7 +2,7 @@
 
 import type { LabeledImages } from "../data/dataset.ts";
 import type { ClassificationReport } from "../train/metrics.ts";
-import { type Html, html } from "./html.ts";
+import { type Html, html, htmlTable } from "./html.ts";
 import { imagePicture } from "./html_pictures.ts";
 import { countOf, formatCount } from "./table.ts";
 
@@ -99,66 +99,33 @@ function mostConfused(confusion: ClassificationReport["confusion"], names: strin
     .slice(0, MAX_PAIRS);
   if (pairs.length === 0) return html`<p>No image was taken for another class.</p>`;
   const [{ count, label, guess }] = pairs;
-  const items = pairs.map((pair) =>
-    html`
-      <tr>
-        <td>${names[pair.label]}</td>
-        <td>${names[pair.guess]}</td>
-        <td class="n">${formatCount(pair.count)}</td>
-      </tr>
-    `
-  );
+  const header = ["class", "taken for", "images"];
+  const rows = pairs.map((pair) => [names[pair.label], names[pair.guess], formatCount(pair.count)]);
   return html`
     <p>Most often, ${names[label]} was taken for ${names[guess]}:
     ${countOf(count, "image")}.</p>
     <details>
       <summary>The pairs that happen most</summary>
-      <div class="scroll">
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">class</th>
-              <th scope="col">taken for</th>
-              <th scope="col" class="n">images</th>
-            </tr>
-          </thead>
-          <tbody>${items}</tbody>
-        </table>
-      </div>
+      ${htmlTable("Confused pairs", { header, rows, numbers: 2 })}
     </details>
   `;
 }
 
 /** Precision and recall of every class. */
 export function classSection({ perClass }: ClassificationReport): Html {
-  const rows = perClass.map(({ className, precision, recall, support }) =>
-    html`
-      <tr>
-        <th scope="row">${className}</th>
-        <td class="n">${precision.toFixed(3)}</td>
-        <td class="n">${recall.toFixed(3)}</td>
-        <td class="n">${formatCount(support)}</td>
-      </tr>
-    `
-  );
+  const header = ["class", "precision", "recall", "images"];
+  const rows = perClass.map(({ className, precision, recall, support }) => [
+    className,
+    precision.toFixed(3),
+    recall.toFixed(3),
+    formatCount(support),
+  ]);
   return html`
     <section>
       <h2>Classes</h2>
       <p class="soft">Precision: of the images predicted as the class, the share that is. Recall: of the
     images of the class, the share predicted as it.</p>
-      <div class="scroll">
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">class</th>
-              <th scope="col" class="n">precision</th>
-              <th scope="col" class="n">recall</th>
-              <th scope="col" class="n">images</th>
-            </tr>
-          </thead>
-          <tbody>${rows}</tbody>
-        </table>
-      </div>
+      ${htmlTable("Classes", { header, rows })}
     </section>
   `;
 }

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { decidingAccuracy } from "../train/trainer.ts";
 import { writeAtomic } from "../write_atomic.ts";
 import { CHART_CONFIG, drawChart, PALETTE } from "./chart.ts";
-import type { SweepRecord, SweepResult } from "./sweep_record.ts";
+import type { SweepRecord, SweepResult } from "../run/sweep_record.ts";
 import { formatCount, formatTable } from "./table.ts";
 
 const TABLE = "table.md";
@@ -80,7 +80,7 @@ export function sweepTable(results: readonly SweepResult[]): string {
 
 /** Draws the accuracy that decides over the first varied flag, coloured by the second; seeds come last. */
 export async function sweepChart({ results, dataset }: SweepRecord): Promise<string> {
-  // A sweep that was gone on with may lack a value where it was not varied yet.
+  // A resumed sweep may lack a value where it was not varied yet.
   const valuesOf = (name: string) => [
     ...new Set(results.map(({ settings }) => settings[name] ?? "")),
   ];

@@ -3,8 +3,7 @@
 import type { Session, Unlabeled } from "../backends/backend.ts";
 import { checkNumber, checkObject, showKind } from "../check.ts";
 import type { LabeledImages } from "../data/dataset.ts";
-import { countCorrect } from "./metrics.ts";
-import { type ClassProbability, topClasses } from "./top_classes.ts";
+import { type ClassProbability, countCorrect, topClasses } from "./metrics.ts";
 
 /** How well a session does on labelled images. */
 export interface Evaluation {

@@ -48,7 +48,7 @@ export interface Progress {
   readonly epochsDone: number;
   /** Steps since the start of the run. */
   readonly step: number;
-  /** The epoch at hand, if it was stopped half way. */
+  /** The current epoch, if it was stopped half way. */
   readonly partial: PartialEpoch;
   /** Best accuracy so far: on the validation set where there is one, else on the test set. */
   readonly bestAccuracy: number;
@@ -83,7 +83,7 @@ export type Outcome = "finished" | "target reached" | "max steps reached" | "int
 export interface CheckpointInterval {
   /** After every so many steps of the run, 1 or more. */
   readonly steps?: number;
-  /** After the step at hand when so much time has gone by since the last time. */
+  /** After the current step when so much time has gone by since the last time. */
   readonly seconds?: number;
 }
 
@@ -96,7 +96,7 @@ export type TestedOf<Data extends TrainingData> = Data extends Pick<Dataset, "te
 
 /** What the caller wants to hear while a run goes on; it waits for what they return. */
 export interface TrainHooks<Tested extends number | undefined = number> {
-  /** Stops the run after the step at hand. */
+  /** Stops the run after the current step. */
   readonly signal?: AbortSignal;
   /** Cuts epochs into stretches, each of which ends with a checkpoint; results do not depend on it. */
   readonly checkpointEvery?: CheckpointInterval;

@@ -12,8 +12,9 @@ const ignore = !canRunCommands();
 const ORDER: readonly (readonly string[])[] = [
   ["mod.ts", "scripts"],
   ["src/cli"],
-  ["src/compare"],
+  ["src/compare", "src/page"],
   ["src/report"],
+  ["src/run"],
   ["src/train"],
   ["src/distributed"],
   ["src/backends/registry.ts"],
@@ -157,7 +158,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "a program that imports mod.ts loads no TensorFlow.js and no engine",
+  name: "a program that imports mod.ts loads no TensorFlow.js, no engine and no schemas",
   ignore,
   fn: async () => {
     const { code, stdout, stderr } = await runDeno(["info", "--json", join(ROOT, "mod.ts")]);
@@ -172,7 +173,7 @@ Deno.test({
       }
     }
     assert(loaded.size > 60, `expected the graph of mod.ts, found ${loaded.size} modules`);
-    const unwanted = /@tensorflow|backends\/(tfjs|wasm|webgpu|reference)\//;
+    const unwanted = /@tensorflow|valibot|backends\/(tfjs|wasm|webgpu|reference)\//;
     assertEquals([...loaded].filter((specifier) => unwanted.test(specifier)), []);
   },
 });

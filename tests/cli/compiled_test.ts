@@ -7,7 +7,7 @@ import { datasetEntry } from "../../src/data/registry.ts";
 import { encodeSafetensorsModel } from "../../src/formats/safetensors/model.ts";
 import { initialParameters } from "../../src/nn/init.ts";
 import { zooModel } from "../../src/nn/zoo.ts";
-import { VERSION } from "../../src/report/environment.ts";
+import { VERSION } from "../../src/run/environment.ts";
 import { COMMANDS } from "../../scripts/main.ts";
 import {
   assert,

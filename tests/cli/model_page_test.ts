@@ -5,12 +5,12 @@ import { encode as encodePng } from "fast-png";
 import jpeg from "jpeg-js";
 import { referenceBackend } from "../../src/backends/reference/backend.ts";
 import { readPicture } from "../../src/cli/predict_inputs.ts";
-import { loadSubject, type Subject } from "../../src/cli/subject.ts";
+import { type LoadedModel, loadModel } from "../../src/cli/loaded_model.ts";
 import { initialParameters } from "../../src/nn/init.ts";
 import { avgPool2d, conv2d, flatten, linear, sigmoid } from "../../src/nn/layers.ts";
 import { sequential } from "../../src/nn/sequential.ts";
-import { modelPage } from "../../src/report/model_page.ts";
-import { topClasses } from "../../src/train/top_classes.ts";
+import { modelPage } from "../../src/page/model_page.ts";
+import { topClasses } from "../../src/train/metrics.ts";
 import { assert, assertAlmostEquals, assertEquals, assertStringIncludes } from "../assert.ts";
 import { granted } from "../permissions.ts";
 import { withTempDir } from "../temp.ts";
@@ -47,7 +47,7 @@ const SMALL = sequential([
 /** Names that are also markup, or end what they stand in. */
 const HOSTILE = [`</script><img src=x onerror=alert(1)>`, `" onclick="alert(1)`, `<!--<script>`];
 
-type Trained = Pick<Subject, "model" | "parameters" | "classNames">;
+type Trained = Pick<LoadedModel, "model" | "parameters" | "classNames">;
 
 interface Shown {
   readonly pixels: number[];
@@ -157,7 +157,7 @@ Deno.test({
       await page.stroke([at(0.6, 0.15), at(0.62, 0.5), at(0.64, 0.9)]);
       const drawn = await shown(page);
       assert(drawn.pixels.includes(255), "nothing was drawn");
-      await assertAnswers(await loadSubject({ run }), drawn);
+      await assertAnswers(await loadModel({ run }), drawn);
 
       const png = `${folder}/drawn.png`;
       const data = Uint8Array.from(drawn.pixels);

@@ -1,8 +1,8 @@
 /** `train` stopped in every way that a process can be: nothing is lost, nothing is made twice. */
 import { zooModel } from "../../src/nn/zoo.ts";
 import { createRandom } from "../../src/random.ts";
-import { readCheckpoint } from "../../src/train/checkpoint.ts";
-import { claimFolder } from "../../src/report/run_claim.ts";
+import { readCheckpoint } from "../../src/run/checkpoint.ts";
+import { claimFolder } from "../../src/run/files.ts";
 import { assert, assertEquals, assertMatch } from "../assert.ts";
 import { namesIn, withTempDir } from "../temp.ts";
 import { canRunCommands, linesOf, outcomeOf, ROOT, runDeno } from "./command.ts";
@@ -71,7 +71,7 @@ Deno.test({
         await seen(stderr, "\0"),
         "Stopping after this step; Ctrl-C again ends at once\n",
       );
-      assertMatch(await seen(stdout, "\0"), /Stopped after step \d+; .* --resume run\n$/);
+      assertMatch(await seen(stdout, "\0"), /Stopped after step \d+; [^]* --resume run\n$/);
       assertEquals((await child.status).code, 130);
       await assertGoesOn(folder);
     }),

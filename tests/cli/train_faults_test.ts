@@ -3,7 +3,7 @@ import { pathToFileURL } from "node:url";
 import { decodeSafetensors } from "../../src/formats/safetensors/file.ts";
 import { describeAdapters } from "../../src/backends/webgpu/adapters.ts";
 import { zooModel } from "../../src/nn/zoo.ts";
-import { readCheckpoint } from "../../src/train/checkpoint.ts";
+import { readCheckpoint } from "../../src/run/checkpoint.ts";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";
 import { granted } from "../permissions.ts";
 import { namesIn, withTempDir } from "../temp.ts";

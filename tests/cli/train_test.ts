@@ -7,8 +7,8 @@ import { initialParameters } from "../../src/nn/init.ts";
 import { flatten, linear, tanh } from "../../src/nn/layers.ts";
 import { sequential } from "../../src/nn/sequential.ts";
 import { zooModel } from "../../src/nn/zoo.ts";
-import { parseRunConfig } from "../../src/report/run_config.ts";
-import { readCheckpoint } from "../../src/train/checkpoint.ts";
+import { parseRunConfig } from "../../src/run/config.ts";
+import { readCheckpoint } from "../../src/run/checkpoint.ts";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";
 import { namesIn, withTempDir } from "../temp.ts";
 import {

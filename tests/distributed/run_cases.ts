@@ -4,7 +4,7 @@
 import type { BackendName } from "../../src/backends/backend.ts";
 import { runCommand } from "../../src/cli/errors.ts";
 import { withWorld } from "../../src/cli/mpi.ts";
-import { quietDrivers } from "../../src/cli/quiet_drivers.ts";
+import { quietDrivers } from "../../src/cli/backend_flags.ts";
 import { openTogether } from "../../src/distributed/session.ts";
 import { runCase, sharedCases } from "./shared_cases.ts";
 

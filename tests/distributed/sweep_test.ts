@@ -4,7 +4,7 @@ import { SWEEP_COMMAND } from "../../src/cli/sweep_flags.ts";
 import { parseGrid } from "../../src/cli/sweep_grid.ts";
 import { TRAIN_COMMAND } from "../../src/cli/train_flags.ts";
 import { loadDataset } from "../../src/data/load.ts";
-import type { SweepRecord } from "../../src/report/sweep_record.ts";
+import type { SweepRecord } from "../../src/run/sweep_record.ts";
 import { assert, assertEquals, assertMatch, assertThrows } from "../assert.ts";
 import { canRunCommands, linesOf, NO_GPU, ROOT, runDeno, runTask } from "../cli/command.ts";
 import { writeClasses } from "../picture_folder.ts";

@@ -1,6 +1,6 @@
 /** `train:mpi` as a user runs it: real ranks, real faults. */
 
-import { readCheckpoint } from "../../src/train/checkpoint.ts";
+import { readCheckpoint } from "../../src/run/checkpoint.ts";
 import { zooModel } from "../../src/nn/zoo.ts";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";
 import { linesOf, runTask } from "../cli/command.ts";

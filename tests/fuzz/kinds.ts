@@ -21,11 +21,11 @@ import { initialParameters } from "../../src/nn/init.ts";
 import { conv2d, flatten, linear, maxPool2d, relu } from "../../src/nn/layers.ts";
 import { sequential } from "../../src/nn/sequential.ts";
 import { zooModel } from "../../src/nn/zoo.ts";
-import { configuredModel, parseRunConfig } from "../../src/report/run_config.ts";
-import { parseMetricsLog } from "../../src/report/run_log.ts";
-import { parseSweep } from "../../src/report/sweep_record.ts";
+import { configuredModel, parseRunConfig } from "../../src/run/config.ts";
+import { parseMetricsLog } from "../../src/run/metrics.ts";
+import { parseSweep } from "../../src/run/sweep_record.ts";
 import { sweepTable } from "../../src/report/sweep_report.ts";
-import { decodeCheckpoint, encodeCheckpoint } from "../../src/train/checkpoint.ts";
+import { decodeCheckpoint, encodeCheckpoint } from "../../src/run/checkpoint.ts";
 import { NOT_STARTED } from "../../src/train/trainer.ts";
 import { concat, mutateBytes, mutateJson, type Mutator } from "./mutate.ts";
 import { mutateMessage, mutateNode, withWeightsBeside } from "./onnx.ts";
@@ -143,6 +143,8 @@ const FUNCTIONAL_MODEL = {
   }],
 };
 
+const DEVICE = { kind: "cpu", description: "WebAssembly", threads: 2, software: false };
+
 const CONFIG = {
   started: "2026-01-02T03:04:05.000Z",
   model: { name: MODEL.name, inputShape: MODEL.inputShape, layers: MODEL.specs },
@@ -165,9 +167,9 @@ const CONFIG = {
   optimizer: { type: "adam", beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
   init: { type: "xavierUniform" },
   backend: "wasm",
-  device: { kind: "cpu", description: "WebAssembly", threads: 2, software: false },
+  device: DEVICE,
   environment: { lenet: "0.1.0", cores: 2 },
-  resumed: [{ started: "2026-01-02", step: 3, backend: "wasm", device: { threads: 1 } }],
+  resumed: [{ started: "2026-01-02", step: 3, backend: "wasm", device: DEVICE }],
 };
 
 const METRICS = {

@@ -8,7 +8,7 @@ export interface FuzzOrder {
   readonly seed: number;
   readonly first: number;
   readonly count: number;
-  /** One int32: the number of the file at hand, for whoever watches. */
+  /** One int32: the number of the current file, for the watcher. */
   readonly progress: SharedArrayBuffer;
 }
 

@@ -16,7 +16,7 @@ import {
 } from "../../src/compare/plan.ts";
 import { describeComparison } from "../../src/compare/table.ts";
 import { backendContender, type Contender } from "../../src/compare/contender.ts";
-import { describeEnvironment } from "../../src/report/environment.ts";
+import { describeEnvironment } from "../../src/run/environment.ts";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";
 import { randomImages } from "../parity/cases.ts";
 

@@ -16,8 +16,8 @@ import { sequential } from "../../src/nn/sequential.ts";
 import { parseJson } from "../../src/parse_json.ts";
 import { quote } from "../../src/quote.ts";
 import { readBounded, readUnlinked } from "../../src/read_bounded.ts";
-import { RunFolder } from "../../src/report/run_folder.ts";
-import { parseMetricsLog } from "../../src/report/run_log.ts";
+import { RunFolder } from "../../src/run/folder.ts";
+import { parseMetricsLog } from "../../src/run/metrics.ts";
 import { assert, assertEquals, assertRejects, assertThrows } from "../assert.ts";
 import { faultOfError, fuzz, mutatedFile } from "../fuzz/fuzz.ts";
 import { FUZZ_KINDS } from "../fuzz/kinds.ts";
@@ -240,7 +240,7 @@ Deno.test({
       const link = "expected a file, found a link";
       await assertRejects(() => readUnlinked(`${folder}/link`, 100), TypeError, link);
       const pipe = "expected a file, found a pipe or device";
-      // Whoever reads it all the same finds something, rather than waiting for ever.
+      // A reader finds something, rather than waiting for ever.
       using other = await Deno.open(`${folder}/pipe`, { read: true, write: true });
       await other.write(new Uint8Array(1));
       await assertRejects(() => readBounded(`${folder}/pipe`, 100), TypeError, pipe);

@@ -6,7 +6,7 @@ import { DatasetError } from "../../src/data/errors.ts";
 import { loadDataset } from "../../src/data/load.ts";
 import { MAX_PICTURE_BYTES } from "../../src/data/picture_file.ts";
 import { selectImages, splitByContent, splitValidation } from "../../src/data/split.ts";
-import { printable } from "../../src/printable.ts";
+import { printable } from "../../src/quote.ts";
 import {
   assert,
   assertEquals,

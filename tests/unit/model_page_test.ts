@@ -3,9 +3,9 @@
 import { initialParameters } from "../../src/nn/init.ts";
 import { flatten, linear } from "../../src/nn/layers.ts";
 import { sequential } from "../../src/nn/sequential.ts";
-import { modelPage } from "../../src/report/model_page.ts";
-import { Classifier } from "../../src/report/model_page/browser/classifier.ts";
-import { decodePageModel, encodePageModel } from "../../src/report/model_page/page_model.ts";
+import { modelPage } from "../../src/page/model_page.ts";
+import { Classifier } from "../../src/page/browser/classifier.ts";
+import { decodePageModel, encodePageModel } from "../../src/page/page_model.ts";
 import { assert, assertEquals, assertRejects } from "../assert.ts";
 
 const MODEL = sequential([flatten(), linear({ outFeatures: 3 })], {

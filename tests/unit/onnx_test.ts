@@ -356,6 +356,10 @@ Deno.test("ONNX of others: what is not supported is refused by its name, in one 
       [["Conv", "x k", "r", { pads: [0n, 0n, 1n, -1n] }]],
       "pads must be four whole numbers of 0 or more, found [0, 0, 1, -1]",
     ],
+    [
+      [["Conv", "x k", "r", { pads: [0n, 0n, 1_000_000_000n, 0n] }]],
+      "its padding makes its kernel 1000000001x1: it is too large",
+    ],
     [[["Conv", "x k", "r", { dilations: [2n, 1n] }]], "Conv: dilations must be 1"],
     [[["Conv", "x k", "r", { group: 2n }]], "Conv: group must be 1, found 2"],
     [

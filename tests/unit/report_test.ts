@@ -1,10 +1,9 @@
 import { epochLine } from "../../src/cli/train_display.ts";
 import { areNamesOf } from "../../src/formats/trained_model.ts";
 import { zooModel } from "../../src/nn/zoo.ts";
-import { isPrintable, printable } from "../../src/printable.ts";
-import { quote, quoteWhole } from "../../src/quote.ts";
+import { isPrintable, printable, quote, quoteWhole } from "../../src/quote.ts";
 import { curvesSvg } from "../../src/report/curves.ts";
-import { describeEnvironment } from "../../src/report/environment.ts";
+import { describeEnvironment } from "../../src/run/environment.ts";
 import { spread } from "../../src/compare/statistics.ts";
 import { countOf, formatCount, formatTable } from "../../src/report/table.ts";
 import type { EpochMetrics } from "../../src/train/trainer.ts";

@@ -4,7 +4,7 @@ import { corr2d } from "../../src/nn/corr2d.ts";
 import { initialParameters } from "../../src/nn/init.ts";
 import { conv2d, flatten, linear, maxPool2d, relu } from "../../src/nn/layers.ts";
 import { type Model, sequential } from "../../src/nn/sequential.ts";
-import { describeEnvironment } from "../../src/report/environment.ts";
+import { describeEnvironment } from "../../src/run/environment.ts";
 import { html, htmlPage } from "../../src/report/html.ts";
 import { type Ending, runReport, type RunReportInput } from "../../src/report/run_report.ts";
 import { chartLines, liveChart } from "../../src/report/live_chart.ts";
@@ -83,7 +83,6 @@ async function reportOf(
     model,
     history,
     test,
-    mapBackend: await loadBackend("reference"),
     config: {
       started: "2026-01-01T00:00:00.000Z",
       model: { name: text, inputShape: model.inputShape, layers: model.specs },

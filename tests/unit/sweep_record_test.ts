@@ -7,7 +7,7 @@ import {
   type SweepRecord,
   type SweepResult,
   writeSweep,
-} from "../../src/report/sweep_record.ts";
+} from "../../src/run/sweep_record.ts";
 import { sweepChart, sweepTable, writeSweepReport } from "../../src/report/sweep_report.ts";
 import { assert, assertEquals, assertRejects, assertThrows } from "../assert.ts";
 import { canRunCommands, runDeno } from "../cli/command.ts";

@@ -1,4 +1,4 @@
-/** The description of the work at hand, in shared memory, read by every thread. */
+/** The description of the current work, in shared memory, read by every thread. */
 
 /** What threads can be asked to do. */
 export const JOB_KINDS = ["pack", "train", "gradients", "evaluate", "predict"] as const;

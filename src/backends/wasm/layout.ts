@@ -24,7 +24,7 @@ export interface Layout extends Places {
   readonly images: Tensor;
   readonly logits: Tensor;
   readonly gradLogits: Tensor;
-  /** Words through which threads meet, and the description of the work at hand. */
+  /** Words through which threads meet, and the description of the current work. */
   readonly control: number;
   readonly job: number;
   readonly slots: readonly number[];

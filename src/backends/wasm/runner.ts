@@ -37,7 +37,7 @@ interface Stretch {
 
 /** One thread's hands. All threads run the same job and meet between its phases; each takes
  * the next group of images when it has done one. Sums are made in the order of images and of groups,
- * so that equal jobs give equal bits whoever does what.
+ * so that equal jobs give equal bits whichever thread does what.
  */
 export class Runner {
   readonly #options: RunnerOptions;

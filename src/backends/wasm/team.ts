@@ -26,7 +26,7 @@ export class Team {
     this.#spins = threads > navigator.hardwareConcurrency ? 0 : SPINS;
   }
 
-  /** The next piece of work of this phase, from 0: whoever is free takes it, so that a thread that
+  /** The next piece of work of this phase, from 0: the next free thread takes it, so that a thread that
    * the machine holds up does less. Pieces start again from 0 when the threads meet.
    */
   claim(): number {

@@ -20,7 +20,7 @@ export type WorkerReport =
   | { readonly type: "ready" | "closed" }
   | { readonly type: "failed"; readonly message: string };
 
-/** The workers of a session; thread 0 is whoever starts them. */
+/** The workers of a session; thread 0 is the one that starts them. */
 export class WorkerPool {
   readonly #workers: PoolWorker[];
 

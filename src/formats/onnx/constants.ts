@@ -3,8 +3,7 @@
 import { volume } from "../../nn/layers/layer.ts";
 import { showShape } from "../../nn/sequential.ts";
 import { quote } from "../../quote.ts";
-import { requireShort } from "../attributes.ts";
-import { bytesOf, expanded, isNameBeside, numbersIn, type NumberTypeName } from "../tensors.ts";
+import { bytesOf, isNameBeside, numbersIn, type NumberTypeName } from "../tensors.ts";
 import { ELEMENT, type Proto } from "./schema.ts";
 
 type TensorProto = Proto<"TensorProto">;
@@ -150,43 +149,4 @@ function externalBytes(tensor: TensorProto, files: ExternalFiles, needed: number
 
 function wrong({ name }: TensorProto, reason: string): TypeError {
   return new TypeError(`tensor ${quote(name)} ${reason}`);
-}
-
-/** The list of whole numbers at a place among inputs, or undefined if there is nothing. */
-export function listAt(
-  inputs: readonly (Constant | undefined)[],
-  place: number,
-): readonly number[] | undefined {
-  const found = inputs[place];
-  if (found === undefined) return undefined;
-  const { shape, data } = found;
-  if (shape.length <= 1 && !(data instanceof Float32Array)) {
-    return requireShort(data, `its input ${place}`);
-  }
-  throw new TypeError(`its input ${place} must be a list of whole numbers`);
-}
-
-/** An axis counted from the front. */
-export function normalAxis(axis: number, rank: number): number {
-  const counted = axis < 0 ? axis + rank : axis;
-  if (Number.isInteger(counted) && counted >= 0 && counted < rank) return counted;
-  throw new TypeError(`axis ${axis} is not one of ${rank}`);
-}
-
-/** Two tensors element by element, as NumPy broadcasts them. */
-export function combine(
-  a: Constant,
-  b: Constant,
-  operation: (a: number, b: number) => number,
-): Constant {
-  const isFloat = a.data instanceof Float32Array;
-  if (isFloat !== b.data instanceof Float32Array) throw new TypeError("it mixes types");
-  // Only one of the two may grow: no file can make more numbers than it holds.
-  const [larger, smaller] = a.data.length < b.data.length ? [b, a] : [a, b];
-  const { shape } = larger.shape.length < smaller.shape.length ? smaller : larger;
-  const [left, right] = [a, b].map((operand) => expanded(operand, shape));
-  const values = left.map((value, n) => operation(value, right[n]));
-  if (isFloat) return { shape, data: Float32Array.from(values) };
-  if (values.every(Number.isFinite)) return { shape, data: values.map(Math.trunc) };
-  throw new TypeError("arithmetic with the batch size is not supported");
 }

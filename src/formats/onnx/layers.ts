@@ -1,31 +1,32 @@
 /** The operators of ONNX: those that layers are written as, and all that are read. */
 
-import { volume } from "../../nn/layers/layer.ts";
 import type { LayerOf } from "../../nn/layers/table.ts";
 import { type Layer, type LayerKind, type Pool2dLayer, showShape } from "../../nn/sequential.ts";
 import { quote } from "../../quote.ts";
-import { type Attributes, requireShort } from "../attributes.ts";
+import type { Attributes } from "../attributes.ts";
 import type { NetworkBuilder } from "../network_builder.ts";
 import { NO_PADDING, type Padding } from "../padding.ts";
 import type { Tensor } from "../safetensors/file.ts";
+import { permuted } from "../tensors.ts";
+import { type Constant, isFloat } from "./constants.ts";
 import {
+  axesOf,
+  cast,
   combine,
-  type Constant,
-  isFloat,
+  concat,
+  type ConstantNode,
+  gather,
   listAt,
   normalAxis,
-  type TensorReader,
-} from "./constants.ts";
-import { permuted } from "../tensors.ts";
-import { ELEMENT, type Proto } from "./schema.ts";
-
-/** A node whose inputs are constants. */
-export interface ConstantNode {
-  readonly attributes: Attributes;
-  /** In the node's order; undefined where one is computed or left out. */
-  readonly inputs: readonly (Constant | undefined)[];
-  readonly tensors: TensorReader;
-}
+  readConstant,
+  required,
+  reshape,
+  slice,
+  squeeze,
+  transpose,
+  unsqueeze,
+  unsupportedCast,
+} from "./shapes.ts";
 
 /** A node that takes a computed value, and changes it. */
 export interface ComputingNode extends ConstantNode {
@@ -277,54 +278,12 @@ function readFlatten({ network, attributes }: ComputingNode): void {
   network.flatten();
 }
 
-/** Of a computed value's shape the batch may be NaN: the free size, of which -1 is the same. */
-function reshape({ attributes, inputs }: ConstantNode, shape: readonly number[]): number[] {
-  const target = listAt(inputs, 1);
-  if (target === undefined) throw new TypeError("it has no shape");
-  const copiesZero = attributes.number("allowzero", 0) === 0;
-  const sizes = target.map((size, n) => size === 0 && copiesZero ? shape[n] : size);
-  const count = (list: readonly number[]) => volume(list.filter((size) => !Number.isNaN(size)));
-  const left = count(shape) / count(sizes.filter((size) => size !== -1));
-  const isBatch = left === 1 && shape.some(Number.isNaN) && !sizes.some(Number.isNaN);
-  return sizes.map((size) => size === -1 ? (isBatch ? NaN : left) : size);
-}
-
-function squeeze(node: ConstantNode, shape: readonly number[]): number[] {
-  const axes = axesOf(node, shape.length);
-  const isFree = axes === undefined && shape.some(Number.isNaN);
-  if (isFree || axes?.some((axis) => shape[axis] !== 1)) {
-    throw new TypeError(
-      `it must name axes of length 1 behind the batch, found ${showShape(axes ?? [])}`,
-    );
-  }
-  return shape.filter((size, axis) => axes === undefined ? size !== 1 : !axes.includes(axis));
-}
-
-function unsqueeze(node: ConstantNode, shape: readonly number[]): number[] {
-  const places = node.attributes.list("axes") ?? listOf(node, 1);
-  const rank = shape.length + places.length;
-  const inserted = new Set(places.map((place) => normalAxis(place, rank)));
-  if (inserted.size < places.length) throw new TypeError("its axes name one twice");
-  const left = [...shape];
-  return Array.from({ length: rank }, (_, axis) => inserted.has(axis) ? 1 : left.shift()!);
-}
-
-/** The axes that an operator names, in an attribute of early opsets or its second input. */
-function axesOf({ attributes, inputs }: ConstantNode, rank: number): number[] | undefined {
-  return (attributes.list("axes") ?? listAt(inputs, 1))?.map((axis) => normalAxis(axis, rank));
-}
-
 function readTranspose({ network, attributes }: ComputingNode): void {
   const perm = attributes.list("perm") ?? [...Array(network.axes.length + 1).keys()].reverse();
   if (perm[0] !== 0) {
     throw new TypeError(`perm must leave the batch in front, found ${showShape(perm)}`);
   }
   network.transpose(perm.slice(1).map((axis) => axis - 1));
-}
-
-function transpose(node: ConstantNode): Constant {
-  const tensor = required(node, 0);
-  return permuted(tensor, node.attributes.list("perm") ?? [...tensor.shape.keys()].reverse());
 }
 
 function readGemm(node: ComputingNode): void {
@@ -379,79 +338,6 @@ function readCast({ attributes }: ComputingNode): void {
   const to = attributes.number("to", 0);
   attributes.ignore("saturate", "round_mode"); // of types that are refused
   if (!isFloat(to)) throw unsupportedCast(to);
-}
-
-function cast(node: ConstantNode): Constant {
-  const { shape, data } = required(node, 0);
-  const to = node.attributes.number("to", 0);
-  node.attributes.ignore("saturate", "round_mode");
-  if (isFloat(to)) return { shape, data: Float32Array.from(data) };
-  if (to !== ELEMENT.int64 && to !== ELEMENT.int32) throw unsupportedCast(to);
-  if (!(data instanceof Float32Array)) return { shape, data };
-  if (!data.every(Number.isFinite)) throw new TypeError("it takes what is no number to an integer");
-  return { shape, data: Array.from(data, Math.trunc) };
-}
-
-function unsupportedCast(to: number): TypeError {
-  return new TypeError(`casting to type ${to} is not supported, only to floats`);
-}
-
-function readConstant({ attributes, tensors }: ConstantNode): Constant {
-  const tensor = attributes.value("value") as { readonly tensor: Proto<"TensorProto"> } | undefined;
-  if (tensor !== undefined) return tensors.read(tensor.tensor);
-  for (const key of ["value_float", "value_floats", "value_int", "value_ints"]) {
-    const found = attributes.value(key);
-    if (found === undefined) continue;
-    const shape = Array.isArray(found) ? [found.length] : [];
-    const data = [found].flat().map(Number);
-    return { shape, data: key.includes("int") ? requireShort(data, key) : Float32Array.from(data) };
-  }
-  throw new TypeError(
-    "it must hold numbers: value, value_float, value_floats, value_int, value_ints",
-  );
-}
-
-function concat(node: ConstantNode): Constant {
-  const parts = node.inputs.map((_, place) => listOf(node, place));
-  node.attributes.require("axis", 0);
-  const data = requireShort(parts.flat(), "its result");
-  return { shape: [data.length], data };
-}
-
-function gather(node: ConstantNode): Constant {
-  const data = listOf(node, 0);
-  const { shape, data: indices } = required(node, 1);
-  node.attributes.require("axis", 0);
-  const picked = Array.from(indices, (index) => data[index < 0 ? index + data.length : index]);
-  if (picked.includes(undefined!)) {
-    throw new TypeError(`it takes what is not in ${showShape(data)}`);
-  }
-  return { shape, data: picked };
-}
-
-function slice(node: ConstantNode): Constant {
-  const data = listOf(node, 0);
-  const { attributes, inputs } = node;
-  const [starts, ends, axes, steps] = ["starts", "ends", "axes", "steps"]
-    .map((name, n) => attributes.list(name) ?? listAt(inputs, n + 1));
-  const isWhole = [starts, ends].every((list) => list?.length === 1 && Number.isInteger(list[0]));
-  if (!isWhole || (axes ?? [0])[0] !== 0 || (steps ?? [1])[0] !== 1) {
-    throw new TypeError("it is supported on lists, with a step of 1");
-  }
-  const picked = data.slice(starts![0], ends![0]);
-  return { shape: [picked.length], data: picked };
-}
-
-function required({ inputs }: ConstantNode, place: number): Constant {
-  const found = inputs[place];
-  if (found === undefined) throw new TypeError(`it has no input ${place}`);
-  return found;
-}
-
-/** The list of whole numbers at a place among a node's inputs. */
-function listOf(node: ConstantNode, place: number): readonly number[] {
-  required(node, place);
-  return listAt(node.inputs, place)!;
 }
 
 /** The floats at a place among the inputs; undefined if there are none. */

@@ -4,9 +4,15 @@ import { type Model, showShape } from "../../nn/sequential.ts";
 import { showPixels } from "../../nn/standardization.ts";
 import { MODEL_NAMES, type ModelName, ZOO, zooModel } from "../../nn/zoo.ts";
 import { quote } from "../../quote.ts";
-import { fromTensors, listTensors, toTensors } from "./state_dict.ts";
 import { decodeSafetensors, encodeSafetensors, type Safetensors } from "./file.ts";
-import { fitTensors, type Tensors, zooModelsOf } from "./state_dict.ts";
+import {
+  fitTensors,
+  fromTensors,
+  listTensors,
+  type Tensors,
+  toTensors,
+  zooModelsOf,
+} from "./state_dict.ts";
 import {
   asModel,
   describeModel,

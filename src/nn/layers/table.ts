@@ -1,4 +1,4 @@
-/** All kinds of layers: whoever adds one adds it here, and the compiler names what else must know it. */
+/** All kinds of layers: a new one is added here, and the compiler names what else must know it. */
 
 import { ACTIVATION, type ActivationLayer, type ActivationSpec } from "./activation.ts";
 import { CONV2D, type Conv2dLayer, type Conv2dSpec } from "./conv2d.ts";

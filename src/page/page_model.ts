@@ -1,7 +1,7 @@
 /** A trained model as text inside a page: what the writer puts there and the page's script reads. */
 
-import { knownOf, type PicturePolarity, type TrainedModel } from "../../formats/trained_model.ts";
-import { modelOf, type ModelSpec, specOf } from "../../nn/model_spec.ts";
+import { knownOf, type PicturePolarity, type TrainedModel } from "../formats/trained_model.ts";
+import { modelOf, type ModelSpec, specOf } from "../nn/model_spec.ts";
 
 /** A model that knows what its classes are called. */
 export interface NamedModel extends TrainedModel {

@@ -1,7 +1,7 @@
-/** The classes of the picture at hand, the most probable first. */
+/** The classes of the current picture, the most probable first. */
 
 /// <reference lib="dom" />
-import { type ClassProbability, topClasses } from "../../../train/top_classes.ts";
+import { type ClassProbability, topClasses } from "../../train/metrics.ts";
 
 /** More bars than these nobody reads. */
 const MAX_BARS = 10;

@@ -6,10 +6,9 @@ import type { PictureFacts } from "../data/dataset.ts";
 import { areNamesOf } from "../formats/trained_model.ts";
 import type { Model } from "../nn/sequential.ts";
 import { MODEL_NAMES, type ModelName } from "../nn/zoo.ts";
-import { invocation } from "../invocation.ts";
-import { printable } from "../printable.ts";
-import { configuredModel, type RunConfig } from "../report/run_config.ts";
-import { readRunConfig, readRunParameters } from "../report/run_folder.ts";
+import { invocation, printable } from "../quote.ts";
+import { configuredModel, type RunConfig } from "../run/config.ts";
+import { readRunConfig, readRunParameters } from "../run/folder.ts";
 import {
   type DEVICE_FLAGS,
   deviceOptions,
@@ -21,7 +20,7 @@ import type { FlagTable, FlagValues } from "./flag_types.ts";
 import { readModelFile, requireFinite } from "./model_files.ts";
 
 /** The flags that name a trained model. */
-export const SUBJECT_FLAGS = {
+export const MODEL_FLAGS = {
   run: { type: "string", placeholder: "DIR", defaultText: "newest below runs/", help: "a run" },
   weights: {
     type: "string",
@@ -37,7 +36,7 @@ export const SUBJECT_FLAGS = {
 } as const satisfies FlagTable;
 
 /** A trained model. */
-export interface Subject {
+export interface LoadedModel {
   /** Path of the run or the file. */
   readonly label: string;
   /** Folder of its run; left out for a file. */
@@ -66,21 +65,21 @@ export interface Subject {
  * @throws {SyntaxError} If a file is damaged.
  * @throws {TypeError} If there is no run, or the parameters are of another model.
  */
-export async function loadSubject(
+export async function loadModel(
   { run, weights, model }: {
     readonly run?: string;
     readonly weights?: string;
     readonly model?: ModelName;
   },
-): Promise<Subject> {
+): Promise<LoadedModel> {
   if (run !== undefined && weights !== undefined) {
     throw new UsageError("Cannot use --run and --weights together: choose one of them");
   }
   if (model !== undefined && weights === undefined) {
     throw new UsageError("Cannot use --model without --weights: a run knows its model");
   }
-  if (weights !== undefined) return await weightsSubject(weights, model);
-  return await runSubject(run ?? await newestRun(), run === undefined);
+  if (weights !== undefined) return await modelOfFile(weights, model);
+  return await modelOfRun(run ?? await newestRun(), run === undefined);
 }
 
 /** Opens a trained model on the backend that `--backend` and its like name, to ask it for answers.
@@ -88,7 +87,7 @@ export async function loadSubject(
  * @throws {BackendUnavailableError} If that backend cannot run here.
  */
 export async function openTrained(
-  { model, parameters }: Subject,
+  { model, parameters }: LoadedModel,
   flags: FlagValues<typeof DEVICE_FLAGS>,
 ): Promise<OpenedSession> {
   const opened = await openSession(flags.backend, model, {
@@ -100,7 +99,7 @@ export async function openTrained(
   return opened;
 }
 
-async function runSubject(path: string, isNewest: boolean): Promise<Subject> {
+async function modelOfRun(path: string, isNewest: boolean): Promise<LoadedModel> {
   const config = await readRunConfig(path);
   const model = configuredModel(config);
   const parameters = await readRunParameters(path, model).catch((error) => {
@@ -129,7 +128,7 @@ async function runSubject(path: string, isNewest: boolean): Promise<Subject> {
   return { label: path, run: path, config, model, parameters, ...trainedOn };
 }
 
-async function weightsSubject(path: string, name: ModelName | undefined): Promise<Subject> {
+async function modelOfFile(path: string, name: ModelName | undefined): Promise<LoadedModel> {
   const trained = await readModelFile(path, name);
   const { model, classNames, notes = [] } = trained;
   // A file that lies in a run's folder, as best.safetensors does, was trained on what the run was.
@@ -139,7 +138,7 @@ async function weightsSubject(path: string, name: ModelName | undefined): Promis
 }
 
 /** Tells the user what finding and reading a model assumed, left out or changed. */
-export function sayNotes({ label, notes }: Pick<Subject, "label" | "notes">): void {
+export function sayNotes({ label, notes }: Pick<LoadedModel, "label" | "notes">): void {
   for (const note of notes) console.error(printable(`note: ${label}: ${note}`));
 }
 

@@ -1,17 +1,16 @@
 /** The folder of a run: configuration, metrics, parameters and pictures, each written whole. */
 
-import { basename, join, resolve } from "node:path";
+import { join } from "node:path";
 import { decodeSafetensors } from "../formats/safetensors/file.ts";
 import { fromTensors } from "../formats/safetensors/state_dict.ts";
 import type { TrainingState, TrainResult } from "../backends/backend.ts";
-import { loadBackend } from "../backends/registry.ts";
 import { DESCRIPTION_KEY, tryDescription } from "../formats/trained_model.ts";
 import { specOf } from "../nn/model_spec.ts";
 import type { Model } from "../nn/sequential.ts";
 import { quote } from "../quote.ts";
 import { readUnlinked } from "../read_bounded.ts";
-import { readCheckpoint, writeCheckpoint, writeModel } from "../train/checkpoint.ts";
-import { appendSynced, removeIfThere, TEMPORARY, writeAtomic } from "../write_atomic.ts";
+import { readCheckpoint, writeCheckpoint, writeModel } from "./checkpoint.ts";
+import { appendSynced, writeAtomic } from "../write_atomic.ts";
 import {
   type Checkpoint,
   decidingAccuracy,
@@ -25,19 +24,16 @@ import {
   requireSameConfiguration,
   type Resumption,
   type RunConfig,
-} from "./run_config.ts";
-import { parseMetricsLog, parseStepsLog } from "./run_log.ts";
-import type { RunReportInput } from "./run_report.ts";
-
-const CONFIG = "config.json";
-const METRICS = "metrics.jsonl";
-const STEPS = "steps.jsonl";
-const CHECKPOINT = "checkpoint.safetensors";
-const PREVIOUS = "checkpoint.previous.safetensors";
-const MODEL = "model.safetensors";
-const BEST = "best.safetensors";
-const REPORT = "report.html";
-const LAYERS_MODEL = "model";
+} from "./config.ts";
+import {
+  FILES,
+  isLeftover,
+  isTemporary,
+  removeFiles,
+  requireNoLinks,
+  requireVacant,
+} from "./files.ts";
+import { parseMetricsLog, parseStepsLog } from "./metrics.ts";
 
 /** A run as it was left. */
 export interface OpenedRun {
@@ -68,7 +64,7 @@ export class RunFolder {
 
   /** Makes the folder of a new run and writes its configuration and first checkpoint.
    *
-   * @param state What training starts from, so that a run can be gone on with from its first step.
+   * @param state What training starts from, so that a run can be resumed from its first step.
    * @throws {TypeError} If the folder holds something already.
    */
   static async create(path: string, config: RunConfig, state: TrainingState): Promise<RunFolder> {
@@ -93,13 +89,15 @@ export class RunFolder {
     await requireNoLinks(path);
     const model = configuredModel(config);
     let damage: string | undefined;
-    const newest = readCheckpoint(join(path, CHECKPOINT), model);
+    const newest = readCheckpoint(join(path, FILES.checkpoint), model);
     const saved = await newest.catch(async (error: Error) => {
-      const previous = await readCheckpoint(join(path, PREVIOUS), model).catch(() => undefined);
+      const previous = await readCheckpoint(join(path, FILES.previous), model).catch(() =>
+        undefined
+      );
       if (previous === undefined) throw error;
       damage = error instanceof Deno.errors.NotFound
-        ? `There is no ${CHECKPOINT}`
-        : `${CHECKPOINT} is damaged`;
+        ? `There is no ${FILES.checkpoint}`
+        : `${FILES.checkpoint} is damaged`;
       return previous;
     });
     const { configuration, ...checkpoint } = saved;
@@ -122,15 +120,17 @@ export class RunFolder {
     const history = (await readMetrics(path)).filter(({ epoch }) => epoch <= epochsDone);
     requireEveryEpoch(history, epochsDone, path);
     await removeFiles(path, isTemporary);
-    await removeFiles(join(path, LAYERS_MODEL), isTemporary);
+    await removeFiles(join(path, FILES.layersModel), isTemporary);
     // Else the next checkpoint would put the damaged one in the place of the good one.
-    if (damage !== undefined) await Deno.rename(join(path, PREVIOUS), join(path, CHECKPOINT));
-    const stepsFile = join(path, STEPS);
+    if (damage !== undefined) {
+      await Deno.rename(join(path, FILES.previous), join(path, FILES.checkpoint));
+    }
+    const stepsFile = join(path, FILES.steps);
     const steps = parseStepsLog(await readLog(stepsFile), stepsFile);
     const { diverged: _, ...rest } = config;
     const recorded = { ...rest, resumed: [...config.resumed ?? [], resumption] };
     await writeConfig(path, recorded);
-    await writeAtomic(join(path, METRICS), history.map(toLine).join(""));
+    await writeAtomic(join(path, FILES.metrics), history.map(toLine).join(""));
     if (steps.length > 0) {
       const kept = steps.filter((line) => line.step <= step);
       await writeAtomic(stepsFile, kept.map(toLine).join(""));
@@ -148,7 +148,7 @@ export class RunFolder {
       const size = step % stepsPerEpoch === 0 ? lastBatch : batchSize;
       return toLine({ step, loss, correct: corrects[index], batchSize: size });
     });
-    await appendSynced(join(this.path, STEPS), lines.join(""));
+    await appendSynced(join(this.path, FILES.steps), lines.join(""));
   }
 
   /** Saves an epoch: a line of metrics, the best model, the model, and a checkpoint.
@@ -158,61 +158,46 @@ export class RunFolder {
    */
   async saveEpoch(metrics: EpochMetrics, checkpoint: Checkpoint): Promise<void> {
     this.history.push(metrics);
-    await appendSynced(join(this.path, METRICS), toLine(metrics));
+    await appendSynced(join(this.path, FILES.metrics), toLine(metrics));
     if (decidingAccuracy(metrics) >= checkpoint.progress.bestAccuracy) {
-      await this.#writeModel(BEST, checkpoint);
+      await this.#writeModel(FILES.best, checkpoint);
     }
     await this.saveCheckpoint(checkpoint);
   }
 
   /** Saves the model as it is, and what is needed to go on. */
   async saveCheckpoint(checkpoint: Checkpoint): Promise<void> {
-    await this.#writeModel(MODEL, checkpoint);
+    await this.#writeModel(FILES.model, checkpoint);
     await this.#writeCheckpoint(checkpoint);
   }
 
-  /** Writes the TensorFlow.js model and the curves; a run may be finished more than once. */
+  /** Writes the TensorFlow.js model; a run may be finished more than once. */
   async finish(parameters: Float32Array): Promise<void> {
-    // Imported only now, so that a run starts without loading TensorFlow.js and the chart library.
+    // Imported only now: a run starts without it.
     const { encodeLayersModel } = await import("../formats/layers_model/file.ts");
     const { model, config: { dataset: { classNames, pictures } } } = this;
     const trained = { model, parameters, classNames, pictures };
     const { modelJson, weights } = await encodeLayersModel(trained);
-    await Deno.mkdir(join(this.path, LAYERS_MODEL), { recursive: true });
-    await writeAtomic(join(this.path, LAYERS_MODEL, "weights.bin"), weights);
-    await writeAtomic(join(this.path, LAYERS_MODEL, "model.json"), modelJson);
-    if (this.history.length === 0) return;
-    const { curvesSvg } = await import("./curves.ts");
-    const svg = await curvesSvg(`${model.name} on ${this.config.dataset.name}`, this.history);
-    await writeAtomic(join(this.path, "curves.svg"), svg);
+    await Deno.mkdir(join(this.path, FILES.layersModel), { recursive: true });
+    await writeAtomic(join(this.path, FILES.layersModel, "weights.bin"), weights);
+    await writeAtomic(join(this.path, FILES.layersModel, "model.json"), modelJson);
   }
 
-  /** Records that training diverged, for whoever uses the run later. */
+  /** Writes what people look at, whole: the curves, the report. */
+  async writePicture(name: "curves.svg" | "report.html", text: string): Promise<void> {
+    await writeAtomic(join(this.path, name), text);
+  }
+
+  /** Records that training diverged, for later users of the run. */
   async saveDivergence(message: string): Promise<void> {
     await writeConfig(this.path, { ...this.config, diverged: message });
   }
 
-  /** Writes the report of the run as an HTML page. */
-  async writeReport(
-    run: Pick<RunReportInput, "ending" | "test" | "trained">,
-  ): Promise<void> {
-    const { runReport } = await import("./run_report.ts");
-    const page = await runReport({
-      ...run,
-      name: basename(resolve(this.path)),
-      config: this.config,
-      model: this.model,
-      history: this.history,
-      mapBackend: await loadBackend("reference"),
-    });
-    await writeAtomic(join(this.path, REPORT), page);
-  }
-
   async #writeCheckpoint(checkpoint: Checkpoint): Promise<void> {
-    await writeCheckpoint(join(this.path, CHECKPOINT), this.model, {
+    await writeCheckpoint(join(this.path, FILES.checkpoint), this.model, {
       ...checkpoint,
       configuration: fixedConfiguration(this.config),
-      previous: join(this.path, PREVIOUS),
+      previous: join(this.path, FILES.previous),
     });
   }
 
@@ -220,43 +205,6 @@ export class RunFolder {
     const { classNames, pictures } = this.config.dataset;
     const { parameters } = state;
     await writeModel(join(this.path, name), this.model, { parameters, classNames, pictures });
-  }
-}
-
-/** Checks that a new run may use a folder: it must be missing or empty.
- *
- * What {@linkcode RunFolder.create} leaves if it is killed before there is a run does not count.
- *
- * @throws {TypeError} If it holds something already.
- */
-export async function requireVacant(path: string): Promise<void> {
-  try {
-    const entries = await Array.fromAsync(Deno.readDir(path));
-    const hasBegun = entries.some(({ name }) => name === CONFIG);
-    for (const entry of entries) {
-      if (!hasBegun && isLeftover(entry.name)) continue;
-      const advice = hasBegun ? `, or go on with train --resume ${path}` : "";
-      throw new TypeError(
-        `Cannot start in ${path}: it holds ${quote(entry.name)} already; ` +
-          `choose another --out${advice}`,
-      );
-    }
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
-}
-
-/** Checks that going on with a run, which may come from anybody, writes nowhere but in its folder.
- *
- * @throws {TypeError} If the folder holds a link.
- */
-async function requireNoLinks(path: string): Promise<void> {
-  for await (const { name, isSymlink } of Deno.readDir(path)) {
-    if (!isSymlink) continue;
-    throw new TypeError(
-      `Cannot go on with ${path}: ${quote(name)} in it is a link, which may lead anywhere; ` +
-        `put the file itself in its place`,
-    );
   }
 }
 
@@ -276,7 +224,7 @@ function requireEveryEpoch(
   if (isWhole) return;
   const found = history.map(({ epoch }) => epoch).join(", ");
   throw new TypeError(
-    `Cannot go on with ${path}: ${METRICS} must hold epochs 1 to ${epochsDone} in order, found ` +
+    `Cannot go on with ${path}: ${FILES.metrics} must hold epochs 1 to ${epochsDone} in order, found ` +
       `${quote(found).slice(1, -1) || "none"}; put the file back, or start a new run with --init`,
   );
 }
@@ -287,14 +235,14 @@ function requireEveryEpoch(
  * @throws {TypeError} If the folder holds no run.
  */
 export async function readRunConfig(path: string): Promise<RunConfig> {
-  const file = join(path, CONFIG);
+  const file = join(path, FILES.config);
   try {
     const config = parseRunConfig(await readText(file, MAX_CONFIG_BYTES), file);
     requireModelAndNames(config, file);
     return config;
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
-    throw new TypeError(`Cannot find a run in ${path}: it has no ${CONFIG}`);
+    throw new TypeError(`Cannot find a run in ${path}: it has no ${FILES.config}`);
   }
 }
 
@@ -322,12 +270,12 @@ function requireModelAndNames(config: RunConfig, file: string): void {
  * @throws {Deno.errors.NotFound} If it has saved none yet.
  */
 export async function readRunParameters(path: string, model: Model): Promise<Float32Array> {
-  const file = join(path, MODEL);
+  const file = join(path, FILES.model);
   const { tensors, metadata } = decodeSafetensors(await readUnlinked(file), file);
   const described = tryDescription(metadata[DESCRIPTION_KEY] ?? "");
   if (described && JSON.stringify(specOf(described.model)) !== JSON.stringify(specOf(model))) {
     throw new TypeError(
-      `Cannot use ${path}: ${MODEL} describes another model than ${CONFIG}; put the run's own back, ` +
+      `Cannot use ${path}: ${FILES.model} describes another model than ${FILES.config}; put the run's own back, ` +
         `or name the file with --weights`,
     );
   }
@@ -336,27 +284,12 @@ export async function readRunParameters(path: string, model: Model): Promise<Flo
 
 /** Reads the metrics of a run, epoch by epoch. */
 export async function readMetrics(path: string): Promise<EpochMetrics[]> {
-  const file = join(path, METRICS);
+  const file = join(path, FILES.metrics);
   return parseMetricsLog(await readLog(file), file);
 }
 
-/** Whether a file is what a killed process was writing when it ended. */
-function isTemporary(name: string): boolean {
-  return TEMPORARY.test(name);
-}
-
-/** Whether a file can come from a start that was killed before there was a configuration. */
-function isLeftover(name: string): boolean {
-  return name === CHECKPOINT || name === PREVIOUS || isTemporary(name);
-}
-
-async function removeFiles(folder: string, isMeant: (name: string) => boolean): Promise<void> {
-  const entries = await Array.fromAsync(Deno.readDir(folder)).catch(() => []);
-  for (const { name } of entries) if (isMeant(name)) await removeIfThere(join(folder, name));
-}
-
 async function writeConfig(path: string, config: RunConfig): Promise<void> {
-  await writeAtomic(join(path, CONFIG), JSON.stringify(config, undefined, 2) + "\n");
+  await writeAtomic(join(path, FILES.config), JSON.stringify(config, undefined, 2) + "\n");
 }
 
 /** Reads a log; one that is not there has no lines. */

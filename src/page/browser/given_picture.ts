@@ -1,7 +1,7 @@
 /** Pictures that are dropped, pasted or chosen, made grey as the `predict` command makes them. */
 
 /// <reference lib="dom" />
-import { greyOf, type GreyPicture, hasLightBorder, invertPicture } from "../../../data/picture.ts";
+import { greyOf, type GreyPicture, hasLightBorder, invertPicture } from "../../data/picture.ts";
 
 /** Above this, a browser scales a picture down: its pixels may take no more room. */
 const MAX_PIXELS = 16 * 2 ** 20;

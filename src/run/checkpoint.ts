@@ -1,5 +1,6 @@
 /** Checkpoints as files: written whole or not at all. */
 
+import * as v from "valibot";
 import type { TrainingState } from "../backends/backend.ts";
 import { fromTensors, toTensors } from "../formats/safetensors/state_dict.ts";
 import { decodeSafetensors, encodeSafetensors, type Tensor } from "../formats/safetensors/file.ts";
@@ -10,7 +11,21 @@ import { parseJson } from "../parse_json.ts";
 import { readUnlinked } from "../read_bounded.ts";
 import { sha256Hex } from "../sha256.ts";
 import { writeAtomic } from "../write_atomic.ts";
-import type { Checkpoint, Progress } from "./trainer.ts";
+import type { Checkpoint, Progress } from "../train/trainer.ts";
+import { count, fields, notNegative, type Schema } from "./schema.ts";
+
+const PROGRESS: Schema<Progress> = fields({
+  epochsDone: count,
+  step: count,
+  partial: fields({
+    steps: count,
+    images: count,
+    lossSum: notNegative,
+    correct: count,
+    trainMs: notNegative,
+  }),
+  bestAccuracy: notNegative,
+});
 
 /** Optimiser memory's part of a tensor's name; marked where a layer is called like it. */
 const SLOT_PREFIX = /^(?:optimizer:)?slot(\d)\./;
@@ -89,8 +104,8 @@ export function decodeCheckpoint(bytes: Uint8Array, path: string, model: Model):
     (_, group) => fromTensors(model, groups[group] ?? new Map(), path),
   );
   const state: TrainingState = { parameters, slots, step: Number(metadata.updates) };
-  const progress = parseProgress(metadata.progress);
-  if (progress === undefined || !Number.isSafeInteger(state.step) || state.step < 0) {
+  const { success, output: progress } = v.safeParse(PROGRESS, parseOptional(metadata.progress));
+  if (!success || !v.is(count, state.step)) {
     throw new SyntaxError(
       `Cannot resume from ${path}: it holds no training progress; use it with --init instead`,
     );
@@ -104,21 +119,6 @@ export function decodeCheckpoint(bytes: Uint8Array, path: string, model: Model):
 function parseOptional(text = ""): unknown {
   try {
     return parseJson(text);
-  } catch {
-    return undefined;
-  }
-}
-
-function parseProgress(text: string | undefined): Progress | undefined {
-  try {
-    const progress = parseOptional(text) as Progress;
-    const { epochsDone, step, bestAccuracy, partial } = progress;
-    const numbers = [epochsDone, step, bestAccuracy, ...Object.values(partial)];
-    const { steps, images, lossSum, correct, trainMs } = partial;
-    numbers.push(steps, images, lossSum, correct, trainMs);
-    const valid = numbers.every((value) => Number.isFinite(value) && value >= 0) &&
-      [epochsDone, step, steps, images, correct].every(Number.isSafeInteger);
-    return valid ? progress : undefined;
   } catch {
     return undefined;
   }

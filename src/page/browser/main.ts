@@ -1,12 +1,11 @@
 /** The script of a model's page: from a drawing or a picture to the model's answer. */
 
 /// <reference lib="dom" />
-import { fitPicture, type GreyPicture } from "../../../data/picture.ts";
+import { fitPicture, type GreyPicture } from "../../data/picture.ts";
 import { decodePageModel } from "../page_model.ts";
 import { Classifier, type EngineChoice } from "./classifier.ts";
-import { Board, type PenWidth } from "./drawing.ts";
+import { Board, paint, type PenWidth } from "./drawing.ts";
 import { GivenPicture } from "./given_picture.ts";
-import { paint } from "./paint.ts";
 import { Results } from "./results.ts";
 
 // Browsers of before September 2025 lack it, and the engine's kernels are base64.
@@ -32,7 +31,7 @@ const engine = element<HTMLSelectElement>("engine");
 
 let given: GivenPicture | undefined;
 let classifier = new Classifier(trained, engine.value as EngineChoice);
-/** Whether the answer shown is not yet that of the picture at hand. */
+/** Whether the answer shown is not yet that of the current picture. */
 let isStale = false;
 let isBusy = false;
 /** Times of the last predictions. */

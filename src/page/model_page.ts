@@ -1,10 +1,10 @@
 /** A trained model as one HTML page that classifies drawings and pictures in the browser. */
 
 import type { Model } from "../nn/sequential.ts";
-import { Html, html, htmlPage } from "./html.ts";
-import { encodePageModel, type NamedModel } from "./model_page/page_model.ts";
-import { MODEL_PAGE_STYLE } from "./model_page/style.ts";
-import { countOf } from "./table.ts";
+import { Html, html, htmlPage } from "../report/html.ts";
+import { encodePageModel, type NamedModel } from "./page_model.ts";
+import { MODEL_PAGE_STYLE } from "./style.ts";
+import { countOf } from "../report/table.ts";
 
 /** What a page tells of a model's training, where somebody knows. */
 export interface ModelFacts {
@@ -42,7 +42,7 @@ export async function modelPage(trained: NamedModel, facts: ModelFacts = {}): Pr
     );
   }
   // Imported only here: no other command needs it.
-  const { PAGE_SCRIPT } = await import("./model_page/script_generated.ts");
+  const { PAGE_SCRIPT } = await import("./script_generated.ts");
   const { datasetName } = facts;
   const title = datasetName === undefined ? model.name : `${model.name}, trained on ${datasetName}`;
   const body = html`

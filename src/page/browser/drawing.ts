@@ -1,8 +1,7 @@
 /** A board to draw on, light on dark, with mouse, pen, finger or keys. */
 
 /// <reference lib="dom" />
-import { fitPicture, type GreyPicture } from "../../../data/picture.ts";
-import { paint } from "./paint.ts";
+import { fitPicture, type GreyPicture } from "../../data/picture.ts";
 
 /** Side of the board's raster, about: finer than any model's input. */
 const RASTER_SIDE = 280;
@@ -176,4 +175,13 @@ export class Board {
     this.#last = point;
     this.#events.onChange();
   }
+}
+
+/** Puts a picture on a canvas, pixel for pixel; the canvas takes its size. */
+export function paint(canvas: HTMLCanvasElement, { width, height, pixels }: GreyPicture): void {
+  canvas.width = width;
+  canvas.height = height;
+  const image = new ImageData(width, height);
+  pixels.forEach((pixel, index) => image.data.set([pixel, pixel, pixel, 255], 4 * index));
+  canvas.getContext("2d", { willReadFrequently: true })!.putImageData(image, 0, 0);
 }

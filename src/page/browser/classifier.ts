@@ -1,9 +1,9 @@
 /** The model on the best engine of the browser. */
 
-import type { Backend, Session } from "../../../backends/backend.ts";
-import { referenceBackend } from "../../../backends/reference/backend.ts";
-import { wasmBackend } from "../../../backends/wasm/backend.ts";
-import { webgpuBackend } from "../../../backends/webgpu/backend.ts";
+import type { Backend, Session } from "../../backends/backend.ts";
+import { referenceBackend } from "../../backends/reference/backend.ts";
+import { wasmBackend } from "../../backends/wasm/backend.ts";
+import { webgpuBackend } from "../../backends/webgpu/backend.ts";
 import type { NamedModel } from "../page_model.ts";
 
 /** Name of an engine that a page has. */

@@ -1,0 +1,110 @@
+/** Goes on with a run from its last checkpoint, by its own configuration. */
+
+import type { SessionOptions } from "../backends/backend.ts";
+import { countOf, quoteWhole } from "../quote.ts";
+import { configuredModel, type RunConfig } from "../run/config.ts";
+import { claimFolder } from "../run/files.ts";
+import { readRunConfig, RunFolder } from "../run/folder.ts";
+import { learningRates, type TrainPlan } from "../train/plan.ts";
+import { deviceOptions, openSession } from "./backend_flags.ts";
+import { obtainForTraining } from "./dataset_flag.ts";
+import { requireWritePermission } from "./permissions.ts";
+import { picturesFor } from "./picture_flags.ts";
+import { findRecorded } from "./recorded_path.ts";
+import { trainDisplay } from "./train_display.ts";
+import { checkpointIntervalOf, setApart, type TrainFlags } from "./train_flags.ts";
+import { DEFAULT_INTERVAL, runTraining, type Surroundings } from "./train_run.ts";
+
+/** Goes on with the run in a folder; returns the exit code.
+ *
+ * @throws {TypeError} If there is none, or its dataset is not what it was trained on.
+ */
+export async function resumeRun(
+  flags: TrainFlags,
+  path: string,
+  { signal, world }: Surroundings,
+): Promise<number> {
+  await requireWritePermission(path);
+  await readRunConfig(path); // says it best if there is no run
+  using _claim = await claimFolder(path);
+  const { config: before, ...saved } = await RunFolder.open(path);
+  const { maxSteps: _, ...planBefore } = before.plan;
+  const plan: TrainPlan = {
+    ...planBefore,
+    ...(flags.epochs !== undefined && { epochs: flags.epochs }),
+    ...(flags.maxSteps !== undefined && { maxSteps: flags.maxSteps }),
+    ...(flags.targetAccuracy !== undefined && { targetAccuracy: flags.targetAccuracy }),
+  };
+  const checkpointEvery = checkpointIntervalOf(flags) ?? before.checkpointEvery;
+  const logSteps = flags.logSteps || before.logSteps;
+  const config: RunConfig = {
+    ...before,
+    plan,
+    ...(logSteps && { logSteps }),
+    checkpointEvery: checkpointEvery ?? DEFAULT_INTERVAL,
+  };
+  const display = trainDisplay(flags);
+  const { name, ...place } = flags.dataset === undefined
+    ? await findRecorded(config, path)
+    : { name: flags.dataset };
+  const model = configuredModel(config);
+  const pictures = picturesFor(model, config.dataset.pictures);
+  const transpose = config.dataset.transposed;
+  const found = { ...flags, ...place, dataset: name, pictures, transpose };
+  const whole = await obtainForTraining(found, signal);
+  if (whole.digest !== config.dataset.digest) {
+    throw new TypeError(
+      `Cannot resume ${path} on dataset ${quoteWhole(name)}: its content is not what the run was ` +
+        `trained on (SHA-256 ${config.dataset.digest.slice(0, 16)}, found ` +
+        `${whole.digest.slice(0, 16)}); give that with --dataset DIR`,
+    );
+  }
+  const dataset = setApart(whole, { validSplit: config.dataset.validSplit, seed: plan.seed });
+  const backend = flags.backend === "auto" ? config.backend : flags.backend;
+  const wasShared = (config.resumed?.at(-1) ?? config).ranks !== undefined;
+  const options: SessionOptions = {
+    optimizer: config.optimizer,
+    batchSize: plan.batchSize,
+    ...deviceOptions(flags),
+    threads: flags.threads ?? (wasShared || world ? undefined : config.device.threads),
+  };
+  const opened = await openSession(backend, model, options, world);
+  await using session = opened.session;
+  const { checkpoint, damage } = saved;
+  await session.loadState(checkpoint.state);
+  const { epochsDone, step } = checkpoint.progress;
+  const { device } = session;
+  const ranks = world && { ranks: world.size };
+  const resumption = { started: new Date().toISOString(), step, backend, device, ...ranks };
+  const folder = await RunFolder.resume(path, { config, checkpoint, damage, resumption });
+  const note = scheduleNote(before, plan, step);
+  const { history } = folder;
+  const notes = note === undefined ? [] : [note];
+  display.start(config, model, opened, { out: path, notes, history });
+  if (damage !== undefined) display.note(`${damage}: going on from the one before it`);
+  display.note(
+    epochsDone < plan.epochs
+      ? `Going on after epoch ${epochsDone}, step ${step}`
+      : `Nothing left to train: all ${epochsDone} epochs are done; ` +
+        `go further with --epochs ${epochsDone + 1} or more`,
+  );
+  return await runTraining({ folder, dataset, opened, display, signal, checkpoint });
+}
+
+/** What other `--epochs` do to a learning rate that changes over the whole run. */
+function scheduleNote(
+  { plan: before, dataset: { trainCount } }: RunConfig,
+  plan: TrainPlan,
+  step: number,
+): string | undefined {
+  if (plan.schedule === "constant" || plan.epochs === before.epochs) return undefined;
+  const stepsPerEpoch = Math.ceil(trainCount / plan.batchSize);
+  const [rate, rateBefore] = [plan, before].map((one) => {
+    const first = Math.min(step, one.epochs * stepsPerEpoch);
+    return Number(learningRates(one, { first, count: 1, stepsPerEpoch })[0].toPrecision(3));
+  });
+  return `the ${plan.schedule} learning rate now falls over ${
+    countOf(plan.epochs, "epoch")
+  }, not ` +
+    `${before.epochs}: it goes on at ${rate} instead of ${rateBefore}`;
+}

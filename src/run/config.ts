@@ -1,0 +1,227 @@
+/** The configuration of a run: everything needed to repeat it or resume it. */
+
+import { isDeepStrictEqual } from "node:util";
+import * as v from "valibot";
+import type { Device } from "../backends/backend.ts";
+import { BACKEND_NAMES } from "../backends/registry.ts";
+import type { PictureFacts } from "../data/dataset.ts";
+import type { WeightInit } from "../nn/init.ts";
+import { modelOf, type ModelSpec } from "../nn/model_spec.ts";
+import { isOptimizerSpec, type OptimizerSpec } from "../nn/optimizers.ts";
+import type { Model } from "../nn/sequential.ts";
+import { formatCount } from "../quote.ts";
+import type { TrainPlan } from "../train/plan.ts";
+import type { CheckpointInterval } from "../train/trainer.ts";
+import {
+  count,
+  ENVIRONMENT,
+  fields,
+  list,
+  parseBy,
+  positive,
+  type Schema,
+  share,
+  text,
+} from "./schema.ts";
+
+const atLeastOne = v.pipe(count, v.minValue(1));
+
+const MODEL: Schema<ModelSpec> = fields({
+  name: text,
+  inputShape: v.tuple([count, count, count]),
+  standardization: v.optional(v.any()), // like the layers, checked when the model is built
+  layers: v.array(v.any()),
+});
+
+/** A run may come from anybody: what it names must not lead out of the folder it is used in. */
+const nameOrPathBelow = v.pipe(
+  text,
+  v.check((value) => !/^([\\/]|[A-Za-z]:)|(^|[\\/])\.\.([\\/]|$)/.test(value)),
+);
+
+const PICTURES: Schema<PictureFacts> = fields({
+  testSplit: v.optional(share),
+  validSplit: v.optional(share), // what version 0.1 called testSplit
+  invert: v.boolean(),
+  darkOnLight: v.boolean(),
+  unreadable: v.optional(v.array(fields({ name: v.string(), reason: v.string() }))),
+});
+
+const PLAN: Schema<TrainPlan> = fields({
+  epochs: count,
+  batchSize: v.pipe(atLeastOne, v.maxValue(65_536)),
+  learningRate: positive,
+  schedule: v.picklist(["constant", "cosine"]),
+  seed: count,
+  shuffle: v.boolean(),
+  maxSteps: v.optional(count),
+  targetAccuracy: v.optional(positive),
+});
+
+const DEVICE: Schema<Device> = fields({
+  threads: v.pipe(atLeastOne, v.maxValue(256)),
+  kind: v.picklist(["cpu", "gpu"]),
+  description: text,
+  software: v.boolean(),
+});
+
+const INTERVAL: Schema<CheckpointInterval> = fields({
+  steps: v.optional(atLeastOne),
+  seconds: v.optional(positive),
+});
+
+const RESUMPTION = fields({
+  /** When it went on, ISO 8601. */
+  started: text,
+  /** Steps done before. */
+  step: count,
+  backend: v.picklist(BACKEND_NAMES),
+  device: DEVICE,
+  /** MPI ranks that share the training from here; left out for one process. */
+  ranks: v.optional(count),
+});
+
+const CONFIG = fields({
+  /** When the run began, ISO 8601. */
+  started: text,
+  model: MODEL,
+  dataset: fields({
+    /** Registry name, or the folder relative to where the run was started, as `./photos`; of one
+     * that is not below, `.../photos`. */
+    name: nameOrPathBelow,
+    digest: text,
+    trainCount: count,
+    testCount: count,
+    /** Images to choose the best epoch by; left out where it is chosen on the test set. */
+    validationCount: v.optional(count),
+    /** Share of the training set that became them; left out where the dataset had them. */
+    validSplit: v.optional(share),
+    classNames: list(text),
+    /** How pictures were made into it; left out where it was none. */
+    pictures: v.optional(PICTURES),
+    /** Whether rows and columns of IDX images were swapped; left out where not. */
+    transposed: v.optional(v.literal(true)),
+    /** What reading it left out, took for something or missed; made printable where shown. */
+    notes: v.optional(list(v.string())),
+  }),
+  /** The way from the run's folder up to where it was started, as `../..`; left out if not up: what
+   * is found from there lies beside the run's folder or one that holds it. */
+  workingDirectory: v.optional(v.pipe(v.string(), v.regex(/^\.\.(\/\.\.){0,15}$/))),
+  plan: PLAN,
+  optimizer: v.custom<OptimizerSpec>(isOptimizerSpec),
+  /** Flags that were chosen to fit the dataset; left out where the recipe is the model's own. */
+  chosen: v.optional(list(text)),
+  /** How the first parameters came to be: drawn, or read from a file, whose path is only shown. */
+  init: fields({ type: text, path: v.optional(text) }) as Schema<
+    WeightInit | { readonly type: "file"; readonly path: string }
+  >,
+  backend: v.picklist(BACKEND_NAMES),
+  device: DEVICE,
+  /** MPI ranks that shared the training; left out for one process. */
+  ranks: v.optional(count),
+  environment: ENVIRONMENT,
+  /** Whether every step is written to `steps.jsonl`. */
+  logSteps: v.optional(v.boolean()),
+  /** How often a checkpoint is written within an epoch. */
+  checkpointEvery: v.optional(INTERVAL),
+  /** Where the run was resumed, in order; left out if it never stopped. */
+  resumed: v.optional(list(RESUMPTION)),
+  /** How its training diverged, in a sentence; left out if it has not, or was resumed since. */
+  diverged: v.optional(text),
+});
+
+/** Content of `config.json`. */
+export type RunConfig = v.InferOutput<typeof CONFIG>;
+
+/** One going on of a run that had stopped. */
+export type Resumption = v.InferOutput<typeof RESUMPTION>;
+
+/** Parses a `config.json`.
+ *
+ * @param label Names the file in errors.
+ * @throws {SyntaxError} If it is not the configuration of a run.
+ */
+export function parseRunConfig(json: string, label: string): RunConfig {
+  parseBy(
+    CONFIG,
+    json,
+    (reason) => new SyntaxError(`Cannot read ${label} as the configuration of a run: ${reason}`),
+  );
+  // The text itself again: its order of names goes into the next checkpoint's bytes.
+  const config: RunConfig = JSON.parse(json);
+  // Version 0.1 called the share of pictures to test on `validSplit`.
+  const { validSplit, ...pictures } = Object(config.dataset.pictures);
+  if (validSplit === undefined) return config;
+  const renamed = { ...pictures, testSplit: validSplit };
+  return { ...config, dataset: { ...config.dataset, pictures: renamed } };
+}
+
+/** What stands for the way to a place outside of the folder that a run was started in. */
+export const ELSEWHERE = ".../";
+
+/** Whether a recorded dataset is a folder that cannot be found by what is recorded of it. */
+export function isElsewhere(name: string): boolean {
+  return name.startsWith(ELSEWHERE);
+}
+
+/** `576 training, 144 validation and 180 test`: of how many images. */
+export function partsText(
+  { trainCount, validationCount, testCount }: RunConfig["dataset"],
+): string {
+  const validation = validationCount === undefined
+    ? ""
+    : `, ${formatCount(validationCount)} validation`;
+  return `${formatCount(trainCount)} training${validation} and ${formatCount(testCount)} test`;
+}
+
+/** Builds the model of a configuration. */
+export function configuredModel({ model }: Pick<RunConfig, "model">): Model {
+  return modelOf(model);
+}
+
+/** What a checkpoint must have in common with the run that goes on from it. */
+const FIXED = [
+  "model",
+  "dataset.digest",
+  "dataset.trainCount",
+  "plan.batchSize",
+  "plan.learningRate",
+  "plan.schedule",
+  "plan.seed",
+  "plan.shuffle",
+  "optimizer",
+] as const;
+
+/** The part of a configuration that decides what every step computes, by field. */
+export function fixedConfiguration(config: RunConfig): Record<string, unknown> {
+  return Object.fromEntries(FIXED.map((path) => [path, valueAt(config, path)]));
+}
+
+/** Checks that a run can go on from a checkpoint.
+ *
+ * @param saved What {@linkcode fixedConfiguration} gave when the checkpoint was written.
+ * @throws {TypeError} If a field differs.
+ */
+export function requireSameConfiguration(config: RunConfig, saved: unknown, path: string): void {
+  for (const [field, value] of Object.entries(fixedConfiguration(config))) {
+    const before = Object.hasOwn(Object(saved), field) ? Object(saved)[field] : undefined;
+    if (isDeepStrictEqual(before, value)) continue;
+    const [expected, found] = [before, value].map((part) => JSON.stringify(part) ?? "nothing");
+    throw new TypeError(
+      `Cannot resume ${path}: its checkpoint was made with ${field} ${shorten(expected)}, ` +
+        `config.json says ${shorten(found)}; put config.json back, or start a new run with --init`,
+    );
+  }
+}
+
+function shorten(text: string): string {
+  return text.length > 60 ? `${text.slice(0, 60)}...` : text;
+}
+
+/** The value at a path of own fields such as `plan.epochs`. */
+function valueAt(fields: unknown, path: string): unknown {
+  return path.split(".").reduce(
+    (value, key) => Object.hasOwn(Object(value), key) ? Object(value)[key] : undefined,
+    fields,
+  );
+}
