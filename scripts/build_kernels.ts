@@ -3,7 +3,9 @@
 // deno-lint-ignore no-import-prefix -- named here, so that only who builds kernels gets the compiler
 import asc from "npm:assemblyscript@0.28.20/asc";
 import { MEMORY_PAGES } from "../src/backends/wasm/memory_pages.ts";
+import { allRules } from "../src/nn/optimizers.ts";
 import { runGenerator } from "./generated_file.ts";
+import { optimizerKernels } from "./optimizer_kernels.ts";
 
 const SOURCES = new URL("../src/backends/wasm/assembly/", import.meta.url);
 
@@ -36,6 +38,7 @@ async function compile(features: string): Promise<Uint8Array> {
 }
 
 async function readSource(name: string): Promise<string | null> {
+  if (name === "optimizers.ts") return optimizerKernels(allRules());
   try {
     return repeat(await Deno.readTextFile(new URL(name, SOURCES)));
   } catch (error) {
@@ -69,9 +72,12 @@ function repeat(source: string): string {
 async function typesOf(): Promise<string> {
   const index = await readSource("index.ts") ?? "";
   const kernels: string[] = [];
-  for (const [, names, path] of index.matchAll(/export \{([^}]+)\} from "\.\/(\w+)"/g)) {
+  for (const [, names, path] of index.matchAll(/export (?:\{([^}]+)\}|\*) from "\.\/(\w+)"/g)) {
     const source = await readSource(`${path}.ts`) ?? "";
-    for (const [name] of names.matchAll(/\w+/g)) {
+    const listed = names === undefined
+      ? source.match(/(?<=^export function )\w+/gm)
+      : names.match(/\w+/g);
+    for (const name of listed ?? []) {
       const head = new RegExp(`^export function ${name}\\(([^)]*)\\): (\\w+)`, "m").exec(source);
       if (!head) throw new Error(`Cannot find the kernel ${name} in ${path}.ts`);
       const parameters = [...head[1].matchAll(/(\w+): (\w+)/g)]

@@ -12,17 +12,21 @@ export interface NumberRange {
   readonly above?: number;
 }
 
+/** Whether a value is a number of a range. */
+export function isNumber(value: unknown, range: NumberRange): boolean {
+  const { whole = false, min = -Infinity, max = Infinity, above = -Infinity } = range;
+  return Number.isFinite(value) && Number(value) >= min && Number(value) <= max &&
+    Number(value) > above && (!whole || Number.isSafeInteger(value));
+}
+
 /** Checks a number.
  *
  * @param name The argument, as its documentation calls it.
  * @throws {RangeError} If it is not a number, or not one of the range.
  */
 export function checkNumber(name: string, value: unknown, range: NumberRange): void {
+  if (isNumber(value, range)) return;
   const { whole = false, min = -Infinity, max = Infinity, above = -Infinity } = range;
-  if (
-    Number.isFinite(value) && Number(value) >= min && Number(value) <= max &&
-    Number(value) > above && (!whole || Number.isSafeInteger(value))
-  ) return;
   const kind = whole ? "a whole number" : "a number";
   const bounds = above > -Infinity
     ? ` above ${above}`

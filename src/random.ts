@@ -1,4 +1,6 @@
-/** The one source of randomness: a seeded generator with independent, named streams. */
+/** The one source of randomness: independent, named streams of a seed. What is drawn before training comes
+ * from a generator; what engines draw by themselves is a function of where it is used.
+ */
 
 /** A deterministic generator of uniform and normal numbers; see {@linkcode createRandom}. */
 export interface Random {
@@ -74,6 +76,33 @@ export function permutation(count: number, random: Random): Uint32Array<ArrayBuf
     [order[last], order[chosen]] = [order[chosen], order[last]];
   }
   return order;
+}
+
+/** Where an engine uses a random number: which step, which image of the data set, which unit of it. */
+export interface Counter {
+  readonly step: number;
+  readonly image: number;
+  readonly unit: number;
+}
+
+/** What {@linkcode drawAt} needs to know of a seed and a stream: 32 bits. */
+export function streamKey(seed: number, stream: string): number {
+  return seedState(seed, stream)[0];
+}
+
+/** An integer in 0 .. 2^32 - 1 that depends on nothing but key and counter.
+ *
+ * So it is the same on every engine, for any number of threads and processes, and for a run that went
+ * on. `drawAt` of the `wasm` kernels and `draw_at` of the WGSL give the same.
+ *
+ * @param key What {@linkcode streamKey} gave.
+ */
+export function drawAt(key: number, { step, image, unit }: Counter): number {
+  return follow(follow(follow(key, step), image), unit);
+}
+
+function follow(hash: number, value: number): number {
+  return mix(hash + Math.imul(value + 1, 0x9e3779b9));
 }
 
 function rotateLeft(value: number, bits: number): number {

@@ -2,7 +2,10 @@
 
 import { checkNumber } from "../check.ts";
 import type { LabeledImages } from "../data/dataset.ts";
+import type { OptimizerOptions, OptimizerSpec } from "../nn/optimizers.ts";
 import type { Model } from "../nn/sequential.ts";
+
+export type { OptimizerOptions, OptimizerSpec };
 
 /** Name of a backend on the command line. */
 export type BackendName =
@@ -12,33 +15,6 @@ export type BackendName =
   | "tfjs-wasm"
   | "tfjs-cpu"
   | "reference";
-
-/** How parameters follow from gradients, as PyTorch defines it.
- *
- * - `sgd`: velocity = momentum * velocity + gradient; parameter -= learningRate * velocity.
- * - `adam`: Kingma and Ba 2015 with bias correction; epsilon is added outside the square root.
- */
-export type OptimizerSpec =
-  | { readonly type: "sgd"; readonly momentum: number }
-  | {
-    readonly type: "adam";
-    readonly beta1: number;
-    readonly beta2: number;
-    readonly epsilon: number;
-  };
-
-/** An {@linkcode OptimizerSpec} of which only the type must be said.
- *
- * Defaults: momentum 0; beta1 0.9, beta2 0.999, epsilon 1e-8.
- */
-export type OptimizerOptions =
-  | { readonly type: "sgd"; readonly momentum?: number }
-  | {
-    readonly type: "adam";
-    readonly beta1?: number;
-    readonly beta2?: number;
-    readonly epsilon?: number;
-  };
 
 /** All that training changes, so that a run can stop and go on. */
 export interface TrainingState {

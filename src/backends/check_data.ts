@@ -9,9 +9,9 @@ import {
   checkObject,
   showKind,
 } from "../check.ts";
+import { completeOptimizer, slotCount } from "../nn/optimizers.ts";
 import { type Model, showShape } from "../nn/sequential.ts";
 import type {
-  OptimizerOptions,
   OptimizerSpec,
   SessionOptions,
   TrainingState,
@@ -25,33 +25,6 @@ const MAX_THREADS = Math.max(16, 4 * navigator.hardwareConcurrency);
 
 /** Largest batch that indices of 32 bits can name. */
 const MAX_BATCH_SIZE = 2 ** 32 - 1;
-
-const OPTIMIZERS: { readonly [Type in OptimizerSpec["type"]]: OptimizerSpec } = {
-  sgd: { type: "sgd", momentum: 0 },
-  adam: { type: "adam", beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
-};
-
-/** Fills an optimiser's gaps.
- *
- * @throws {TypeError} If there is no such optimiser, or it has no such field.
- * @throws {RangeError} If a field is out of range.
- */
-export function completeOptimizer(options: OptimizerOptions = OPTIMIZERS.sgd): OptimizerSpec {
-  checkObject("optimizer", options, `an object such as {"type":"sgd","momentum":0.9}`);
-  checkName("optimizer type", options.type, Object.keys(OPTIMIZERS));
-  const complete: Record<string, unknown> = { ...OPTIMIZERS[options.type] };
-  for (const [field, value] of Object.entries(options)) {
-    checkName(`field of ${options.type}`, field, Object.keys(complete));
-    if (field === "type" || value === undefined) continue;
-    // A mean of 1 would never move.
-    checkNumber(`${field} of ${options.type}`, value, {
-      min: 0,
-      max: field === "epsilon" ? 1 : 1 - 1e-9,
-    });
-    complete[field] = value;
-  }
-  return complete as unknown as OptimizerSpec;
-}
 
 /** Checks what a session is opened with, and fills its gaps.
  *
@@ -79,12 +52,6 @@ export function checkOptions(model: Model, options: SessionOptions = {}): Engine
     checkNumber("shard.index", shard.index, { whole: true, min: 0, max: shard.count - 1 });
   }
   return { ...options, optimizer: completeOptimizer(options.optimizer), batchSize };
-}
-
-/** Number of slots that an optimiser keeps beside the parameters. */
-export function slotCount(optimizer: OptimizerSpec): number {
-  if (optimizer.type === "adam") return 2;
-  return optimizer.momentum === 0 ? 0 : 1;
 }
 
 /** Checks that images fit a model.

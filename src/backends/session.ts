@@ -21,8 +21,8 @@ import {
   checkRequest,
   checkState,
   notAttached,
-  slotCount,
 } from "./check_data.ts";
+import { slotCount } from "../nn/optimizers.ts";
 import { type Engine, type EngineOptions, nextTask, type Results, type Work } from "./engine.ts";
 
 /** How long an engine works before the event loop gets a turn. */

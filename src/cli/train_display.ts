@@ -9,6 +9,7 @@ import { liveChart, type Screen } from "../report/live_chart.ts";
 import { type Progress, startProgress } from "../report/progress.ts";
 import { countOf, formatCount } from "../report/table.ts";
 import { partsText, type RunConfig } from "../run/config.ts";
+import { completeOptimizer, type OptimizerSpec } from "../nn/optimizers.ts";
 import type { Model } from "../nn/sequential.ts";
 import { isNormalized } from "../nn/standardization.ts";
 import type { RunFolder } from "../run/folder.ts";
@@ -276,9 +277,7 @@ function startLines(
     countOf(plan.epochs, "epoch"),
     ...(plan.maxSteps === undefined ? [] : [`at most ${countOf(plan.maxSteps, "step")}`]),
     `batch ${plan.batchSize}`,
-    optimizer.type === "sgd" && optimizer.momentum > 0
-      ? `sgd with momentum ${optimizer.momentum}`
-      : optimizer.type,
+    optimizerText(optimizer),
     `${plan.schedule} learning rate ${plan.learningRate}`,
     `seed ${plan.seed}`,
     ...(isNormalized(model.standardization) ? [] : ["standardized pixels"]),
@@ -298,4 +297,14 @@ function startLines(
       : []),
     ...(out === undefined ? [] : [`Run      ${out}`]),
   ];
+}
+
+/** `sgd with momentum 0.9`: a type, and the fields that are not as usual. */
+function optimizerText(optimizer: OptimizerSpec): string {
+  const { type, ...fields } = optimizer;
+  const usual: object = completeOptimizer({ type });
+  const changed = Object.entries(fields)
+    .filter(([name, value]) => value !== usual[name as keyof typeof usual])
+    .map(([name, value]) => `${name} ${value}`);
+  return [type, ...changed.length > 0 ? [`with ${changed.join(", ")}`] : []].join(" ");
 }

@@ -1,10 +1,16 @@
 /** The flags of the train command, and the configuration they ask for. */
 
-import type { OptimizerSpec } from "../backends/backend.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { findDataset } from "../data/registry.ts";
 import { splitValidation } from "../data/split.ts";
 import { invocation } from "../quote.ts";
+import {
+  completeOptimizer,
+  definitionOf,
+  optimizerPresets,
+  type OptimizerSpec,
+  suitingRate,
+} from "../nn/optimizers.ts";
 import type { Model } from "../nn/sequential.ts";
 import { standardizationOf } from "../nn/standardization.ts";
 import { fittedRecipe, MODEL_NAMES, type ModelName, ZOO, zooModel } from "../nn/zoo.ts";
@@ -75,7 +81,7 @@ export const TRAIN_COMMAND = defineCommand({
     },
     optimizer: {
       type: "choice",
-      choices: ["sgd", "momentum", "adam"],
+      choices: Object.keys(optimizerPresets()),
       defaultText: "sgd; for your own data adam",
       help: "how parameters follow from gradients",
     },
@@ -176,8 +182,9 @@ const RESUME_FLAGS = [
  * @throws {UsageError} If one does.
  */
 export function checkCombination(args: readonly string[], flags: TrainFlags): void {
-  if (flags.optimizer === "adam" && flags.momentum !== undefined) {
-    throw new UsageError("Cannot use --momentum with --optimizer adam: choose one of them");
+  const { optimizer, momentum } = flags;
+  if (optimizer !== undefined && momentum !== undefined && !("momentum" in fieldsOf(optimizer))) {
+    throw new UsageError(`Cannot use --momentum with --optimizer ${optimizer}: choose one of them`);
   }
   if (flags.normalize && flags.standardize) {
     throw new UsageError("Cannot use --normalize and --standardize together: choose one of them");
@@ -230,9 +237,9 @@ export function fillFlags(flags: TrainFlags, { name, train }: Dataset): FilledFl
   const optimizer = flags.optimizer ??
     (flags.momentum === undefined ? fitted?.optimizer : undefined) ?? "sgd";
   const spec = optimizerOf({ ...flags, optimizer });
-  const rate = spec.type === "adam"
-    ? fitted?.learningRate ?? 0.001
-    : recipe.learningRate * (1 - spec.momentum);
+  const rate = fitted?.optimizer === spec.type
+    ? fitted.learningRate
+    : suitingRate(spec, recipe.learningRate);
   const filled = {
     model,
     epochs: flags.epochs ?? (fitted ?? recipe).epochs,
@@ -286,8 +293,14 @@ export function planOf(flags: FilledFlags): TrainPlan {
 export function optimizerOf(
   { optimizer, momentum }: Pick<FilledFlags, "optimizer" | "momentum">,
 ): OptimizerSpec {
-  if (optimizer === "adam") return { type: "adam", beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
-  return { type: "sgd", momentum: momentum ?? (optimizer === "momentum" ? 0.9 : 0) };
+  return completeOptimizer({
+    ...optimizerPresets()[optimizer],
+    ...(momentum !== undefined && { momentum }),
+  });
+}
+
+function fieldsOf(optimizer: string): object {
+  return definitionOf(optimizerPresets()[optimizer].type).fields;
 }
 
 /** The interval that `--checkpoint-every` asks for: `100` is steps, `30s` seconds.

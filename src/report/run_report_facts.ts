@@ -1,6 +1,7 @@
 /** What a report says about how to repeat the run. */
 
 import type { Device } from "../backends/backend.ts";
+import { definitionOf } from "../nn/optimizers.ts";
 import { isNormalized, NORMALIZED, type Standardization } from "../nn/standardization.ts";
 import { type Html, html } from "./html.ts";
 import { partsText, type RunConfig } from "../run/config.ts";
@@ -37,12 +38,7 @@ export function factsSection(config: RunConfig): Html {
     ["Pixels", pixelText(config.model?.standardization)],
     ["Batch size", String(plan.batchSize)],
     ["Learning rate", `${plan.learningRate}, ${plan.schedule}`],
-    [
-      "Optimiser",
-      optimizer.type === "sgd"
-        ? `SGD, momentum ${optimizer.momentum}`
-        : `Adam, beta1 ${optimizer.beta1}, beta2 ${optimizer.beta2}, epsilon ${optimizer.epsilon}`,
-    ],
+    ["Optimiser", optimizerText(optimizer)],
     ["Seed", `${plan.seed}${plan.shuffle ? "" : ", not shuffled"}`],
     [
       "Initial weights",
@@ -75,6 +71,12 @@ export function factsSection(config: RunConfig): Html {
       <dl class="facts">${items}</dl>
     </section>
   `;
+}
+
+/** `SGD, momentum 0.9`. */
+function optimizerText({ type, ...fields }: RunConfig["optimizer"]): string {
+  const values = Object.entries(fields).map(([name, value]) => `${name} ${value}`);
+  return [definitionOf(type).title, ...values].join(", ");
 }
 
 function pixelText(standardization: Standardization = NORMALIZED): string {

@@ -2,11 +2,12 @@
 
 import { isDeepStrictEqual } from "node:util";
 import * as v from "valibot";
-import type { Device, OptimizerSpec } from "../backends/backend.ts";
+import type { Device } from "../backends/backend.ts";
 import { BACKEND_NAMES } from "../backends/registry.ts";
 import type { PictureFacts } from "../data/dataset.ts";
 import type { WeightInit } from "../nn/init.ts";
 import { modelOf, type ModelSpec } from "../nn/model_spec.ts";
+import { isOptimizerSpec, type OptimizerSpec } from "../nn/optimizers.ts";
 import type { Model } from "../nn/sequential.ts";
 import { formatCount } from "../quote.ts";
 import type { TrainPlan } from "../train/plan.ts";
@@ -56,11 +57,6 @@ const PLAN: Schema<TrainPlan> = fields({
   maxSteps: v.optional(count),
   targetAccuracy: v.optional(positive),
 });
-
-const OPTIMIZER: Schema<OptimizerSpec> = v.union([
-  fields({ type: v.literal("sgd"), momentum: share }),
-  fields({ type: v.literal("adam"), beta1: share, beta2: share, epsilon: positive }),
-]);
 
 const DEVICE: Schema<Device> = fields({
   threads: v.pipe(atLeastOne, v.maxValue(256)),
@@ -114,7 +110,7 @@ const CONFIG = fields({
    * is found from there lies beside the run's folder or one that holds it. */
   workingDirectory: v.optional(v.pipe(v.string(), v.regex(/^\.\.(\/\.\.){0,15}$/))),
   plan: PLAN,
-  optimizer: OPTIMIZER,
+  optimizer: v.custom<OptimizerSpec>(isOptimizerSpec),
   /** Flags that were chosen to fit the dataset; left out where the recipe is the model's own. */
   chosen: v.optional(list(text)),
   /** How the first parameters came to be: drawn, or read from a file, whose path is only shown. */

@@ -161,9 +161,9 @@ for (const build of ["relaxed", "plain"] as const) {
         floats(OUTPUT, 12).fill(2),
         floats(EXTRA, 12).fill(3),
       ];
-      kernels.sgdUpdate(INPUT, OUTPUT, count, 0.25);
+      kernels.sgdUpdate(INPUT, OUTPUT, count, 1, -0.25);
       assertEquals([...p], Array.from({ length: 12 }, (_, n) => n < count ? 0.5 : 1));
-      kernels.momentumUpdate(INPUT, OUTPUT, EXTRA, count, 0.25, 0.5);
+      kernels.momentumUpdate(INPUT, OUTPUT, EXTRA, count, 1, -0.25, 0.5);
       assertEquals([...v], Array.from({ length: 12 }, (_, n) => n < count ? 3.5 : 3));
       assertEquals([...p], Array.from({ length: 12 }, (_, n) => n < count ? 0.5 - 0.875 : 1));
       assertEquals([...g], Array.from({ length: 12 }, () => 2));
@@ -189,13 +189,14 @@ for (const build of ["relaxed", "plain"] as const) {
         EXTRA,
         SHAPE,
         7,
-        learningRate / (1 - beta1 ** step),
+        1,
         beta1,
         1 - beta1,
         beta2,
         1 - beta2,
-        1 / Math.sqrt(1 - beta2 ** step),
         epsilon,
+        learningRate / (1 - beta1 ** step),
+        1 / Math.sqrt(1 - beta2 ** step),
       );
       for (const value of floats(INPUT, 7)) assertAlmostEquals(value, exact.parameter, 2e-7);
     }

@@ -44,11 +44,16 @@ class ReferenceEngine implements Engine<LabeledImages> {
   #parameters: Float64Array;
   #gradients: Float64Array = new Float64Array();
   #slots: Float64Array[] = [];
+  readonly #decays: Float64Array;
 
   constructor(model: Model, options: EngineOptions) {
     this.#model = model;
     this.#options = options;
     this.#parameters = new Float64Array(model.parameterCount);
+    this.#decays = new Float64Array(model.parameterCount);
+    for (const { decays, offset, size } of model.parameters) {
+      this.#decays.fill(Number(decays), offset, offset + size);
+    }
   }
 
   load(parameters: Float32Array, slots: readonly Float32Array[]): void {
@@ -109,6 +114,7 @@ class ReferenceEngine implements Engine<LabeledImages> {
       parameters: this.#parameters,
       gradients: this.#gradients,
       slots: this.#slots,
+      decays: this.#decays,
     };
     updateParameters(optimizer, vectors, {
       learningRate: work.learningRates[batch],

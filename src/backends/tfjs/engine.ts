@@ -139,7 +139,7 @@ export class TfjsEngine implements Engine<LabeledImages> {
       }, this.#variables);
       const gradients = this.#variables.map(({ name }) => grads[name]);
       if (kind === "train") {
-        this.#optimizer.update(gradients, {
+        this.#optimizer.update(gradients, this.#model.parameters, {
           learningRate: learningRates[batch],
           step: step + batch + 1,
         });

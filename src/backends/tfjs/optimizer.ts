@@ -1,8 +1,25 @@
-/** Parameter updates with TensorFlow.js operations, as PyTorch defines them. */
+/** Parameter updates with TensorFlow.js operations, as the optimisers' rules say. */
 
 import * as tf from "@tensorflow/tfjs";
-import type { OptimizerSpec } from "../backend.ts";
-import { slotCount } from "../check_data.ts";
+import {
+  constantsOf,
+  type OptimizerSpec,
+  render,
+  type Rendering,
+  ruleOf,
+  slotCount,
+  type StepNumbers,
+} from "../../nn/optimizers.ts";
+import type { Parameter } from "../../nn/sequential.ts";
+
+const OPERATIONS: Omit<Rendering<tf.Tensor>, "value"> = {
+  add: (a, b) => tf.add(a, b),
+  sub: (a, b) => tf.sub(a, b),
+  mul: (a, b) => tf.mul(a, b),
+  div: (a, b) => tf.div(a, b),
+  sqrt: (a) => tf.sqrt(a),
+  fma: (a, b, c) => tf.add(tf.mul(a, b), c),
+};
 
 /** Updates variables from their gradients and keeps the optimiser's memory beside them. */
 export class Optimizer {
@@ -30,36 +47,31 @@ export class Optimizer {
     }
   }
 
-  /** Makes update number `step`, from 1; gradients in the order of the variables. */
+  /** Makes an update; gradients and the model's parameters are in the order of the variables. */
   update(
     gradients: readonly tf.Tensor[],
-    { learningRate, step }: { readonly learningRate: number; readonly step: number },
+    parameters: readonly Parameter[],
+    numbers: StepNumbers,
   ): void {
-    for (const [index, variable] of this.#variables.entries()) {
-      tf.tidy(() => {
-        const change = this.#change(index, gradients[index], step);
-        variable.assign(variable.sub(change.mul(learningRate)));
-      });
+    const rule = ruleOf(this.#spec);
+    const constants = constantsOf(this.#spec, numbers);
+    for (const [index, parameter] of this.#variables.entries()) {
+      const named: Record<string, tf.Tensor> = { parameter, gradient: gradients[index] };
+      for (const [slot, name] of rule.slots.entries()) named[name] = this.slots[slot][index];
+      const decays = Number(parameters[index].decays);
+      const numbers: Record<string, number> = { ...constants, decays };
+      const value = (name: string) => named[name] ?? tf.scalar(numbers[name]);
+      for (const [target, expression] of rule.update) {
+        tf.tidy(() => {
+          const result = render(expression, { ...OPERATIONS, value });
+          (named[target] as tf.Variable).assign(result);
+        });
+      }
     }
   }
 
   /** Frees the slots. */
   dispose(): void {
     for (const slot of this.slots) tf.dispose([...slot]);
-  }
-
-  #change(index: number, gradient: tf.Tensor, step: number): tf.Tensor {
-    const [first, second] = this.slots.map((slot) => slot[index]);
-    if (this.#spec.type === "sgd") {
-      if (first === undefined) return gradient;
-      first.assign(first.mul(this.#spec.momentum).add(gradient));
-      return first;
-    }
-    const { beta1, beta2, epsilon } = this.#spec;
-    first.assign(first.mul(beta1).add(gradient.mul(1 - beta1)));
-    second.assign(second.mul(beta2).add(gradient.square().mul(1 - beta2)));
-    const mean = first.div(1 - beta1 ** step);
-    const variance = second.div(1 - beta2 ** step);
-    return mean.div(variance.sqrt().add(epsilon));
   }
 }

@@ -1,9 +1,9 @@
 /** The `wasm` engine: the main thread's side of it. */
 
 import type { LabeledImages } from "../../data/dataset.ts";
+import { slotCount } from "../../nn/optimizers.ts";
 import type { Model } from "../../nn/sequential.ts";
 import type { Device } from "../backend.ts";
-import { slotCount } from "../check_data.ts";
 import type { Engine, EngineOptions, Pass, Work } from "../engine.ts";
 import { DataStore, type Location } from "./data_store.ts";
 import { type Job, NO_WORK, writeJob } from "./job.ts";

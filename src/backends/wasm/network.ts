@@ -2,7 +2,7 @@
  * parameters: their gradients, their update, and packing. */
 
 import { volume } from "../../nn/layers/layer.ts";
-import type { OptimizerSpec } from "../backend.ts";
+import { constantsOf, type OptimizerSpec, ruleOf } from "../../nn/optimizers.ts";
 import { ELEMENT_BYTES } from "./arena.ts";
 import type { Kernels } from "./kernels.ts";
 import type {
@@ -88,40 +88,19 @@ function updateWork(
     readonly optimizer: OptimizerSpec;
   },
 ): RowWork["update"] {
-  const ranges = layer.parameters.map(({ offset, size, shape: [rows] }) => {
+  const { name } = ruleOf(optimizer);
+  const { [`${name}Update` as "sgdUpdate"]: kernel } = kernels;
+  const ranges = layer.parameters.map(({ offset, size, shape: [rows], decays }) => {
     const rowSize = size / rows;
     const start = 4 * (offset + firstRow * rowSize);
-    return {
-      parameters: parameters + start,
-      gradients: gradients + start,
-      slots: slots.map((address) => address + start),
-      count: (lastRow - firstRow) * rowSize,
-    };
+    const addresses = [parameters, gradients, ...slots].map((address) => address + start);
+    return [...addresses, (lastRow - firstRow) * rowSize, Number(decays)];
   });
   return (learningRate, step) => {
-    for (const { parameters, gradients, slots: [slot, slot2], count } of ranges) {
-      if (optimizer.type === "adam") {
-        const { beta1, beta2, epsilon } = optimizer;
-        kernels.adamUpdate(
-          parameters,
-          gradients,
-          slot,
-          slot2,
-          count,
-          learningRate / (1 - beta1 ** step),
-          beta1,
-          1 - beta1,
-          beta2,
-          1 - beta2,
-          1 / Math.sqrt(1 - beta2 ** step),
-          epsilon,
-        );
-      } else if (slot !== undefined) {
-        const { momentum } = optimizer;
-        kernels.momentumUpdate(parameters, gradients, slot, count, learningRate, momentum);
-      } else {
-        kernels.sgdUpdate(parameters, gradients, count, learningRate);
-      }
-    }
+    const constants = Object.values(constantsOf(optimizer, { learningRate, step }));
+    for (const range of ranges) (kernel as UpdateKernel)(...range, ...constants);
   };
 }
+
+/** The kernel of any rule: addresses of parameters, gradients and slots, count, decays, constants. */
+type UpdateKernel = (...values: number[]) => void;

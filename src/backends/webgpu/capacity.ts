@@ -101,6 +101,7 @@ export function layPartials(
     const place: PartialsPlace = { start, stride, bias: biasOffset - weightOffset };
     const range: UpdateRange = {
       start: weightOffset / 4,
+      bias: biasOffset / 4,
       end: end / 4,
       partials: start / 4,
       copies,

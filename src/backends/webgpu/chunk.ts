@@ -1,9 +1,10 @@
 /** Chunks: as much of a batch as the tensors hold, and what kernels know of it. */
 
-import type { OptimizerSpec } from "../backend.ts";
+import { constantsOf, type OptimizerSpec, type StepNumbers } from "../../nn/optimizers.ts";
 
-/** Bytes of a chunk's record, as `Chunk` in WGSL. */
-export const CHUNK_BYTES = 32;
+/** Bytes of a chunk's record, as `Chunk` in WGSL: of its last field, eight numbers. */
+export const CHUNK_BYTES = 64;
+const CONSTANTS_OFFSET = 32;
 
 /** One record of the uniform buffer that kernels know as `chunk`. */
 export interface Chunk {
@@ -14,14 +15,12 @@ export interface Chunk {
   readonly groups: number;
   /** One over the number of images of the whole batch. */
   readonly gradientScale: number;
-  /** Of SGD; of Adam divided by 1 - beta1^step. */
-  readonly learningRate: number;
-  /** Of Adam: 1 / (1 - beta2^step). */
-  readonly varianceScale: number;
   /** Whether gradients of the batch's earlier chunks are to be added. */
   readonly accumulate: boolean;
   /** Whether this is the batch's last chunk, and parameters are to be updated. */
   readonly update: boolean;
+  /** Of the update's rule, in order; up to eight. */
+  readonly constants: readonly number[];
 }
 
 /** A chunk in WGSL. */
@@ -31,10 +30,9 @@ struct Chunk {
   count: u32,
   groups: u32,
   gradient_scale: f32,
-  learning_rate: f32,
-  variance_scale: f32,
   accumulate: u32,
   update: u32,
+  constants: array<vec4f, 2>,
 }
 @group(0) @binding(0) var<uniform> chunk: Chunk;
 `;
@@ -45,29 +43,23 @@ export function writeChunk(view: DataView, byteOffset: number, chunk: Chunk): vo
   view.setUint32(byteOffset + 4, chunk.count, true);
   view.setUint32(byteOffset + 8, chunk.groups, true);
   view.setFloat32(byteOffset + 12, chunk.gradientScale, true);
-  view.setFloat32(byteOffset + 16, chunk.learningRate, true);
-  view.setFloat32(byteOffset + 20, chunk.varianceScale, true);
-  view.setUint32(byteOffset + 24, Number(chunk.accumulate), true);
-  view.setUint32(byteOffset + 28, Number(chunk.update), true);
+  view.setUint32(byteOffset + 16, Number(chunk.accumulate), true);
+  view.setUint32(byteOffset + 20, Number(chunk.update), true);
+  for (const [index, value] of chunk.constants.entries()) {
+    view.setFloat32(byteOffset + CONSTANTS_OFFSET + 4 * index, value, true);
+  }
 }
 
 /** A batch's part of {@linkcode Chunk}. */
-export type StepNumbers = Pick<Chunk, "learningRate" | "varianceScale">;
+export type StepConstants = Pick<Chunk, "constants">;
 
 /** What the update of step number `step`, from 1, needs to know. */
-export function stepNumbers(
-  optimizer: OptimizerSpec,
-  { learningRate, step }: { readonly learningRate: number; readonly step: number },
-): StepNumbers {
-  if (optimizer.type === "sgd") return { learningRate, varianceScale: 0 };
-  return {
-    learningRate: learningRate / (1 - optimizer.beta1 ** step),
-    varianceScale: 1 / (1 - optimizer.beta2 ** step),
-  };
+export function stepConstants(optimizer: OptimizerSpec, numbers: StepNumbers): StepConstants {
+  return { constants: Object.values(constantsOf(optimizer, numbers)) };
 }
 
 /** A range of the order that is one batch. */
-export interface Batch extends Partial<StepNumbers> {
+export interface Batch extends Partial<StepConstants> {
   readonly first: number;
   readonly count: number;
   /** Whether parameters are to be updated. */
@@ -78,7 +70,7 @@ export interface Batch extends Partial<StepNumbers> {
 
 /** Cuts a batch into chunks that the tensors can hold. */
 export function cutBatch(
-  { first, count, update, learningRate = 0, varianceScale = 1, wholeCount = count }: Batch,
+  { first, count, update, constants = [], wholeCount = count }: Batch,
   { capacity, group }: { readonly capacity: number; readonly group: number },
 ): Chunk[] {
   const chunks: Chunk[] = [];
@@ -89,8 +81,7 @@ export function cutBatch(
       count: length,
       groups: Math.ceil(length / group),
       gradientScale: 1 / wholeCount,
-      learningRate,
-      varianceScale,
+      constants,
       accumulate: done > 0,
       update: update && done + length === count,
     });
@@ -99,7 +90,7 @@ export function cutBatch(
 }
 
 /** A chunk without images, whose update uses the gradients as they are in their buffer. */
-export function updateChunk(numbers: StepNumbers): Chunk {
+export function updateChunk(constants: StepConstants): Chunk {
   const nothing = { first: 0, count: 0, groups: 0, gradientScale: 0 };
-  return { ...nothing, ...numbers, accumulate: true, update: true };
+  return { ...nothing, ...constants, accumulate: true, update: true };
 }

@@ -4,7 +4,7 @@ import type { LabeledImages } from "../../data/dataset.ts";
 import type { Model } from "../../nn/sequential.ts";
 import type { Device } from "../backend.ts";
 import type { Engine, EngineOptions, Pass, Results, Work } from "../engine.ts";
-import { type Batch, cutBatch, stepNumbers } from "./chunk.ts";
+import { type Batch, cutBatch, stepConstants } from "./chunk.ts";
 import { CommandStream, type Job } from "./command_stream.ts";
 import { type CompiledKernel, Compiler } from "./compiler.ts";
 import { DataStore, type DeviceImages } from "./data_store.ts";
@@ -124,19 +124,19 @@ export class WebgpuEngine implements Engine<DeviceImages> {
       const first = batch * batchSize;
       return { first, count: Math.min(batchSize, order.length - first) };
     };
-    const numbersOf = (batch: number) =>
-      stepNumbers(optimizer, { learningRate: learningRates[batch], step: step + batch + 1 });
+    const constantsOf = (batch: number) =>
+      stepConstants(optimizer, { learningRate: learningRates[batch], step: step + batch + 1 });
     return {
       run: async (first, count) => {
         if (shard && kind === "train") {
-          const steps = { first, count, batchOf, numbersOf, shard };
+          const steps = { first, count, batchOf, constantsOf, shard };
           return await runShardSteps({ ...this.#parts, model: this.#model, kernels }, steps);
         }
         const jobs: Job[] = [];
         for (let batch = first; batch < first + count; batch++) {
           const update = kind === "train";
-          const numbers = update ? numbersOf(batch) : {};
-          jobs.push(...this.#jobs({ ...batchOf(batch), update, ...numbers }, kernels));
+          const constants = update ? constantsOf(batch) : {};
+          jobs.push(...this.#jobs({ ...batchOf(batch), update, ...constants }, kernels));
         }
         stream.submit(jobs);
         await gpu.finish();

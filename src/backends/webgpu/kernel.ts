@@ -101,6 +101,19 @@ export function imageOf({ imagesPerInvocation }: Tuning, expression: string, ind
   return imagesPerInvocation === 1 ? expression : `${expression}[${index}]`;
 }
 
+/** WGSL of `draw_at(key, step, image, unit)`, the random integers of `drawAt`. */
+export const RANDOM_WGSL = `
+fn follow(hash: u32, value: u32) -> u32 {
+  var mixed = hash + (value + 1u) * 0x9e3779b9u;
+  mixed = (mixed ^ (mixed >> 16u)) * 0x85ebca6bu;
+  mixed = (mixed ^ (mixed >> 13u)) * 0xc2b2ae35u;
+  return mixed ^ (mixed >> 16u);
+}
+fn draw_at(key: u32, step: u32, image: u32, unit: u32) -> u32 {
+  return follow(follow(follow(key, step), image), unit);
+}
+`;
+
 /** Head of an entry point: `n` is the invocation's place among the chunk's images. */
 export function entryPoint({ invocations }: Tuning): string {
   return `@compute @workgroup_size(${invocations})

@@ -1,7 +1,7 @@
 /** A model on a device: its tensors, and the kernels of forward, backward and update. */
 
 import type { OptimizerSpec } from "../backend.ts";
-import { slotCount } from "../check_data.ts";
+import { ruleOf } from "../../nn/optimizers.ts";
 import type { Model } from "../../nn/sequential.ts";
 import type { Standardization } from "../../nn/standardization.ts";
 import { checkRounds, chooseCapacity, layPartials } from "./capacity.ts";
@@ -80,7 +80,7 @@ export function buildNetwork(gpu: Gpu, model: Model, options: NetworkOptions): N
     );
   const parameters = vector("parameters");
   const gradients = vector("gradients");
-  const slots = Array.from({ length: slotCount(optimizer) }, (_, n) => vector(`slot ${n}`));
+  const slots = ruleOf(optimizer).slots.map(vector);
   const canJoin = gpu.device.limits.maxStorageBuffersPerShaderStage >= LINEAR_LAYERS_BUFFERS;
   const joinedCount = canJoin ? countJoinedLayers(operations, { program, tuning }) : 0;
   const { image, placed } = placeOperations(maker, operations, { program, joinedCount });
@@ -134,7 +134,7 @@ export function buildNetwork(gpu: Gpu, model: Model, options: NetworkOptions): N
   const update = updateParameters(
     ranges.map(({ range }) => range),
     { parameters, gradients, slots, partials },
-    optimizer,
+    ruleOf(optimizer),
   );
   return {
     capacity,

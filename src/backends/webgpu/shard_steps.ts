@@ -2,7 +2,7 @@
 
 import type { Model } from "../../nn/sequential.ts";
 import { type Shard, shardRange } from "../backend.ts";
-import { type Batch, cutBatch, type StepNumbers, updateChunk } from "./chunk.ts";
+import { type Batch, cutBatch, type StepConstants, updateChunk } from "./chunk.ts";
 import type { CommandStream } from "./command_stream.ts";
 import type { CompiledKernel } from "./compiler.ts";
 import type { Gpu } from "./gpu.ts";
@@ -26,7 +26,7 @@ export interface ShardSteps {
   readonly first: number;
   readonly count: number;
   readonly batchOf: (step: number) => Pick<Batch, "first" | "count">;
-  readonly numbersOf: (step: number) => StepNumbers;
+  readonly constantsOf: (step: number) => StepConstants;
   readonly shard: Shard;
 }
 
@@ -37,7 +37,7 @@ export interface ShardSteps {
  */
 export async function runShardSteps(
   { gpu, model, network, stream, work, kernels }: ShardEngine,
-  { first: firstStep, count: steps, batchOf, numbersOf, shard }: ShardSteps,
+  { first: firstStep, count: steps, batchOf, constantsOf, shard }: ShardSteps,
 ): Promise<void> {
   const { layout, gradients } = network;
   const update = kernels.slice(-1);
@@ -54,7 +54,7 @@ export async function runShardSteps(
     shard.sumGradients(vector);
     const packed = packParameters(layout, vector) as BufferSource;
     gpu.device.queue.writeBuffer(gradients, 0, packed);
-    stream.submit([{ chunk: updateChunk(numbersOf(step)), kernels: update }]);
+    stream.submit([{ chunk: updateChunk(constantsOf(step)), kernels: update }]);
   }
   await gpu.finish();
 }

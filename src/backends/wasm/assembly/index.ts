@@ -19,6 +19,7 @@ export {
 export { avgPool2dBackward, avgPool2dForward, maxPool2dBackward, maxPool2dForward } from "./pool2d";
 export { flattenBackward, flattenForward, loadImages, storeLogits } from "./images";
 export { softmaxCrossEntropy } from "./loss";
-export { adamUpdate, fillZeros, momentumUpdate, sgdUpdate } from "./optimizers";
-export { residualForward, sumGradients } from "./residual";
+export { fillZeros, residualForward, sumGradients } from "./residual";
+export * from "./optimizers"; // made from nn/optimizers.ts
+export { drawAt } from "./random";
 export { multiplyAddPeak } from "./peak";

@@ -24,3 +24,8 @@ export function sumGradients(gradient: usize, sum: usize, byteLength: usize, add
     v128.store(sum + i, adds ? f32x4.add(v128.load(sum + i), g) : g);
   }
 }
+
+/** Writes zeros. */
+export function fillZeros(address: usize, byteLength: usize): void {
+  memory.fill(address, 0, byteLength);
+}

@@ -1,6 +1,6 @@
 /** Adds up a batch's partial gradients and updates the parameters with them. */
 
-import type { OptimizerSpec } from "../../backend.ts";
+import { render, type Rendering, type UpdateRule } from "../../../nn/optimizers.ts";
 import type { Kernel } from "../kernel.ts";
 
 const INVOCATIONS = 64;
@@ -8,6 +8,8 @@ const INVOCATIONS = 64;
 /** A layer's range of parameters, in vec4f, and its partial sums. */
 export interface UpdateRange {
   readonly start: number;
+  /** First of the biases. */
+  readonly bias: number;
   readonly end: number;
   /** First partial sum; copies are `end - start` apart. */
   readonly partials: number;
@@ -31,14 +33,15 @@ export interface UpdateBuffers {
 export function updateParameters(
   ranges: readonly UpdateRange[],
   { parameters, gradients, slots, partials }: UpdateBuffers,
-  optimizer: OptimizerSpec,
+  rule: UpdateRule,
 ): Kernel {
   const length = ranges[ranges.length - 1].end;
-  const find = ranges.map(({ start, end, partials, copies }) =>
+  const find = ranges.map(({ start, bias, end, partials, copies }) =>
     `if (i < ${end}u) {
     place = ${partials}u + i - ${start}u;
     stride = ${end - start}u;
     copies = ${copies};
+    decays = f32(i < ${bias}u);
   }`
   );
   const code = `
@@ -48,6 +51,7 @@ fn main(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) group
   var place: u32;
   var stride: u32;
   var copies: u32;
+  var decays: f32;
   ${find.join(" else ")} else { return; }
   var gradient = vec4f();
   for (var copy = 0u; copy < copies; copy++) {
@@ -59,7 +63,7 @@ fn main(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) group
     gradients[i] = gradient;
     return;
   }
-  ${updateRule(optimizer)}
+  ${assignments(rule)}
 }
 `;
   const write = (name: string, buffer: GPUBuffer) => (
@@ -78,18 +82,26 @@ fn main(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) group
   };
 }
 
-function updateRule(optimizer: OptimizerSpec): string {
-  if (optimizer.type === "adam") {
-    const { beta1, beta2, epsilon } = optimizer;
-    return `let mean = ${beta1} * slot0[i] + ${1 - beta1} * gradient;
-  let variance = ${beta2} * slot1[i] + ${1 - beta2} * gradient * gradient;
-  slot0[i] = mean;
-  slot1[i] = variance;
-  let deviation = sqrt(variance * chunk.variance_scale) + ${epsilon};
-  parameters[i] -= chunk.learning_rate * mean / deviation;`;
-  }
-  if (optimizer.momentum === 0) return "parameters[i] -= chunk.learning_rate * gradient;";
-  return `let velocity = ${optimizer.momentum} * slot0[i] + gradient;
-  slot0[i] = velocity;
-  parameters[i] -= chunk.learning_rate * velocity;`;
+const WGSL: Rendering<string> = {
+  value: (name) => name,
+  add: (a, b) => `(${a} + ${b})`,
+  sub: (a, b) => `(${a} - ${b})`,
+  mul: (a, b) => `(${a} * ${b})`,
+  div: (a, b) => `(${a} / ${b})`,
+  sqrt: (a) => `sqrt(${a})`,
+  fma: (a, b, c) => `(${a} * ${b} + ${c})`,
+};
+
+/** A rule in WGSL, with its constants from the chunk and its slots from their buffers. */
+function assignments({ constants, slots, update }: UpdateRule): string {
+  const places = { parameter: "parameters[i]" };
+  for (const [index, name] of slots.entries()) Object.assign(places, { [name]: `slot${index}[i]` });
+  return [
+    ...Object.keys(constants).map((name, index) =>
+      `let ${name} = chunk.constants[${index >> 2}][${index & 3}];`
+    ),
+    ...Object.entries(places).map(([name, place]) => `var ${name} = ${place};`),
+    ...update.map(([target, expression]) => `${target} = ${render(expression, WGSL)};`),
+    ...Object.entries(places).map(([name, place]) => `${place} = ${name};`),
+  ].join("\n  ");
 }
