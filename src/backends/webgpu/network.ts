@@ -98,7 +98,6 @@ export function buildNetwork(gpu: Gpu, model: Model, options: NetworkOptions): N
   const head = placed.slice(0, headLength)
     .map((place) => kernelsOf(place.operation).forward(place, context));
   const logits = flattenTensor(last.output);
-  const lossOptions = { classCount: model.classCount, tuning };
   const inputGradients = placed.slice(0, headLength).flatMap((place, index) => {
     const targets = place.operation.inputs.map((input) => targetOf(index, input));
     const isNeeded = targets.some((target) => target !== undefined);
@@ -136,6 +135,15 @@ export function buildNetwork(gpu: Gpu, model: Model, options: NetworkOptions): N
     { parameters, gradients, slots, partials },
     ruleOf(optimizer),
   );
+  const { classCount } = model;
+  const loss = (
+    backward?: { readonly target?: GradientTarget },
+    target?: GradientTarget,
+  ): Pass["loss"] =>
+  (results) =>
+    joinedCount > 0
+      ? linearLayers(tail, { parameters, results, backward }, tuning)
+      : softmaxCrossEntropy(logits, results, { classCount, tuning, target });
   return {
     capacity,
     group: tuning.imagesPerInvocation * tuning.invocations,
@@ -148,24 +156,10 @@ export function buildNetwork(gpu: Gpu, model: Model, options: NetworkOptions): N
     logits,
     training: {
       before: head,
-      loss: (results) =>
-        joinedCount > 0
-          ? linearLayers(
-            tail,
-            { parameters, results, backward: { target: before } },
-            tuning,
-          )
-          : softmaxCrossEntropy(logits, results, { ...lossOptions, target: last.target }),
+      loss: loss({ target: before }, last.target),
       after: [...inputGradients, ...weightGradients, update],
     },
-    evaluation: {
-      before: head,
-      loss: (results) =>
-        joinedCount > 0
-          ? linearLayers(tail, { parameters, results }, tuning)
-          : softmaxCrossEntropy(logits, results, lossOptions),
-      after: [],
-    },
+    evaluation: { before: head, loss: loss(), after: [] },
   };
 }
 
