@@ -30,6 +30,7 @@ import { NOT_STARTED } from "../../src/train/trainer.ts";
 import { concat, mutateBytes, mutateJson, type Mutator } from "./mutate.ts";
 import { mutateMessage, mutateNode, withWeightsBeside } from "./onnx.ts";
 import { mutateGzipContent, mutatePngChunk } from "./pictures.ts";
+import { granted } from "../permissions.ts";
 
 /** One kind of file. */
 export interface FuzzKind {
@@ -365,6 +366,7 @@ export const FUZZ_KINDS: Readonly<Record<string, FuzzKind>> = {
 /** The pictures beside the tests that have an ending, but for the many that differ only in how they lie. */
 function fixtures(ending: string): Uint8Array[] {
   const folder = new URL("../fixtures/pictures/", import.meta.url);
+  if (!granted({ name: "read", path: folder })) return [];
   return Array.from(Deno.readDirSync(folder), ({ name }) => name).sort()
     .filter((name) => name.endsWith(`.${ending}`) && !/turned_[2-8]/.test(name))
     .map((name) => Deno.readFileSync(new URL(name, folder)));

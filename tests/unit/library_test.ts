@@ -273,20 +273,24 @@ const WRONG: readonly [(session: Session) => unknown, ErrorConstructor, string][
   [() => lenet.decodePictures([], { height: NaN, width: 1 }), RangeError, "Invalid height"],
 ];
 
-Deno.test("what is wrong is refused by name, in one line, and changes nothing", async () => {
-  await using session = await openBackend("reference", MODEL);
-  await session.attach(DATA);
-  const before = await session.readState();
-  for (const [call, kind, text] of WRONG) {
-    const { message } = await assertRejects(
-      async () => await call(session),
-      kind,
-      text,
-    );
-    assert(!message.includes("\n") && message.length < 300, message);
-  }
-  assertEquals(await session.readState(), before);
-});
+Deno.test(
+  "what is wrong is refused by name, in one line, and changes nothing",
+  { ignore },
+  async () => {
+    await using session = await openBackend("reference", MODEL);
+    await session.attach(DATA);
+    const before = await session.readState();
+    for (const [call, kind, text] of WRONG) {
+      const { message } = await assertRejects(
+        async () => await call(session),
+        kind,
+        text,
+      );
+      assert(!message.includes("\n") && message.length < 300, message);
+    }
+    assertEquals(await session.readState(), before);
+  },
+);
 
 Deno.test("without a test set, metrics of it are undefined and all else is the same", async () => {
   const seen: unknown[] = [];

@@ -10,7 +10,7 @@ import { zooModel } from "../../src/nn/zoo.ts";
 import { assertAlmostEquals, assertEquals, assertRejects, assertThrows } from "../assert.ts";
 import { granted } from "../permissions.ts";
 import { probabilities, referenceLogits } from "../reference_logits.ts";
-import { withTempDir } from "../temp.ts";
+import { canUseTemp, withTempDir } from "../temp.ts";
 import answers from "../fixtures/onnx/answers.json" with { type: "json" };
 import torchNet from "../fixtures/torch_net.json" with { type: "json" };
 
@@ -519,7 +519,9 @@ Deno.test("ONNX: weights beside the file are read where it says, within bounds a
   assertThrows(alone, TypeError, 'tensor "other" lies in "w.data": give a reader of files');
 });
 
-Deno.test("ONNX: commands read the weights that lie beside a file, and say where they are missed", () =>
+Deno.test("ONNX: commands read the weights that lie beside a file, and say where they are missed", {
+  ignore: !canUseTemp(),
+}, () =>
   withTempDir(async (folder) => {
     await Deno.writeFile(`${folder}/model.onnx`, external({ location: "w.data" }));
     const read = () => readModelFile(`${folder}/model.onnx`);
