@@ -36,12 +36,13 @@ export function updateParameters(
   rule: UpdateRule,
 ): Kernel {
   const length = ranges[ranges.length - 1].end;
+  const usesDecays = rule.update.some(([, expression]) => /\bdecays\b/.test(expression));
   const find = ranges.map(({ start, bias, end, partials, copies }) =>
     `if (i < ${end}u) {
     place = ${partials}u + i - ${start}u;
     stride = ${end - start}u;
     copies = ${copies};
-    decays = f32(i < ${bias}u);
+    ${usesDecays ? `decays = f32(i < ${bias}u);` : ""}
   }`
   );
   const code = `
@@ -51,7 +52,7 @@ fn main(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) group
   var place: u32;
   var stride: u32;
   var copies: u32;
-  var decays: f32;
+  ${usesDecays ? "var decays: f32;" : ""}
   ${find.join(" else ")} else { return; }
   var gradient = vec4f();
   for (var copy = 0u; copy < copies; copy++) {
