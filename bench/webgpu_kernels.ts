@@ -149,10 +149,14 @@ async function measureKernels(
     print("The adapter has no timestamp-query: kernels cannot be timed");
     return {};
   }
-  const engine = await openEngine(model, { optimizer: SGD, batchSize: BATCH_SIZE });
+  const engine = await openEngine(model, { optimizer: SGD, batchSize: BATCH_SIZE, seed: 0 });
   using cleanup = new DisposableStack();
   cleanup.defer(() => engine.dispose());
-  engine.load(initialParameters(model, 1), []);
+  engine.load({
+    parameters: initialParameters(model, 1),
+    statistics: new Float32Array(),
+    slots: [],
+  });
   const images = await engine.attach(randomImages(model, BATCH_SIZE));
   const indices = Uint32Array.from({ length: BATCH_SIZE }, (_, index) => index);
   const samples: Record<string, number[]> = {};

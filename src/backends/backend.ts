@@ -20,6 +20,8 @@ export type BackendName =
 export interface TrainingState {
   /** Flat vector in the layout of `model.parameters`. */
   readonly parameters: Float32Array;
+  /** Running statistics, in the layout of `model.statistics`; left out of a model that has none. */
+  readonly statistics?: Float32Array;
   /** Optimiser memory, each as long as parameters: none, [velocity], or [mean, variance]. */
   readonly slots: readonly Float32Array[];
   /** Number of updates made so far; Adam's bias correction counts them. */
@@ -61,6 +63,9 @@ export interface SessionOptions {
    * default: all cores.
    */
   readonly threads?: number;
+  /** What decides which values a dropout drops, with the step and the image: an integer in
+   * 0 .. 2^53 - 1; default 0. */
+  readonly seed?: number;
   /** Which GPU to use where the backend can choose; default: the fastest. */
   readonly adapter?: AdapterChoice;
   /** Makes the session one of several that train the same model together. */
@@ -78,10 +83,10 @@ export interface Shard {
   readonly index: number;
   /** Sessions in all. */
   readonly count: number;
-  /** Replaces a step's gradients by their sum over all sessions; every session calls it once a step,
-   * between its gradients and its update.
+  /** Replaces numbers by their sums over all sessions, which all call it alike: for the gradients of a
+   * step before its update, and for what layers must know of the whole batch.
    */
-  sumGradients(gradients: Float32Array): void;
+  sum(values: Float32Array): void;
 }
 
 /** Part `index` of `count` of `length` images in a row: as even as whole images allow.
@@ -160,9 +165,9 @@ export type Unlabeled = Omit<LabeledImages, "labels"> & Partial<LabeledImages>;
 export interface Session extends AsyncDisposable {
   /** What this session runs on. */
   readonly device: Device;
-  /** Copies parameters and optimiser memory to the device; missing slots start as zeros. */
+  /** Copies parameters, statistics and optimiser memory to the device; missing slots start as zeros. */
   loadState(state: TrainingState): Promise<void>;
-  /** Copies parameters and optimiser memory from the device. */
+  /** Copies parameters, statistics and optimiser memory from the device. */
   readState(): Promise<TrainingState>;
   /** Copies images and labels to the device, for the calls that name this very object; again does
    * nothing. What is changed in its arrays later may or may not be seen.
@@ -174,14 +179,15 @@ export interface Session extends AsyncDisposable {
   attach(data: LabeledImages): Promise<boolean>;
   /** Frees what {@linkcode Session.attach} copied; does nothing to what is not attached. */
   detach(data: LabeledImages): Promise<void>;
-  /** Trains on attached images; yields to the event loop several times a second. */
+  /** Trains on attached images, batch norm by each batch's own statistics and dropout by chance; yields to the event loop several times a second. */
   train(data: LabeledImages, request: TrainRequest): Promise<TrainResult>;
-  /** Runs the model forward over all images; those that are not attached are so for this call alone. */
+  /** Runs the model forward over all images, batch norm by its running statistics and without dropout;
+   * those that are not attached are so for this call alone. */
   evaluate(data: LabeledImages): Promise<EvaluationResult>;
   /** Logits [count, classCount] of images, row by row; attached or not, as in `evaluate`. */
   predict(data: Unlabeled): Promise<Float32Array>;
-  /** Mean loss of one batch of attached images and its gradient, a flat vector; nothing is updated.
-   * For tests. */
+  /** Mean loss of one batch of attached images and its gradient, a flat vector, as the next step of a
+   * training would have them; nothing is updated. For tests. */
   gradients(
     data: LabeledImages,
     indices: Uint32Array,

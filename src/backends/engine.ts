@@ -7,6 +7,16 @@ import type { Device, OptimizerSpec, SessionOptions } from "./backend.ts";
 export interface EngineOptions extends SessionOptions {
   readonly optimizer: OptimizerSpec;
   readonly batchSize: number;
+  readonly seed: number;
+}
+
+/** What training changes, as flat vectors. */
+export interface Vectors {
+  readonly parameters: Float32Array;
+  /** Empty for a model without running statistics. */
+  readonly statistics: Float32Array;
+  /** All of the optimiser's. */
+  readonly slots: readonly Float32Array[];
 }
 
 /** Carries out what {@linkcode EngineSession} asks for.
@@ -26,10 +36,10 @@ export interface Engine<Images = unknown> {
    * the last has ended: a runtime may look but every 10 ms whether a device is done (Deno does).
    */
   readonly stretchesInFlight: number;
-  /** Copies parameters and all of the optimiser's vectors to where they are used. */
-  load(parameters: Float32Array, slots: readonly Float32Array[]): void | Promise<void>;
-  /** Copies of the parameters, then of the optimiser's vectors. */
-  read(): Promise<Float32Array[]>;
+  /** Copies vectors to where they are used. */
+  load(vectors: Vectors): void | Promise<void>;
+  /** Copies of them. */
+  read(): Promise<Vectors>;
   /** Copies images and labels to where they are used. */
   attach(data: LabeledImages): Images | Promise<Images>;
   /** Frees what `attach` gave. */
@@ -44,7 +54,7 @@ export interface Engine<Images = unknown> {
 
 /** What is to be done with images. */
 export interface Work<Images> {
-  /** `gradients` is one batch, and updates nothing. */
+  /** `gradients` is one batch, passes as in training, and updates nothing. */
   readonly kind: "train" | "gradients" | "evaluate" | "predict";
   readonly images: Images;
   /** Indices of images. */

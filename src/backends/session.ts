@@ -19,6 +19,7 @@ import {
   checkIndices,
   checkOptions,
   checkRequest,
+  checkSmallestBatch,
   checkState,
   notAttached,
 } from "./check_data.ts";
@@ -125,15 +126,16 @@ export class EngineSession<Images> implements Session {
         { length: slotCount(optimizer) },
         (_, slot) => state.slots[slot] ?? new Float32Array(this.#model.parameterCount),
       );
-      await this.#engine.load(state.parameters, slots);
+      const { parameters, statistics = new Float32Array() } = state;
+      await this.#engine.load({ parameters, statistics, slots });
       this.#step = state.step;
     });
   }
 
   readState(): Promise<TrainingState> {
     return this.#calls.make("readState", async () => {
-      const [parameters, ...slots] = await this.#engine.read();
-      return { parameters, slots, step: this.#step };
+      const { statistics, ...vectors } = await this.#engine.read();
+      return { ...vectors, ...(statistics.length > 0 && { statistics }), step: this.#step };
     });
   }
 
@@ -160,7 +162,7 @@ export class EngineSession<Images> implements Session {
       const images = this.#attached.get(data);
       if (images === undefined) throw notAttached();
       const { batchSize: maxBatchSize } = this.#options;
-      checkRequest(request, { count: data.count, maxBatchSize });
+      checkRequest(request, { model: this.#model, count: data.count, maxBatchSize });
       const { order, batchSize, learningRates } = request;
       const work = { kind: "train", images, order, batchSize, learningRates } as const;
       const { done, results } = await this.#run(work, request);
@@ -184,6 +186,7 @@ export class EngineSession<Images> implements Session {
       const images = this.#attached.get(data);
       if (images === undefined) throw notAttached();
       checkIndices(indices, data.count);
+      checkSmallestBatch(this.#model, indices.length, indices.length);
       const batch = {
         order: indices,
         batchSize: indices.length,

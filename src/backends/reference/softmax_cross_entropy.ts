@@ -6,21 +6,26 @@ export interface BatchLoss {
   readonly losses: Float64Array;
   /** Class with the largest logit, the first among equals; one per image. */
   readonly predictions: Uint8Array;
-  /** Gradient of the mean loss, [batchSize, classCount]. */
+  /** Gradient of the mean loss of the batch, [images, classCount]. */
   readonly gradLogits: Float64Array;
 }
 
-/** Softmax cross-entropy of logits [batchSize, classCount] against labels [batchSize].
+/** Softmax cross-entropy of logits [images, classCount] against labels [images].
  *
+ * @param batchSize Images of the whole batch, of which these may be some.
  * The largest logit is subtracted first, so that no exponential overflows.
  */
-export function softmaxCrossEntropy(logits: Float64Array, labels: Uint8Array): BatchLoss {
-  const batchSize = labels.length;
-  const classCount = logits.length / batchSize;
+export function softmaxCrossEntropy(
+  logits: Float64Array,
+  labels: Uint8Array,
+  batchSize: number = labels.length,
+): BatchLoss {
+  const count = labels.length;
+  const classCount = logits.length / count;
   const gradLogits = new Float64Array(logits.length);
-  const predictions = new Uint8Array(batchSize);
-  const losses = new Float64Array(batchSize);
-  for (let n = 0; n < batchSize; n++) {
+  const predictions = new Uint8Array(count);
+  const losses = new Float64Array(count);
+  for (let n = 0; n < count; n++) {
     const row = logits.subarray(n * classCount, (n + 1) * classCount);
     const largest = row.reduce((a, b) => Math.max(a, b));
     predictions[n] = Math.max(0, row.indexOf(largest));

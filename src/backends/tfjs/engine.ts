@@ -4,7 +4,7 @@ import * as tf from "@tensorflow/tfjs";
 import type { LabeledImages } from "../../data/dataset.ts";
 import type { Model } from "../../nn/sequential.ts";
 import type { Device } from "../backend.ts";
-import type { Engine, EngineOptions, Pass, Work } from "../engine.ts";
+import type { Engine, EngineOptions, Pass, Vectors, Work } from "../engine.ts";
 import { type BatchTensors, batchTensors } from "./batch_tensors.ts";
 import { type Started, withActive } from "./engines.ts";
 import { readFlat, TfjsNetwork, writeFlat } from "./network.ts";
@@ -46,7 +46,7 @@ export class TfjsEngine implements Engine<LabeledImages> {
     this.#optimizer = optimizer;
   }
 
-  load(parameters: Float32Array, slots: readonly Float32Array[]): Promise<void> {
+  load({ parameters, slots }: Vectors): Promise<void> {
     return this.#active(() =>
       tf.tidy(() => {
         this.#network.setParameters(parameters);
@@ -55,12 +55,13 @@ export class TfjsEngine implements Engine<LabeledImages> {
     );
   }
 
-  read(): Promise<Float32Array[]> {
+  async read(): Promise<Vectors> {
     const vectors = [this.#variables, ...this.#optimizer.slots];
     // Each reads its tensors before it waits for anything.
-    return this.#active(() =>
+    const [parameters, ...slots] = await this.#active(() =>
       Promise.all(vectors.map((tensors) => readFlat(this.#model, tensors)))
     );
+    return { parameters, statistics: new Float32Array(), slots };
   }
 
   /** Nothing is copied. */

@@ -10,7 +10,18 @@ interface LayerOperations<Kind extends Layer> {
   apply(layer: Kind, inputs: readonly tf.Tensor[], parameters: readonly tf.Variable[]): tf.Tensor;
 }
 
+const MISSING = new Proxy({}, {
+  get() {
+    throw new TypeError("not yet");
+  },
+}) as never;
+
 const TABLE: { readonly [Kind in LayerKind]: LayerOperations<LayerOf<Kind>> } = {
+  leakyRelu: MISSING,
+  batchNorm2d: MISSING,
+  batchNorm1d: MISSING,
+  dropout: MISSING,
+  globalAvgPool2d: MISSING,
   conv2d: {
     apply({ kernelSize, stride, padding: [rows, columns] }, [input], [filter, bias]) {
       const isSame = stride.every((step) => step === 1) && kernelSize[0] === 2 * rows + 1 &&

@@ -4,7 +4,7 @@ import type { LabeledImages } from "../../data/dataset.ts";
 import { slotCount } from "../../nn/optimizers.ts";
 import type { Model } from "../../nn/sequential.ts";
 import type { Device } from "../backend.ts";
-import type { Engine, EngineOptions, Pass, Work } from "../engine.ts";
+import type { Engine, EngineOptions, Pass, Vectors, Work } from "../engine.ts";
 import { DataStore, type Location } from "./data_store.ts";
 import { type Job, NO_WORK, writeJob } from "./job.ts";
 import { type Build, compileKernels, createMemory, instantiateKernels } from "./kernels.ts";
@@ -88,7 +88,7 @@ class WasmEngine implements Engine<Location> {
     this.#parts = parts;
   }
 
-  load(parameters: Float32Array, slots: readonly Float32Array[]): Promise<void> {
+  load({ parameters, slots }: Vectors): Promise<void> {
     const { layout } = this.#open();
     const addresses = [layout.parameters, ...layout.slots];
     [parameters, ...slots].forEach((values, n) => this.#vector(addresses[n]).set(values));
@@ -96,9 +96,12 @@ class WasmEngine implements Engine<Location> {
   }
 
   // deno-lint-ignore require-await -- so that a failed engine rejects
-  async read(): Promise<Float32Array[]> {
+  async read(): Promise<Vectors> {
     const { layout } = this.#open();
-    return [layout.parameters, ...layout.slots].map((address) => this.#vector(address).slice());
+    const [parameters, ...slots] = [layout.parameters, ...layout.slots].map((address) =>
+      this.#vector(address).slice()
+    );
+    return { parameters, statistics: new Float32Array(), slots };
   }
 
   attach(data: LabeledImages): Location {

@@ -86,7 +86,7 @@ export class Runner {
         const { start, end } = shardRange(batch, shard);
         this.#gradients(job, { first: first + start, size: end - start, batch });
         team.meet();
-        shard.sumGradients?.(this.#gradientVector());
+        shard.sum?.(this.#gradientVector());
         team.meet();
       }
       for (const rows of this.#rows) {

@@ -3,7 +3,7 @@
 import type { LabeledImages } from "../../data/dataset.ts";
 import type { Model } from "../../nn/sequential.ts";
 import type { Device } from "../backend.ts";
-import type { Engine, EngineOptions, Pass, Results, Work } from "../engine.ts";
+import type { Engine, EngineOptions, Pass, Results, Vectors, Work } from "../engine.ts";
 import { type Batch, cutBatch, stepConstants } from "./chunk.ts";
 import { CommandStream, type Job } from "./command_stream.ts";
 import { type CompiledKernel, Compiler } from "./compiler.ts";
@@ -88,7 +88,7 @@ export class WebgpuEngine implements Engine<DeviceImages> {
     this.#parts = parts;
   }
 
-  load(parameters: Float32Array, slots: readonly Float32Array[]): void {
+  load({ parameters, slots }: Vectors): void {
     const { gpu: { device: { queue } }, network } = this.#parts;
     const buffers = [network.parameters, ...network.slots];
     for (const [n, values] of [parameters, ...slots].entries()) {
@@ -96,9 +96,10 @@ export class WebgpuEngine implements Engine<DeviceImages> {
     }
   }
 
-  read(): Promise<Float32Array[]> {
-    const { parameters, slots } = this.#parts.network;
-    return this.#readVectors([parameters, ...slots]);
+  async read(): Promise<Vectors> {
+    const { network } = this.#parts;
+    const [parameters, ...slots] = await this.#readVectors([network.parameters, ...network.slots]);
+    return { parameters, statistics: new Float32Array(), slots };
   }
 
   attach(data: LabeledImages): Promise<DeviceImages> {

@@ -48,7 +48,7 @@ export function layParameters(operations: readonly Operation[]): ParameterLayout
     const end = roundUp(biasOffset + columns, ALIGNMENT);
     places.set(operation.layer, {
       weight,
-      bias,
+      bias: bias!,
       inChannels: input[0],
       outChannels: maps[0],
       kernelArea,

@@ -51,7 +51,7 @@ export async function runShardSteps(
       const [bytes] = await work.read([{ buffer: gradients, byteLength: 4 * layout.length }]);
       vector = unpackParameters(layout, new Float32Array(bytes), model.parameterCount);
     }
-    shard.sumGradients(vector);
+    shard.sum(vector);
     const packed = packParameters(layout, vector) as BufferSource;
     gpu.device.queue.writeBuffer(gradients, 0, packed);
     stream.submit([{ chunk: updateChunk(constantsOf(step)), kernels: update }]);

@@ -69,8 +69,19 @@ const ACTIVATION: KerasClass<ActivationLayer> = {
   write: ({ type }) => ({ config: { activation: type } }),
 };
 
+const MISSING = new Proxy({}, {
+  get() {
+    throw new TypeError("not yet");
+  },
+}) as never;
+
 /** By the kind of layer. */
 const KINDS: { readonly [Kind in LayerKind]: KerasClass<LayerOf<Kind>> } = {
+  leakyRelu: MISSING,
+  batchNorm2d: MISSING,
+  batchNorm1d: MISSING,
+  dropout: MISSING,
+  globalAvgPool2d: MISSING,
   conv2d: { className: "Conv2D", read: readConv2d, write: writeConv2d },
   avgPool2d: pooling("AveragePooling2D", "avgPool2d"),
   maxPool2d: pooling("MaxPooling2D", "maxPool2d"),

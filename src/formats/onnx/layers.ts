@@ -67,8 +67,19 @@ interface Written<Layer> extends Operator {
   write?(layer: Layer): Readonly<Record<string, number | readonly number[]>>;
 }
 
+const MISSING = new Proxy({}, {
+  get() {
+    throw new TypeError("not yet");
+  },
+}) as never;
+
 /** By the kind of layer. */
 const KINDS: { readonly [Kind in LayerKind]: Written<LayerOf<Kind>> } = {
+  leakyRelu: MISSING,
+  batchNorm2d: MISSING,
+  batchNorm1d: MISSING,
+  dropout: MISSING,
+  globalAvgPool2d: MISSING,
   conv2d: {
     opType: "Conv",
     inputs: 3,

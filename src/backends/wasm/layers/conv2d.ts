@@ -13,7 +13,7 @@ export const conv2d: LayerCode<Conv2dLayer> = {
   memory: ({ padding }) => ({ padding, output: "new", gradient: "new" }),
   sizes: convolutionSizes,
   packedBytes: ({ weight }) => 4 * weight.size,
-  sumsBytes: ({ weight, bias }) => VECTOR_BYTES * (weight.size + bias.size),
+  sumsBytes: ({ weight, bias }) => VECTOR_BYTES * (weight.size + bias!.size),
   forward: convolve,
   backward(thread, stage) {
     const { kernels, own, ones, groupBytes } = thread;
@@ -43,7 +43,7 @@ export const conv2d: LayerCode<Conv2dLayer> = {
           firstRow,
           lastRow,
           gradients + 4 * weight.offset,
-          gradients + 4 * bias.offset,
+          gradients + 4 * bias!.offset,
         ),
       pack: packRows(thread, stage, { firstRow, lastRow }),
     };
@@ -55,7 +55,7 @@ export function convolve(
   { kernels, own, parameters }: Thread,
   { layer, inputs: [input], output, shape, packedForward }: Stage<Convolution>,
 ): BlockCall {
-  const bias = parameters + 4 * layer.bias.offset;
+  const bias = parameters + 4 * layer.bias!.offset;
   const { padding } = geometryOf(layer);
   return (block) =>
     kernels.conv2dForward(

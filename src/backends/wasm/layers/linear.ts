@@ -26,7 +26,7 @@ export const linear: LayerCode<LinearLayer> = {
           rows.firstRow,
           rows.lastRow,
           gradients + 4 * weight.offset,
-          gradients + 4 * bias.offset,
+          gradients + 4 * bias!.offset,
           ones,
           scratch,
           !isFirstChunk,

@@ -47,7 +47,7 @@ function pool2d(
       ...stride,
     ],
     forward({ kernels, own }, { layer, inputs: [input], output, shape }) {
-      const kernel = kernels[`${layer.type}Forward`];
+      const kernel = kernels[`${layer.type as "avgPool2d"}Forward`];
       return (block) => kernel(shape, locate(input, own, block), locate(output, own, block));
     },
     backward: (thread, stage) => stage.gradInputs[0] ? [giveBack(thread, stage)] : [],

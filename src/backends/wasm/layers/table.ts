@@ -10,7 +10,18 @@ import { linear } from "./linear.ts";
 import { avgPool2d, maxPool2d } from "./pool2d.ts";
 import { residual } from "./residual.ts";
 
+const MISSING = new Proxy({}, {
+  get() {
+    throw new TypeError("not yet");
+  },
+}) as never;
+
 const TABLE: { readonly [Kind in LayerKind]: LayerCode<LayerOf<Kind>> } = {
+  leakyRelu: MISSING,
+  batchNorm2d: MISSING,
+  batchNorm1d: MISSING,
+  dropout: MISSING,
+  globalAvgPool2d: MISSING,
   conv2d,
   avgPool2d,
   maxPool2d,

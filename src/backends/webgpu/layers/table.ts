@@ -10,7 +10,18 @@ import type { OperationKernels } from "./layer.ts";
 import { pool, pool2d } from "./pool2d.ts";
 import { residual, sum } from "./residual.ts";
 
+const MISSING = new Proxy({}, {
+  get() {
+    throw new TypeError("not yet");
+  },
+}) as never;
+
 const PLANS: { readonly [Kind in LayerKind]: LayerPlan<LayerOf<Kind>> } = {
+  leakyRelu: MISSING,
+  batchNorm2d: MISSING,
+  batchNorm1d: MISSING,
+  dropout: MISSING,
+  globalAvgPool2d: MISSING,
   conv2d,
   avgPool2d: pool2d,
   maxPool2d: pool2d,
