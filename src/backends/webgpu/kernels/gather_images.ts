@@ -27,6 +27,8 @@ export interface ImageBuffers {
 export interface NetworkInput {
   readonly input: Tensor;
   readonly standardization: Standardization;
+  /** Where the chunk's images' indices are wanted. */
+  readonly indices?: GPUBuffer;
 }
 
 /** Writes (pixel / 255 - mean) / std of a chunk's images into the network's input; equals the
@@ -37,7 +39,7 @@ export interface NetworkInput {
  */
 export function gatherImages(
   { images, imagesPerBuffer, order }: ImageBuffers,
-  { input, standardization }: NetworkInput,
+  { input, standardization, indices }: NetworkInput,
   tuning: Tuning,
 ): Kernel {
   const pixels = input.channels * input.height * input.width;
@@ -60,6 +62,12 @@ fn pixels(position: u32, word: u32) -> vec4f {
 }
 ${entryPoint(tuning)}
   let word = group.y;
+  ${
+    indices === undefined ? "" : storeResults(
+      tuning,
+      (place) => `if (word == 0u) { indices[${place} - chunk.first] = order[${place}]; }`,
+    )
+  }
   ${repeat(side, (image) => `let p${image} = pixels(n * ${side}u + ${image}u, word);`)}
   ${
     repeat(Math.min(4, pixels), (k) => {
@@ -87,6 +95,9 @@ ${entryPoint(tuning)}
         { name: `images${part}`, type: "array<u32>", access: "read", buffer } as const
       )),
       bindTensor("input", input, "write"),
+      ...(indices === undefined ? [] : [
+        { name: "indices", type: "array<u32>", access: "write", buffer: indices } as const,
+      ]),
     ],
     workgroups: [A_GROUP, words, 1],
   };

@@ -7,6 +7,7 @@ import {
   entryPoint,
   imagesWgsl,
   type Kernel,
+  perImage,
 } from "../kernel.ts";
 import { indexOf, type Tensor } from "../tensors.ts";
 import type { Tuning } from "../tuning.ts";
@@ -34,9 +35,6 @@ export function softmaxWgsl(
   { labels, order, losses, predictions }: ResultBuffers,
   { store, classCount, tuning }: LossOptions,
 ): { readonly code: string; readonly bindings: readonly Binding[] } {
-  const side = tuning.imagesPerInvocation;
-  const perImage = (f: (place: string) => string) =>
-    Array.from({ length: side }, (_, image) => f(`n * ${side}u + ${image}u`)).join(", ");
   const code = `
 fn label_of(position: u32) -> f32 {
   if (position >= chunk.count) { return -1.0; }
@@ -47,7 +45,7 @@ fn weight_of(position: u32) -> f32 {
   return select(0.0, chunk.gradient_scale, position < chunk.count);
 }
 fn softmax_cross_entropy(n: u32) {
-  let label = Images(${perImage((place) => `label_of(${place})`)});
+  let label = Images(${perImage(tuning, (place) => `label_of(${place})`)});
   var largest = ${logitAt("0u")};
   var prediction = Images(0.0);
   for (var k = 1u; k < ${classCount}u; k++) {
@@ -65,7 +63,7 @@ fn softmax_cross_entropy(n: u32) {
   let loss = log(sum) - wanted;
   ${
     store
-      ? `let weight = Images(${perImage((place) => `weight_of(${place})`)});
+      ? `let weight = Images(${perImage(tuning, (place) => `weight_of(${place})`)});
   let scale = weight / sum;
   for (var k = 0u; k < ${classCount}u; k++) {
     let wish = select(Images(0.0), weight, label == Images(f32(k)));
