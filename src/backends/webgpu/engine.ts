@@ -18,7 +18,7 @@ import { layParameters, packParameters, unpackParameters } from "./parameter_lay
 import { runShardSteps } from "./shard_steps.ts";
 import { checkRounds, chooseCapacity, knowsBatch } from "./capacity.ts";
 import type { Tuning } from "./tuning.ts";
-import { WorkBuffers } from "./work_buffers.ts";
+import { type ReadRange, WorkBuffers } from "./work_buffers.ts";
 
 /** The parts of an open engine. */
 interface Parts {
@@ -67,7 +67,10 @@ export async function openWebgpuEngine(
   );
   const compiler = new Compiler(gpu, parts.stream.chunks);
   const data = new DataStore(gpu, options.bytesPerBuffer);
-  return new WebgpuEngine(model, options, { gpu, ...parts, capacities, compiler, data });
+  const engine = new WebgpuEngine(model, options, { gpu, ...parts, capacities, compiler, data });
+  // One image at a time is how models are asked for answers; what else may fail is to fail at once.
+  if (options.batchSize > 1) await engine.prepareTraining();
+  return engine;
 }
 
 /** See {@linkcode openWebgpuEngine}. */
@@ -97,6 +100,12 @@ export class WebgpuEngine implements Engine<DeviceImages> {
     this.#parts = parts;
   }
 
+  /** Makes room for training, which waits for its first step otherwise. */
+  async prepareTraining(): Promise<void> {
+    const { batchSize, shard } = this.#options;
+    await this.#network("train", Math.ceil(batchSize / (shard?.count ?? 1)));
+  }
+
   load({ parameters, statistics, slots }: Vectors): void {
     const { gpu: { device: { queue } }, state } = this.#parts;
     const buffers = [state.parameters, ...state.slots];
@@ -110,17 +119,13 @@ export class WebgpuEngine implements Engine<DeviceImages> {
   }
 
   async read(): Promise<Vectors> {
-    const { state: { parameters, slots, statistics } } = this.#parts;
-    const byteLength = 4 * this.#model.statisticCount;
-    const [vectors, [bytes]] = [
-      await this.#readVectors([parameters, ...slots]),
-      await this.#parts.work.read([{ buffer: statistics, byteLength }]),
-    ];
-    return {
-      parameters: vectors[0],
-      statistics: new Float32Array(bytes),
-      slots: vectors.slice(1),
-    };
+    const { work, state: { parameters, slots, statistics } } = this.#parts;
+    const [statisticBytes, ...vectors] = await work.read([
+      { buffer: statistics, byteLength: 4 * this.#model.statisticCount },
+      ...[parameters, ...slots].map((buffer) => this.#vector(buffer)),
+    ]);
+    const [unpacked, ...rest] = vectors.map((bytes) => this.#unpack(bytes));
+    return { parameters: unpacked, statistics: new Float32Array(statisticBytes), slots: rest };
   }
 
   attach(data: LabeledImages): Promise<DeviceImages> {
@@ -176,7 +181,8 @@ export class WebgpuEngine implements Engine<DeviceImages> {
   }
 
   async readGradients(): Promise<Float32Array> {
-    return (await this.#readVectors([this.#parts.state.gradients]))[0];
+    const { work, state: { gradients } } = this.#parts;
+    return this.#unpack((await work.read([this.#vector(gradients)]))[0]);
   }
 
   /** GPU time of each kernel of one training step with a learning rate of 0, for measurements.
@@ -286,11 +292,12 @@ export class WebgpuEngine implements Engine<DeviceImages> {
     };
   }
 
-  async #readVectors(buffers: readonly GPUBuffer[]): Promise<Float32Array[]> {
-    const { work, state: { layout } } = this.#parts;
-    const ranges = buffers.map((buffer) => ({ buffer, byteLength: 4 * layout.length }));
-    return (await work.read(ranges)).map((bytes) =>
-      unpackParameters(layout, new Float32Array(bytes), this.#model.parameterCount)
-    );
+  #vector(buffer: GPUBuffer): ReadRange {
+    return { buffer, byteLength: 4 * this.#parts.state.layout.length };
+  }
+
+  #unpack(bytes: ArrayBuffer): Float32Array {
+    const { layout } = this.#parts.state;
+    return unpackParameters(layout, new Float32Array(bytes), this.#model.parameterCount);
   }
 }

@@ -65,5 +65,5 @@ export const norm: OperationKernels<NormOperation> = {
     return [...sums, pointwiseBackward(place, targets, formula, context.tuning)];
   },
 
-  copies: () => ({ wgsl: "1u", most: 1 }),
+  copies: () => ({ wgsl: "min(chunk.groups, 1u)", most: 1 }),
 };
