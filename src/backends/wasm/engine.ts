@@ -29,7 +29,7 @@ export async function openWasmEngine(
   options: EngineOptions,
   wantedBuild?: Build,
 ): Promise<Engine<Location>> {
-  const { optimizer, batchSize, threads = navigator.hardwareConcurrency, shard } = options;
+  const { optimizer, batchSize, threads = navigator.hardwareConcurrency, shard, seed } = options;
   const { module, build } = await compileKernels(wantedBuild);
   const memory = createMemory();
   const layoutOptions = { batchSize, threads, slotCount: slotCount(optimizer) };
@@ -44,6 +44,7 @@ export async function openWasmEngine(
     memory,
     model,
     optimizer,
+    seed,
     shard: shard && { index: shard.index, count: shard.count },
   });
   const runner = new Runner({
@@ -54,6 +55,7 @@ export async function openWasmEngine(
     team,
     thread: 0,
     threads,
+    seed,
     optimizer,
     shard,
   });
@@ -88,10 +90,11 @@ class WasmEngine implements Engine<Location> {
     this.#parts = parts;
   }
 
-  load({ parameters, slots }: Vectors): Promise<void> {
+  load({ parameters, statistics, slots }: Vectors): Promise<void> {
     const { layout } = this.#open();
     const addresses = [layout.parameters, ...layout.slots];
     [parameters, ...slots].forEach((values, n) => this.#vector(addresses[n]).set(values));
+    this.#statistics().set(statistics);
     return this.#run({ kind: "pack" });
   }
 
@@ -101,7 +104,7 @@ class WasmEngine implements Engine<Location> {
     const [parameters, ...slots] = [layout.parameters, ...layout.slots].map((address) =>
       this.#vector(address).slice()
     );
-    return { parameters, statistics: new Float32Array(), slots };
+    return { parameters, statistics: this.#statistics().slice(), slots };
   }
 
   attach(data: LabeledImages): Location {
@@ -166,6 +169,11 @@ class WasmEngine implements Engine<Location> {
   #open(): Parts {
     if (!this.#parts) throw new TypeError("Cannot use a session that has failed");
     return this.#parts;
+  }
+
+  #statistics(): Float32Array {
+    const { memory, layout } = this.#open();
+    return new Float32Array(memory.buffer, layout.statistics, this.#model.statisticCount);
   }
 
   /** A vector as long as the parameters. */

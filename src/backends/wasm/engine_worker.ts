@@ -13,7 +13,7 @@ const scope = self as unknown as {
 };
 
 scope.onmessage = ({ data }) => {
-  const { memory, model, thread, threads } = data;
+  const { memory, model, thread, threads, seed } = data;
   let team: Team | undefined;
   try {
     const layout = layOut(model, data);
@@ -28,6 +28,7 @@ scope.onmessage = ({ data }) => {
       team,
       thread,
       threads,
+      seed,
       optimizer,
       shard,
     });

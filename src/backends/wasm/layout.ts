@@ -4,6 +4,7 @@ import type { Model } from "../../nn/sequential.ts";
 import { Arena, BLOCK, ELEMENT_BYTES, VECTOR_BYTES } from "./arena.ts";
 import type { Places, Stage } from "./layers/layer.ts";
 import { codeOf } from "./layers/table.ts";
+import { phasesOf } from "../program.ts";
 import { planMemory } from "./memory_plan.ts";
 import type { Tensor } from "./tensors.ts";
 
@@ -31,6 +32,7 @@ export interface Layout extends Places {
   /** Twelve vectors; private, as the tensors that are not shared: their addresses count from the
    * start of a thread's own memory. */
   readonly scratch: number;
+  readonly mask: number;
   /** Convolutions' sums of the first group of blocks. */
   readonly sums: number;
   /** Images that are trained between two meetings of the threads; a multiple of eight. */
@@ -45,7 +47,9 @@ export interface Layout extends Places {
 /** Lays out a model's memory; pure, so that every thread finds the same. */
 export function layOut(model: Model, options: LayoutOptions): Layout {
   const { batchSize, threads, slotCount } = options;
-  const blocks = Math.ceil(Math.min(batchSize, MAX_CHUNK) / BLOCK);
+  // Where layers must know the whole batch, all of it is kept.
+  const isWhole = phasesOf(model.layers).length > 1;
+  const blocks = Math.ceil(Math.min(batchSize, isWhole ? Infinity : MAX_CHUNK) / BLOCK);
   const shared = new Arena(VECTOR_BYTES * 256); // constants of the kernels lie below
   const own = new Arena(0);
   const group = new Arena(0);
@@ -56,15 +60,27 @@ export function layOut(model: Model, options: LayoutOptions): Layout {
   const parameters = shared.allocate(vectorBytes);
   const gradients = shared.allocate(vectorBytes);
   const slots = Array.from({ length: slotCount }, () => shared.allocate(vectorBytes));
+  const statistics = shared.allocate(4 * model.statisticCount);
+  const biasBytes = Math.max(
+    ...model.layers.map(({ parameters, outputShape: [channels] }) =>
+      parameters.length === 1 ? 4 * channels : 0
+    ),
+  );
+  const [noBias, noBiasGradient] = [shared.allocate(biasBytes), shared.allocate(biasBytes)];
   const plan = planMemory(model, { shared, own, blocks: Math.max(blocks, threads) });
   const scratch = own.allocate(12 * VECTOR_BYTES);
-  const stages = plan.layers.map((place): Stage => {
+  const mask = own.allocate(ELEMENT_BYTES);
+  const stages = plan.layers.map((place, index): Stage => {
     const { layer, inputs: [input], output, gradInputs } = place;
     const code = codeOf(layer);
     const sizes = code.sizes?.(layer, input, output) ?? [];
+    const bytes = code.batchBytes?.(layer) ?? { batch: 0, measures: 0 };
     const packedBytes = code.packedBytes?.(layer) ?? 0;
     return {
       ...place,
+      index,
+      batch: shared.allocate(bytes.batch),
+      measures: shared.allocate(bytes.measures * blocks),
       shape: shared.allocate(4 * sizes.length),
       sizes,
       packedForward: shared.allocate(packedBytes),
@@ -85,7 +101,11 @@ export function layOut(model: Model, options: LayoutOptions): Layout {
     parameters,
     gradients,
     slots,
+    statistics,
+    noBias,
+    noBiasGradient,
     scratch,
+    mask,
     sums,
     groupBytes: group.end,
     chunkSize: blocks * BLOCK,

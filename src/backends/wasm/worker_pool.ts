@@ -12,6 +12,7 @@ export interface WorkerTask extends LayoutOptions {
   readonly model: Model;
   readonly optimizer: OptimizerSpec;
   readonly thread: number;
+  readonly seed: number;
   readonly shard?: Place;
 }
 

@@ -9,6 +9,21 @@ export {
 export { linearWeightGradient } from "./linear";
 export { packBackward, packForward } from "./pack";
 export {
+  batchNormBackward,
+  batchNormForward,
+  batchNormGradientSums,
+  batchNormMeasure,
+} from "./batch_norm";
+export { dropout, dropoutDraws } from "./dropout";
+export {
+  groupedConv2dForward,
+  groupedConv2dInputGradient,
+  groupedConv2dWeightGradient,
+  reduceLanes,
+} from "./grouped_conv2d";
+export {
+  leakyReluBackward,
+  leakyReluForward,
   reluBackward,
   reluForward,
   sigmoidBackward,
