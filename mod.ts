@@ -94,7 +94,7 @@ export {
   type Safetensors,
   type Tensor,
 } from "./src/formats/safetensors/file.ts";
-export { fromTensors, toTensors } from "./src/formats/safetensors/state_dict.ts";
+export { fromTensors, statisticsFrom, toTensors } from "./src/formats/safetensors/state_dict.ts";
 export { type ModelFacts, modelPage } from "./src/page/model_page.ts";
 export type { ModelDescription, TrainedModel } from "./src/formats/trained_model.ts";
 export type { NamedModel } from "./src/page/page_model.ts";

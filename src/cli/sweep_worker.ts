@@ -50,7 +50,7 @@ export async function trainConfiguration(
   try {
     const given = flagsOf(base, settings);
     const dataset = setApart(whole, given);
-    const { flags, plan, optimizer, model, parameters } = beginningOf(
+    const { flags, plan, optimizer, model, state } = beginningOf(
       given,
       dataset,
       await readInitialModel(given),
@@ -59,11 +59,12 @@ export async function trainConfiguration(
     const { session } = await openSession(flags.backend, model, {
       optimizer,
       batchSize: plan.batchSize,
+      seed: plan.seed,
       ...device,
       threads: device.threads ?? threads,
     });
     await using _ending = session;
-    await session.loadState({ parameters, slots: [], step: 0 });
+    await session.loadState(state);
     const { outcome } = await train(session, dataset, plan, {
       signal,
       onEpoch: (metrics) => {

@@ -65,6 +65,7 @@ export async function resumeRun(
   const options: SessionOptions = {
     optimizer: config.optimizer,
     batchSize: plan.batchSize,
+    seed: plan.seed,
     ...deviceOptions(flags),
     threads: flags.threads ?? (wasShared || world ? undefined : config.device.threads),
   };

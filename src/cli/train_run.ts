@@ -85,7 +85,7 @@ export async function runTraining(run: Run): Promise<number> {
         savedMs = performance.now();
       },
     });
-    await folder.finish((await session.readState()).parameters);
+    await folder.finish(await session.readState());
     await drawCurves(folder);
     await writeReport(run, { outcome, step: progress.step });
     const standing = standingOf(folder.history, dataset);
@@ -116,12 +116,12 @@ async function writeReport(
   const { path, config, model, history } = folder;
   const hasModel = ending.outcome !== "diverged" || history.length > 0;
   if (ending.outcome === "diverged" && hasModel) {
-    const parameters = await readRunParameters(path, model);
-    await session.loadState({ parameters, slots: [], step: 0 });
+    const learned = await readRunParameters(path, model);
+    await session.loadState({ ...learned, slots: [], step: 0 });
   }
   const shown = ending.outcome === "interrupted" ? await affordable(session, test) : test;
   const trained = !hasModel ? undefined : {
-    parameters: (await session.readState()).parameters,
+    ...await session.readState(),
     logits: await session.predict(shown),
   };
   const { runReport } = await import("../report/run_report.ts"); // only now: a run starts without it

@@ -52,6 +52,7 @@ export interface RunReportInput {
   /** The trained model; left out where none is worth showing. */
   readonly trained?: {
     readonly parameters: Float32Array;
+    readonly statistics?: Float32Array;
     /** Logits [test.count, classCount] of the test images. */
     readonly logits: Float32Array;
   };
@@ -203,7 +204,7 @@ async function features(
   const one: LabeledImages = { images, labels: new Uint8Array(1), count: 1, shape: test.shape };
   // The plain `reference` serves any model.
   const maps = await featureMaps(await loadBackend("reference"), model, {
-    parameters: trained.parameters,
+    ...trained,
     one,
   });
   const title = `${nameOfImage(test, 0)}, ${config.dataset.classNames[test.labels[0]]}`;

@@ -2,9 +2,9 @@
 
 import { join } from "node:path";
 import { decodeSafetensors } from "../formats/safetensors/file.ts";
-import { fromTensors } from "../formats/safetensors/state_dict.ts";
+import { fromTensors, statisticsFrom } from "../formats/safetensors/state_dict.ts";
 import type { TrainingState, TrainResult } from "../backends/backend.ts";
-import { DESCRIPTION_KEY, tryDescription } from "../formats/trained_model.ts";
+import { DESCRIPTION_KEY, type TrainedModel, tryDescription } from "../formats/trained_model.ts";
 import { specOf } from "../nn/model_spec.ts";
 import type { Model } from "../nn/sequential.ts";
 import { quote } from "../quote.ts";
@@ -173,12 +173,13 @@ export class RunFolder {
   }
 
   /** Writes the TensorFlow.js model; a run may be finished more than once. */
-  async finish(parameters: Float32Array): Promise<void> {
+  async finish({ parameters, statistics }: Learned): Promise<void> {
     // Imported only now: a run starts without it.
     const { encodeLayersModel } = await import("../formats/layers_model/file.ts");
     const { model, config } = this;
     const { classNames } = config.dataset;
-    const trained = { model, parameters, classNames, pictures: knownPictures(config) };
+    const learned = { parameters, statistics };
+    const trained = { model, ...learned, classNames, pictures: knownPictures(config) };
     const { modelJson, weights } = await encodeLayersModel(trained);
     await Deno.mkdir(join(this.path, FILES.layersModel), { recursive: true });
     await writeAtomic(join(this.path, FILES.layersModel, "weights.bin"), weights);
@@ -205,9 +206,9 @@ export class RunFolder {
 
   async #writeModel(name: string, { state }: Checkpoint): Promise<void> {
     const { classNames } = this.config.dataset;
-    const { parameters } = state;
-    const pictures = knownPictures(this.config);
-    await writeModel(join(this.path, name), this.model, { parameters, classNames, pictures });
+    const { parameters, statistics } = state;
+    const known = { classNames, pictures: knownPictures(this.config) };
+    await writeModel(join(this.path, name), this.model, { parameters, statistics, ...known });
   }
 }
 
@@ -266,13 +267,16 @@ function requireModelAndNames(config: RunConfig, file: string): void {
   }
 }
 
-/** Reads the parameters that a run saved last.
+/** What a run has learned. */
+type Learned = Pick<TrainedModel, "parameters" | "statistics">;
+
+/** Reads the parameters that a run saved last, and its running statistics.
  *
  * @param model The run's.
  * @throws {TypeError} If they are of another model.
  * @throws {Deno.errors.NotFound} If it has saved none yet.
  */
-export async function readRunParameters(path: string, model: Model): Promise<Float32Array> {
+export async function readRunParameters(path: string, model: Model): Promise<Learned> {
   const file = join(path, FILES.model);
   const { tensors, metadata } = decodeSafetensors(await readUnlinked(file), file);
   const described = tryDescription(metadata[DESCRIPTION_KEY] ?? "");
@@ -282,7 +286,8 @@ export async function readRunParameters(path: string, model: Model): Promise<Flo
         `or name the file with --weights`,
     );
   }
-  return fromTensors(model, tensors, file);
+  const parameters = fromTensors(model, tensors, file);
+  return { parameters, statistics: statisticsFrom(model, tensors, file) };
 }
 
 /** Reads the metrics of a run, epoch by epoch. */
