@@ -20,6 +20,9 @@ export class TfjsEngine implements Engine<LabeledImages> {
   readonly #model: Model;
   readonly #network: TfjsNetwork;
   readonly #variables: tf.Variable[];
+  /** Those that are not frozen. */
+  readonly #trained: tf.Variable[];
+  readonly #seed: number;
   readonly #optimizer: Optimizer;
   /** Of the last pass that asked for them. */
   #gradients: tf.Tensor[] = [];
@@ -29,27 +32,33 @@ export class TfjsEngine implements Engine<LabeledImages> {
     return await withActive(started.tfName, () => {
       const network = new TfjsNetwork(model);
       const optimizer = new Optimizer(options.optimizer, network.variables);
-      return new TfjsEngine(started, model, { network, optimizer });
+      return new TfjsEngine(started, model, { network, optimizer, seed: options.seed });
     });
   }
 
   private constructor(
     started: Started,
     model: Model,
-    { network, optimizer }: { readonly network: TfjsNetwork; readonly optimizer: Optimizer },
+    { network, optimizer, seed }: {
+      readonly network: TfjsNetwork;
+      readonly optimizer: Optimizer;
+      readonly seed: number;
+    },
   ) {
     this.device = started.device;
     this.#started = started;
     this.#model = model;
     this.#network = network;
     this.#variables = [...network.variables];
+    this.#trained = this.#variables.filter((_, index) => model.parameters[index].trained);
+    this.#seed = seed;
     this.#optimizer = optimizer;
   }
 
-  load({ parameters, slots }: Vectors): Promise<void> {
+  load({ parameters, statistics, slots }: Vectors): Promise<void> {
     return this.#active(() =>
       tf.tidy(() => {
-        this.#network.setParameters(parameters);
+        this.#network.load(parameters, statistics);
         this.#optimizer.load(slots.map((slot) => writeFlat(this.#model, slot)));
       })
     );
@@ -58,10 +67,13 @@ export class TfjsEngine implements Engine<LabeledImages> {
   async read(): Promise<Vectors> {
     const vectors = [this.#variables, ...this.#optimizer.slots];
     // Each reads its tensors before it waits for anything.
-    const [parameters, ...slots] = await this.#active(() =>
-      Promise.all(vectors.map((tensors) => readFlat(this.#model, tensors)))
+    const [statistics, parameters, ...slots] = await this.#active(() =>
+      Promise.all([
+        this.#network.readStatistics(),
+        ...vectors.map((tensors) => readFlat(this.#model, tensors)),
+      ])
     );
-    return { parameters, statistics: new Float32Array(), slots };
+    return { parameters, statistics, slots };
   }
 
   /** Nothing is copied. */
@@ -114,7 +126,7 @@ export class TfjsEngine implements Engine<LabeledImages> {
   dispose(): Promise<void> {
     return this.#active(() => {
       this.#optimizer.dispose();
-      tf.dispose(this.#variables);
+      tf.dispose([...this.#variables, ...this.#network.statistics]);
     });
   }
 
@@ -130,15 +142,21 @@ export class TfjsEngine implements Engine<LabeledImages> {
     return tf.tidy(() => {
       const indices = order.subarray(batch * batchSize, (batch + 1) * batchSize);
       const tensors = batchTensors(this.#model, images, indices);
-      if (kind === "predict") return this.#logits(tensors);
-      if (kind === "evaluate") return outcome(tensors, this.#logits(tensors)).results;
+      const isStep = kind === "train";
+      const training = isStep || kind === "gradients";
+      const context = { training, isStep, seed: this.#seed, step: step + batch, indices };
+      const logits = () => this.#network.apply(tensors.images, context);
+      if (kind === "predict") return logits();
+      if (kind === "evaluate") return outcome(tensors, logits()).results;
       let results: tf.Tensor | undefined;
       const { grads } = tf.variableGrads(() => {
-        const { losses, results: both } = outcome(tensors, this.#logits(tensors));
+        const { losses, results: both } = outcome(tensors, logits());
         results = tf.keep(both);
         return losses.sum().div<tf.Scalar>(indices.length);
-      }, this.#variables);
-      const gradients = this.#variables.map(({ name }) => grads[name]);
+      }, this.#trained);
+      const gradients = this.#variables.map((variable) =>
+        grads[variable.name] ?? tf.zerosLike(variable)
+      );
       if (kind === "train") {
         this.#optimizer.update(gradients, this.#model.parameters, {
           learningRate: learningRates[batch],
@@ -149,10 +167,6 @@ export class TfjsEngine implements Engine<LabeledImages> {
       }
       return results!;
     });
-  }
-
-  #logits({ images }: BatchTensors): tf.Tensor2D {
-    return this.#network.apply(images);
   }
 }
 
