@@ -85,7 +85,8 @@ export async function runTraining(run: Run): Promise<number> {
         savedMs = performance.now();
       },
     });
-    await folder.finish(await session.readState());
+    const missing = await folder.finish(await session.readState());
+    if (missing !== undefined) display.note(missing);
     await drawCurves(folder);
     await writeReport(run, { outcome, step: progress.step });
     const standing = standingOf(folder.history, dataset);

@@ -172,15 +172,23 @@ export class RunFolder {
     await this.#writeCheckpoint(checkpoint);
   }
 
-  /** Writes the TensorFlow.js model; a run may be finished more than once. */
-  async finish({ parameters, statistics }: Learned): Promise<void> {
+  /** Writes the TensorFlow.js model; a run may be finished more than once.
+   *
+   * @returns Why there is none, where TensorFlow.js has no layer like one of the model's.
+   */
+  async finish({ parameters, statistics }: Learned): Promise<string | undefined> {
     // Imported only now: a run starts without it.
     const { encodeLayersModel } = await import("../formats/layers_model/file.ts");
     const { model, config } = this;
     const { classNames } = config.dataset;
     const learned = { parameters, statistics };
     const trained = { model, ...learned, classNames, pictures: knownPictures(config) };
-    const { modelJson, weights } = await encodeLayersModel(trained);
+    const written = await encodeLayersModel(trained).catch((error) => {
+      if (error instanceof TypeError) return error.message;
+      throw error;
+    });
+    if (typeof written === "string") return written;
+    const { modelJson, weights } = written;
     await Deno.mkdir(join(this.path, FILES.layersModel), { recursive: true });
     await writeAtomic(join(this.path, FILES.layersModel, "weights.bin"), weights);
     await writeAtomic(join(this.path, FILES.layersModel, "model.json"), modelJson);
