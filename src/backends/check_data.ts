@@ -9,6 +9,7 @@ import {
   checkObject,
   showKind,
 } from "../check.ts";
+import { lossTargets } from "../nn/loss.ts";
 import { completeOptimizer, slotCount } from "../nn/optimizers.ts";
 import { type Model, showShape } from "../nn/sequential.ts";
 import type {
@@ -34,11 +35,12 @@ const MAX_BATCH_SIZE = 2 ** 32 - 1;
 export function checkOptions(model: Model, options: SessionOptions = {}): EngineOptions {
   checkModelArgument(model);
   checkObject("options", options);
-  const { batchSize = 256, threads, adapter, shard } = options;
+  const { batchSize = 256, threads, adapter, shard, clipNorm } = options;
   checkNumber("batchSize", batchSize, { whole: true, min: 1, max: MAX_BATCH_SIZE });
   if (threads !== undefined) {
     checkNumber("threads", threads, { whole: true, min: 1, max: MAX_THREADS });
   }
+  if (clipNorm !== undefined) checkNumber("clipNorm", clipNorm, { above: 0 });
   if (adapter !== undefined) {
     checkObject("adapter", adapter);
     const { powerPreference, deviceIndex } = adapter;
@@ -51,7 +53,8 @@ export function checkOptions(model: Model, options: SessionOptions = {}): Engine
     checkNumber("shard.count", shard.count, { whole: true, min: 1 });
     checkNumber("shard.index", shard.index, { whole: true, min: 0, max: shard.count - 1 });
   }
-  return { ...options, optimizer: completeOptimizer(options.optimizer), batchSize };
+  const targets = lossTargets(options.loss, model.classCount);
+  return { ...options, optimizer: completeOptimizer(options.optimizer), targets, batchSize };
 }
 
 /** Checks that images fit a model.

@@ -11,6 +11,7 @@ import {
   type Results,
   type Work,
 } from "../engine.ts";
+import { clipFactor } from "../../nn/optimizers.ts";
 import { engineBackend } from "../session.ts";
 import { forward, lossAndGradients } from "./network.ts";
 import { updateParameters } from "./optimizer.ts";
@@ -106,9 +107,14 @@ class ReferenceEngine implements Engine<LabeledImages> {
   }
 
   async #train(work: Work<LabeledImages>, range: Range, results: Results): Promise<void> {
-    const { shard, optimizer } = this.#options;
+    const { shard, optimizer, clipNorm } = this.#options;
     await this.#makeGradients(work, range, results);
     if (shard) this.#gradients = sumOverShards(this.#gradients, shard);
+    if (clipNorm !== undefined) {
+      const squares = this.#gradients.reduce((sum, gradient) => sum + gradient ** 2, 0);
+      const factor = clipFactor(Math.sqrt(squares), clipNorm);
+      this.#gradients = this.#gradients.map((gradient) => factor * gradient);
+    }
     const batch = range.start / work.batchSize;
     const vectors = {
       parameters: this.#parameters,
@@ -124,11 +130,12 @@ class ReferenceEngine implements Engine<LabeledImages> {
 
   /** What this session's part of a batch makes of its gradients. */
   async #makeGradients(
-    { kind, images, order }: Work<LabeledImages>,
+    { kind, images, order, batchSize, divisors }: Work<LabeledImages>,
     { start, end }: Range,
     results: Results,
   ): Promise<void> {
-    const { shard } = this.#options;
+    const { shard, targets } = this.#options;
+    const loss = { targets, divisor: divisors[start / batchSize] };
     const part = kind === "train" && shard
       ? shardRange(end - start, shard)
       : { start: 0, end: end - start };
@@ -137,11 +144,8 @@ class ReferenceEngine implements Engine<LabeledImages> {
       const place = start + first;
       const last = start + Math.min(first + CHUNK_SIZE, part.end);
       const chunk = gather(this.#model, images, order.subarray(place, last));
-      const result = lossAndGradients(this.#model, this.#parameters, chunk);
-      const share = (last - place) / (end - start);
-      for (const [n, gradient] of result.gradients.entries()) {
-        this.#gradients[n] += share * gradient;
-      }
+      const result = lossAndGradients(this.#model, this.#parameters, chunk, loss);
+      for (const [n, gradient] of result.gradients.entries()) this.#gradients[n] += gradient;
       results.losses.set(result.losses, place);
       results.predictions.set(result.predictions, place);
       await nextTask();

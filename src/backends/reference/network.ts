@@ -7,7 +7,7 @@ import { flatten, relu, residual, sigmoid, tanh } from "./layers/elementwise.ts"
 import type { LayerMath } from "./layers/layer.ts";
 import { linear } from "./layers/linear.ts";
 import { avgPool2d, maxPool2d } from "./layers/pool2d.ts";
-import { type BatchLoss, softmaxCrossEntropy } from "./softmax_cross_entropy.ts";
+import { type BatchLoss, type LossSettings, softmaxCrossEntropy } from "./softmax_cross_entropy.ts";
 
 const TABLE: { readonly [Kind in LayerKind]: LayerMath<LayerOf<Kind>> } = {
   conv2d,
@@ -42,15 +42,16 @@ export function forward(
   return outputs;
 }
 
-/** Loss and predictions of a batch, and the gradient of the mean loss as a flat vector. */
+/** Losses and predictions of a batch, and the gradient of their sum over the divisor as a flat vector. */
 export function lossAndGradients(
   model: Model,
   parameters: Float64Array,
   { images, labels }: { readonly images: Float64Array; readonly labels: Uint8Array },
+  loss: LossSettings = {},
 ): BatchLoss & { readonly gradients: Float64Array } {
   const { layers } = model;
   const outputs = forward(model, parameters, images);
-  const batchLoss = softmaxCrossEntropy(outputs[layers.length - 1], labels);
+  const batchLoss = softmaxCrossEntropy(outputs[layers.length - 1], labels, loss);
   const gradients = new Float64Array(model.parameterCount);
   const gradOutputs: (Float64Array | undefined)[] = [];
   gradOutputs[layers.length - 1] = batchLoss.gradLogits;

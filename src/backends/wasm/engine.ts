@@ -30,9 +30,10 @@ export async function openWasmEngine(
   wantedBuild?: Build,
 ): Promise<Engine<Location>> {
   const { optimizer, batchSize, threads = navigator.hardwareConcurrency, shard } = options;
+  const { targets, clipNorm } = options;
   const { module, build } = await compileKernels(wantedBuild);
   const memory = createMemory();
-  const layoutOptions = { batchSize, threads, slotCount: slotCount(optimizer) };
+  const layoutOptions = { batchSize, threads, slotCount: slotCount(optimizer), targets };
   const layout = layOut(model, layoutOptions);
   const data = new DataStore(memory, layout.end);
   initialize(memory, layout);
@@ -44,6 +45,7 @@ export async function openWasmEngine(
     memory,
     model,
     optimizer,
+    clipNorm,
     shard: shard && { index: shard.index, count: shard.count },
   });
   const runner = new Runner({
@@ -55,6 +57,7 @@ export async function openWasmEngine(
     thread: 0,
     threads,
     optimizer,
+    clipNorm,
     shard,
   });
   const device: Device = {
@@ -72,6 +75,10 @@ export function initialize(memory: WebAssembly.Memory, layout: Layout): void {
     new Int32Array(memory.buffer, shape, sizes.length).set(sizes);
   }
   new Float32Array(memory.buffer, layout.ones, 8).fill(1);
+  const { targets } = layout;
+  if (targets) {
+    new Float32Array(memory.buffer, targets.address, targets.values.length).set(targets.values);
+  }
 }
 
 class WasmEngine implements Engine<Location> {
@@ -109,9 +116,9 @@ class WasmEngine implements Engine<Location> {
     this.#parts?.data.detach(location);
   }
 
-  begin({ kind, images, order, batchSize, learningRates, step }: Work<Location>): Pass {
+  begin({ kind, images, order, batchSize, learningRates, divisors, step }: Work<Location>): Pass {
     const classCount = kind === "predict" ? this.#model.classCount : 0;
-    const work = this.#open().data.prepare(order, { learningRates, classCount });
+    const work = this.#open().data.prepare(order, { learningRates, divisors, classCount });
     return {
       run: (first, count) => {
         const start = first * batchSize;
@@ -120,6 +127,7 @@ class WasmEngine implements Engine<Location> {
           ...images,
           ...work.from(start, Math.min(count * batchSize, order.length - start)),
           learningRates: work.learningRates + 4 * first,
+          divisors: work.divisors + 8 * first,
           batchSize,
           step: step + first,
         });

@@ -1,5 +1,6 @@
 /** Where everything lives: one address for each tensor of a model, the same on every thread. */
 
+import type { LossTargets } from "../../nn/loss.ts";
 import type { Model } from "../../nn/sequential.ts";
 import { Arena, BLOCK, ELEMENT_BYTES, VECTOR_BYTES } from "./arena.ts";
 import type { Places, Stage } from "./layers/layer.ts";
@@ -16,6 +17,8 @@ export interface LayoutOptions {
   readonly threads: number;
   /** Vectors that the optimiser keeps beside the parameters. */
   readonly slotCount: number;
+  /** Of a loss that is not plain cross-entropy. */
+  readonly targets?: LossTargets;
 }
 
 /** Addresses of a session. */
@@ -28,6 +31,8 @@ export interface Layout extends Places {
   readonly control: number;
   readonly job: number;
   readonly slots: readonly number[];
+  /** What is wanted of all classes, as `weighTargets` reads it; undefined for plain cross-entropy. */
+  readonly targets?: { readonly address: number; readonly values: readonly number[] };
   /** Twelve vectors; private, as the tensors that are not shared: their addresses count from the
    * start of a thread's own memory. */
   readonly scratch: number;
@@ -44,7 +49,7 @@ export interface Layout extends Places {
 
 /** Lays out a model's memory; pure, so that every thread finds the same. */
 export function layOut(model: Model, options: LayoutOptions): Layout {
-  const { batchSize, threads, slotCount } = options;
+  const { batchSize, threads, slotCount, targets } = options;
   const blocks = Math.ceil(Math.min(batchSize, MAX_CHUNK) / BLOCK);
   const shared = new Arena(VECTOR_BYTES * 256); // constants of the kernels lie below
   const own = new Arena(0);
@@ -56,6 +61,8 @@ export function layOut(model: Model, options: LayoutOptions): Layout {
   const parameters = shared.allocate(vectorBytes);
   const gradients = shared.allocate(vectorBytes);
   const slots = Array.from({ length: slotCount }, () => shared.allocate(vectorBytes));
+  const wanted = targets && [...targets.totals, ...targets.others];
+  const targetsAt = shared.allocate(4 * (wanted?.length ?? 0));
   const plan = planMemory(model, { shared, own, blocks: Math.max(blocks, threads) });
   const scratch = own.allocate(12 * VECTOR_BYTES);
   const stages = plan.layers.map((place): Stage => {
@@ -85,6 +92,7 @@ export function layOut(model: Model, options: LayoutOptions): Layout {
     parameters,
     gradients,
     slots,
+    targets: wanted && { address: targetsAt, values: wanted },
     scratch,
     sums,
     groupBytes: group.end,

@@ -1,6 +1,7 @@
 /** What each thread does with a job: groups of its images, then its rows of the parameters. */
 
 import type { Model } from "../../nn/sequential.ts";
+import { clipFactor } from "../../nn/optimizers.ts";
 import { byteTransform } from "../../nn/standardization.ts";
 import { type OptimizerSpec, type Shard, shardRange } from "../backend.ts";
 import { BLOCK } from "./arena.ts";
@@ -19,6 +20,7 @@ export interface RunnerOptions {
   readonly layout: Layout;
   readonly team: Team;
   readonly optimizer: OptimizerSpec;
+  readonly clipNorm?: number;
   readonly thread: number;
   readonly threads: number;
   /** This session's part of every batch; thread 0 sums its gradients with the others'. */
@@ -28,11 +30,12 @@ export interface RunnerOptions {
 /** Which part of every batch is this session's. */
 export type Place = Pick<Shard, "index" | "count">;
 
-/** A stretch of a job's images; `batch` is the size of the whole batch that it belongs to. */
+/** A stretch of a job's images, and what their gradients are multiplied by: one over the divisor of the
+ * whole batch that they belong to. */
 interface Stretch {
   readonly first: number;
   readonly size: number;
-  readonly batch: number;
+  readonly scale: number;
 }
 
 /** One thread's hands. All threads run the same job and meet between its phases; each takes
@@ -65,7 +68,7 @@ export class Runner {
       case "train":
         return this.#train(job);
       case "gradients":
-        this.#gradients(job, { first: 0, size: job.count, batch: job.count });
+        this.#gradients(job, { first: 0, size: job.count, scale: 1 / this.#divisors(job, 1)[0] });
         return this.#options.team.meet();
       default:
         return this.#infer(job);
@@ -75,20 +78,23 @@ export class Runner {
   #train(job: Job): void {
     const { count, batchSize } = job;
     const steps = Math.ceil(count / batchSize);
-    const { memory, team, shard } = this.#options;
+    const { memory, team, shard, clipNorm } = this.#options;
     const learningRates = new Float32Array(memory.buffer, job.learningRates, steps);
+    const divisors = this.#divisors(job, steps);
     for (let step = 0; step < steps; step++) {
       const first = step * batchSize;
       const batch = Math.min(batchSize, count - first);
+      const scale = 1 / divisors[step];
       if (shard === undefined) {
-        this.#gradients(job, { first, size: batch, batch });
+        this.#gradients(job, { first, size: batch, scale });
       } else {
         const { start, end } = shardRange(batch, shard);
-        this.#gradients(job, { first: first + start, size: end - start, batch });
+        this.#gradients(job, { first: first + start, size: end - start, scale });
         team.meet();
         shard.sumGradients?.(this.#gradientVector());
         team.meet();
       }
+      if (clipNorm !== undefined) this.#clip(clipNorm);
       for (const rows of this.#rows) {
         rows.update(learningRates[step], job.step + step + 1);
         rows.pack();
@@ -97,16 +103,25 @@ export class Runner {
     }
   }
 
+  /** Shortens the gradients. Every thread works out their norm, so that it is the same on all. */
+  #clip(clipNorm: number): void {
+    const { kernels, layout, model, team } = this.#options;
+    team.meet(); // until all rows have their sums
+    const norm = Math.sqrt(kernels.squaredNorm(layout.gradients, model.parameterCount));
+    team.meet(); // until everyone has read them
+    for (const rows of this.#rows) rows.scale(clipFactor(norm, clipNorm));
+  }
+
   /** Gradients of the batch's mean loss, as far as the stretch's images make it, chunk by chunk.
    *
    * Blocks are anybody's, rows their thread's own: it may go on with them without meeting.
    */
-  #gradients(job: Job, { first, size, batch }: Stretch): void {
+  #gradients(job: Job, { first, size, scale }: Stretch): void {
     const { team, threads, layout: { chunkSize } } = this.#options;
     let groups = 0;
     for (let start = 0; start === 0 || start < size; start += chunkSize) {
       if (start > 0) team.meet(); // until everyone has read the last chunk
-      const chunk = { first: first + start, size: Math.min(chunkSize, size - start), batch };
+      const chunk = { first: first + start, size: Math.min(chunkSize, size - start), scale };
       const blocks = Math.ceil(chunk.size / BLOCK);
       const starts = groupStarts(blocks, threads);
       if (start === 0) groups = starts.length - 1;
@@ -125,7 +140,7 @@ export class Runner {
   /** Forward and backward through one block of a chunk. */
   #trainBlock(
     job: Job,
-    { first, size, batch }: Stretch,
+    { first, size, scale }: Stretch,
     { block, group }: { readonly block: number; readonly group: number },
   ): void {
     const { kernels, layout, model } = this.#options;
@@ -133,17 +148,18 @@ export class Runner {
     const position = first + block * BLOCK;
     this.#load(job, { position, count, block });
     for (const call of this.#network.forward) call(block, group);
-    kernels.softmaxCrossEntropy(
+    const loss = [
       locate(layout.logits, this.#own, block),
       model.classCount,
       job.labels,
       job.indices + 4 * position,
       count,
-      1 / batch,
+      scale,
       locate(layout.gradLogits, this.#own, block),
       job.losses + 4 * position,
-      job.predictions + position,
-    );
+    ] as const;
+    kernels.softmaxCrossEntropy(...loss, job.predictions + position);
+    if (layout.targets) kernels.weighTargets(...loss, layout.targets.address);
     for (const call of this.#network.backward) call(block, group);
   }
 
@@ -196,6 +212,10 @@ export class Runner {
       locate(layout.images, this.#own, block),
       layout.images.rowBytes,
     );
+  }
+
+  #divisors({ divisors }: Job, steps: number): Float64Array {
+    return new Float64Array(this.#options.memory.buffer, divisors, steps);
   }
 
   #gradientVector(): Float32Array {
