@@ -21,15 +21,19 @@ export type OptimizerSpec =
     /** Left out where it is false; needs a momentum. */
     readonly nesterov?: boolean;
   }
-  | ({ readonly type: "adam" } & Moments)
-  | ({ readonly type: "adamw"; readonly weightDecay: number } & Moments);
-
-/** Shares that Adam's means keep, and what it adds to the root. */
-interface Moments {
-  readonly beta1: number;
-  readonly beta2: number;
-  readonly epsilon: number;
-}
+  | {
+    readonly type: "adam";
+    readonly beta1: number;
+    readonly beta2: number;
+    readonly epsilon: number;
+  }
+  | {
+    readonly type: "adamw";
+    readonly beta1: number;
+    readonly beta2: number;
+    readonly epsilon: number;
+    readonly weightDecay: number;
+  };
 
 /** An {@linkcode OptimizerSpec} of which only the type must be said.
  *
@@ -101,7 +105,7 @@ const MOMENTS = {
   epsilon: { default: 1e-8, min: 0, max: 1 },
 };
 
-const ADAM_RULE: UpdateRule<Moments> = {
+const ADAM_RULE: UpdateRule<Omit<SpecOf<"adam">, "type">> = {
   name: "adam",
   slots: ["mean", "variance"],
   constants: {

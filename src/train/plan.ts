@@ -60,7 +60,7 @@ export interface TrainPlan {
    */
   readonly monitor?: Monitor;
   /** Ends the run after so many epochs in a row that were not better than the best before them, 1 or
-   * more; whenever such a run ends, but for an interruption, it goes back to its best epoch.
+   * more; such a run goes back to its best epoch, unless it was interrupted or reached its target.
    */
   readonly patience?: number;
 }
@@ -142,7 +142,7 @@ export function epochOrder(
 
 /** Learning rates of the steps first .. first + count - 1, counted from 0 over the whole run.
  *
- * Beyond the run's end the rate stays at that of the end.
+ * A rate that the length of the run decides stays, beyond its end, at that of the end.
  */
 export function learningRates(
   plan: TrainPlan,
@@ -173,7 +173,7 @@ type Share = (step: number, lengths: {
 
 const SHARES: { readonly [Name in Schedule]: Share } = {
   "constant": warmed(() => 1),
-  "cosine": warmed((step, { rise, steps }) => cosine(1, 0, step / (steps - rise))),
+  "cosine": warmed((step, { rise, steps }) => cosine(1, 0, step / Math.max(1, steps - rise))),
   "step": warmed((step, { plan: { stepSize = 1, gamma = 0.1 }, stepsPerEpoch }) =>
     gamma ** Math.floor(step / (stepSize * stepsPerEpoch))
   ),

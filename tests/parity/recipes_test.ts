@@ -5,11 +5,20 @@ import { BACKEND_NAMES, loadBackend } from "../../src/backends/registry.ts";
 import { flatten, linear, tanh } from "../../src/nn/layers.ts";
 import type { OptimizerOptions } from "../../src/nn/optimizers.ts";
 import { sequential } from "../../src/nn/sequential.ts";
-import { completePlan, learningRates, type PlanOptions } from "../../src/train/plan.ts";
-import { assert, assertAlmostEquals } from "../assert.ts";
+import { completePlan, learningRates, type PlanOptions, SCHEDULES } from "../../src/train/plan.ts";
+import { balancedWeights, type LossOptions } from "../../src/nn/loss.ts";
+import { referenceBackend } from "../../src/backends/reference/backend.ts";
+import { initialParameters } from "../../src/nn/init.ts";
+import {
+  assert,
+  assertAlmostEquals,
+  assertEquals,
+  assertRejects,
+  assertThrows,
+} from "../assert.ts";
 import torch from "../fixtures/recipes/torch.json" with { type: "json" };
 import { granted } from "../permissions.ts";
-import { largestRelativeDifference } from "./cases.ts";
+import { caseModel, largestRelativeDifference, PARITY_CASES, randomImages } from "./cases.ts";
 
 const STEPS = 20;
 const BATCH = 4;
@@ -107,6 +116,101 @@ for (const name of BACKEND_NAMES) {
     },
   });
 }
+
+/** Rows of the parity table whose loss is a kernel of its own on some engine, and batches in chunks. */
+const LOSS_CASES = [
+  { row: "logits straight from a convolution", batchSize: 1100 }, // more than a chunk of any engine
+  { row: "1x1 convolutions, many channels", batchSize: 29 },
+];
+
+for (const name of ["wasm", "webgpu"] as const) {
+  Deno.test({
+    name: `${name}: batches of any size and shape are trained as the reference trains them`,
+    ignore: !granted({ name: "read" }) || !await isAvailable(name),
+    async fn() {
+      for (const { row, batchSize } of LOSS_CASES) {
+        const model = caseModel(PARITY_CASES.find(({ name }) => name === row)!);
+        const classWeights = Array.from({ length: model.classCount }, (_, k) => 0.5 + k);
+        const options = {
+          loss: { labelSmoothing: 0.2, classWeights },
+          clipNorm: 0.05,
+          optimizer: { type: "adamw", epsilon: 1e-3, weightDecay: 0.5 },
+          batchSize,
+        } as const;
+        const data = randomImages(model, batchSize + 11, 3);
+        const [actual, expected] = await Promise.all([name, "reference" as const].map(
+          async (name) => {
+            const backend = await loadBackend(name);
+            await using session = await backend.open(model, options);
+            const parameters = initialParameters(model, 2);
+            await session.loadState({ parameters, slots: [], step: 0 });
+            await session.attach(data);
+            const order = Uint32Array.from({ length: data.count }, (_, index) => index);
+            const request = { order, batchSize, learningRates: Float32Array.of(0.05, 0.05) };
+            const { losses } = await session.train(data, request);
+            return { losses, ...await session.readState() };
+          },
+        ));
+        for (const [step, loss] of actual.losses.entries()) {
+          assertAlmostEquals(loss, expected.losses[step], 1e-4, `${row}, step ${step}`);
+        }
+        const difference = largestRelativeDifference(model, actual.parameters, expected.parameters);
+        assert(difference < 1e-4, `${row} differs by ${difference}`);
+      }
+    },
+  });
+}
+
+Deno.test("what a loss cannot be is refused in one line", async () => {
+  const refused: readonly (readonly [SessionOptions, ErrorConstructor, string])[] = [
+    [{ loss: { labelSmoothing: 1.5 } }, RangeError, "Invalid labelSmoothing"],
+    [{ loss: { labelSmoothing: NaN } }, RangeError, "Invalid labelSmoothing"],
+    [
+      { loss: { classWeights: [1, 2] } },
+      TypeError,
+      "Invalid classWeights: expected an array of 3 numbers, one a class, found 2",
+    ],
+    [{ loss: { classWeights: [1, 0, 1] } }, RangeError, "Invalid classWeights[1]"],
+    [{ loss: { classWeights: [1, 1, Infinity] } }, RangeError, "Invalid classWeights[2]"],
+    [{ loss: "smooth" as LossOptions }, TypeError, "Invalid loss: expected an object"],
+    [{ clipNorm: 0 }, RangeError, "Invalid clipNorm: expected a number above 0, found 0"],
+  ];
+  for (const [options, kind, message] of refused) {
+    await assertRejects(() => referenceBackend.open(MODEL, options), kind, message);
+  }
+  assertEquals(balancedWeights(Uint8Array.of(0, 0, 0, 2), 3), [4 / 9, 4 / 3, 4 / 3]);
+  assertThrows(() => balancedWeights(Uint8Array.of(3), 3), RangeError, "there are 3 classes");
+});
+
+Deno.test("what a schedule cannot be is refused in one line", () => {
+  const refused: readonly (readonly [Partial<PlanOptions>, ErrorConstructor, string])[] = [
+    [{ warmup: 5 }, RangeError, "Invalid warmup: expected less than the 5 epochs of the run"],
+    [{ epochs: 1, warmup: 1 }, RangeError, "1 is an epoch, a share of all steps is below"],
+    [{ warmup: -0.5 }, RangeError, "Invalid warmup"],
+    [{ gamma: 0.5 }, TypeError, "Cannot use gamma with schedule constant: it belongs to step"],
+    [{ schedule: "step", gamma: 0 }, RangeError, "Invalid gamma"],
+    [{ schedule: "step", stepSize: 0.5 }, RangeError, "Invalid stepSize"],
+    [{ schedule: "step", anneal: "linear" }, TypeError, "it belongs to one-cycle"],
+    [{ patience: 0 }, RangeError, "Invalid patience"],
+    [{ monitor: "f1" as "loss" }, TypeError, "Unknown monitor"],
+  ];
+  for (const [plan, kind, message] of refused) {
+    assertThrows(() => completePlan({ epochs: 5, learningRate: 1, ...plan }), kind, message);
+  }
+  assertEquals(completePlan({ epochs: 10, learningRate: 1, schedule: "step" }).stepSize, 4);
+});
+
+Deno.test("schedules of one step, of a rise of one, and beyond the end have rates", () => {
+  for (const schedule of SCHEDULES) {
+    for (const [epochs, warmup] of [[1, 0], [1, 0.9], [2, 0.5], [3, 1]]) {
+      const plan = completePlan({ epochs, learningRate: 1, schedule, warmup });
+      const rates = learningRates(plan, { first: 0, count: 6, stepsPerEpoch: 1 });
+      assert(rates.every((rate) => rate >= 0 && rate <= 1), `${schedule} ${epochs}: ${rates}`);
+      if (schedule !== "step") assertEquals(rates[5], rates[4]);
+      assert(Math.max(...rates) > 0);
+    }
+  }
+});
 
 Deno.test("twenty steps of every schedule have PyTorch's learning rates", () => {
   for (const { plan: options, rates } of torch.schedules) {

@@ -198,6 +198,66 @@ Deno.test("a run ends after the first epoch that reaches the target accuracy", a
   assertEquals(short.progress.bestAccuracy, short.epochs.at(-1)!.testAccuracy);
 });
 
+/** Training images that are learned by heart while the validation set, of other labels, gets worse. */
+function overfitting(): Dataset {
+  const { train: images, ...rest } = smallDataset();
+  const labels = images.labels.map((label, n) => n % 2 ? label : (label + 1) % 3);
+  return { ...rest, train: images, validation: { ...images, labels } };
+}
+
+for (const monitor of ["accuracy", "loss"] as const) {
+  Deno.test(`a run whose ${monitor} has not improved for a while ends, and goes back to its best`, async () => {
+    const dataset = overfitting();
+    const long = await run({ dataset, plan: { epochs: 30, monitor } });
+    assertEquals([long.outcome, long.restored], ["finished", false]);
+    const scores = long.epochs.map(({ validationLoss, validationAccuracy }) =>
+      monitor === "loss" ? -validationLoss! : validationAccuracy!
+    );
+    const patience = 4;
+    const isStale = (n: number) =>
+      Math.max(...scores.slice(0, n + 1 - patience)) >=
+        Math.max(...scores.slice(n + 1 - patience, n + 1));
+    const expected = 1 + scores.findIndex((_, n) => n >= patience && isStale(n));
+    assert(expected > patience && expected < 30, `${scores}`);
+    const plan = { epochs: 30, monitor, patience };
+    const short = await run({ dataset, plan });
+    assertEquals([short.outcome, short.epochs.length], ["no improvement", expected]);
+    assertEquals(short.progress.sinceBest, patience);
+    const best = bestEpoch(short.epochs, monitor)!.metrics.epoch;
+    assert(short.restored && best < expected);
+    assertEquals(short.state.parameters, short.saved[best - 1].state.parameters);
+    assertNotEquals(short.state.parameters, short.saved.at(-1)!.state.parameters);
+    // Stopped in between, it goes on counting; and once ended, it is ended.
+    for (const place of [2, expected]) {
+      const from = short.saved[place - 1];
+      const kept = bestEpoch(short.epochs.slice(0, place), monitor)!.metrics.epoch;
+      const { state } = short.saved[kept - 1];
+      const rest = await run({ dataset, plan, from, hooks: { best: state } as TrainHooks });
+      assertEquals([rest.outcome, rest.progress], ["no improvement", short.progress]);
+      assertEquals(rest.state.parameters, short.state.parameters);
+    }
+    await assertRejects(
+      () => run({ dataset, plan, from: short.saved[1] }),
+      TypeError,
+      "Cannot go on with patience without the best epoch so far",
+    );
+  });
+}
+
+Deno.test("patience needs something to measure on, and an interrupted run stays where it is", async () => {
+  const { train: images } = smallDataset();
+  await using session = await (await loadBackend("reference")).open(MODEL);
+  await session.loadState({ parameters: initialParameters(MODEL, 9), slots: [], step: 0 });
+  await assertRejects(
+    () => train(session, { train: images }, { ...PLAN, patience: 2 }),
+    TypeError,
+    "Cannot have patience without a validation or test set to measure on",
+  );
+  const stopped = await run({ plan: { patience: 1, epochs: 30 }, hooks: stopAfter(2) });
+  assertEquals([stopped.outcome, stopped.restored], ["interrupted", false]);
+  assertEquals(stopped.state, stopped.saved.at(-1)!.state);
+});
+
 Deno.test("a validation set alone decides what is best and when the target is reached", async () => {
   const { train: images, test } = smallDataset();
   // Learned by heart, while the test set stays at chance.
