@@ -13,6 +13,7 @@ import { deviceOptions, type OpenedSession, openSession } from "./backend_flags.
 import { loadForDryRun, obtainForTraining } from "./dataset_flag.ts";
 import { EXIT } from "./errors.ts";
 import { requireWritePermission } from "./permissions.ts";
+import { lossOf } from "./recipe_flags.ts";
 import { requirePictures } from "./picture_flags.ts";
 import { recordedDataset, recordedPath, recordedWay } from "./recorded_path.ts";
 import { trainDisplay } from "./train_display.ts";
@@ -39,7 +40,9 @@ export async function startRun(
   const dataset = setApart(whole, given);
   const { flags, plan, optimizer, model, parameters, notes } = beginningOf(given, dataset, source);
   const { init } = ZOO[flags.model].recipe;
-  const options: SessionOptions = { optimizer, batchSize: plan.batchSize, ...deviceOptions(flags) };
+  const loss = await lossOf(flags, dataset);
+  const recipe = { optimizer, batchSize: plan.batchSize, ...loss };
+  const options: SessionOptions = { ...recipe, ...deviceOptions(flags) };
   const opened = await openSession(flags.backend, model, options, world);
   await using session = opened.session;
   const state: TrainingState = { parameters, slots: [], step: 0 };
@@ -66,6 +69,7 @@ export async function startRun(
     ...(workingDirectory !== undefined && { workingDirectory }),
     plan,
     optimizer,
+    ...loss,
     ...(flags.chosen && { chosen: flags.chosen }),
     init: flags.init === undefined ? init : { type: "file", path: recordedPath(flags.init) },
     backend: opened.backend,

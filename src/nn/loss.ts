@@ -26,7 +26,7 @@ export interface LossTargets {
 }
 
 /** Largest weight of a class: far from what float32 cannot tell apart. */
-const MOST_WEIGHT = 1e6;
+export const MOST_WEIGHT = 1e6;
 
 /** Checks a loss for a number of classes.
  *

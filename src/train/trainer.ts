@@ -173,18 +173,22 @@ export function scoreOf(metrics: EpochMetrics<number | undefined>, monitor: Moni
   return monitor === "loss" ? -validationLoss : decidingAccuracy(metrics) ?? 0;
 }
 
-/** Whether no epoch before was better than the one that a progress comes right after. */
+/** Whether no epoch before was better than the one that a progress comes right after. One that was not
+ * finished, and will be made again when the run goes on, is best only where there is no other.
+ */
 export function isBestSoFar(
   metrics: EpochMetrics<number | undefined>,
-  { bestAccuracy, bestLoss }: Progress,
+  { bestAccuracy, bestLoss, epochsDone, partial }: Progress,
 ): boolean {
+  if (partial.steps > 0 && epochsDone > 0) return false;
   return bestLoss === undefined
     ? scoreOf(metrics, "accuracy") >= bestAccuracy
     : scoreOf(metrics, "loss") >= -bestLoss;
 }
 
 /** The epoch with the highest accuracy, or the lowest loss, on the validation set where there is one, else
- * on the test set; the last among equals.
+ * on the test set; the last among equals. An epoch that was not finished counts only where there is no
+ * other.
  *
  * @param monitor What decides; default: accuracy.
  * @returns undefined if there is none.
@@ -199,8 +203,9 @@ export function bestEpoch(
   history: readonly EpochMetrics[],
   monitor: Monitor = "accuracy",
 ): BestEpoch | undefined {
-  const [first, ...others] = history;
+  const [first, ...rest] = history;
   if (first === undefined) return undefined;
+  const others = rest.filter(({ epoch, step }) => step >= epoch * first.step);
   const metrics = others.reduce(
     (best, epoch) => scoreOf(epoch, monitor) >= scoreOf(best, monitor) ? epoch : best,
     first,
@@ -295,15 +300,16 @@ function judge(
   { monitor = "accuracy", patience }: TrainPlan,
   isWhole: boolean,
 ): Progress {
-  const { bestAccuracy, bestLoss = Infinity, sinceBest = 0 } = before;
+  if (!isWhole && before.epochsDone > 0) return before;
+  const isFirst = before.epochsDone === 0;
+  const { bestAccuracy, bestLoss = Infinity, sinceBest = 0 } = isFirst ? NOT_STARTED : before;
   const score = scoreOf(metrics, monitor);
-  const isBetter = before.epochsDone === 0 ||
-    score > (monitor === "loss" ? -bestLoss : bestAccuracy);
+  const isBetter = isFirst || score > (monitor === "loss" ? -bestLoss : bestAccuracy);
   return {
     ...before,
     bestAccuracy: Math.max(bestAccuracy, scoreOf(metrics, "accuracy")),
     ...(monitor === "loss" && { bestLoss: Math.min(bestLoss, -score) }),
-    ...(patience !== undefined && { sinceBest: isBetter ? 0 : sinceBest + Number(isWhole) }),
+    ...(patience !== undefined && { sinceBest: isBetter ? 0 : sinceBest + 1 }),
     ...(isWhole && { epochsDone: metrics.epoch, partial: NOTHING_YET }),
   };
 }
