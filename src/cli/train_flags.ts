@@ -71,7 +71,8 @@ export const TRAIN_COMMAND = defineCommand({
       type: "number",
       exclusiveMin: 0,
       max: 1000,
-      defaultText: "the model's, times (1 - momentum); for adam 0.001, of your own data 0.002",
+      defaultText:
+        "the model's, times (1 - momentum); for adam and adamw 0.001, of your own data 0.002",
       help: "learning rate",
     },
     ...RECIPE_FLAGS,

@@ -1,6 +1,7 @@
 /** What to train and for how long: the numbers of a recipe. */
 
 import { checkName, checkNumber, checkObject, checkSeed } from "../check.ts";
+import { countOf } from "../quote.ts";
 import { createRandom, permutation } from "../random.ts";
 
 /** How the learning rate changes over a run, after its warm-up.
@@ -103,8 +104,10 @@ export function completePlan(options: PlanOptions): TrainPlan {
     checkNumber("warmup", warmup, { min: 0 });
     if (warmup >= epochs) {
       throw new RangeError(
-        `Invalid warmup: expected less than the ${epochs} epochs of the run, found ${warmup}` +
-          (warmup === 1 ? "; 1 is an epoch, a share of all steps is below" : ""),
+        `Invalid warmup: expected less than ${
+          countOf(epochs, "epoch")
+        }, the whole run, found ${warmup}` +
+          (warmup === 1 ? "; a share of all steps is below 1" : ""),
       );
     }
   }

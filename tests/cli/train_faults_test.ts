@@ -148,7 +148,7 @@ Deno.test({
       [["--anneal", "linear"], "Cannot use --anneal with --schedule constant: it is for one-cycle"],
       [
         ["--label-smoothing", "1"],
-        'Invalid --label-smoothing "1": expected a number of 0 or more and of less than 1',
+        'Invalid --label-smoothing "1": expected a number of 0 or more and less than 1',
       ],
       [["--clip-norm", "0"], 'Invalid --clip-norm "0": expected a number of more than 0'],
       [["--patience", "0"], 'Invalid --patience "0": expected an integer of 1 or more'],

@@ -40,7 +40,10 @@ async function trained(plan: object, options?: object, hooks?: object) {
 Deno.test("undefined in a plan, in hooks or where a session is opened means the default", async () => {
   const base = { epochs: 2, learningRate: 0.1 };
   const expected = await trained(base);
-  const plan = blank("batchSize", "schedule", "seed", "shuffle", "maxSteps", "targetAccuracy");
+  const plan = blank(
+    ...["batchSize", "schedule", "seed", "shuffle", "maxSteps", "targetAccuracy", "warmup"],
+    ...["stepSize", "gamma", "anneal", "monitor", "patience"],
+  );
   const adapter = blank("powerPreference", "deviceIndex");
   const session = blank(
     "optimizer",

@@ -98,5 +98,5 @@ Deno.test("the flags of the schedule become the plan, and a rise as long as the 
     ...["--schedule", "step", "--warmup", "2", "--patience", "3", "--monitor", "loss"],
   );
   assertEquals([schedule, stepSize, warmup, patience, monitor], ["step", 3, 2, 3, "loss"]);
-  assertThrows(() => plan("--warmup", "9"), RangeError, "expected less than the 9 epochs");
+  assertThrows(() => plan("--warmup", "9"), RangeError, "expected less than 9 epochs");
 });
