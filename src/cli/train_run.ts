@@ -151,11 +151,12 @@ async function affordable(session: Session, test: LabeledImages): Promise<Labele
 
 /** Draws the curves of a run; one of no epochs has none. */
 async function drawCurves(folder: RunFolder): Promise<void> {
-  const { model, config: { dataset }, history } = folder;
+  const { model, config: { dataset, loss }, history } = folder;
+  const recipe = loss ? "; train loss smoothed or weighted, the others plain" : "";
   if (history.length === 0) return;
   const { curvesSvg } = await import("../report/curves.ts");
   await folder.writePicture(
     "curves.svg",
-    await curvesSvg(`${model.name} on ${dataset.name}`, history),
+    await curvesSvg(`${model.name} on ${dataset.name}${recipe}`, history),
   );
 }

@@ -1,8 +1,15 @@
 /** Modern recipes as a user asks for them: losses, schedules, patience, in runs, reports and sweeps. */
 
+import { readClassWeights } from "../../src/cli/class_weights.ts";
 import { decodeSafetensors } from "../../src/formats/safetensors/file.ts";
 import { sha256Hex } from "../../src/sha256.ts";
-import { assert, assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertStringIncludes,
+} from "../assert.ts";
 import { namesIn, withTempDir } from "../temp.ts";
 import { canRunCommands, linesOf, runTask } from "./command.ts";
 
@@ -121,16 +128,20 @@ Deno.test({
         ["zero", { ...all, Bag: 0 }, /the weight of "Bag" must be a number above 0.*found 0/],
         ["text", "cat", /expected \{"T-shirt\/top": 1, \.\.\.\} or a list of 10 numbers, found/],
         ["nothing", undefined, /it is not JSON/],
-        ["gone", null, /gone\.json/],
       ];
       await Promise.all(cases.map(async ([name, content, message]) => {
         const file = `${folder}/${name}.json`;
-        if (name !== "gone") await Deno.writeTextFile(file, JSON.stringify(content) ?? "{");
-        const args = [...SOFTMAX, "--class-weights", file, "--out", `${folder}/${name}`];
-        const { code, stdout, stderr } = await runTask("train", args);
-        assertEquals([code, stdout, linesOf(stderr).length], [1, "", 1], stderr);
-        assertMatch(stderr, message);
+        await Deno.writeTextFile(file, JSON.stringify(content) ?? "{");
+        const { message: found } = await assertRejects(() => readClassWeights(file, names), Error);
+        assertMatch(found, message);
+        assert(!found.includes("\n"), found);
       }));
+      const unknown = [`--class-weights=${folder}/unknown.json`, "--out", `${folder}/refused`];
+      for (const [command, ...more] of [["train"], ["sweep", "--grid", "seed=1,2"]]) {
+        const { code, stdout, stderr } = await runTask(command, [...SOFTMAX, ...unknown, ...more]);
+        assertEquals([code, stdout, linesOf(stderr).length], [1, "", 1], stderr);
+        assertMatch(stderr, cases[0][2]);
+      }
       assertEquals((await namesIn(folder)).filter((name) => !name.endsWith(".json")), []);
       await Deno.writeTextFile(`${folder}/all.json`, JSON.stringify(all));
       const good = [...SOFTMAX, "--epochs=1", `--class-weights=${folder}/all.json`];

@@ -317,6 +317,8 @@ const OPTIMIZERS: Record<string, OptimizerSpec> = {
   "sgd": SGD,
   "momentum": { type: "sgd", momentum: 0.9 },
   "adam": { type: "adam", beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
+  "nesterov": { type: "sgd", momentum: 0.9, weightDecay: 0.1, nesterov: true },
+  "adamw": { type: "adamw", beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0.1 },
 };
 
 /** What an epoch's metrics say about training; the rest is time. */
@@ -343,7 +345,10 @@ for (const [name, optimizer] of Object.entries(OPTIMIZERS)) {
     const last = await run({ ...setup, from: second.saved.at(-1) });
     assertEquals([first.progress.step, second.progress.step], [2, 7]);
     assertEquals(last.state, whole.state);
-    assertEquals(whole.state.slots.length, { sgd: 0, momentum: 1, adam: 2 }[name]);
+    assertEquals(
+      whole.state.slots.length,
+      { sgd: 0, momentum: 1, adam: 2, nesterov: 1, adamw: 2 }[name],
+    );
     const ended = [...first.epochs, ...second.epochs, ...last.epochs]
       .filter(({ step }) => step % STEPS_PER_EPOCH === 0);
     assertEquals(resultsOf(ended), resultsOf(whole.epochs));
