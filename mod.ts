@@ -49,6 +49,7 @@ export {
   zooModel,
   zooRecipe,
 } from "./src/nn/zoo.ts";
+export { balancedWeights } from "./src/nn/loss.ts";
 export { type LayerSummary, summarize, trainingMacs } from "./src/nn/summary.ts";
 
 export * from "./src/backends/backend.ts";
@@ -66,6 +67,7 @@ export {
   type Checkpoint,
   type CheckpointInterval,
   DivergedError,
+  type Ended,
   type EpochMetrics,
   NOT_STARTED,
   type Outcome,
@@ -87,7 +89,7 @@ export {
   type Majority,
   type MajorityComparison,
 } from "./src/train/metrics.ts";
-export type { PlanOptions, Schedule, TrainPlan } from "./src/train/plan.ts";
+export type { Anneal, Monitor, PlanOptions, Schedule, TrainPlan } from "./src/train/plan.ts";
 export {
   decodeSafetensors,
   encodeSafetensors,

@@ -12,14 +12,8 @@ import { MODEL_NAMES, type ModelName, ZOO } from "../nn/zoo.ts";
 import { quote, quoteWhole } from "../quote.ts";
 import { readModelFile } from "./model_files.ts";
 import { pictureOptions } from "./picture_flags.ts";
-import {
-  type FilledFlags,
-  fillFlags,
-  modelFor,
-  optimizerOf,
-  planOf,
-  type TrainFlags,
-} from "./train_flags.ts";
+import { optimizerOf } from "./recipe_flags.ts";
+import { type FilledFlags, fillFlags, modelFor, planOf, type TrainFlags } from "./train_flags.ts";
 
 /** Whose recipe trains layers that no model of the zoo has. */
 const RECIPE: ModelName = "lenet-relu";

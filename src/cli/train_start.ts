@@ -13,6 +13,7 @@ import { deviceOptions, type OpenedSession, openSession } from "./backend_flags.
 import { loadForDryRun, obtainForTraining } from "./dataset_flag.ts";
 import { EXIT } from "./errors.ts";
 import { requireWritePermission } from "./permissions.ts";
+import { lossOf } from "./recipe_flags.ts";
 import { requirePictures } from "./picture_flags.ts";
 import { recordedDataset, recordedPath, recordedWay } from "./recorded_path.ts";
 import { trainDisplay } from "./train_display.ts";
@@ -40,7 +41,9 @@ export async function startRun(
   const { flags, plan, optimizer, model, state, notes } = beginningOf(given, dataset, source);
   const { init } = ZOO[flags.model].recipe;
   const { batchSize, seed } = plan;
-  const options: SessionOptions = { optimizer, batchSize, seed, ...deviceOptions(flags) };
+  const loss = await lossOf(flags, dataset);
+  const recipe = { optimizer, batchSize, seed, ...loss };
+  const options: SessionOptions = { ...recipe, ...deviceOptions(flags) };
   const opened = await openSession(flags.backend, model, options, world);
   await using session = opened.session;
   await session.loadState(state);
@@ -66,6 +69,7 @@ export async function startRun(
     ...(workingDirectory !== undefined && { workingDirectory }),
     plan,
     optimizer,
+    ...loss,
     ...(flags.chosen && { chosen: flags.chosen }),
     init: flags.init === undefined ? init : { type: "file", path: recordedPath(flags.init) },
     backend: opened.backend,

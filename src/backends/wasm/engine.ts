@@ -29,10 +29,11 @@ export async function openWasmEngine(
   options: EngineOptions,
   wantedBuild?: Build,
 ): Promise<Engine<Location>> {
-  const { optimizer, batchSize, threads = navigator.hardwareConcurrency, shard, seed } = options;
+  const { optimizer, batchSize, threads = navigator.hardwareConcurrency, shard } = options;
+  const { seed, targets, clipNorm } = options;
   const { module, build } = await compileKernels(wantedBuild);
   const memory = createMemory();
-  const layoutOptions = { batchSize, threads, slotCount: slotCount(optimizer) };
+  const layoutOptions = { batchSize, threads, slotCount: slotCount(optimizer), targets };
   const layout = layOut(model, layoutOptions);
   const data = new DataStore(memory, layout.end);
   initialize(memory, layout);
@@ -45,6 +46,7 @@ export async function openWasmEngine(
     model,
     optimizer,
     seed,
+    clipNorm,
     shard: shard && { index: shard.index, count: shard.count },
   });
   const runner = new Runner({
@@ -57,6 +59,7 @@ export async function openWasmEngine(
     threads,
     seed,
     optimizer,
+    clipNorm,
     shard,
   });
   const device: Device = {
@@ -74,6 +77,10 @@ export function initialize(memory: WebAssembly.Memory, layout: Layout): void {
     new Int32Array(memory.buffer, shape, sizes.length).set(sizes);
   }
   new Float32Array(memory.buffer, layout.ones, 8).fill(1);
+  const { targets } = layout;
+  if (targets) {
+    new Float32Array(memory.buffer, targets.address, targets.values.length).set(targets.values);
+  }
 }
 
 class WasmEngine implements Engine<Location> {
@@ -115,9 +122,9 @@ class WasmEngine implements Engine<Location> {
     this.#parts?.data.detach(location);
   }
 
-  begin({ kind, images, order, batchSize, learningRates, step }: Work<Location>): Pass {
+  begin({ kind, images, order, batchSize, learningRates, divisors, step }: Work<Location>): Pass {
     const classCount = kind === "predict" ? this.#model.classCount : 0;
-    const work = this.#open().data.prepare(order, { learningRates, classCount });
+    const work = this.#open().data.prepare(order, { learningRates, divisors, classCount });
     return {
       run: (first, count) => {
         const start = first * batchSize;
@@ -126,6 +133,7 @@ class WasmEngine implements Engine<Location> {
           ...images,
           ...work.from(start, Math.min(count * batchSize, order.length - start)),
           learningRates: work.learningRates + 4 * first,
+          divisors: work.divisors + 8 * first,
           batchSize,
           step: step + first,
         });

@@ -1,5 +1,6 @@
 /** Where everything lives: one address for each tensor of a model, the same on every thread. */
 
+import type { LossTargets } from "../../nn/loss.ts";
 import type { Model } from "../../nn/sequential.ts";
 import { Arena, BLOCK, ELEMENT_BYTES, VECTOR_BYTES } from "./arena.ts";
 import type { Places, Stage } from "./layers/layer.ts";
@@ -17,6 +18,8 @@ export interface LayoutOptions {
   readonly threads: number;
   /** Vectors that the optimiser keeps beside the parameters. */
   readonly slotCount: number;
+  /** Of a loss that is not plain cross-entropy. */
+  readonly targets?: LossTargets;
 }
 
 /** Addresses of a session. */
@@ -29,6 +32,8 @@ export interface Layout extends Places {
   readonly control: number;
   readonly job: number;
   readonly slots: readonly number[];
+  /** What is wanted of all classes, as `weighTargets` reads it; undefined for plain cross-entropy. */
+  readonly targets?: { readonly address: number; readonly values: readonly number[] };
   /** Twelve vectors; private, as the tensors that are not shared: their addresses count from the
    * start of a thread's own memory. */
   readonly scratch: number;
@@ -46,7 +51,7 @@ export interface Layout extends Places {
 
 /** Lays out a model's memory; pure, so that every thread finds the same. */
 export function layOut(model: Model, options: LayoutOptions): Layout {
-  const { batchSize, threads, slotCount } = options;
+  const { batchSize, threads, slotCount, targets } = options;
   // Where layers must know the whole batch, all of it is kept.
   const isWhole = phasesOf(model.layers).length > 1;
   const blocks = Math.ceil(Math.min(batchSize, isWhole ? Infinity : MAX_CHUNK) / BLOCK);
@@ -67,6 +72,8 @@ export function layOut(model: Model, options: LayoutOptions): Layout {
     ),
   );
   const [noBias, noBiasGradient] = [shared.allocate(biasBytes), shared.allocate(biasBytes)];
+  const wanted = targets && [...targets.totals, ...targets.others];
+  const targetsAt = shared.allocate(4 * (wanted?.length ?? 0));
   const plan = planMemory(model, { shared, own, blocks: Math.max(blocks, threads) });
   const scratch = own.allocate(12 * VECTOR_BYTES);
   const mask = own.allocate(ELEMENT_BYTES);
@@ -104,6 +111,7 @@ export function layOut(model: Model, options: LayoutOptions): Layout {
     statistics,
     noBias,
     noBiasGradient,
+    targets: wanted && { address: targetsAt, values: wanted },
     scratch,
     mask,
     sums,

@@ -1,6 +1,7 @@
 /** What each thread does with a job: groups of its images, then its rows of the parameters. */
 
 import type { Model } from "../../nn/sequential.ts";
+import { clipFactor } from "../../nn/optimizers.ts";
 import { byteTransform } from "../../nn/standardization.ts";
 import { type OptimizerSpec, type Shard, shardRange } from "../backend.ts";
 import { BLOCK } from "./arena.ts";
@@ -27,6 +28,7 @@ export interface RunnerOptions {
   readonly layout: Layout;
   readonly team: Team;
   readonly optimizer: OptimizerSpec;
+  readonly clipNorm?: number;
   readonly thread: number;
   readonly threads: number;
   readonly seed: number;
@@ -37,11 +39,12 @@ export interface RunnerOptions {
 /** Which part of every batch is this session's. */
 export type Place = Pick<Shard, "index" | "count">;
 
-/** A stretch of a job's images; `batch` is the size of the whole batch that it belongs to, and `step` the
- * number of updates before it. */
+/** A stretch of a job's images; what their gradients are multiplied by, one over the divisor of the whole
+ * batch that they belong to; the size of that batch, and the number of updates before it. */
 interface Stretch {
   readonly first: number;
   readonly size: number;
+  readonly scale: number;
   readonly batch: number;
   readonly step: number;
 }
@@ -79,7 +82,10 @@ export class Runner {
         return this.#train(job);
       case "gradients":
         this.#prepare();
-        this.#gradients(job, { first: 0, size: job.count, batch: job.count, step: job.step });
+        this.#gradients(job, {
+          ...{ first: 0, size: job.count, batch: job.count, step: job.step },
+          scale: 1 / this.#divisors(job, 1)[0],
+        });
         return this.#options.team.meet();
       default:
         this.#prepare();
@@ -103,27 +109,38 @@ export class Runner {
   #train(job: Job): void {
     const { count, batchSize } = job;
     const steps = Math.ceil(count / batchSize);
-    const { memory, team, shard } = this.#options;
+    const { memory, team, shard, clipNorm } = this.#options;
     const learningRates = new Float32Array(memory.buffer, job.learningRates, steps);
+    const divisors = this.#divisors(job, steps);
     for (let step = 0; step < steps; step++) {
       const first = step * batchSize;
       const batch = Math.min(batchSize, count - first);
+      const whole = { batch, scale: 1 / divisors[step], step: job.step + step };
       if (shard === undefined) {
-        this.#gradients(job, { first, size: batch, batch, step: job.step + step });
+        this.#gradients(job, { first, size: batch, ...whole });
       } else {
         const { start, end } = shardRange(batch, shard);
-        const part = { first: first + start, size: end - start };
-        this.#gradients(job, { ...part, batch, step: job.step + step });
+        this.#gradients(job, { first: first + start, size: end - start, ...whole });
         team.meet();
         shard.sum?.(this.#gradientVector());
         team.meet();
       }
+      if (clipNorm !== undefined) this.#clip(clipNorm);
       for (const rows of this.#rows) {
         rows.update(learningRates[step], job.step + step + 1);
         rows.pack?.();
       }
       team.meet();
     }
+  }
+
+  /** Shortens the gradients. Every thread works out their norm, so that it is the same on all. */
+  #clip(clipNorm: number): void {
+    const { kernels, layout, model, team } = this.#options;
+    team.meet(); // until all rows have their sums
+    const norm = Math.sqrt(kernels.squaredNorm(layout.gradients, model.parameterCount));
+    team.meet(); // until everyone has read them
+    for (const rows of this.#rows) rows.scale(clipFactor(norm, clipNorm));
   }
 
   /** Gradients of the batch's mean loss, as far as the stretch's images make it, chunk by chunk.
@@ -173,7 +190,7 @@ export class Runner {
   /** One pass over one block of a chunk: of most models all there is, forward and backward. */
   #passBlock(
     job: Job,
-    { first, size, batch, step }: Stretch,
+    { first, size, scale, step }: Stretch,
     { pass, block, group }: {
       readonly pass: BatchPass;
       readonly block: number;
@@ -189,17 +206,18 @@ export class Runner {
     if (this.#network.passes.length > 1) this.#mask.fill(1, 0, count).fill(0, count);
     for (const call of pass.forward) call(block, group);
     if (pass.turns) {
-      kernels.softmaxCrossEntropy(
+      const loss = [
         locate(layout.logits, own, block),
         model.classCount,
         job.labels,
         indices,
         count,
-        1 / batch,
+        scale,
         locate(layout.gradLogits, own, block),
         job.losses + 4 * position,
-        job.predictions + position,
-      );
+      ] as const;
+      kernels.softmaxCrossEntropy(...loss, job.predictions + position);
+      if (layout.targets) kernels.weighTargets(...loss, layout.targets.address);
     }
     for (const call of pass.backward) call(block, group);
   }
@@ -254,6 +272,10 @@ export class Runner {
       locate(layout.images, this.#at.own, block),
       layout.images.rowBytes,
     );
+  }
+
+  #divisors({ divisors }: Job, steps: number): Float64Array {
+    return new Float64Array(this.#options.memory.buffer, divisors, steps);
   }
 
   #gradientVector(): Float32Array {

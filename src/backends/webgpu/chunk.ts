@@ -13,7 +13,7 @@ export interface Chunk {
   readonly count: number;
   /** Groups of images, each a workgroup wide; the last may be part empty. */
   readonly groups: number;
-  /** One over the number of images of the whole batch. */
+  /** One over what the whole batch's sums are divided by: its number of images, or their weight. */
   readonly gradientScale: number;
   /** Whether gradients of the batch's earlier chunks are to be added. */
   readonly accumulate: boolean;
@@ -64,13 +64,13 @@ export interface Batch extends Partial<StepConstants> {
   readonly count: number;
   /** Whether parameters are to be updated. */
   readonly update: boolean;
-  /** Images of the batch that this is a part of; default: all of them are here. */
-  readonly wholeCount?: number;
+  /** What the sums of the batch that this is, or is a part of, are divided by; default: its images. */
+  readonly divisor?: number;
 }
 
 /** Cuts a batch into chunks that the tensors can hold. */
 export function cutBatch(
-  { first, count, update, constants = [], wholeCount = count }: Batch,
+  { first, count, update, constants = [], divisor = count }: Batch,
   { capacity, group }: { readonly capacity: number; readonly group: number },
 ): Chunk[] {
   const chunks: Chunk[] = [];
@@ -80,7 +80,7 @@ export function cutBatch(
       first: first + done,
       count: length,
       groups: Math.ceil(length / group),
-      gradientScale: 1 / wholeCount,
+      gradientScale: 1 / divisor,
       constants,
       accumulate: done > 0,
       update: update && done + length === count,

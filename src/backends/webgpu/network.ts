@@ -1,6 +1,6 @@
 /** A model on a device: its tensors, and the kernels of forward, backward and update. */
 
-import type { OptimizerSpec } from "../backend.ts";
+import type { EngineOptions } from "../engine.ts";
 import { ruleOf } from "../../nn/optimizers.ts";
 import type { Model } from "../../nn/sequential.ts";
 import type { Standardization } from "../../nn/standardization.ts";
@@ -14,7 +14,7 @@ import type { ResultBuffers } from "./kernels/gather_images.ts";
 import { countJoinedLayers, LINEAR_LAYERS_BUFFERS, linearLayers } from "./kernels/linear_layers.ts";
 import { softmaxCrossEntropy } from "./kernels/softmax_cross_entropy.ts";
 import type { GradientTarget } from "./kernels/store_gradient.ts";
-import { updateParameters } from "./kernels/update_parameters.ts";
+import { clippedUpdate, SQUARES, updateParameters } from "./kernels/update_parameters.ts";
 import type { KernelContext } from "./layers/layer.ts";
 import { kernelsOf, operationsOf } from "./layers/table.ts";
 import type { ConvolveOperation } from "./operations.ts";
@@ -24,9 +24,8 @@ import { flattenTensor, type Tensor, type TensorMaker } from "./tensors.ts";
 import type { Tuning } from "./tuning.ts";
 
 /** What a network is built for. */
-export interface NetworkOptions {
-  readonly optimizer: OptimizerSpec;
-  readonly batchSize: number;
+export interface NetworkOptions
+  extends Pick<EngineOptions, "optimizer" | "batchSize" | "targets" | "clipNorm"> {
   readonly tuning: Tuning;
 }
 
@@ -46,6 +45,8 @@ export interface Network {
   readonly logits: Tensor;
   /** A step of training, the update last. */
   readonly training: Pass;
+  /** Kernels at the end of training that need no images, but the sums of gradients. */
+  readonly updateKernels: number;
   /** Forward only. */
   readonly evaluation: Pass;
 }
@@ -60,7 +61,7 @@ export interface Pass {
 
 /** Allocates a model's tensors and writes its kernels. */
 export function buildNetwork(gpu: Gpu, model: Model, options: NetworkOptions): Network {
-  const { tuning, optimizer } = options;
+  const { tuning, optimizer, targets, clipNorm } = options;
   const operations = operationsOf(model);
   const program = new Program(operations);
   const layout = layParameters(operations);
@@ -130,11 +131,16 @@ export function buildNetwork(gpu: Gpu, model: Model, options: NetworkOptions): N
     const joined = gradientStages.slice(-joinedCount);
     weightGradients.push(linearWeightGradient(joined, { partials, tuning, capacity }));
   }
-  const update = updateParameters(
-    ranges.map(({ range }) => range),
-    { parameters, gradients, slots, partials },
-    ruleOf(optimizer),
-  );
+  const buffers = { parameters, gradients, slots, partials };
+  const updateRanges = ranges.map(({ range }) => range);
+  const update = clipNorm === undefined
+    ? [updateParameters(updateRanges, buffers, ruleOf(optimizer))]
+    : clippedUpdate(updateRanges, {
+      ...buffers,
+      squares: gpu.createBuffer("squares", 4 * SQUARES, usage),
+      rule: ruleOf(optimizer),
+      clipNorm,
+    });
   const { classCount } = model;
   const loss = (
     backward?: { readonly target?: GradientTarget },
@@ -142,8 +148,8 @@ export function buildNetwork(gpu: Gpu, model: Model, options: NetworkOptions): N
   ): Pass["loss"] =>
   (results) =>
     joinedCount > 0
-      ? linearLayers(tail, { parameters, results, backward }, tuning)
-      : softmaxCrossEntropy(logits, results, { classCount, tuning, target });
+      ? linearLayers(tail, { parameters, results, backward, targets }, tuning)
+      : softmaxCrossEntropy(logits, results, { classCount, tuning, target, targets });
   return {
     capacity,
     group: tuning.imagesPerInvocation * tuning.invocations,
@@ -157,8 +163,9 @@ export function buildNetwork(gpu: Gpu, model: Model, options: NetworkOptions): N
     training: {
       before: head,
       loss: loss({ target: before }, last.target),
-      after: [...inputGradients, ...weightGradients, update],
+      after: [...inputGradients, ...weightGradients, ...update],
     },
+    updateKernels: update.length,
     evaluation: { before: head, loss: loss(), after: [] },
   };
 }

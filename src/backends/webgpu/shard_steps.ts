@@ -17,7 +17,7 @@ export interface ShardEngine {
   readonly network: Network;
   readonly stream: CommandStream;
   readonly work: WorkBuffers;
-  /** Of a training step; the update comes last. */
+  /** Of a training step; the network's `updateKernels` come last. */
   readonly kernels: readonly CompiledKernel[];
 }
 
@@ -25,7 +25,7 @@ export interface ShardEngine {
 export interface ShardSteps {
   readonly first: number;
   readonly count: number;
-  readonly batchOf: (step: number) => Pick<Batch, "first" | "count">;
+  readonly batchOf: (step: number) => Pick<Batch, "first" | "count" | "divisor">;
   readonly constantsOf: (step: number) => StepConstants;
   readonly shard: Shard;
 }
@@ -40,13 +40,13 @@ export async function runShardSteps(
   { first: firstStep, count: steps, batchOf, constantsOf, shard }: ShardSteps,
 ): Promise<void> {
   const { layout, gradients } = network;
-  const update = kernels.slice(-1);
+  const update = kernels.slice(-network.updateKernels);
   for (let step = firstStep; step < firstStep + steps; step++) {
-    const { first, count } = batchOf(step);
+    const { first, count, divisor } = batchOf(step);
     const { start, end } = shardRange(count, shard);
     let vector: Float32Array = new Float32Array(model.parameterCount);
     if (end > start) {
-      const part = { first: first + start, count: end - start, wholeCount: count, update: false };
+      const part = { first: first + start, count: end - start, divisor, update: false };
       stream.submit(cutBatch(part, network).map((chunk) => ({ chunk, kernels })));
       const [bytes] = await work.read([{ buffer: gradients, byteLength: 4 * layout.length }]);
       vector = unpackParameters(layout, new Float32Array(bytes), model.parameterCount);
