@@ -49,6 +49,7 @@ export {
   zooModel,
   zooRecipe,
 } from "./src/nn/zoo.ts";
+export { balancedWeights } from "./src/nn/loss.ts";
 export { type LayerSummary, summarize, trainingMacs } from "./src/nn/summary.ts";
 
 export * from "./src/backends/backend.ts";
@@ -66,6 +67,7 @@ export {
   type Checkpoint,
   type CheckpointInterval,
   DivergedError,
+  type Ended,
   type EpochMetrics,
   NOT_STARTED,
   type Outcome,
@@ -87,14 +89,14 @@ export {
   type Majority,
   type MajorityComparison,
 } from "./src/train/metrics.ts";
-export type { PlanOptions, Schedule, TrainPlan } from "./src/train/plan.ts";
+export type { Anneal, Monitor, PlanOptions, Schedule, TrainPlan } from "./src/train/plan.ts";
 export {
   decodeSafetensors,
   encodeSafetensors,
   type Safetensors,
   type Tensor,
 } from "./src/formats/safetensors/file.ts";
-export { fromTensors, toTensors } from "./src/formats/safetensors/state_dict.ts";
+export { fromTensors, statisticsFrom, toTensors } from "./src/formats/safetensors/state_dict.ts";
 export { type ModelFacts, modelPage } from "./src/page/model_page.ts";
 export type { ModelDescription, TrainedModel } from "./src/formats/trained_model.ts";
 export type { NamedModel } from "./src/page/page_model.ts";

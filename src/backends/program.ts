@@ -12,19 +12,24 @@ export interface Range {
 }
 
 /** Cuts the layers of a training step into phases, that is layers which a block of images can pass without
- * knowing the rest of the batch, in the order of the forward pass; going backward they
- * are taken in reverse.
+ * knowing the rest of the batch, in the order of the forward pass; going backward they are taken in
+ * reverse.
  *
- * Between two phases the whole batch meets: a layer that must know all of its input begins a phase,
- * unless the phase before made none of it. Going backward, such a layer is the last of its phase, and
- * what it gives waits for all of the batch as well. A model without such layers is one phase, and so is
- * every model outside training.
+ * Between two phases the whole batch meets: a layer that must know all of its input begins a phase, with
+ * others of that kind whose inputs are made before it. Going backward, such a layer is the last of its
+ * phase, and what it gives waits for all of the batch as well. The image is made by the first phase, which
+ * may have no layer. A model without such layers is one phase, and so is every model outside training.
  */
 export function phasesOf(layers: readonly Layer[]): readonly Range[] {
   const starts = [0];
+  let isBeginning = false;
   for (const [index, layer] of layers.entries()) {
+    const isWhole = wholeBatchOf(layer) > 0;
     const start = starts[starts.length - 1];
-    if (wholeBatchOf(layer) > 0 && layer.inputs.some((input) => input >= start)) starts.push(index);
+    // The image is made by the phase before the second.
+    const isReady = layer.inputs.every((input) => input < start && starts.length > 1);
+    if (isWhole && !(isBeginning && isReady)) starts.push(index);
+    isBeginning = isWhole;
   }
   return starts.map((start, phase) => ({ start, end: starts[phase + 1] ?? layers.length }));
 }

@@ -160,12 +160,17 @@ function valueOffers(spec: Exclude<FlagSpec, { type: "boolean" }>, current: stri
   return { words: free.map((word) => [word, ""]), before };
 }
 
-/** What a value can be by what help calls it; commands call nothing NAME but a dataset. */
+/** What a value can be by what help calls it: words stand for themselves, and commands call nothing NAME
+ * but a dataset. */
 function placeholderOffers(placeholder: string): Offers {
   if (placeholder === "SHELL") return { words: SHELLS.map((shell) => [shell, ""]) };
   const names = placeholder.includes("NAME") ? DATASETS : [];
+  const words = placeholder.split("|").filter((word) => /^[a-z]+$/.test(word));
   return {
-    words: names.map(({ name, title }) => [name, title]),
+    words: [
+      ...words.map((word) => [word, ""] as const),
+      ...names.map(({ name, title }) => [name, title] as const),
+    ],
     paths: /FILE|PATH|IMAGE/.test(placeholder)
       ? "files"
       : placeholder.includes("DIR")

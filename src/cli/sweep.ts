@@ -13,6 +13,7 @@ import { decidingAccuracy } from "../train/trainer.ts";
 import { obtainForTraining } from "./dataset_flag.ts";
 import { EXIT, UsageError, withInterrupt } from "./errors.ts";
 import { requireWritePermission } from "./permissions.ts";
+import { lossOf } from "./recipe_flags.ts";
 import { requirePictures, sayNotes } from "./picture_flags.ts";
 import { recordedDataset } from "./recorded_path.ts";
 import { baseFlags, SWEEP_COMMAND, type SweepFlags } from "./sweep_flags.ts";
@@ -56,7 +57,9 @@ async function sweep(
   const dataset = await obtainForTraining({ ...flags, pictures }, signal);
   requirePictures(dataset, flags);
   // Says now what every configuration would.
-  const { notes } = beginningOf(base, setApart(dataset, flags), source);
+  const parts = setApart(dataset, flags);
+  const { notes } = beginningOf(base, parts, source);
+  await lossOf(base, parts);
   if (!flags.quiet) sayNotes({ notes });
   const out = flags.out ?? await makeFolder("sweep");
   await Deno.mkdir(out, { recursive: true });

@@ -4,20 +4,15 @@ import type { Dataset } from "../data/dataset.ts";
 import { findDataset } from "../data/registry.ts";
 import { splitValidation } from "../data/split.ts";
 import { invocation } from "../quote.ts";
-import {
-  completeOptimizer,
-  definitionOf,
-  optimizerPresets,
-  type OptimizerSpec,
-  suitingRate,
-} from "../nn/optimizers.ts";
+import { suitingRate } from "../nn/optimizers.ts";
 import type { Model } from "../nn/sequential.ts";
 import { standardizationOf } from "../nn/standardization.ts";
 import { fittedRecipe, MODEL_NAMES, type ModelName, ZOO, zooModel } from "../nn/zoo.ts";
-import type { TrainPlan } from "../train/plan.ts";
+import { completePlan, type TrainPlan } from "../train/plan.ts";
 import type { CheckpointInterval } from "../train/trainer.ts";
 import { DEVICE_FLAGS } from "./backend_flags.ts";
 import { PICTURE_FLAGS } from "./picture_flags.ts";
+import { checkRecipe, optimizerOf, RECIPE_FLAGS, recipePlan } from "./recipe_flags.ts";
 import { UsageError } from "./errors.ts";
 import type { Command, FlagTable, Parsed } from "./flag_types.ts";
 import { defineCommand, OUTPUT_FLAGS, parseFlags } from "./flags.ts";
@@ -76,28 +71,11 @@ export const TRAIN_COMMAND = defineCommand({
       type: "number",
       exclusiveMin: 0,
       max: 1000,
-      defaultText: "the model's, times (1 - momentum); for adam 0.001, of your own data 0.002",
+      defaultText:
+        "the model's, times (1 - momentum); for adam and adamw 0.001, of your own data 0.002",
       help: "learning rate",
     },
-    optimizer: {
-      type: "choice",
-      choices: Object.keys(optimizerPresets()),
-      defaultText: "sgd; for your own data adam",
-      help: "how parameters follow from gradients",
-    },
-    momentum: {
-      type: "number",
-      min: 0,
-      exclusiveMax: 1,
-      defaultText: "0.9 for momentum, else 0",
-      help: "share of the last update that is kept",
-    },
-    schedule: {
-      type: "choice",
-      choices: ["constant", "cosine"],
-      default: "constant",
-      help: "how the learning rate changes over the run",
-    },
+    ...RECIPE_FLAGS,
     seed: {
       type: "integer",
       min: 0,
@@ -174,7 +152,7 @@ export function asksForMpi(args: readonly string[]): boolean {
 const RESUME_FLAGS = [
   ...["resume", "epochs", "backend", "threads", "device-index", "power-preference", "dataset"],
   ...["max-steps", "target-accuracy", "checkpoint-every", "mpi", "log-steps", "live", "quiet"],
-  ...["json", "debug"],
+  ...["json", "debug", "patience"],
 ];
 
 /** Checks that no flag contradicts another.
@@ -182,10 +160,7 @@ const RESUME_FLAGS = [
  * @throws {UsageError} If one does.
  */
 export function checkCombination(args: readonly string[], flags: TrainFlags): void {
-  const { optimizer, momentum } = flags;
-  if (optimizer !== undefined && momentum !== undefined && !("momentum" in fieldsOf(optimizer))) {
-    throw new UsageError(`Cannot use --momentum with --optimizer ${optimizer}: choose one of them`);
-  }
+  checkRecipe(flags);
   if (flags.normalize && flags.standardize) {
     throw new UsageError("Cannot use --normalize and --standardize together: choose one of them");
   }
@@ -234,10 +209,12 @@ export function fillFlags(flags: TrainFlags, { name, train }: Dataset): FilledFl
   const fitted = isOwn ? fittedRecipe(train) : undefined;
   const model = flags.model ?? fitted?.model ?? "lenet";
   const { recipe } = ZOO[model];
-  const optimizer = flags.optimizer ??
-    (flags.momentum === undefined ? fitted?.optimizer : undefined) ?? "sgd";
+  // Of the two that train alike, AdamW has a weight decay.
+  const fitting = flags.weightDecay === undefined ? fitted?.optimizer : fitted && "adamw";
+  const optimizer = flags.optimizer ?? (flags.momentum === undefined ? fitting : undefined) ??
+    "sgd";
   const spec = optimizerOf({ ...flags, optimizer });
-  const rate = fitted?.optimizer === spec.type
+  const rate = fitted && fitting === spec.type
     ? fitted.learningRate
     : suitingRate(spec, recipe.learningRate);
   const filled = {
@@ -275,32 +252,14 @@ export function modelFor(
   });
 }
 
-/** The plan that the flags ask for. */
+/** The plan that the flags ask for.
+ *
+ * @throws {RangeError} If the warm-up is as long as the run.
+ */
 export function planOf(flags: FilledFlags): TrainPlan {
-  return {
-    epochs: flags.epochs,
-    batchSize: flags.batchSize,
-    learningRate: flags.lr,
-    schedule: flags.schedule,
-    seed: flags.seed,
-    shuffle: flags.shuffle,
-    ...(flags.maxSteps !== undefined && { maxSteps: flags.maxSteps }),
-    ...(flags.targetAccuracy !== undefined && { targetAccuracy: flags.targetAccuracy }),
-  };
-}
-
-/** The optimiser that the flags ask for. */
-export function optimizerOf(
-  { optimizer, momentum }: Pick<FilledFlags, "optimizer" | "momentum">,
-): OptimizerSpec {
-  return completeOptimizer({
-    ...optimizerPresets()[optimizer],
-    ...(momentum !== undefined && { momentum }),
-  });
-}
-
-function fieldsOf(optimizer: string): object {
-  return definitionOf(optimizerPresets()[optimizer].type).fields;
+  const { lr: learningRate, epochs, batchSize, seed, shuffle, maxSteps, targetAccuracy } = flags;
+  const numbers = { epochs, batchSize, learningRate, seed, shuffle, maxSteps, targetAccuracy };
+  return completePlan({ ...numbers, ...recipePlan(flags) });
 }
 
 /** The interval that `--checkpoint-every` asks for: `100` is steps, `30s` seconds.

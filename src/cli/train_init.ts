@@ -1,24 +1,19 @@
 /** What `--init` starts from: what its file says stands, and flags that say otherwise are refused. */
 
+import type { TrainingState } from "../backends/backend.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { PictureOptions } from "../data/image_folder.ts";
 import { findDataset } from "../data/registry.ts";
 import { haveSameLayers, sizedAs, type TrainedModel } from "../formats/trained_model.ts";
-import { initialParameters } from "../nn/init.ts";
+import { initialParameters, initialStatistics } from "../nn/init.ts";
 import { type Model, showShape } from "../nn/sequential.ts";
 import { isNormalized, showPixels, standardizationOf } from "../nn/standardization.ts";
 import { MODEL_NAMES, type ModelName, ZOO } from "../nn/zoo.ts";
 import { quote, quoteWhole } from "../quote.ts";
 import { readModelFile } from "./model_files.ts";
 import { pictureOptions } from "./picture_flags.ts";
-import {
-  type FilledFlags,
-  fillFlags,
-  modelFor,
-  optimizerOf,
-  planOf,
-  type TrainFlags,
-} from "./train_flags.ts";
+import { optimizerOf } from "./recipe_flags.ts";
+import { type FilledFlags, fillFlags, modelFor, planOf, type TrainFlags } from "./train_flags.ts";
 
 /** Whose recipe trains layers that no model of the zoo has. */
 const RECIPE: ModelName = "lenet-relu";
@@ -145,6 +140,11 @@ export function beginningOf(
     ? fitToDataset(source, dataset, given)
     : { model: modelFor(flags, dataset), notes: [] as readonly string[] };
   const { init } = ZOO[flags.model].recipe;
-  const parameters = source?.parameters ?? initialParameters(model, plan.seed, init);
-  return { flags, plan, optimizer: optimizerOf(flags), model, parameters, notes };
+  const state: TrainingState = {
+    parameters: source?.parameters ?? initialParameters(model, plan.seed, init),
+    statistics: source?.statistics ?? initialStatistics(model),
+    slots: [],
+    step: 0,
+  };
+  return { flags, plan, optimizer: optimizerOf(flags), model, state, notes };
 }

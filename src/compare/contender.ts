@@ -3,6 +3,8 @@
 import type { BackendName, Device, Session } from "../backends/backend.ts";
 import { loadBackend } from "../backends/registry.ts";
 import { type LabeledImages, sliceImages } from "../data/dataset.ts";
+import { initialStatistics } from "../nn/init.ts";
+import type { Model } from "../nn/sequential.ts";
 import { countCorrect } from "../train/metrics.ts";
 import type { OpenPlan } from "./plan.ts";
 import { PeerMissingError, type PeerName, PeerProcess } from "./peers.ts";
@@ -113,21 +115,24 @@ export async function startPeer(name: PeerName, threads: number) {
 class SessionRunner implements Runner {
   readonly device: Device;
   readonly #session: Session;
+  readonly #model: Model;
   readonly #train: LabeledImages;
   readonly #test: LabeledImages;
   /** The whole test set is attached from the start; parts of it when first evaluated. */
   readonly #parts = new Map<number, LabeledImages>();
 
-  constructor(session: Session, { dataset }: OpenPlan) {
+  constructor(session: Session, { model, dataset }: OpenPlan) {
     this.device = session.device;
     this.#session = session;
+    this.#model = model;
     this.#train = dataset.train;
     this.#test = dataset.test;
     this.#parts.set(dataset.test.count, dataset.test);
   }
 
   async load(parameters: Float32Array): Promise<void> {
-    await this.#session.loadState({ parameters, slots: [], step: 0 });
+    const statistics = initialStatistics(this.#model);
+    await this.#session.loadState({ parameters, statistics, slots: [], step: 0 });
   }
 
   async train(

@@ -23,6 +23,8 @@ export interface ModelDescription {
 export interface TrainedModel extends ModelDescription {
   /** A flat vector, laid out as {@linkcode Model.parameters} says. */
   readonly parameters: Float32Array;
+  /** Likewise, as {@linkcode Model.statistics} says; left out of a model without any. */
+  readonly statistics?: Float32Array;
   /** What reading it assumed, left out or changed, a sentence each; every command shows them to its user. */
   readonly notes?: readonly string[];
   /** Whether what becomes of pixels is taken for granted, as its file does not say. */
@@ -94,18 +96,18 @@ export function areNamesOf({ classCount }: Model, names: unknown): names is read
  * the file leaves open.
  */
 export function withDescription(
-  { model, parameters, notes = [] }: TrainedModel,
+  { model, notes = [], ...values }: TrainedModel,
   description: string | undefined,
 ): TrainedModel {
   const described = description === undefined ? undefined : tryDescription(description);
   const isOwn = described !== undefined && haveSameLayers(described.model, model) &&
     areClose(described.model.standardization, model.standardization);
   const known = knownOf(model, described);
-  if (isOwn) return { model: described.model, parameters, notes, ...known };
+  if (isOwn) return { ...values, model: described.model, notes, ...known };
   const taken = takingPixels(model);
   return {
+    ...values,
     model: taken.model,
-    parameters,
     ...known,
     notes: [
       ...notes,

@@ -3,12 +3,34 @@
 import { checkName, checkNumber } from "../check.ts";
 import type { WeightInit } from "./init.ts";
 import type { ActivationSpec, LayerSpec, Pool2dOptions, Pool2dSpec } from "./layers.ts";
-import { avgPool2d, conv2d, flatten, linear, maxPool2d, relu, sigmoid } from "./layers.ts";
+import {
+  avgPool2d,
+  batchNorm1d,
+  batchNorm2d,
+  conv2d,
+  flatten,
+  globalAvgPool2d,
+  linear,
+  maxPool2d,
+  relu,
+  residual,
+  sigmoid,
+} from "./layers.ts";
 import { type Model, sequential } from "./sequential.ts";
 import type { Standardization } from "./standardization.ts";
 
 /** Name of a model of the zoo. */
-export type ModelName = "lenet" | "lenet-d2l" | "lenet-relu" | "mlp" | "softmax";
+export type ModelName =
+  | "lenet"
+  | "lenet-d2l"
+  | "lenet-relu"
+  | "lenet-bn"
+  | "resnet8"
+  | "resnet14"
+  | "vgg-small"
+  | "cnn-rgb"
+  | "mlp"
+  | "softmax";
 
 /** What trains a model well: the defaults of the train command. */
 export interface Recipe {
@@ -29,6 +51,7 @@ interface ZooEntry {
 }
 
 const xavier: WeightInit = { type: "xavierUniform" };
+const torchDefault: WeightInit = { type: "torchDefault" };
 const smallNormal: WeightInit = { type: "normal", standardDeviation: 0.01 };
 
 /** Every model of the zoo: its layers and its recipe. */
@@ -47,6 +70,52 @@ export const ZOO: Readonly<Record<ModelName, ZooEntry>> = {
     description: "LeNet with ReLU and max pooling",
     specs: (classCount) => lenetSpecs(classCount, [relu(), relu()], maxPool2d),
     recipe: { learningRate: 0.1, epochs: 10, batchSize: 256, init: xavier },
+  },
+  "lenet-bn": {
+    description: "LeNet with batch normalization, sigmoid throughout",
+    specs: (classCount) => [
+      ...lenetConvolutions([6, 16]),
+      flatten(),
+      ...[120, 84].flatMap((outFeatures, n) => [
+        linear({ name: `fc${n + 1}`, outFeatures }),
+        batchNorm1d({ name: `bn${n + 3}` }),
+        sigmoid(),
+      ]),
+      linear({ name: "fc3", outFeatures: classCount }),
+    ],
+    recipe: { learningRate: 1, epochs: 10, batchSize: 256, init: xavier },
+  },
+  "resnet8": {
+    description: "Residual network, a block each of 16, 32 and 64 channels",
+    specs: (classCount) => residualNetwork([16, 32, 64], 1, classCount),
+    recipe: { learningRate: 0.1, epochs: 10, batchSize: 128, init: torchDefault },
+  },
+  "resnet14": {
+    description: "Residual network, two blocks each of 12, 24 and 48 channels",
+    specs: (classCount) => residualNetwork([12, 24, 48], 2, classCount),
+    recipe: { learningRate: 0.1, epochs: 10, batchSize: 128, init: torchDefault },
+  },
+  "vgg-small": {
+    description: "Six convolutions of 3x3 with batch normalization, of 16 to 64 channels",
+    specs: (classCount) => [
+      ...[16, 16, "pool", 32, 32, "pool", 48, "pool", 64].flatMap((step) =>
+        typeof step === "number" ? convolution(step) : [maxPool2d({ poolSize: 2 })]
+      ),
+      ...classifier(classCount),
+    ],
+    recipe: { learningRate: 0.1, epochs: 10, batchSize: 128, init: torchDefault },
+  },
+  "cnn-rgb": {
+    description: "Four convolutions of 3x3 with batch normalization, for colour pictures",
+    specs: (classCount) => [
+      ...[16, 32, 48].flatMap((channels) => [
+        ...convolution(channels),
+        maxPool2d({ poolSize: 2 }),
+      ]),
+      ...convolution(64),
+      ...classifier(classCount),
+    ],
+    recipe: { learningRate: 0.1, epochs: 10, batchSize: 32, init: torchDefault },
   },
   "mlp": {
     description: "Multilayer perceptron with one hidden layer of 256 units",
@@ -207,5 +276,61 @@ function lenetSpecs(
     linear({ name: "fc2", outFeatures: 84 }),
     linearActivation,
     linear({ name: "fc3", outFeatures: classCount }),
+  ];
+}
+
+/** LeNet's convolutions with batch normalization. */
+function lenetConvolutions(channels: readonly number[]): LayerSpec[] {
+  return channels.flatMap((outChannels, n) => [
+    conv2d({ name: `conv${n + 1}`, outChannels, kernelSize: 5, padding: n === 0 ? 2 : 0 }),
+    batchNorm2d({ name: `bn${n + 1}` }),
+    sigmoid(),
+    avgPool2d({ poolSize: 2 }),
+  ]);
+}
+
+/** A convolution of 3x3 that keeps the size, or halves it, normalized. */
+function normalized(outChannels: number, stride = 1): LayerSpec[] {
+  return [
+    conv2d({ outChannels, kernelSize: 3, stride, padding: 1, bias: false }),
+    batchNorm2d(),
+  ];
+}
+
+function convolution(outChannels: number): LayerSpec[] {
+  return [...normalized(outChannels), relu()];
+}
+
+/** Logits from the means of all maps. */
+function classifier(classCount: number): LayerSpec[] {
+  return [globalAvgPool2d(), flatten(), linear({ name: "fc", outFeatures: classCount })];
+}
+
+/** Stages of basic blocks, each stage but the first of half the size.
+ *
+ * Source: He et al. 2016, section 4.2, with projections in place of zeros.
+ */
+function residualNetwork(
+  stages: readonly number[],
+  blocks: number,
+  classCount: number,
+): LayerSpec[] {
+  const block = (channels: number, stride: number) => {
+    const projection = [
+      conv2d({ outChannels: channels, kernelSize: 1, stride, bias: false }),
+      batchNorm2d(),
+    ];
+    const body = [...normalized(channels, stride), relu(), ...normalized(channels)];
+    return [residual<LayerSpec, LayerSpec>(body, stride > 1 ? projection : []), relu()];
+  };
+  return [
+    ...convolution(stages[0]),
+    ...stages.flatMap((channels, stage) =>
+      Array.from(
+        { length: blocks },
+        (_, n) => block(channels, stage > 0 && n === 0 ? 2 : 1),
+      ).flat()
+    ),
+    ...classifier(classCount),
   ];
 }

@@ -57,8 +57,10 @@ function compare(actual: SharedResult, expected: SharedResult, { model, name }: 
   assert(difference <= 1e-4, `${name}: parameters differ by ${difference}`);
 }
 
-async function open({ backend, model, optimizer, batchSize, threads }: SharedCase) {
-  return await (await loadBackend(backend)).open(model, { optimizer, batchSize, threads });
+async function open(shared: SharedCase) {
+  const { backend, model, optimizer, batchSize, threads, loss, clipNorm } = shared;
+  const options = { optimizer, batchSize, threads, loss, clipNorm };
+  return await (await loadBackend(backend)).open(model, options);
 }
 
 async function hasWebgpu(): Promise<boolean> {

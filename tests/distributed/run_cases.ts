@@ -12,8 +12,8 @@ quietDrivers();
 await runCommand((args) =>
   withWorld(async (world) => {
     for (const shared of await sharedCases(args as BackendName[])) {
-      const { backend, model, optimizer, batchSize, threads } = shared;
-      const options = { optimizer, batchSize, threads };
+      const { backend, model, optimizer, batchSize, threads, loss, clipNorm } = shared;
+      const options = { optimizer, batchSize, threads, loss, clipNorm };
       await using session = await openTogether(world, { backend, model, options });
       console.log(JSON.stringify(await runCase(session, shared)));
     }

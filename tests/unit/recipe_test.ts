@@ -1,13 +1,8 @@
 /** Which recipe trains what: the model's own, one that fits the data, and what flags make of it. */
 
 import { flagsOf } from "../../src/cli/sweep_grid.ts";
-import {
-  fillFlags,
-  optimizerOf,
-  parseTraining,
-  planOf,
-  TRAIN_COMMAND,
-} from "../../src/cli/train_flags.ts";
+import { fillFlags, parseTraining, planOf, TRAIN_COMMAND } from "../../src/cli/train_flags.ts";
+import { optimizerOf } from "../../src/cli/recipe_flags.ts";
 import type { Dataset } from "../../src/data/dataset.ts";
 import { fittedRecipe, zooRecipe } from "../../src/nn/zoo.ts";
 import { assert, assertEquals, assertThrows } from "../assert.ts";
@@ -76,4 +71,32 @@ Deno.test("what a flag names wins over the recipe, which decides the rest", () =
   assertEquals([planOf(momentum).learningRate, momentum.batchSize], [0.01, 32]);
   const adam = filled("fashion-mnist", 720, "--optimizer", "adam");
   assertEquals([adam.model, adam.lr, adam.batchSize], ["lenet", 0.001, 256]);
+  // Own data is trained by Adam, whose like with a weight decay is AdamW.
+  const decay = filled("./photos", 720, "--weight-decay", "0.1");
+  assertEquals([decay.optimizer, decay.lr], ["adamw", 0.002]);
+  assertEquals(optimizerOf(decay), {
+    type: "adamw",
+    beta1: 0.9,
+    beta2: 0.999,
+    epsilon: 1e-8,
+    weightDecay: 0.1,
+  });
+  const seed = filled("fashion-mnist", 720, "--optimizer", "nesterov", "--weight-decay", "0.1");
+  const nesterov = { type: "sgd", momentum: 0.9, weightDecay: 0.1, nesterov: true } as const;
+  assertEquals([optimizerOf(seed), seed.lr], [nesterov, 0.02]);
+  assertThrows(
+    () => optimizerOf(filled("fashion-mnist", 720, "--betas", "0.9,0.99")),
+    Error,
+    "Cannot use --betas with --optimizer sgd",
+  );
+});
+
+Deno.test("the flags of the schedule become the plan, and a rise as long as the run is refused", () => {
+  const plan = (...args: string[]) =>
+    planOf(filled("fashion-mnist", 720, "--epochs", "9", ...args));
+  const { schedule, stepSize, warmup, patience, monitor } = plan(
+    ...["--schedule", "step", "--warmup", "2", "--patience", "3", "--monitor", "loss"],
+  );
+  assertEquals([schedule, stepSize, warmup, patience, monitor], ["step", 3, 2, 3, "loss"]);
+  assertThrows(() => plan("--warmup", "9"), RangeError, "expected less than 9 epochs");
 });

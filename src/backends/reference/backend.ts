@@ -13,6 +13,7 @@ import {
   type Vectors,
   type Work,
 } from "../engine.ts";
+import { clipFactor } from "../../nn/optimizers.ts";
 import { type Range, trainedRanges } from "../program.ts";
 import { engineBackend } from "../session.ts";
 import { forward, lossAndGradients } from "./network.ts";
@@ -114,9 +115,14 @@ class ReferenceEngine implements Engine<LabeledImages> {
   }
 
   async #train(work: Work<LabeledImages>, range: Range, results: Results): Promise<void> {
-    const { shard, optimizer } = this.#options;
+    const { shard, optimizer, clipNorm } = this.#options;
     await this.#makeGradients(work, range, results);
     if (shard) sumOverShards(this.#gradients, shard);
+    if (clipNorm !== undefined) {
+      const squares = this.#gradients.reduce((sum, gradient) => sum + gradient ** 2, 0);
+      const factor = clipFactor(Math.sqrt(squares), clipNorm);
+      this.#gradients = this.#gradients.map((gradient) => factor * gradient);
+    }
     const batch = range.start / work.batchSize;
     const numbers = { learningRate: work.learningRates[batch], step: work.step + batch + 1 };
     for (const { start, end } of trainedRanges(this.#model)) {
@@ -132,11 +138,11 @@ class ReferenceEngine implements Engine<LabeledImages> {
 
   /** What this session's part of a batch makes of its gradients. */
   async #makeGradients(
-    { kind, images, order, batchSize, step }: Work<LabeledImages>,
+    { kind, images, order, batchSize, divisors, step }: Work<LabeledImages>,
     { start, end }: Range,
     results: Results,
   ): Promise<void> {
-    const { seed, shard } = this.#options;
+    const { seed, shard, targets } = this.#options;
     const own = kind === "train" ? shard : undefined;
     const part = own ? shardRange(end - start, own) : { start: 0, end: end - start };
     const context = {
@@ -147,6 +153,7 @@ class ReferenceEngine implements Engine<LabeledImages> {
       step: step + start / batchSize,
       sum: (values: Float64Array) => own && sumOverShards(values, own),
     } as const;
+    const loss = { targets, divisor: divisors[start / batchSize] };
     this.#gradients = new Float64Array(this.#model.parameterCount);
     // What must know the whole batch takes part even where a shard has none of it.
     const isWhole = this.#model.layers.some((layer) => wholeBatchOf(layer) > 0);
@@ -156,7 +163,7 @@ class ReferenceEngine implements Engine<LabeledImages> {
       const last = start + Math.min(first + size, part.end);
       const indices = order.subarray(place, last);
       const chunk = { ...context, indices, ...gather(this.#model, images, indices) };
-      const result = lossAndGradients(this.#model, this.#parameters, chunk);
+      const result = lossAndGradients(this.#model, this.#parameters, chunk, loss);
       for (const [n, gradient] of result.gradients.entries()) this.#gradients[n] += gradient;
       results.losses.set(result.losses, place);
       results.predictions.set(result.predictions, place);

@@ -30,9 +30,10 @@ export async function openWasmEngine(
   wantedBuild?: Build,
 ): Promise<Engine<Location>> {
   const { optimizer, batchSize, threads = navigator.hardwareConcurrency, shard } = options;
+  const { seed, targets, clipNorm } = options;
   const { module, build } = await compileKernels(wantedBuild);
   const memory = createMemory();
-  const layoutOptions = { batchSize, threads, slotCount: slotCount(optimizer) };
+  const layoutOptions = { batchSize, threads, slotCount: slotCount(optimizer), targets };
   const layout = layOut(model, layoutOptions);
   const data = new DataStore(memory, layout.end);
   initialize(memory, layout);
@@ -44,6 +45,8 @@ export async function openWasmEngine(
     memory,
     model,
     optimizer,
+    seed,
+    clipNorm,
     shard: shard && { index: shard.index, count: shard.count },
   });
   const runner = new Runner({
@@ -54,7 +57,9 @@ export async function openWasmEngine(
     team,
     thread: 0,
     threads,
+    seed,
     optimizer,
+    clipNorm,
     shard,
   });
   const device: Device = {
@@ -72,6 +77,10 @@ export function initialize(memory: WebAssembly.Memory, layout: Layout): void {
     new Int32Array(memory.buffer, shape, sizes.length).set(sizes);
   }
   new Float32Array(memory.buffer, layout.ones, 8).fill(1);
+  const { targets } = layout;
+  if (targets) {
+    new Float32Array(memory.buffer, targets.address, targets.values.length).set(targets.values);
+  }
 }
 
 class WasmEngine implements Engine<Location> {
@@ -88,10 +97,11 @@ class WasmEngine implements Engine<Location> {
     this.#parts = parts;
   }
 
-  load({ parameters, slots }: Vectors): Promise<void> {
+  load({ parameters, statistics, slots }: Vectors): Promise<void> {
     const { layout } = this.#open();
     const addresses = [layout.parameters, ...layout.slots];
     [parameters, ...slots].forEach((values, n) => this.#vector(addresses[n]).set(values));
+    this.#statistics().set(statistics);
     return this.#run({ kind: "pack" });
   }
 
@@ -101,7 +111,7 @@ class WasmEngine implements Engine<Location> {
     const [parameters, ...slots] = [layout.parameters, ...layout.slots].map((address) =>
       this.#vector(address).slice()
     );
-    return { parameters, statistics: new Float32Array(), slots };
+    return { parameters, statistics: this.#statistics().slice(), slots };
   }
 
   attach(data: LabeledImages): Location {
@@ -112,9 +122,9 @@ class WasmEngine implements Engine<Location> {
     this.#parts?.data.detach(location);
   }
 
-  begin({ kind, images, order, batchSize, learningRates, step }: Work<Location>): Pass {
+  begin({ kind, images, order, batchSize, learningRates, divisors, step }: Work<Location>): Pass {
     const classCount = kind === "predict" ? this.#model.classCount : 0;
-    const work = this.#open().data.prepare(order, { learningRates, classCount });
+    const work = this.#open().data.prepare(order, { learningRates, divisors, classCount });
     return {
       run: (first, count) => {
         const start = first * batchSize;
@@ -123,6 +133,7 @@ class WasmEngine implements Engine<Location> {
           ...images,
           ...work.from(start, Math.min(count * batchSize, order.length - start)),
           learningRates: work.learningRates + 4 * first,
+          divisors: work.divisors + 8 * first,
           batchSize,
           step: step + first,
         });
@@ -166,6 +177,11 @@ class WasmEngine implements Engine<Location> {
   #open(): Parts {
     if (!this.#parts) throw new TypeError("Cannot use a session that has failed");
     return this.#parts;
+  }
+
+  #statistics(): Float32Array {
+    const { memory, layout } = this.#open();
+    return new Float32Array(memory.buffer, layout.statistics, this.#model.statisticCount);
   }
 
   /** A vector as long as the parameters. */

@@ -13,8 +13,9 @@ export interface Chunk {
   readonly count: number;
   /** Groups of images, each a workgroup wide; the last may be part empty. */
   readonly groups: number;
-  /** Images of the whole batch, all chunks of all shards, and one over their number. */
+  /** Images of the whole batch: all chunks of all shards. */
   readonly wholeCount: number;
+  /** One over what the whole batch's sums are divided by: its number of images, or their weight. */
   readonly gradientScale: number;
   /** Updates made before this batch. */
   readonly step: number;
@@ -73,13 +74,16 @@ export interface Batch extends Partial<StepConstants> {
   readonly update: boolean;
   /** Images of the batch that this is a part of; default: all of them are here. */
   readonly wholeCount?: number;
+  /** What that batch's sums are divided by; default: its images. */
+  readonly divisor?: number;
   /** Updates made before; default 0. */
   readonly step?: number;
 }
 
 /** Cuts a batch into chunks that the tensors can hold; a batch of nothing is one chunk. */
 export function cutBatch(
-  { first, count, update, constants = [], wholeCount = count, step = 0 }: Batch,
+  { first, count, update, constants = [], wholeCount = count, divisor = wholeCount, step = 0 }:
+    Batch,
   { capacity, group }: { readonly capacity: number; readonly group: number },
 ): Chunk[] {
   const chunks: Chunk[] = [];
@@ -90,7 +94,7 @@ export function cutBatch(
       count: length,
       groups: Math.ceil(length / group),
       wholeCount,
-      gradientScale: 1 / wholeCount,
+      gradientScale: 1 / divisor,
       step,
       constants,
       accumulate: done > 0,

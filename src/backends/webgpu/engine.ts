@@ -140,7 +140,7 @@ export class WebgpuEngine implements Engine<DeviceImages> {
   }
 
   async begin(work: Work<DeviceImages>): Promise<Pass> {
-    const { kind, images, order, batchSize, learningRates, step } = work;
+    const { kind, images, order, batchSize, learningRates, divisors, step } = work;
     const { gpu, stream } = this.#parts;
     const { optimizer, shard } = this.#options;
     const mode = kind === "train" || kind === "gradients" ? "train" : "eval";
@@ -152,7 +152,12 @@ export class WebgpuEngine implements Engine<DeviceImages> {
     if (logits) kernels.push(logits.copy);
     const batchOf = (batch: number) => {
       const first = batch * batchSize;
-      return { first, count: Math.min(batchSize, order.length - first), step: step + batch };
+      return {
+        first,
+        count: Math.min(batchSize, order.length - first),
+        divisor: divisors[batch], // evaluation has none, and needs none
+        step: step + batch,
+      };
     };
     const constantsOf = (batch: number) =>
       stepConstants(optimizer, { learningRate: learningRates[batch], step: step + batch + 1 });

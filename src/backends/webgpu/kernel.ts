@@ -141,6 +141,11 @@ fn main(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) group
 `;
 }
 
+/** A number as WGSL of type f32; the least are none. */
+export function numberWgsl(value: number): string {
+  return `f32(${Math.abs(value) < 1e-37 ? 0 : Math.fround(value)})`;
+}
+
 /** Binds a tensor as an array of `Images`. */
 export function bindTensor(name: string, tensor: Tensor, access: "read" | "write"): Binding {
   return { name, type: "array<Images>", access, buffer: tensor.buffer };

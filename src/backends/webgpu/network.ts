@@ -15,7 +15,7 @@ import { countJoinedLayers, LINEAR_LAYERS_BUFFERS, linearLayers } from "./kernel
 import { linearWeightGradient } from "./kernels/linear_weight_gradient.ts";
 import { softmaxCrossEntropy } from "./kernels/softmax_cross_entropy.ts";
 import type { GradientTarget } from "./kernels/store_gradient.ts";
-import { updateParameters } from "./kernels/update_parameters.ts";
+import { clippedUpdate, SQUARES, updateParameters } from "./kernels/update_parameters.ts";
 import type { KernelContext } from "./layers/layer.ts";
 import { kernelsOf, operationsOf } from "./layers/table.ts";
 import type { ConvolveOperation, Mode, NormOperation, Operation } from "./operations.ts";
@@ -53,7 +53,8 @@ export function layState(
 }
 
 /** What a network is built for. */
-export interface NetworkOptions extends Pick<EngineOptions, "optimizer" | "seed"> {
+export interface NetworkOptions
+  extends Pick<EngineOptions, "optimizer" | "seed" | "targets" | "clipNorm"> {
   readonly state: DeviceState;
   readonly mode: Mode;
   /** Most images of a chunk; a larger batch is cut. */
@@ -81,7 +82,7 @@ export function buildNetwork(
   model: Model,
   { state, ...options }: NetworkOptions,
 ): Network {
-  const { mode, capacity, tuning, optimizer } = options;
+  const { mode, capacity, tuning, optimizer, targets, clipNorm } = options;
   const { layout, parameters, gradients, slots } = state;
   const { classCount, standardization } = model;
   const operations = operationsOf(model, mode);
@@ -132,8 +133,8 @@ export function buildNetwork(
   ): Network["loss"] =>
   (results) =>
     joinedCount > 0
-      ? linearLayers(tail, { parameters, results, backward }, tuning)
-      : softmaxCrossEntropy(logits, results, { classCount, tuning, target });
+      ? linearLayers(tail, { parameters, results, backward, targets }, tuning)
+      : softmaxCrossEntropy(logits, results, { classCount, tuning, target, targets });
   if (mode === "eval") return { ...network, loss: loss(), after: [], update: [] };
 
   const backward = [...head.entries()].reverse().flatMap(([index, place]) => {
@@ -162,17 +163,23 @@ export function buildNetwork(
   if (joined.length > 0) {
     weightGradients.push(linearWeightGradient(joined, { partials, tuning, capacity }));
   }
-  const update = updateParameters(
-    ranges.map(({ range }) => range),
-    { parameters, gradients, slots, partials },
-    ruleOf(optimizer),
-  );
+  const buffers = { parameters, gradients, slots, partials };
+  const updateRanges = ranges.map(({ range }) => range);
+  const update = clipNorm === undefined
+    ? [updateParameters(updateRanges, buffers, ruleOf(optimizer))]
+    : clippedUpdate(updateRanges, {
+      ...buffers,
+      squares: maker.createBuffer("squares", 4 * SQUARES),
+      rule: ruleOf(optimizer),
+      clipNorm,
+    });
   const tracked = operations.filter(isTracked);
+  if (tracked.length > 0) update.push(trackStatistics(tracked, context));
   return {
     ...network,
     loss: loss({ target: before }, last.target),
     after: [...backward, ...weightGradients],
-    update: [update, ...(tracked.length > 0 ? [trackStatistics(tracked, context)] : [])],
+    update,
   };
 }
 

@@ -27,7 +27,7 @@ export interface ShardEngine {
 export interface ShardSteps {
   readonly first: number;
   readonly count: number;
-  readonly batchOf: (batch: number) => Pick<Batch, "first" | "count" | "step">;
+  readonly batchOf: (batch: number) => Pick<Batch, "first" | "count" | "divisor" | "step">;
   readonly constantsOf: (batch: number) => StepConstants;
   readonly shard: Shard;
 }
@@ -60,10 +60,10 @@ export async function runShardSteps(
     stream.submit([{ chunk, kernels: kernels.slice(done) }]);
   };
   for (let step = firstStep; step < firstStep + steps; step++) {
-    const { first, count, step: updates } = batchOf(step);
+    const { first, count, ...batch } = batchOf(step);
     const { start, end } = shardRange(count, shard);
-    const part = { first: first + start, count: end - start, wholeCount: count, update: false };
-    for (const chunk of cutBatch({ ...part, step: updates }, network)) await pass(chunk);
+    const own = { first: first + start, count: end - start, wholeCount: count, update: false };
+    for (const chunk of cutBatch({ ...batch, ...own }, network)) await pass(chunk);
     const [bytes] = await work.read([{ buffer: gradients, byteLength: 4 * layout.length }]);
     const vector = unpackParameters(layout, new Float32Array(bytes), model.parameterCount);
     shard.sum(vector);

@@ -183,7 +183,7 @@ const [MEAN, STD, STANDARDIZED] = ["standardization.mean", "standardization.std"
  * ```
  */
 export function encodeOnnx(trained: TrainedModel): Uint8Array<ArrayBuffer> {
-  const { model, parameters, classNames } = trained;
+  const { model, parameters, statistics = new Float32Array(), classNames } = trained;
   const file: ModelInit = {
     irVersion: IR_VERSION,
     producerName: "lenet",
@@ -202,6 +202,15 @@ export function encodeOnnx(trained: TrainedModel): Uint8Array<ArrayBuffer> {
         ...standardizationOf(model),
         ...model.parameters.map(({ name, shape, offset, size }) =>
           tensor(name, shape, parameters.subarray(offset, offset + size))
+        ),
+        ...model.statistics.filter(({ shape }) => shape.length > 0)
+          .map(({ name, shape, offset, size }) =>
+            tensor(name, shape, statistics.subarray(offset, offset + size))
+          ),
+        ...model.layers.flatMap((layer) =>
+          Object.entries(operatorOf(layer).constants?.(layer) ?? {}).map(([key, value]) =>
+            tensor(`${layer.name}.${key}`, [], Float32Array.of(value))
+          )
         ),
       ],
       input: [valueInfo(INPUT, model.inputShape)],
@@ -249,12 +258,22 @@ function nodesOf({ layers, standardization }: Model): NodeInit[] {
   for (const [index, layer] of layers.entries()) {
     const { name, inputs, parameters } = layer;
     const operator = operatorOf(layer);
-    const attribute = Object.entries(operator.write?.(layer) ?? {}).map(([name, value]) =>
-      typeof value === "number"
-        ? { name, type: ATTRIBUTE.int, i: BigInt(value) }
-        : { name, type: ATTRIBUTE.ints, ints: value.map(BigInt) }
-    );
-    const input = [...inputs.map(valueOf), ...parameters.map(({ name }) => name)];
+    const attribute = [
+      ...Object.entries(operator.write?.(layer) ?? {}).map(([name, value]) =>
+        typeof value === "number"
+          ? { name, type: ATTRIBUTE.int, i: BigInt(value) }
+          : { name, type: ATTRIBUTE.ints, ints: value.map(BigInt) }
+      ),
+      ...Object.entries(operator.floats?.(layer) ?? {})
+        .map(([name, f]) => ({ name, type: ATTRIBUTE.float, f })),
+    ];
+    const tensors = [...parameters, ...operator.statistics?.(layer) ?? []];
+    const constants = Object.keys(operator.constants?.(layer) ?? {});
+    const input = [
+      ...inputs.map(valueOf),
+      ...tensors.map(({ name }) => name),
+      ...constants.map((key) => `${name}.${key}`),
+    ];
     nodes.push({ name, opType: operator.opType, input, output: [valueOf(index)], attribute });
   }
   return nodes;

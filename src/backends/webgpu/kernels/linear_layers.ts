@@ -9,6 +9,7 @@ import {
   MOST_ROUNDS,
   repeat,
 } from "../kernel.ts";
+import type { LossTargets } from "../../../nn/loss.ts";
 import type { Program } from "../../program.ts";
 import type { ConvolveOperation, Operation } from "../operations.ts";
 import type { ParameterPlace } from "../parameter_layout.ts";
@@ -39,6 +40,8 @@ export interface LinearLayersBuffers {
     /** The operation before the first layer, which gets its input's gradient, if it has parameters. */
     readonly target?: GradientTarget;
   };
+  /** Of a loss that is not plain; evaluation measures the plain one. */
+  readonly targets?: LossTargets;
 }
 
 /** Storage buffers that {@linkcode linearLayers} names at most. */
@@ -79,7 +82,7 @@ export function countJoinedLayers(
  */
 export function linearLayers(
   stages: readonly LinearStage[],
-  { parameters, results, backward }: LinearLayersBuffers,
+  { parameters, results, backward, targets }: LinearLayersBuffers,
   tuning: Tuning,
 ): Kernel {
   const [first] = stages;
@@ -99,6 +102,7 @@ export function linearLayers(
   const softmax = softmaxWgsl(logitAt, results, {
     classCount: last.operation.maps[0],
     tuning,
+    targets,
     store: backward &&
       ((k, g) => `${nameOf(stages.length - 1)}(${k}, 0u, 0u, n, ${g});`),
   });
