@@ -5,7 +5,7 @@ import type { Model } from "../../nn/sequential.ts";
 import type { Device } from "../backend.ts";
 import type { Engine, EngineOptions, Pass, Results, Vectors, Work } from "../engine.ts";
 import { cutBatch, stepConstants } from "./chunk.ts";
-import { CommandStream, type Job } from "./command_stream.ts";
+import { CommandStream, FIRST_MACS, type Job } from "./command_stream.ts";
 import { type CompiledKernel, Compiler } from "./compiler.ts";
 import { DataStore, type DeviceImages } from "./data_store.ts";
 import type { Gpu } from "./gpu.ts";
@@ -16,6 +16,7 @@ import { buildNetwork, type DeviceState, layState, type Network } from "./networ
 import type { Mode } from "./operations.ts";
 import { layParameters, packParameters, unpackParameters } from "./parameter_layout.ts";
 import { runShardSteps } from "./shard_steps.ts";
+import { summarize } from "../../nn/summary.ts";
 import { checkRounds, chooseCapacity, knowsBatch } from "./capacity.ts";
 import type { Tuning } from "./tuning.ts";
 import { type ReadRange, WorkBuffers } from "./work_buffers.ts";
@@ -92,7 +93,9 @@ export class WebgpuEngine implements Engine<DeviceImages> {
     const { name, software } = parts.gpu;
     this.device = { kind: "gpu", description: `WebGPU on ${name}`, threads: 1, software };
     this.inferenceBatch = parts.capacities.eval;
-    this.batches = { first: software ? 1 : 32, most: Infinity };
+    const macs = summarize(model).reduce((sum, { trainingMacs }) => sum + trainingMacs, 0);
+    const fitting = Math.floor(FIRST_MACS / (macs * this.inferenceBatch));
+    this.batches = { first: software ? 1 : Math.max(1, Math.min(32, fitting)), most: Infinity };
     // Two, so that the device never waits; a shard's steps cannot overlap.
     this.stretchesInFlight = options.shard ? 1 : 2;
     this.#model = model;
@@ -177,8 +180,10 @@ export class WebgpuEngine implements Engine<DeviceImages> {
           const chunks = cutBatch({ ...batchOf(batch), update, ...constants }, network);
           jobs.push(...chunks.map((chunk) => ({ chunk, kernels })));
         }
-        stream.submit(jobs);
+        const start = performance.now();
+        const macs = stream.submit(jobs);
         await gpu.finish();
+        stream.measured(macs, performance.now() - start);
       },
       read: (places) => this.#readResults(places, logits?.buffer),
       end: () => logits && gpu.destroyBuffer(logits.buffer),

@@ -160,7 +160,15 @@ fn main(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) group
 
 /** Adds up the copies of a gradient that {@linkcode findWgsl} found, and what earlier chunks left. */
 const SUM_WGSL = `var gradient = vec4f();
-  for (var copy = 0u; copy < copies; copy++) {
+  for (; copies >= 4u; copies -= 4u) {
+    let p0 = partials[place];
+    let p1 = partials[place + stride];
+    let p2 = partials[place + 2u * stride];
+    let p3 = partials[place + 3u * stride];
+    gradient = (((gradient + p0) + p1) + p2) + p3;
+    place += 4u * stride;
+  }
+  for (; copies > 0u; copies--) {
     gradient += partials[place];
     place += stride;
   }
