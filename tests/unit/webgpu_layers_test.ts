@@ -5,7 +5,15 @@ import type { Session } from "../../src/backends/backend.ts";
 import { referenceBackend } from "../../src/backends/reference/backend.ts";
 import { chooseAdapter, describeAdapters } from "../../src/backends/webgpu/adapters.ts";
 import { createWebgpuBackend, webgpuBackend } from "../../src/backends/webgpu/backend.ts";
-import { HARDWARE_TUNING } from "../../src/backends/webgpu/tuning.ts";
+import { cutBatch } from "../../src/backends/webgpu/chunk.ts";
+import { CommandStream, FIRST_MACS } from "../../src/backends/webgpu/command_stream.ts";
+import { Compiler } from "../../src/backends/webgpu/compiler.ts";
+import { Gpu } from "../../src/backends/webgpu/gpu.ts";
+import type { Kernel } from "../../src/backends/webgpu/kernel.ts";
+import { buildNetwork, layState } from "../../src/backends/webgpu/network.ts";
+import { layParameters } from "../../src/backends/webgpu/parameter_layout.ts";
+import { HARDWARE_TUNING, SOFTWARE_TUNING } from "../../src/backends/webgpu/tuning.ts";
+import { WorkBuffers } from "../../src/backends/webgpu/work_buffers.ts";
 import { initialParameters, initialStatistics } from "../../src/nn/init.ts";
 import {
   batchNorm1d,
@@ -15,8 +23,10 @@ import {
   linear,
   maxPool2d,
   relu,
+  tanh,
 } from "../../src/nn/layers.ts";
 import { type Model, sequential } from "../../src/nn/sequential.ts";
+import { MODEL_NAMES, zooModel } from "../../src/nn/zoo.ts";
 import { assert, assertAlmostEquals, assertEquals, assertRejects } from "../assert.ts";
 import {
   caseModel,
@@ -27,6 +37,7 @@ import {
 
 const ignore = (await describeAdapters()).length === 0;
 const SGD = { type: "sgd", momentum: 0 } as const;
+const ADAM = { type: "adam", beta1: 0.9, beta2: 0.999, epsilon: 1e-8 } as const;
 const HARDWARE = createWebgpuBackend({ tuning: HARDWARE_TUNING });
 
 const NORMALIZED = sequential([
@@ -180,6 +191,90 @@ Deno.test({
       `Cannot train model "sequential" on batches of ${most + 1} images: its batch norms need`,
     );
     assert(message.endsWith("use a smaller batch size"), message);
+  },
+});
+
+Deno.test({
+  name: "webgpu saturates tanh, and loses no NaN in it",
+  ignore,
+  async fn() {
+    const model = sequential([flatten(), linear({ outFeatures: 3 }), tanh()], {
+      inputShape: [1, 1, 1],
+    });
+    await using session = await webgpuBackend.open(model, { optimizer: SGD, batchSize: 1 });
+    const parameters = Float32Array.of(0, 0, 0, 1e4, -100, NaN);
+    await session.loadState({ parameters, slots: [], step: 0 });
+    assertEquals([...await session.predict(randomImages(model, 1, 1))], [1, -1, NaN]);
+  },
+});
+
+Deno.test({
+  name: "webgpu's shaders keep little in workgroup memory, and name few buffers, for every model",
+  ignore,
+  async fn() {
+    const gpu = await Gpu.open();
+    try {
+      for (const name of MODEL_NAMES) {
+        const model = zooModel(name);
+        const layout = layParameters(model);
+        const state = layState(gpu, model, { layout, optimizer: ADAM });
+        for (const tuning of [HARDWARE_TUNING, SOFTWARE_TUNING]) {
+          for (const mode of ["train", "eval"] as const) {
+            const options = { mode, state, tuning, capacity: 64, optimizer: ADAM, seed: 0 };
+            const { before, after, update } = buildNetwork(gpu, model, options);
+            for (const { label, code, bindings } of [...before, ...after, ...update]) {
+              for (const [, length] of code.matchAll(/var<workgroup> .*: array<f32, (\d+)>/g)) {
+                assert(Number(length) <= 256, `${label} of ${name} shares ${length} floats`);
+              }
+              const storage = bindings.filter(({ access }) => access !== "uniform");
+              assert(storage.length <= 10, `${label} of ${name} names ${storage.length} buffers`);
+            }
+          }
+        }
+      }
+    } finally {
+      gpu.destroy();
+    }
+  },
+});
+
+Deno.test({
+  name: "webgpu cuts work into command buffers by its multiply-adds, and by the device's speed",
+  ignore,
+  async fn() {
+    const gpu = await Gpu.open();
+    const { submit } = GPUQueue.prototype;
+    try {
+      const stream = new CommandStream(gpu);
+      const [work, compiler] = [new WorkBuffers(gpu), new Compiler(gpu, stream.chunks)];
+      const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC;
+      const buffer = gpu.createBuffer("runs", 16, usage);
+      const count: Kernel = {
+        label: "count_runs",
+        code: "@compute @workgroup_size(1) fn main() { runs[0] += 1u; }",
+        bindings: [{ name: "runs", type: "array<u32>", access: "write", buffer }],
+        workgroups: [1, 1, 1],
+        macs: FIRST_MACS / 25,
+      };
+      const kernels = await compiler.compile([count, { ...count, label: "again" }, { ...count }]);
+      const [chunk] = cutBatch({ first: 0, count: 10, update: false }, { capacity: 10, group: 1 });
+      let submits = 0;
+      GPUQueue.prototype.submit = function (buffers) {
+        submits++;
+        return submit.call(this, buffers);
+      };
+      const job = { chunk, kernels };
+      assertEquals(stream.submit([job, job]), 6 * 10 * FIRST_MACS / 25);
+      assertEquals(submits, 3); // two kernels each
+      stream.measured(FIRST_MACS, 10);
+      stream.submit([job, job]);
+      assertEquals(submits, 4);
+      const [bytes] = await work.read([{ buffer, byteLength: 4 }]);
+      assertEquals(new Uint32Array(bytes)[0], 12);
+    } finally {
+      GPUQueue.prototype.submit = submit;
+      gpu.destroy();
+    }
   },
 });
 

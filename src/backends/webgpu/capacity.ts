@@ -99,33 +99,47 @@ export interface Partials {
   readonly operation: Operation;
   readonly range: UpdateRange;
   readonly place: PartialsPlace;
+  /** Where the next one of its buffer may start. */
   readonly end: number;
 }
 
-/** Lays out the copies of the partial gradients of every operation that is trained. */
+/** Lays out the copies of the partial gradients of every operation that is trained.
+ *
+ * They take turns in several buffers, so that kernels that fill them need not wait for each other; what one
+ * kernel fills, of the joined operations at the end, is in one.
+ */
 export function layPartials(
   operations: readonly Operation[],
   { places }: ParameterLayout,
-  context: { readonly tuning: Tuning; readonly capacity: number },
+  { buffers = 1, joinedCount = 0, ...context }: {
+    readonly tuning: Tuning;
+    readonly capacity: number;
+    readonly buffers?: number;
+    readonly joinedCount?: number;
+  },
 ): Partials[] {
-  let start = 0;
-  return operations.flatMap((operation) => {
+  const starts = Array.from({ length: buffers }, () => 0);
+  const isTrained = ({ parameters }: Operation) => parameters.some(({ trained }) => trained);
+  const alone = operations.slice(0, operations.length - joinedCount).filter(isTrained).length;
+  return operations.filter(isTrained).map((operation, index) => {
     const { parameters } = operation;
-    if (!parameters.some(({ trained }) => trained)) return [];
+    const buffer = Math.min(index, alone) % buffers;
+    const start = starts[buffer];
     const [weight, bias] = parameters.map((parameter) => places.get(parameter)!);
     const { end } = bias ?? weight;
     const stride = end - weight.offset;
     const { wgsl, most } = copiesOf(operation, context);
     const decaying = parameters.filter(({ decays }) => decays).length;
-    const place: PartialsPlace = { start, stride, bias: weight.end - weight.offset };
+    const place: PartialsPlace = { buffer, start, stride, bias: weight.end - weight.offset };
     const range: UpdateRange = {
       start: weight.offset / 4,
       bias: [weight.offset, weight.end, end][decaying] / 4,
       end: end / 4,
+      buffer,
       partials: start / 4,
       copies: wgsl,
     };
-    start += most * stride;
-    return [{ operation, range, place, end: start }];
+    starts[buffer] += most * stride;
+    return { operation, range, place, end: starts[buffer] };
   });
 }

@@ -156,7 +156,7 @@ export function addUpDeviations({ operation }: Place, context: KernelContext): K
 
 /** The batch's sums of gradients: those of bias and weight, too. */
 export function addUpGradients({ operation }: Place, context: KernelContext): Kernel {
-  const { start, bias } = context.partialsOf(operation);
+  const { buffer, start, bias } = context.partialsOf(operation);
   return addUp(operation, context, {
     label: "batch_norm_gradients",
     first: 2,
@@ -164,7 +164,7 @@ export function addUpGradients({ operation }: Place, context: KernelContext): Ke
     each: "sum += select(second, first, group.y == 0u);",
     after: `partials[${start}u + select(0u, ${bias}u, group.y == 0u) + group.x] = sum;`,
     bindings: [
-      { name: "partials", type: "array<f32>", access: "write", buffer: context.partials },
+      { name: "partials", type: "array<f32>", access: "write", buffer: context.partials[buffer] },
     ],
   });
 }

@@ -26,6 +26,8 @@ export interface WeightGradientBuffers {
 
 /** Where a layer's partial sums lie, in floats: `splits` copies of the layer's parameters. */
 export interface PartialsPlace {
+  /** Which of the buffers. */
+  readonly buffer: number;
   readonly start: number;
   /** Distance between copies. */
   readonly stride: number;
