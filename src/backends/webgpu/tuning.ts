@@ -16,7 +16,7 @@ export interface Tuning {
   readonly weightGradientRows: number;
   /** Neighbouring outputs that it takes at once, at most. */
   readonly weightGradientColumns: number;
-  /** Workgroups that it should have for each group of images, at least; rows are cut for it. */
+  /** Workgroups that it should have for each group of images, about; rows are cut for it. */
   readonly weightGradientWorkgroups: number;
   /** Neighbouring elements that an invocation takes of what is computed place by place, at most. */
   readonly pointwisePixels: number;
