@@ -49,7 +49,8 @@ export async function obtainForTraining(
     });
     stop();
     if (!quiet) sayNotes(dataset);
-    if (dataset.pictures?.darkOnLight && !quiet) console.error(darkOnLightNote(dataset));
+    const isGrey = dataset.train.shape[0] === 1;
+    if (isGrey && dataset.pictures?.darkOnLight && !quiet) console.error(darkOnLightNote(dataset));
     if (fallbackReason !== undefined && !quiet) {
       console.error(
         `${describeError(fallbackReason)}\n` +

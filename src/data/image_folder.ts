@@ -7,14 +7,26 @@ import { MAX_IDX_BYTES } from "./idx.ts";
 import { countOf, formatCount, printable, quoteWhole } from "../quote.ts";
 import { sha256Hex } from "../sha256.ts";
 import { isSystemError, readingReason } from "../system_reason.ts";
+import { readBounded } from "../read_bounded.ts";
 import { fittedPictures } from "./fitted_pictures.ts";
+import type { Channels } from "./picture.ts";
+import { type FitTask, MAX_PICTURE_BYTES } from "./picture_file.ts";
+import { pictureHeader } from "./picture_header.ts";
+import { pictureKind } from "./picture_kind.ts";
 import { type ListedPicture, listPictures, type PictureListing } from "./picture_listing.ts";
 import { orderByContent, selectImages, splitByContent, splitByPart } from "./split.ts";
 
+interface Size {
+  readonly width: number;
+  readonly height: number;
+}
+
 /** What becomes of pictures. */
 export interface PictureOptions {
-  /** What they are fitted to; default 28 x 28. */
-  readonly size?: { readonly width: number; readonly height: number };
+  /** What they are fitted to; `auto` is 64 x 64 where most are as large, else 28 x 28; default that. */
+  readonly size?: Size | "auto";
+  /** 1 makes them grey, 3 keeps red, green and blue; `auto` is 3 if any has colour; default 1. */
+  readonly channels?: Channels | "auto";
   /** Share of each class that becomes the test set, above 0; 1 for all, where nothing is to be
    * trained; default 0.2. Of no effect on a folder with a test folder of its own.
    */
@@ -31,6 +43,12 @@ export const DEFAULT_TEST_SPLIT = 0.2;
 /** Side of the square that pictures are fitted to where nothing else is asked for. */
 export const DEFAULT_IMAGE_SIZE = 28;
 
+/** The same for `auto`, where most pictures are as large or larger: what they show needs it. */
+export const LARGE_IMAGE_SIZE = 64;
+
+/** Of so many pictures the size is looked at, spread evenly. */
+const SIZE_SAMPLES = 33;
+
 /** How loading is watched and stopped. */
 export interface PictureHooks {
   /** Called after every picture; `cached` is how many had been decoded before, and kept. */
@@ -43,7 +61,7 @@ export interface PictureHooks {
   readonly signal?: AbortSignal;
 }
 
-/** Loads pictures of any size from a folder for each class, made grey and fitted.
+/** Loads pictures of any size from a folder for each class, made grey or in colour, and fitted.
  *
  * Validation and test set are the folder's own; without a test, a share of each class becomes it, see
  * {@linkcode splitByContent}. Pictures are decoded on all cores, and only a few
@@ -57,7 +75,8 @@ export async function loadImageFolder(
   options: PictureOptions & PictureHooks = {},
 ): Promise<Dataset> {
   const {
-    size = { width: DEFAULT_IMAGE_SIZE, height: DEFAULT_IMAGE_SIZE },
+    size: askedSize = squareOf(DEFAULT_IMAGE_SIZE),
+    channels: askedChannels = 1,
     testSplit = DEFAULT_TEST_SPLIT,
     invert = false,
   } = options;
@@ -69,16 +88,15 @@ export async function loadImageFolder(
   }
   const listing = await listPictures(folder);
   const { classNames, parts } = listing;
-  requireRoom(listing, { place, size });
-  const { all, pictures, digests, unreadable, lightBorders, ...read } = await readPictures(
-    listing,
-    {
-      ...options,
-      folder,
-      size,
-      invert,
-    },
-  );
+  const size = askedSize === "auto" ? await usualSize(listing) : askedSize;
+  const how = { ...options, folder, size, invert };
+  const findColor = askedChannels === "auto";
+  const grey = askedChannels === 3
+    ? undefined
+    : await readPictures(listing, { ...how, channels: 1, findColor });
+  // A picture of colour ends reading in grey; without looking for it, nothing does.
+  const made = grey ?? (await readPictures(listing, { ...how, channels: 3 }))!;
+  const { all, pictures, digests, unreadable, lightBorders, ...read } = made;
   const skipped = skippedNotes(listing, { place, unreadable, ...options });
   const trained = new Set(pictures.map(({ part, label }) => part === "train" ? label : undefined));
   const gone = classNames.findIndex((_, label) => !trained.has(label));
@@ -102,7 +120,9 @@ export async function loadImageFolder(
   const [train, test] = [selectImages(all, split.train), selectImages(all, split.test)];
   const validation = parts.has("validation") && selectImages(all, split.validation ?? []);
   const sets = { classNames, train, test, ...(validation && { validation }) };
-  const notes = [...listing.notes, ...read.notes, ...skipped];
+  const asked = { size: askedSize, channels: askedChannels };
+  const chosen = choiceNotes(all, read.colored, asked);
+  const notes = [...listing.notes, ...read.notes, ...skipped, ...chosen];
   return {
     name: folder,
     ...sets,
@@ -111,30 +131,78 @@ export async function loadImageFolder(
       ...(!parts.has("test") && { testSplit }),
       invert,
       darkOnLight: 2 * lightBorders > all.count,
+      ...(all.shape[0] === 3 && read.greys > 0 && { hasGrey: true }),
       ...(options.skipUnreadable && { unreadable }),
     },
     ...(notes.length > 0 && { notes }),
   };
 }
 
-/** Reads and fits all pictures; what cannot be read is left out and named. */
+function squareOf(side: number): Size {
+  return { width: side, height: side };
+}
+
+/** The size for pictures: enough for what most of them show, unless memory could not hold that. */
+async function usualSize({ pictures }: PictureListing): Promise<Size> {
+  const step = Math.max(1, pictures.length / SIZE_SAMPLES);
+  const sides: number[] = [];
+  for (let n = 0; n < pictures.length; n += step) {
+    try {
+      const bytes = await readBounded(pictures[Math.floor(n)].path, MAX_PICTURE_BYTES);
+      const kind = pictureKind(bytes);
+      if (kind === undefined) continue;
+      const { width, height } = pictureHeader(bytes, kind);
+      sides.push(Math.max(width, height));
+    } catch {
+      // What is wrong with it is said when it is decoded.
+    }
+  }
+  const median = sides.sort((a, b) => a - b)[sides.length >> 1] ?? 0;
+  const isRoom = pictures.length * 3 * LARGE_IMAGE_SIZE ** 2 <= MAX_IDX_BYTES;
+  return squareOf(median >= LARGE_IMAGE_SIZE && isRoom ? LARGE_IMAGE_SIZE : DEFAULT_IMAGE_SIZE);
+}
+
+/** What was chosen for pictures, and why. */
+function choiceNotes(
+  { shape: [channels, height, width], count }: LabeledImages,
+  colored: readonly string[],
+  { size, channels: asked }: PictureOptions,
+): string[] {
+  if (asked !== "auto" && size !== "auto") return [];
+  const some = colored.length < count / 2 ? `, such as ${quoteWhole(colored[0])}` : "";
+  const colors = channels === 1
+    ? "none has colour"
+    : `${formatCount(colored.length)} of ${formatCount(count)} have colour${some}`;
+  const sizes = `most are ${
+    width === LARGE_IMAGE_SIZE ? "as large or larger" : `smaller than ${LARGE_IMAGE_SIZE}`
+  }`;
+  const reasons = [...(asked === "auto" ? [colors] : []), ...(size === "auto" ? [sizes] : [])];
+  return [`pictures become ${channels}x${height}x${width}: ${reasons.join(", ")}`];
+}
+
+/** Reads and fits all pictures; what cannot be read is left out and named.
+ *
+ * @returns Undefined if colour was looked for and found, in a picture that can be read.
+ */
 async function readPictures(
   listing: PictureListing,
-  { folder, size, invert, signal, cacheDir, onPicture }:
-    & Required<Pick<PictureOptions, "size" | "invert">>
+  { folder, size, channels, invert, findColor = false, signal, cacheDir, onPicture }:
+    & Omit<FitTask, "bytes" | "label">
     & PictureHooks
     & { readonly folder: string },
 ) {
-  const pixelCount = size.width * size.height;
+  requireRoom(listing, { place: quoteWhole(folder), size, channels });
+  const pixelCount = channels * size.width * size.height;
   const images = new Uint8Array(listing.pictures.length * pixelCount);
   const pictures: ListedPicture[] = [];
   const digests: string[] = [];
   const nameOf = (path: string) => relative(folder, path).replaceAll("\\", "/");
   const unreadable = listing.unreadable.map(({ path, reason }) => ({ name: nameOf(path), reason }));
-  let lightBorders = 0;
+  let [lightBorders, greys] = [0, 0];
+  const colored: string[] = [];
   let [done, cached, animated] = [0, 0, 0];
   const paths = listing.pictures.map(({ path }) => path);
-  const options = { folder, label: LABEL, size, invert, cacheDir, signal };
+  const options = { folder, label: LABEL, size, channels, invert, findColor, cacheDir, signal };
   for await (const read of fittedPictures(paths, options)) {
     const picture = listing.pictures[done++];
     if ("error" in read) {
@@ -143,9 +211,13 @@ async function readPictures(
         reason: unreadableReason(read.error, picture.path),
       });
     } else {
-      images.set(read.picture.pixels, pictures.length * pixelCount);
-      lightBorders += read.picture.hasLightBorder ? 1 : 0;
-      animated += read.picture.isAnimated ? 1 : 0;
+      const { pixels, hasColor, isGrey, hasLightBorder, isAnimated } = read.picture;
+      if (findColor && hasColor) return undefined;
+      images.set(pixels, pictures.length * pixelCount);
+      lightBorders += hasLightBorder ? 1 : 0;
+      animated += isAnimated ? 1 : 0;
+      greys += isGrey ? 1 : 0;
+      if (hasColor) colored.push(nameOf(picture.path));
       cached += read.isCached ? 1 : 0;
       digests.push(read.digest);
       pictures.push(picture);
@@ -156,14 +228,17 @@ async function readPictures(
     images: images.subarray(0, pictures.length * pixelCount),
     labels: Uint8Array.from(pictures, ({ label }) => label),
     count: pictures.length,
-    shape: [1, size.height, size.width],
+    shape: [channels, size.height, size.width],
     names: pictures.map(({ path }) => nameOf(path)),
   };
   unreadable.sort((a, b) => a.name < b.name ? -1 : 1);
-  const notes = animated === 0
-    ? []
-    : [`took the first frame of ${countOf(animated, "animated picture")}`];
-  return { all, pictures, digests, unreadable, lightBorders, notes };
+  const notes = [
+    ...(animated > 0 ? [`took the first frame of ${countOf(animated, "animated picture")}`] : []),
+    ...(channels === 3 && greys > 0
+      ? [`${countOf(greys, "picture")} of one channel ${greys > 1 ? "have" : "has"} it three times`]
+      : []),
+  ];
+  return { all, pictures, digests, unreadable, lightBorders, greys, colored, notes };
 }
 
 /** How a decoder's error calls the picture, whose name stands before it. */
@@ -216,18 +291,19 @@ function skippedNotes(
 
 function requireRoom(
   { pictures }: PictureListing,
-  { place, size: { width, height } }: {
+  { place, size: { width, height }, channels }: {
     readonly place: string;
-    readonly size: { readonly width: number; readonly height: number };
+    readonly size: Size;
+    readonly channels: Channels;
   },
 ): void {
-  if (pictures.length * width * height <= MAX_IDX_BYTES) return;
-  const largest = Math.floor(Math.sqrt(MAX_IDX_BYTES / pictures.length));
+  if (pictures.length * channels * width * height <= MAX_IDX_BYTES) return;
+  const largest = Math.floor(Math.sqrt(MAX_IDX_BYTES / pictures.length / channels));
   throw new DatasetError(
     `Cannot hold the ${
       formatCount(pictures.length)
-    } pictures of ${place} at ${width} x ${height}: ` +
-      `expected at most ${formatCount(MAX_IDX_BYTES)} pixels in all; use --image-size ${largest} ` +
+    } pictures of ${place} at ${channels} x ${height} x ${width}: ` +
+      `expected at most ${formatCount(MAX_IDX_BYTES)} bytes in all; use --image-size ${largest} ` +
       `or less`,
   );
 }

@@ -3,10 +3,10 @@
 import { loadDataset } from "../../src/data/load.ts";
 import {
   fitPicture,
-  type GreyPicture,
   hasLightBorder,
   invertPicture,
   padPicture,
+  type Picture,
 } from "../../src/data/picture.ts";
 import { objectShareOf, type ViewOptions, viewPicture } from "../../src/data/picture_view.ts";
 import { assert, assertAlmostEquals, assertEquals } from "../assert.ts";
@@ -23,7 +23,7 @@ function pictureOf(
   width: number,
   height: number,
   tone: (x: number, y: number) => number,
-): GreyPicture {
+): Picture {
   const pixels = Uint8Array.from(
     { length: width * height },
     (_, n) => Math.round(tone(n % width, Math.floor(n / width))),
@@ -31,12 +31,12 @@ function pictureOf(
   return { width, height, pixels };
 }
 
-function view(picture: GreyPicture, options: Partial<ViewOptions> = {}) {
+function view(picture: Picture, options: Partial<ViewOptions> = {}) {
   return viewPicture(picture, { size: SIZE, pictures: THINGS, ...options });
 }
 
 /** A block of 40 x 20 whose corner is at (100, 60), in light that falls from one side. */
-function block(tone: number, ground: number): GreyPicture {
+function block(tone: number, ground: number): Picture {
   return pictureOf(
     300,
     200,
