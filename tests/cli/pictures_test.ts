@@ -434,8 +434,11 @@ Deno.test({
       assertEquals([evaluated.code, evaluated.stderr], [0, ""]);
       // Other pixels in the cache are what eval then sees.
       const size = { width: 28, height: 28 };
-      const cache = await PictureCache.open({ cacheDir, folder: photos, size, invert: false });
-      const picture = { pixels: new Uint8Array(784), hasLightBorder: false, isAnimated: false };
+      const cache = await PictureCache.open({
+        ...{ cacheDir, folder: photos, size, channels: 1, invert: false },
+      });
+      const facts = { isGrey: true, hasLightBorder: false, isAnimated: false };
+      const picture = { pixels: new Uint8Array(784), ...facts };
       cache.set(sha256Hex(await Deno.readFile(`${photos}/a/1.png`)), picture);
       await cache.save();
       const changed = await run([], "eval", evaluate);
