@@ -60,9 +60,9 @@ export async function loadForEvaluation(
     return load(place, { loaded, flags, testSplit: 1 });
   });
   requirePictures(dataset, flags);
+  requireColors(dataset, loaded);
   sayNotes(dataset);
   const { pictures } = dataset;
-  requireColors(dataset, loaded);
   if (!pictures && isOwn && run !== undefined) requireOwnDataset(dataset, loaded);
   const matched = matchClasses(dataset, loaded);
   if (pictures?.testSplit === undefined || flags.testSplit !== undefined) {
