@@ -1,10 +1,55 @@
 /** Archives that datasets come in: one member of a .tar.gz or a .zip, piece by piece. */
 
+import { MissingFileError } from "./errors.ts";
+import { bounded, collect, contentOf, gunzip, isGzip } from "./files.ts";
 import { concat } from "./png_chunks.ts";
 
 const BLOCK_BYTES = 512;
 
+/** Content of an archive: far above any dataset's. */
+const MAX_ARCHIVE_BYTES = 2 ** 32;
+
 type Chunks = AsyncIterable<Uint8Array>;
+
+/** Reads a member of a .tar.gz or .zip, decompressed; undefined where it has none of that name. */
+export async function readMember(
+  archive: string,
+  name: string,
+  maxBytes: number,
+): Promise<Uint8Array | undefined> {
+  try {
+    return await collect(memberContent(archive, { name, maxBytes }));
+  } catch (error) {
+    if (error instanceof MissingFileError) return undefined;
+    throw error;
+  }
+}
+
+/** The same piece by piece; fails where there is none.
+ *
+ * @param label How messages call the archive.
+ * @throws {MissingFileError} If it has no member of that name.
+ */
+export async function* memberContent(
+  archive: string,
+  { name, maxBytes, label = archive }: {
+    readonly name: string;
+    readonly maxBytes: number;
+    readonly label?: string;
+  },
+): AsyncGenerator<Uint8Array> {
+  const isZip = archive.endsWith(".zip");
+  const isWanted = (member: string) => member === name || member === `${name}.gz`;
+  const members = memberOf(contentOf(archive, MAX_ARCHIVE_BYTES, label), { isZip, isWanted });
+  const first = await members.next();
+  if (first.done) throw new MissingFileError(`Cannot find ${name} in "${label}"`);
+  const chunks = async function* () {
+    yield first.value;
+    yield* members;
+  };
+  const options = { name: `${label}/${name}`, maxBytes };
+  yield* isGzip(first.value) ? gunzip(chunks(), options) : bounded(chunks(), options);
+}
 
 /** The content of an archive's member; nothing where it has none of that name.
  *
@@ -12,7 +57,7 @@ type Chunks = AsyncIterable<Uint8Array>;
  * @param isZip Which of them.
  * @param isWanted Tells the member by its name, without the folders that it lies in.
  */
-export async function* memberOf(
+async function* memberOf(
   archive: Chunks,
   { isZip, isWanted }: {
     readonly isZip: boolean;

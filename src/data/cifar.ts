@@ -4,9 +4,10 @@ import { basename, join } from "node:path";
 import { sha256Hex } from "../sha256.ts";
 import { countOf, formatCount, isPrintable, quoteWhole } from "../quote.ts";
 import { readBounded } from "../read_bounded.ts";
+import { readMember } from "./archive.ts";
 import type { Dataset, LabeledImages } from "./dataset.ts";
 import { DatasetError } from "./errors.ts";
-import { type FileContent, readIdxFile, readMember } from "./files.ts";
+import { type FileContent, readIdxFile } from "./files.ts";
 import { MAX_IDX_BYTES } from "./idx.ts";
 
 const SHAPE = [3, 32, 32] as const;

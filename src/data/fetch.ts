@@ -4,7 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { removeIfThere, TEMPORARY } from "../write_atomic.ts";
 import { DatasetError, MissingFileError } from "./errors.ts";
-import { requireVerified } from "./files.ts";
+import { requireVerified } from "./verified.ts";
 import { type DatasetEntry, datasetEntry, type DatasetFile, SAMPLE } from "./registry.ts";
 import { partialPath, type Source, sourcesOf, UNPACK_PREFIX } from "./sources.ts";
 

@@ -8,7 +8,7 @@ import type { Dataset } from "./dataset.ts";
 import { loadCifarFolder, parseCifar } from "./cifar.ts";
 import { DatasetError } from "./errors.ts";
 import { DEFAULT_DATA_DIR, fetchDataset, type FetchOptions, folderOf } from "./fetch.ts";
-import { type FileContent, readVerified } from "./files.ts";
+import type { FileContent } from "./files.ts";
 import { FolderReader } from "./folder_reader.ts";
 import { loadImageFolder, type PictureHooks, type PictureOptions } from "./image_folder.ts";
 import { parseLabeledImages } from "./idx.ts";
@@ -27,6 +27,7 @@ import {
   findDataset,
   SAMPLE,
 } from "./registry.ts";
+import { readVerified } from "./verified.ts";
 
 /** Where the datasets are, and what becomes of pictures. */
 export interface LoadOptions extends PictureHooks {

@@ -3,8 +3,9 @@ import { join } from "node:path";
 import { removeIfThere } from "../write_atomic.ts";
 import { addressText, download, isLoopbackHttp } from "./download.ts";
 import { DatasetError, DownloadError, MissingFileError } from "./errors.ts";
-import { copyVerified, locate, requirePacked, unpackVerified, unreadable } from "./files.ts";
+import { unreadable } from "./files.ts";
 import type { DatasetArchive, DatasetEntry, DatasetFile, DatasetPackage } from "./registry.ts";
+import { copyVerified, locate, requirePacked, unpackVerified } from "./verified.ts";
 
 /** What a source is given to work with. */
 export interface FetchContext {
