@@ -190,7 +190,7 @@ async function storeDownload(
   });
   try {
     // The temporary path is gone when a message is read: the address says more.
-    return await copyVerified(path, file, folder, addressText(url));
+    return await copyVerified(path, file, folder, { label: addressText(url), isForeign: true });
   } catch (error) {
     if (!(isContinued && mayRepeat && error instanceof DatasetError)) throw error;
   } finally {

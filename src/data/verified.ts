@@ -42,7 +42,7 @@ function digestPath(folder: string, { name }: DatasetFile): string {
 /** Copies a file of a known dataset into a folder, uncompressed, where it gets its name only after
  * its digest has been checked. It is never in memory as a whole.
  *
- * @param label How messages call the file that is copied.
+ * @param options How messages call the file that is copied, and whether it comes from others.
  * @returns Whether a digest of it is known: without one, its length alone is checked.
  * @throws {DatasetError} If the file is unreadable or not the one expected.
  * @throws {Error} What the file system says if it cannot be written.
@@ -51,10 +51,19 @@ export async function copyVerified(
   path: string,
   file: DatasetFile,
   folder: string,
-  label = path,
+  { label = path, isForeign = false }: {
+    readonly label?: string;
+    /** Whether it comes from others, and must not be taken unchecked. */
+    readonly isForeign?: boolean;
+  } = {},
 ): Promise<boolean> {
   const { gzSha256 } = file;
   const isChecked = file.sha256 !== undefined || gzSha256 !== undefined && await isPacked(path);
+  if (isForeign && !isChecked) {
+    throw new DatasetError(
+      `Cannot use "${label}": expected a .gz, of which alone a digest is known`,
+    );
+  }
   if (isChecked && file.sha256 === undefined) {
     await requirePacked(path, { name: `${file.name}.gz`, sha256: gzSha256!, label });
   }

@@ -170,7 +170,7 @@ Deno.test({
 
 Deno.test({
   name: "a file of which only the .gz is published is checked packed, and unpacked by its length",
-  ignore,
+  ignore: ignoreNet,
   fn: () =>
     withTempDir(async (folder) => {
       const contents = smallContents();
@@ -192,6 +192,20 @@ Deno.test({
         () => fetchEntry(known, { ...options, force: true }),
         DatasetError,
         `of ${FILE_NAMES.testLabels}.gz, found`,
+      );
+      // A server is not believed by a length.
+      await using server = Deno.serve(
+        { hostname: "127.0.0.1", port: 0, onListen: () => {} },
+        ({ url }) => {
+          const part = PARTS.find((part) => url.endsWith(`/${FILE_NAMES[part]}.gz`))!;
+          return new Response(new Uint8Array(contents[part]));
+        },
+      );
+      const from = `http://127.0.0.1:${server.addr.port}/`;
+      await assertRejects(
+        () => fetchEntry(known, { ...options, from, allowLoopbackHttp: true, force: true }),
+        DatasetError,
+        "expected a .gz, of which alone a digest is known",
       );
     }),
 });
