@@ -57,7 +57,7 @@ export async function* memberContent(
  * @param isZip Which of them.
  * @param isWanted Tells the member by its name, without the folders that it lies in.
  */
-async function* memberOf(
+export async function* memberOf(
   archive: Chunks,
   { isZip, isWanted }: {
     readonly isZip: boolean;

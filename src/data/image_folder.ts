@@ -180,7 +180,11 @@ async function readPictures(
     names: pictures.map(({ path }) => nameOf(path)),
   };
   unreadable.sort((a, b) => a.name < b.name ? -1 : 1);
+  const colors = pictures.length - greys;
   const notes = [
+    ...(channels === 1 && !findColor && colors > 0
+      ? [`made ${countOf(colors, "picture")} of three channels grey`]
+      : []),
     ...(animated > 0 ? [`took the first frame of ${countOf(animated, "animated picture")}`] : []),
     ...(channels === 3 && greys > 0
       ? [`${countOf(greys, "picture")} of one channel ${greys > 1 ? "have" : "has"} it three times`]

@@ -18,6 +18,7 @@ import {
 import { sha256Hex } from "../../src/sha256.ts";
 import { assertEquals, assertRejects } from "../assert.ts";
 import { granted } from "../permissions.ts";
+import { tarOf } from "../tar.ts";
 import { canUseTemp, namesIn, withTempDir } from "../temp.ts";
 
 const ignore = !canUseTemp();
@@ -55,17 +56,6 @@ function filesOf(contents: Record<Part, Uint8Array>): DatasetEntry["files"] {
     byteLength: contents[part].length,
   }]);
   return Object.fromEntries(files);
-}
-
-/** A .tar of files, as archives of Unix are laid out. */
-function tarOf(files: Readonly<Record<string, Uint8Array>>): Uint8Array {
-  const blocks = Object.entries(files).flatMap(([name, content]) => {
-    const header = new Uint8Array(512);
-    header.set(new TextEncoder().encode(name));
-    header.set(new TextEncoder().encode(content.length.toString(8).padStart(11, "0")), 124);
-    return [header, content, new Uint8Array(-content.length & 511)];
-  });
-  return concat([...blocks, new Uint8Array(1024)]);
 }
 
 /** A registry entry for the small files, whose digests nobody knows: that of their archive alone. */
