@@ -4,12 +4,12 @@
 import { join } from "node:path";
 import type { Dataset, PictureFacts } from "../data/dataset.ts";
 import { DEFAULT_DATA_DIR } from "../data/fetch.ts";
+import { DEFAULT_TEST_SPLIT, type PictureHooks } from "../data/image_folder.ts";
 import {
-  DEFAULT_TEST_SPLIT,
-  type PictureHooks,
+  DEFAULT_IMAGE_SIZE,
+  LARGE_IMAGE_SIZE,
   type PictureOptions,
-} from "../data/image_folder.ts";
-import { DEFAULT_IMAGE_SIZE, LARGE_IMAGE_SIZE } from "../data/picture_choices.ts";
+} from "../data/picture_choices.ts";
 import type { Model } from "../nn/sequential.ts";
 import { formatCount, printable, quoteWhole } from "../quote.ts";
 import { type Progress, startProgress } from "../report/progress.ts";

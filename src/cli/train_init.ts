@@ -1,7 +1,7 @@
 /** What `--init` starts from: what its file says stands, and flags that say otherwise are refused. */
 
 import type { Dataset } from "../data/dataset.ts";
-import type { PictureOptions } from "../data/image_folder.ts";
+import type { PictureOptions } from "../data/picture_choices.ts";
 import { findDataset } from "../data/registry.ts";
 import { haveSameLayers, sizedAs, type TrainedModel } from "../formats/trained_model.ts";
 import { initialParameters } from "../nn/init.ts";

@@ -4,37 +4,22 @@ import { relative } from "node:path";
 import type { Dataset, LabeledImages, UnreadablePicture } from "./dataset.ts";
 import { DatasetError, UnreadablePicturesError } from "./errors.ts";
 import { MAX_IDX_BYTES } from "./idx.ts";
-import { countOf, formatCount, printable, quoteWhole } from "../quote.ts";
+import { countOf, formatCount, printable, quote, quoteWhole } from "../quote.ts";
 import { sha256Hex } from "../sha256.ts";
 import { isSystemError, readingReason } from "../system_reason.ts";
 import { fittedPictures } from "./fitted_pictures.ts";
-import type { Channels } from "./picture.ts";
+import { type Channels, isPictureChannels } from "./picture.ts";
 import {
   choiceNotes,
   DEFAULT_IMAGE_SIZE,
-  type Size,
+  type PictureOptions,
+  type PictureSize,
   squareOf,
   usualSize,
 } from "./picture_choices.ts";
 import type { FitTask } from "./picture_file.ts";
 import { type ListedPicture, listPictures, type PictureListing } from "./picture_listing.ts";
 import { orderByContent, selectImages, splitByContent, splitByPart } from "./split.ts";
-
-/** What becomes of pictures. */
-export interface PictureOptions {
-  /** What they are fitted to; `auto` is 64 x 64 where most are as large, else 28 x 28; default that. */
-  readonly size?: Size | "auto";
-  /** 1 makes them grey, 3 keeps red, green and blue; `auto` is 3 if any has colour; default 1. */
-  readonly channels?: Channels | "auto";
-  /** Share of each class that becomes the test set, above 0; 1 for all, where nothing is to be
-   * trained; default 0.2. Of no effect on a folder with a test folder of its own.
-   */
-  readonly testSplit?: number;
-  /** Turns dark on light into light on dark; default false. */
-  readonly invert?: boolean;
-  /** Goes on without pictures that cannot be read, and counts them; default false. */
-  readonly skipUnreadable?: boolean;
-}
 
 /** Share of each class that becomes the test set where nothing else is asked for. */
 export const DEFAULT_TEST_SPLIT = 0.2;
@@ -75,6 +60,9 @@ export async function loadImageFolder(
     throw new RangeError(
       `Cannot split ${place}: testSplit must be above 0 and at most 1: found ${testSplit}`,
     );
+  }
+  if (askedChannels !== "auto" && !isPictureChannels(askedChannels)) {
+    throw new RangeError(`Invalid channels ${quote(askedChannels)}: expected 1, 3 or "auto"`);
   }
   const listing = await listPictures(folder);
   const { classNames, parts } = listing;
@@ -245,7 +233,7 @@ function requireRoom(
   { pictures }: PictureListing,
   { place, size: { width, height }, channels }: {
     readonly place: string;
-    readonly size: Size;
+    readonly size: PictureSize;
     readonly channels: Channels;
   },
 ): void {

@@ -10,7 +10,8 @@ import { DatasetError } from "./errors.ts";
 import { DEFAULT_DATA_DIR, fetchDataset, type FetchOptions, folderOf } from "./fetch.ts";
 import type { FileContent } from "./files.ts";
 import { FolderReader } from "./folder_reader.ts";
-import { loadImageFolder, type PictureHooks, type PictureOptions } from "./image_folder.ts";
+import { loadImageFolder, type PictureHooks } from "./image_folder.ts";
+import type { PictureOptions } from "./picture_choices.ts";
 import { parseLabeledImages } from "./idx.ts";
 import {
   holdsIdxFiles,

@@ -3,17 +3,35 @@
 import { formatCount, quoteWhole } from "../quote.ts";
 import { readBounded } from "../read_bounded.ts";
 import type { LabeledImages } from "./dataset.ts";
-import type { PictureOptions } from "./image_folder.ts";
 import { MAX_IDX_BYTES } from "./idx.ts";
+import type { Channels } from "./picture.ts";
 import { MAX_PICTURE_BYTES } from "./picture_file.ts";
 import { pictureHeader } from "./picture_header.ts";
 import { pictureKind } from "./picture_kind.ts";
 import type { PictureListing } from "./picture_listing.ts";
 
-/** Width and height in pixels. */
-export interface Size {
+/** What pictures are fitted to. */
+export interface PictureSize {
+  /** In pixels. */
   readonly width: number;
+  /** In pixels. */
   readonly height: number;
+}
+
+/** What becomes of pictures. */
+export interface PictureOptions {
+  /** What they are fitted to; `auto` is 64 x 64 where most are as large, else 28 x 28; default 28 x 28. */
+  readonly size?: PictureSize | "auto";
+  /** 1 makes them grey, 3 keeps red, green and blue; `auto` is 3 if any has colour; default 1. */
+  readonly channels?: Channels | "auto";
+  /** Share of each class that becomes the test set, above 0; 1 for all, where nothing is to be
+   * trained; default 0.2. Of no effect on a folder with a test folder of its own.
+   */
+  readonly testSplit?: number;
+  /** Turns dark on light into light on dark; default false. */
+  readonly invert?: boolean;
+  /** Goes on without pictures that cannot be read, and counts them; default false. */
+  readonly skipUnreadable?: boolean;
 }
 
 /** Side of the square that pictures are fitted to where nothing else is asked for. */
@@ -26,12 +44,12 @@ export const LARGE_IMAGE_SIZE = 64;
 const SIZE_SAMPLES = 33;
 
 /** A size of equal sides. */
-export function squareOf(side: number): Size {
+export function squareOf(side: number): PictureSize {
   return { width: side, height: side };
 }
 
 /** The size for pictures: enough for what most of them show, unless memory could not hold that. */
-export async function usualSize({ pictures }: PictureListing): Promise<Size> {
+export async function usualSize({ pictures }: PictureListing): Promise<PictureSize> {
   const step = Math.max(1, pictures.length / SIZE_SAMPLES);
   const sides: number[] = [];
   for (let n = 0; n < pictures.length; n += step) {
