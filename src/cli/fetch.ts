@@ -119,7 +119,7 @@ async function listDatasets({ dataDir, json }: Flags): Promise<number> {
       printJson({ dataset: name, title, license, trainCount, testCount, folder });
       continue;
     }
-    const [train, test] = [trainCount, testCount].map((count) => formatCount(count).padStart(6));
+    const [train, test] = [trainCount, testCount].map((count) => formatCount(count).padStart(7));
     const state = folder === null ? "not fetched" : `verified in ${placeText(name, folder)}`;
     console.log(`${name.padEnd(16)} ${train} + ${test} images  ${state}`);
     console.log(`${" ".repeat(17)}${title} (${license})`);

@@ -160,7 +160,7 @@ export const DATASETS: readonly DatasetEntry[] = [
   ...Object.entries(EMNIST).map(([split, [trainCount, testCount, classNames]]): DatasetEntry => ({
     name: `emnist-${split}`,
     title: `EMNIST ${split}, handwritten characters, ${classNames.length} classes`,
-    license: "public domain",
+    license: "none stated; NIST",
     classNames,
     ...sized(
       trainCount,

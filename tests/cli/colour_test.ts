@@ -107,7 +107,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "what does not fit the channels is one line: grey files, grey sets, flags, models of two",
+  name: "what does not fit the channels is one line: grey files, grey sets, and flags",
   ignore,
   fn: () =>
     withTempDir(async (folder) => {
