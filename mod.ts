@@ -23,7 +23,9 @@ export type {
   PicturePolarity,
   UnreadablePicture,
 } from "./src/data/dataset.ts";
-export type { PictureHooks, PictureOptions } from "./src/data/image_folder.ts";
+export type { PictureHooks } from "./src/data/image_folder.ts";
+export type { Channels } from "./src/data/picture.ts";
+export type { PictureOptions, PictureSize } from "./src/data/picture_choices.ts";
 export { loadDataset, type LoadOptions } from "./src/data/load.ts";
 export { splitValidation } from "./src/data/split.ts";
 export { decodePictures } from "./src/data/decode_pictures.ts";

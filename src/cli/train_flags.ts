@@ -49,7 +49,9 @@ export const TRAIN_COMMAND = defineCommand({
       type: "string",
       placeholder: "NAME|DIR",
       defaultText: "fashion-mnist, or the sample if it cannot be had",
-      help: "fashion-mnist, mnist, sample, or a folder of pictures or of IDX files",
+      help:
+        "fashion-mnist, mnist, kmnist, emnist-letters, cifar10, sample, ... (fetch --list), or a " +
+        "folder of pictures, of IDX files or of CIFAR-10's batches",
     },
     ...PICTURE_FLAGS,
     "valid-split": {

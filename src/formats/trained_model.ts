@@ -69,10 +69,12 @@ export function knownOf(
 
 /** Of what is known of pictures, what every file says. */
 function polarityOf(pictures: unknown): PicturePolarity | undefined {
-  const { invert, darkOnLight, objectShare } = Object(pictures);
+  const { invert, darkOnLight, objectShare, hasGrey } = Object(pictures);
   const isKnown = typeof invert === "boolean" && typeof darkOnLight === "boolean";
   const isShare = typeof objectShare === "number" && objectShare >= 0 && objectShare <= 1;
-  return isKnown ? { invert, darkOnLight, ...(isShare && { objectShare }) } : undefined;
+  if (!isKnown) return undefined;
+  const known = { ...(isShare && { objectShare }), ...(hasGrey === true && { hasGrey }) };
+  return { invert, darkOnLight, ...known };
 }
 
 function parseFields(description: string): unknown {

@@ -46,6 +46,7 @@ const PICTURES: Schema<PictureFacts> = fields({
   validSplit: v.optional(share), // what version 0.1 called testSplit
   invert: v.boolean(),
   darkOnLight: v.boolean(),
+  hasGrey: v.optional(v.literal(true)),
   unreadable: v.optional(v.array(fields({ name: v.string(), reason: v.string() }))),
 });
 

@@ -70,6 +70,19 @@ export const PARITY_CASES: readonly ParityCase[] = [
     ],
   },
   {
+    name: "colours, as pictures have them",
+    inputShape: [3, 12, 10],
+    standardization: { mean: 0.45, std: 0.25 },
+    specs: [
+      conv2d({ outChannels: 6, kernelSize: 5, padding: 2 }),
+      relu(),
+      maxPool2d({ poolSize: 2 }),
+      conv2d({ outChannels: 9, kernelSize: 3 }),
+      relu(),
+      ...head(4),
+    ],
+  },
+  {
     name: "kernel smaller than stride",
     inputShape: [1, 11, 11],
     specs: [
