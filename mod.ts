@@ -33,6 +33,7 @@ export * from "./src/nn/layers.ts";
 export * from "./src/nn/sequential.ts";
 export {
   byteTransform,
+  type ChannelStandardization,
   NORMALIZED,
   type Standardization,
   standardizationOf,

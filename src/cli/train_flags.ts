@@ -271,7 +271,7 @@ export function modelFor(
   return zooModel(model, {
     inputShape: shape,
     classCount: classNames.length,
-    ...(standardize && { standardization: standardizationOf(images) }),
+    ...(standardize && { standardization: standardizationOf(images, shape) }),
   });
 }
 

@@ -4,7 +4,13 @@ import { checkNumber, checkObject } from "../check.ts";
 import { checkElements, checkModel, checkSpec, MAX_LAYERS } from "./check_spec.ts";
 import { type ImageShape, type Parameter, type Shape, showShape, volume } from "./layers/layer.ts";
 import { definitionOf, type Layer, type LayerSpec } from "./layers/table.ts";
-import { checkStandardization, NORMALIZED, type Standardization } from "./standardization.ts";
+import {
+  channelOf,
+  checkStandardization,
+  joinChannels,
+  NORMALIZED,
+  type Standardization,
+} from "./standardization.ts";
 
 export type { ImageShape, Parameter, Placed, Shape, Weighted } from "./layers/layer.ts";
 export { outputSize, showShape } from "./layers/layer.ts";
@@ -73,7 +79,7 @@ const MAX_CLASSES = 256;
 export function sequential(specs: readonly LayerSpec[], options: SequentialOptions = {}): Model {
   const { name = "sequential", inputShape = [1, 28, 28], standardization = NORMALIZED } = options;
   checkModel(specs, name, inputShape);
-  checkStandardization(standardization);
+  checkStandardization(standardization, inputShape[0]);
   const builder = new Builder();
   const { shape } = builder.append(specs, { prefix: "", depth: 0, end: IMAGE, shape: inputShape });
   const { layers, parameters } = builder;
@@ -96,7 +102,11 @@ export function sequential(specs: readonly LayerSpec[], options: SequentialOptio
   const parameterCount = last.offset + last.size;
   checkElements([parameterCount], `the parameters of model "${name}"`);
   const [classCount] = shape;
-  const input = { inputShape, standardization };
+  const channels = Array.from(
+    { length: inputShape[0] },
+    (_, channel) => channelOf(standardization, channel),
+  );
+  const input = { inputShape, standardization: joinChannels(channels) };
   return { name, ...input, specs, layers, parameters, parameterCount, classCount };
 }
 

@@ -2,7 +2,7 @@
 
 import type { Device } from "../backends/backend.ts";
 import { definitionOf } from "../nn/optimizers.ts";
-import { isNormalized, NORMALIZED, type Standardization } from "../nn/standardization.ts";
+import { NORMALIZED, showPixels } from "../nn/standardization.ts";
 import { type Html, html } from "./html.ts";
 import { partsText, type RunConfig } from "../run/config.ts";
 import { countOf } from "./table.ts";
@@ -35,7 +35,7 @@ export function factsSection(config: RunConfig): Html {
       (plan.maxSteps === undefined ? "" : `, at most ${countOf(plan.maxSteps, "step")}`) +
       (plan.targetAccuracy === undefined ? "" : `, until accuracy ${plan.targetAccuracy}`),
     ],
-    ["Pixels", pixelText(config.model?.standardization)],
+    ["Pixels", showPixels(config.model?.standardization ?? NORMALIZED)],
     ["Batch size", String(plan.batchSize)],
     ["Learning rate", `${plan.learningRate}, ${plan.schedule}`],
     ["Optimiser", optimizerText(optimizer)],
@@ -77,12 +77,6 @@ export function factsSection(config: RunConfig): Html {
 function optimizerText({ type, ...fields }: RunConfig["optimizer"]): string {
   const values = Object.entries(fields).map(([name, value]) => `${name} ${value}`);
   return [definitionOf(type).title, ...values].join(", ");
-}
-
-function pixelText(standardization: Standardization = NORMALIZED): string {
-  if (isNormalized(standardization)) return "pixel / 255";
-  const { mean, std } = standardization;
-  return `(pixel / 255 - ${mean.toFixed(4)}) / ${std.toFixed(4)}`;
 }
 
 function deviceText(device: Device | undefined): string {

@@ -2,6 +2,7 @@
 
 import type { LabeledImages } from "../../data/dataset.ts";
 import type { Model } from "../../nn/sequential.ts";
+import { channelOf } from "../../nn/standardization.ts";
 import { type Backend, type Device, type Shard, shardRange } from "../backend.ts";
 import {
   type Engine,
@@ -170,13 +171,17 @@ interface Range {
 
 /** Copies the chosen images as the model's input, and their labels. */
 function gather({ standardization }: Model, data: LabeledImages, indices: Uint32Array) {
-  const { mean, std } = standardization;
-  const pixels = data.images.length / data.count;
-  const images = new Float64Array(indices.length * pixels);
-  for (const [position, index] of indices.entries()) {
-    for (let pixel = 0; pixel < pixels; pixel++) {
-      const value = data.images[index * pixels + pixel] / 255;
-      images[position * pixels + pixel] = (value - mean) / std;
+  const [channels, height, width] = data.shape;
+  const area = height * width;
+  const images = new Float64Array(indices.length * channels * area);
+  let to = 0;
+  for (const index of indices) {
+    for (let channel = 0; channel < channels; channel++) {
+      const { mean, std } = channelOf(standardization, channel);
+      const from = (index * channels + channel) * area;
+      for (let pixel = from; pixel < from + area; pixel++) {
+        images[to++] = (data.images[pixel] / 255 - mean) / std;
+      }
     }
   }
   return { images, labels: Uint8Array.from(indices, (index) => data.labels[index]) };

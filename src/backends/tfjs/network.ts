@@ -2,7 +2,12 @@
 
 import * as tf from "@tensorflow/tfjs";
 import { IMAGE, type Model, type Parameter } from "../../nn/sequential.ts";
-import { isNormalized } from "../../nn/standardization.ts";
+import {
+  channelCountOf,
+  channelOf,
+  isNormalized,
+  type Standardization,
+} from "../../nn/standardization.ts";
 import { operationsOf } from "./layers.ts";
 
 /** A model's variables, and its forward pass, on the TensorFlow.js backend that is active. */
@@ -29,8 +34,7 @@ export class TfjsNetwork {
   /** Logits of images [batchSize, height, width, channels], pixels in [0, 1]. */
   apply(images: tf.Tensor4D): tf.Tensor2D {
     const { layers, parameters, standardization } = this.#model;
-    const { mean, std } = standardization;
-    const image = isNormalized(standardization) ? images : images.mul(1 / std).add(-mean / std);
+    const image = isNormalized(standardization) ? images : standardize(images, standardization);
     const outputs: tf.Tensor[] = [];
     for (const layer of layers) {
       const inputs = layer.inputs.map((input) => input === IMAGE ? image : outputs[input]);
@@ -41,6 +45,14 @@ export class TfjsNetwork {
     }
     return outputs[outputs.length - 1] as tf.Tensor2D;
   }
+}
+
+/** Channels are the last axis, along which lists lie. */
+function standardize(images: tf.Tensor4D, standardization: Standardization): tf.Tensor4D {
+  const count = channelCountOf(standardization);
+  const channels = Array.from({ length: count }, (_, n) => channelOf(standardization, n));
+  return images.mul<tf.Tensor4D>(tf.tensor1d(channels.map(({ std }) => 1 / std)))
+    .add(tf.tensor1d(channels.map(({ mean, std }) => -mean / std)));
 }
 
 /** Reads tensors laid out as a network's variables into a flat vector.

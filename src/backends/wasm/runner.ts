@@ -44,7 +44,8 @@ export class Runner {
   readonly #network: Network;
   readonly #rows: readonly RowWork[];
   readonly #own: number;
-  readonly #transform: ReturnType<typeof byteTransform>;
+  /** Of each channel. */
+  readonly #transforms: readonly ReturnType<typeof byteTransform>[];
 
   constructor(options: RunnerOptions) {
     const { kernels, layout, thread } = options;
@@ -52,7 +53,11 @@ export class Runner {
     const at = threadOf(kernels, layout, thread);
     this.#network = buildNetwork(layout, at);
     this.#rows = buildRowWork(layout, at, options);
-    this.#transform = byteTransform(options.model.standardization);
+    const { inputShape: [channels], standardization } = options.model;
+    this.#transforms = Array.from(
+      { length: channels },
+      (_, channel) => byteTransform(standardization, channel),
+    );
     this.#own = at.own;
   }
 
@@ -185,17 +190,19 @@ export class Runner {
 
   #load(job: Job, { position, count, block }: { position: number; count: number; block: number }) {
     const { kernels, layout, model } = this.#options;
-    const { scale, offset } = this.#transform;
-    kernels.loadImages(
-      job.images,
-      job.indices + 4 * position,
-      count,
-      ...model.inputShape,
-      scale,
-      offset,
-      locate(layout.images, this.#own, block),
-      layout.images.rowBytes,
-    );
+    for (const [channel, { scale, offset }] of this.#transforms.entries()) {
+      kernels.loadImages(
+        job.images,
+        job.indices + 4 * position,
+        count,
+        ...model.inputShape,
+        channel,
+        scale,
+        offset,
+        locate(layout.images, this.#own, block),
+        layout.images.rowBytes,
+      );
+    }
   }
 
   #gradientVector(): Float32Array {

@@ -2,15 +2,15 @@
 
 import { BLOCK, ELEMENT_BYTES } from "./simd";
 
-/** Gathers eight images of bytes [channel][y][x] into output [y][x][channel][8 images], each
- * as byte * scale + offset.
+/** Gathers one channel of eight images of bytes [channel][y][x] into output [y][x][channel][8
+ * images], each as byte * scale + offset.
  *
  * `indices` names `count` images, 1 to 8; the last is repeated up to eight, so that idle lanes hold
  * real numbers. Equals the reference's (pixel / 255 - mean) / std to 2.4e-7 of the larger of its terms.
  */
 export function loadImages(
-  images: usize, indices: usize, count: i32, channels: i32, height: i32, width: i32, scale: f32,
-  offset: f32, output: usize, outputRowBytes: usize,
+  images: usize, indices: usize, count: i32, channels: i32, height: i32, width: i32, channel: i32,
+  scale: f32, offset: f32, output: usize, outputRowBytes: usize,
 ): void {
   const imageBytes = channels * height * width;
   const i0 = imageOf(images, indices, 0, count, imageBytes);
@@ -22,27 +22,25 @@ export function loadImages(
   const i6 = imageOf(images, indices, 6, count, imageBytes);
   const i7 = imageOf(images, indices, 7, count, imageBytes);
   const pixelStep = channels * ELEMENT_BYTES;
-  let pixel = 0;
-  for (let channel = 0; channel < channels; channel++) {
-    for (let y = 0; y < height; y++) {
-      let to = output + y * outputRowBytes + channel * ELEMENT_BYTES;
-      const rowEnd = pixel + width;
-      for (; pixel + 4 <= rowEnd; pixel += 4) {
-        storeFour(to, pixelStep, scale, offset, i0 + pixel, i1 + pixel, i2 + pixel, i3 + pixel);
-        storeFour(to + 16, pixelStep, scale, offset, i4 + pixel, i5 + pixel, i6 + pixel, i7 + pixel);
-        to += 4 * pixelStep;
-      }
-      for (; pixel < rowEnd; pixel++) {
-        store<f32>(to, <f32> load<u8>(i0 + pixel) * scale + offset);
-        store<f32>(to, <f32> load<u8>(i1 + pixel) * scale + offset, 4);
-        store<f32>(to, <f32> load<u8>(i2 + pixel) * scale + offset, 8);
-        store<f32>(to, <f32> load<u8>(i3 + pixel) * scale + offset, 12);
-        store<f32>(to, <f32> load<u8>(i4 + pixel) * scale + offset, 16);
-        store<f32>(to, <f32> load<u8>(i5 + pixel) * scale + offset, 20);
-        store<f32>(to, <f32> load<u8>(i6 + pixel) * scale + offset, 24);
-        store<f32>(to, <f32> load<u8>(i7 + pixel) * scale + offset, 28);
-        to += pixelStep;
-      }
+  let pixel = channel * height * width;
+  for (let y = 0; y < height; y++) {
+    let to = output + y * outputRowBytes + channel * ELEMENT_BYTES;
+    const rowEnd = pixel + width;
+    for (; pixel + 4 <= rowEnd; pixel += 4) {
+      storeFour(to, pixelStep, scale, offset, i0 + pixel, i1 + pixel, i2 + pixel, i3 + pixel);
+      storeFour(to + 16, pixelStep, scale, offset, i4 + pixel, i5 + pixel, i6 + pixel, i7 + pixel);
+      to += 4 * pixelStep;
+    }
+    for (; pixel < rowEnd; pixel++) {
+      store<f32>(to, <f32> load<u8>(i0 + pixel) * scale + offset);
+      store<f32>(to, <f32> load<u8>(i1 + pixel) * scale + offset, 4);
+      store<f32>(to, <f32> load<u8>(i2 + pixel) * scale + offset, 8);
+      store<f32>(to, <f32> load<u8>(i3 + pixel) * scale + offset, 12);
+      store<f32>(to, <f32> load<u8>(i4 + pixel) * scale + offset, 16);
+      store<f32>(to, <f32> load<u8>(i5 + pixel) * scale + offset, 20);
+      store<f32>(to, <f32> load<u8>(i6 + pixel) * scale + offset, 24);
+      store<f32>(to, <f32> load<u8>(i7 + pixel) * scale + offset, 28);
+      to += pixelStep;
     }
   }
 }

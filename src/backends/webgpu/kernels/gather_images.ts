@@ -1,6 +1,11 @@
 /** A batch's pixels, from the packed bytes of the data set to the network's input. */
 
-import { isNormalized, type Standardization } from "../../../nn/standardization.ts";
+import {
+  channelCountOf,
+  channelOf,
+  isNormalized,
+  type Standardization,
+} from "../../../nn/standardization.ts";
 import {
   A_GROUP,
   bindTensor,
@@ -56,7 +61,7 @@ fn pixels(position: u32, word: u32) -> vec4f {
   }
     default: { bytes = images0[place]; }
   }
-  return ${standardize("unpack4x8unorm(bytes)", standardization)};
+  ${standardize(standardization, area)}
 }
 ${entryPoint(tuning)}
   let word = group.y;
@@ -92,10 +97,23 @@ ${entryPoint(tuning)}
   };
 }
 
-function standardize(pixels: string, standardization: Standardization): string {
-  if (isNormalized(standardization)) return pixels;
-  const { mean, std } = standardization;
-  return `(${pixels} - ${wgslFloat(mean)}) / ${wgslFloat(std)}`;
+/** What a word's four pixels become; of images with several channels they need not be of one. */
+function standardize(standardization: Standardization, area: number): string {
+  const pixels = "unpack4x8unorm(bytes)";
+  if (isNormalized(standardization)) return `return ${pixels};`;
+  const count = channelCountOf(standardization);
+  const channels = Array.from({ length: count }, (_, n) => channelOf(standardization, n));
+  if (count === 1) {
+    const [{ mean, std }] = channels;
+    return `return (${pixels} - ${wgslFloat(mean)}) / ${wgslFloat(std)};`;
+  }
+  const list = (values: readonly number[]) => `array<f32, ${count}>(${values.map(wgslFloat)})`;
+  const fourOf = (name: string) =>
+    `vec4f(${repeat(4, (k) => `${name}[channel[${k}]]${k < 3 ? ", " : ""}`)})`;
+  return `var means = ${list(channels.map(({ mean }) => mean))};
+  var deviations = ${list(channels.map(({ std }) => std))};
+  let channel = min((vec4u(0u, 1u, 2u, 3u) + word * 4u) / ${area}u, vec4u(${count - 1}u));
+  return (${pixels} - ${fourOf("means")}) / ${fourOf("deviations")};`;
 }
 
 /** A float32 that WGSL reads as one, whole numbers too. */
