@@ -7,8 +7,10 @@ import {
   checkName,
   checkNumber,
   checkObject,
+  checkSeed,
   showKind,
 } from "../check.ts";
+import { completeAugmentation } from "../data/augment.ts";
 import { completeOptimizer, slotCount } from "../nn/optimizers.ts";
 import { type Model, showShape } from "../nn/sequential.ts";
 import type {
@@ -34,7 +36,9 @@ const MAX_BATCH_SIZE = 2 ** 32 - 1;
 export function checkOptions(model: Model, options: SessionOptions = {}): EngineOptions {
   checkModelArgument(model);
   checkObject("options", options);
-  const { batchSize = 256, threads, adapter, shard } = options;
+  const { batchSize = 256, threads, adapter, shard, seed = 0 } = options;
+  checkSeed(seed);
+  const augmentation = completeAugmentation(options.augmentation, model.inputShape);
   checkNumber("batchSize", batchSize, { whole: true, min: 1, max: MAX_BATCH_SIZE });
   if (threads !== undefined) {
     checkNumber("threads", threads, { whole: true, min: 1, max: MAX_THREADS });
@@ -51,7 +55,8 @@ export function checkOptions(model: Model, options: SessionOptions = {}): Engine
     checkNumber("shard.count", shard.count, { whole: true, min: 1 });
     checkNumber("shard.index", shard.index, { whole: true, min: 0, max: shard.count - 1 });
   }
-  return { ...options, optimizer: completeOptimizer(options.optimizer), batchSize };
+  const optimizer = completeOptimizer(options.optimizer);
+  return { ...options, optimizer, batchSize, seed, augmentation };
 }
 
 /** Checks that images fit a model.

@@ -7,6 +7,7 @@ import type { Device, OptimizerSpec, SessionOptions } from "./backend.ts";
 export interface EngineOptions extends SessionOptions {
   readonly optimizer: OptimizerSpec;
   readonly batchSize: number;
+  readonly seed: number;
 }
 
 /** Carries out what {@linkcode EngineSession} asks for.

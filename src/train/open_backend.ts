@@ -10,7 +10,7 @@ import type { Model } from "../nn/sequential.ts";
 export interface OpenOptions extends SessionOptions {
   /** Parameters to start from, flat, as {@linkcode fromTensors} makes them; default: drawn. */
   readonly parameters?: Float32Array;
-  /** Draws the parameters; default 0. */
+  /** Draws the parameters, and what engines draw while they train; default 0. */
   readonly seed?: number;
   /** How they are drawn; default Xavier uniform. */
   readonly init?: WeightInit;
@@ -44,8 +44,8 @@ export async function openBackend(
   checkName("backend", name, ["auto", ...BACKEND_NAMES]);
   checkModelArgument(model);
   checkObject("options", options);
-  const { parameters, seed = 0, init, ...sessionOptions } = options;
-  const drawn = parameters ?? initialParameters(model, seed, init);
+  const { parameters, init, ...sessionOptions } = options;
+  const drawn = parameters ?? initialParameters(model, options.seed ?? 0, init);
   const chosen = name === "auto" ? (await chooseBackend()).name : name;
   const session = await openSession(chosen, model, sessionOptions);
   try {

@@ -1,8 +1,8 @@
 /** The `reference` backend: float64, one thread, plain loops; slow and obviously right. */
 
+import type { Augmenter } from "../../data/augment.ts";
 import type { LabeledImages } from "../../data/dataset.ts";
 import type { Model } from "../../nn/sequential.ts";
-import { channelOf } from "../../nn/standardization.ts";
 import { type Backend, type Device, type Shard, shardRange } from "../backend.ts";
 import {
   type Engine,
@@ -12,6 +12,7 @@ import {
   type Results,
   type Work,
 } from "../engine.ts";
+import { augmenterOf, changesOf, gatherImages } from "../gather.ts";
 import { engineBackend } from "../session.ts";
 import { forward, lossAndGradients } from "./network.ts";
 import { updateParameters } from "./optimizer.ts";
@@ -46,10 +47,12 @@ class ReferenceEngine implements Engine<LabeledImages> {
   #gradients: Float64Array = new Float64Array();
   #slots: Float64Array[] = [];
   readonly #decays: Float64Array;
+  readonly #augmenter: Augmenter | undefined;
 
   constructor(model: Model, options: EngineOptions) {
     this.#model = model;
     this.#options = options;
+    this.#augmenter = augmenterOf(model, options);
     this.#parameters = new Float64Array(model.parameterCount);
     this.#decays = new Float64Array(model.parameterCount);
     for (const { decays, offset, size } of model.parameters) {
@@ -125,10 +128,11 @@ class ReferenceEngine implements Engine<LabeledImages> {
 
   /** What this session's part of a batch makes of its gradients. */
   async #makeGradients(
-    { kind, images, order }: Work<LabeledImages>,
+    work: Work<LabeledImages>,
     { start, end }: Range,
     results: Results,
   ): Promise<void> {
+    const { kind, order } = work;
     const { shard } = this.#options;
     const part = kind === "train" && shard
       ? shardRange(end - start, shard)
@@ -137,7 +141,7 @@ class ReferenceEngine implements Engine<LabeledImages> {
     for (let first = part.start; first < part.end; first += CHUNK_SIZE) {
       const place = start + first;
       const last = start + Math.min(first + CHUNK_SIZE, part.end);
-      const chunk = gather(this.#model, images, order.subarray(place, last));
+      const chunk = this.#gather(work, place, last);
       const result = lossAndGradients(this.#model, this.#parameters, chunk);
       const share = (last - place) / (end - start);
       for (const [n, gradient] of result.gradients.entries()) {
@@ -149,17 +153,23 @@ class ReferenceEngine implements Engine<LabeledImages> {
     }
   }
 
-  #infer(
-    { kind, images, order }: Work<LabeledImages>,
-    { start, end }: Range,
-    results: Results,
-  ): void {
-    const { images: pixels, labels } = gather(this.#model, images, order.subarray(start, end));
+  #infer(work: Work<LabeledImages>, { start, end }: Range, results: Results): void {
+    const { images: pixels, labels } = this.#gather(work, start, end);
     const logits = forward(this.#model, this.#parameters, pixels).at(-1)!;
-    if (kind === "predict") return results.logits.set(logits, start * this.#model.classCount);
+    if (work.kind === "predict") return results.logits.set(logits, start * this.#model.classCount);
     const { losses, predictions } = softmaxCrossEntropy(logits, labels);
     results.losses.set(losses, start);
     results.predictions.set(predictions, start);
+  }
+
+  /** Images of a batch, or a part of one, as the model's input, and their labels. */
+  #gather(work: Work<LabeledImages>, start: number, end: number) {
+    const { images: { images: pixels, labels, count }, order, batchSize } = work;
+    const indices = order.subarray(start, end);
+    const images = new Float64Array(indices.length * pixels.length / count);
+    const changeOf = changesOf(this.#augmenter, work, Math.floor(start / batchSize));
+    gatherImages(this.#model, pixels, images, { indices, changeOf });
+    return { images, labels: Uint8Array.from(indices, (index) => labels[index]) };
   }
 }
 
@@ -167,24 +177,6 @@ class ReferenceEngine implements Engine<LabeledImages> {
 interface Range {
   readonly start: number;
   readonly end: number;
-}
-
-/** Copies the chosen images as the model's input, and their labels. */
-function gather({ standardization }: Model, data: LabeledImages, indices: Uint32Array) {
-  const [channels, height, width] = data.shape;
-  const area = height * width;
-  const images = new Float64Array(indices.length * channels * area);
-  let to = 0;
-  for (const index of indices) {
-    for (let channel = 0; channel < channels; channel++) {
-      const { mean, std } = channelOf(standardization, channel);
-      const from = (index * channels + channel) * area;
-      for (let pixel = from; pixel < from + area; pixel++) {
-        images[to++] = (data.images[pixel] / 255 - mean) / std;
-      }
-    }
-  }
-  return { images, labels: Uint8Array.from(indices, (index) => data.labels[index]) };
 }
 
 /** Gradients of a batch's mean loss, from what this part of it makes of them. */

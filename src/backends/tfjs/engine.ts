@@ -1,10 +1,12 @@
 /** The engine on any TensorFlow.js backend: a network, its gradients, its optimiser. */
 
 import * as tf from "@tensorflow/tfjs";
+import type { Augmenter } from "../../data/augment.ts";
 import type { LabeledImages } from "../../data/dataset.ts";
 import type { Model } from "../../nn/sequential.ts";
 import type { Device } from "../backend.ts";
 import type { Engine, EngineOptions, Pass, Work } from "../engine.ts";
+import { augmenterOf, changesOf } from "../gather.ts";
 import { type BatchTensors, batchTensors } from "./batch_tensors.ts";
 import { type Started, withActive } from "./engines.ts";
 import { readFlat, TfjsNetwork, writeFlat } from "./network.ts";
@@ -21,6 +23,7 @@ export class TfjsEngine implements Engine<LabeledImages> {
   readonly #network: TfjsNetwork;
   readonly #variables: tf.Variable[];
   readonly #optimizer: Optimizer;
+  readonly #augmenter: Augmenter | undefined;
   /** Of the last pass that asked for them. */
   #gradients: tf.Tensor[] = [];
 
@@ -29,14 +32,19 @@ export class TfjsEngine implements Engine<LabeledImages> {
     return await withActive(started.tfName, () => {
       const network = new TfjsNetwork(model);
       const optimizer = new Optimizer(options.optimizer, network.variables);
-      return new TfjsEngine(started, model, { network, optimizer });
+      const augmenter = augmenterOf(model, options);
+      return new TfjsEngine(started, model, { network, optimizer, augmenter });
     });
   }
 
   private constructor(
     started: Started,
     model: Model,
-    { network, optimizer }: { readonly network: TfjsNetwork; readonly optimizer: Optimizer },
+    { network, optimizer, augmenter }: {
+      readonly network: TfjsNetwork;
+      readonly optimizer: Optimizer;
+      readonly augmenter: Augmenter | undefined;
+    },
   ) {
     this.device = started.device;
     this.#started = started;
@@ -44,6 +52,7 @@ export class TfjsEngine implements Engine<LabeledImages> {
     this.#network = network;
     this.#variables = [...network.variables];
     this.#optimizer = optimizer;
+    this.#augmenter = augmenter;
   }
 
   load(parameters: Float32Array, slots: readonly Float32Array[]): Promise<void> {
@@ -122,13 +131,12 @@ export class TfjsEngine implements Engine<LabeledImages> {
   }
 
   /** Losses, then predictions, of a batch's images, or their logits; still on the device. */
-  #batch(
-    { kind, images, order, batchSize, learningRates, step }: Work<LabeledImages>,
-    batch: number,
-  ) {
+  #batch(work: Work<LabeledImages>, batch: number) {
+    const { kind, images, order, batchSize, learningRates, step } = work;
     return tf.tidy(() => {
       const indices = order.subarray(batch * batchSize, (batch + 1) * batchSize);
-      const tensors = batchTensors(this.#model, images, indices);
+      const changeOf = changesOf(this.#augmenter, work, batch);
+      const tensors = batchTensors(this.#model, images, indices, changeOf);
       if (kind === "predict") return this.#logits(tensors);
       if (kind === "evaluate") return outcome(tensors, this.#logits(tensors)).results;
       let results: tf.Tensor | undefined;

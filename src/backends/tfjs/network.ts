@@ -2,12 +2,6 @@
 
 import * as tf from "@tensorflow/tfjs";
 import { IMAGE, type Model, type Parameter } from "../../nn/sequential.ts";
-import {
-  channelCountOf,
-  channelOf,
-  isNormalized,
-  type Standardization,
-} from "../../nn/standardization.ts";
 import { operationsOf } from "./layers.ts";
 
 /** A model's variables, and its forward pass, on the TensorFlow.js backend that is active. */
@@ -31,13 +25,12 @@ export class TfjsNetwork {
     tf.dispose(tensors);
   }
 
-  /** Logits of images [batchSize, height, width, channels], pixels in [0, 1]. */
+  /** Logits of images [batchSize, height, width, channels], standardized. */
   apply(images: tf.Tensor4D): tf.Tensor2D {
-    const { layers, parameters, standardization } = this.#model;
-    const image = isNormalized(standardization) ? images : standardize(images, standardization);
+    const { layers, parameters } = this.#model;
     const outputs: tf.Tensor[] = [];
     for (const layer of layers) {
-      const inputs = layer.inputs.map((input) => input === IMAGE ? image : outputs[input]);
+      const inputs = layer.inputs.map((input) => input === IMAGE ? images : outputs[input]);
       const own = layer.parameters.map((parameter) =>
         this.variables[parameters.indexOf(parameter)]
       );
@@ -45,14 +38,6 @@ export class TfjsNetwork {
     }
     return outputs[outputs.length - 1] as tf.Tensor2D;
   }
-}
-
-/** Channels are the last axis, along which lists lie. */
-function standardize(images: tf.Tensor4D, standardization: Standardization): tf.Tensor4D {
-  const count = channelCountOf(standardization);
-  const channels = Array.from({ length: count }, (_, n) => channelOf(standardization, n));
-  return images.mul<tf.Tensor4D>(tf.tensor1d(channels.map(({ std }) => 1 / std)))
-    .add(tf.tensor1d(channels.map(({ mean, std }) => -mean / std)));
 }
 
 /** Reads tensors laid out as a network's variables into a flat vector.

@@ -32,9 +32,11 @@ export class DataStore {
   }
 
   /** Copies images and labels. */
-  attach({ images, labels }: LabeledImages): Location {
+  attach({ images, labels, shape: [, height, width] }: LabeledImages): Location {
     const places = new Arena(0);
-    const [imagesAt, labelsAt] = [images, labels].map(({ length }) => places.allocate(length));
+    // What is read of an image that is shifted may begin a part of an image before it, or end behind.
+    const imagesAt = places.allocate(images.length + height * width);
+    const labelsAt = places.allocate(labels.length);
     const start = this.#take(places.end);
     const bytes = new Uint8Array(this.#memory.buffer, start, places.end);
     bytes.set(images, imagesAt);

@@ -30,9 +30,10 @@ export async function openWasmEngine(
   wantedBuild?: Build,
 ): Promise<Engine<Location>> {
   const { optimizer, batchSize, threads = navigator.hardwareConcurrency, shard } = options;
+  const { augmentation, seed } = options;
   const { module, build } = await compileKernels(wantedBuild);
   const memory = createMemory();
-  const layoutOptions = { batchSize, threads, slotCount: slotCount(optimizer) };
+  const layoutOptions = { batchSize, threads, slotCount: slotCount(optimizer), augmentation };
   const layout = layOut(model, layoutOptions);
   const data = new DataStore(memory, layout.end);
   initialize(memory, layout);
@@ -44,6 +45,7 @@ export async function openWasmEngine(
     memory,
     model,
     optimizer,
+    seed,
     shard: shard && { index: shard.index, count: shard.count },
   });
   const runner = new Runner({
@@ -55,6 +57,8 @@ export async function openWasmEngine(
     thread: 0,
     threads,
     optimizer,
+    augmentation,
+    seed,
     shard,
   });
   const device: Device = {

@@ -19,7 +19,7 @@ scope.onmessage = ({ data }) => {
     const layout = layOut(model, data);
     team = new Team(memory, layout.control, threads);
     const kernels = instantiateKernels(data.module, memory);
-    const { optimizer, shard } = data;
+    const { optimizer, augmentation, seed, shard } = data;
     const runner = new Runner({
       model,
       memory,
@@ -29,6 +29,8 @@ scope.onmessage = ({ data }) => {
       thread,
       threads,
       optimizer,
+      augmentation,
+      seed,
       shard,
     });
     scope.postMessage({ type: "ready" });

@@ -1,5 +1,6 @@
 /** Where everything lives: one address for each tensor of a model, the same on every thread. */
 
+import type { Augmentation } from "../../data/augment.ts";
 import type { Model } from "../../nn/sequential.ts";
 import { Arena, BLOCK, ELEMENT_BYTES, VECTOR_BYTES } from "./arena.ts";
 import type { Places, Stage } from "./layers/layer.ts";
@@ -10,12 +11,17 @@ import type { Tensor } from "./tensors.ts";
 /** Most images whose inputs of linear layers are kept at a time, to stay in the caches. */
 const MAX_CHUNK = 256;
 
+/** Bytes of what is to be done with an image, as kernels read it. */
+export const CHANGE_BYTES = 64;
+
 /** What a layout is made for. */
 export interface LayoutOptions {
   readonly batchSize: number;
   readonly threads: number;
   /** Vectors that the optimiser keeps beside the parameters. */
   readonly slotCount: number;
+  /** How images are changed in training; default: not at all. */
+  readonly augmentation?: Augmentation;
 }
 
 /** Addresses of a session. */
@@ -31,6 +37,10 @@ export interface Layout extends Places {
   /** Twelve vectors; private, as the tensors that are not shared: their addresses count from the
    * start of a thread's own memory. */
   readonly scratch: number;
+  /** What is done with each image of a block, and room for one channel of each; private, and empty
+   * where images are not changed. */
+  readonly changes: number;
+  readonly staging: number;
   /** Convolutions' sums of the first group of blocks. */
   readonly sums: number;
   /** Images that are trained between two meetings of the threads; a multiple of eight. */
@@ -44,7 +54,7 @@ export interface Layout extends Places {
 
 /** Lays out a model's memory; pure, so that every thread finds the same. */
 export function layOut(model: Model, options: LayoutOptions): Layout {
-  const { batchSize, threads, slotCount } = options;
+  const { batchSize, threads, slotCount, augmentation } = options;
   const blocks = Math.ceil(Math.min(batchSize, MAX_CHUNK) / BLOCK);
   const shared = new Arena(VECTOR_BYTES * 256); // constants of the kernels lie below
   const own = new Arena(0);
@@ -58,6 +68,9 @@ export function layOut(model: Model, options: LayoutOptions): Layout {
   const slots = Array.from({ length: slotCount }, () => shared.allocate(vectorBytes));
   const plan = planMemory(model, { shared, own, blocks: Math.max(blocks, threads) });
   const scratch = own.allocate(12 * VECTOR_BYTES);
+  const { inputShape: [, height, width] } = model;
+  const changes = own.allocate(augmentation ? BLOCK * CHANGE_BYTES : 0);
+  const staging = own.allocate(augmentation ? BLOCK * height * width : 0);
   const stages = plan.layers.map((place): Stage => {
     const { layer, inputs: [input], output, gradInputs } = place;
     const code = codeOf(layer);
@@ -86,6 +99,8 @@ export function layOut(model: Model, options: LayoutOptions): Layout {
     gradients,
     slots,
     scratch,
+    changes,
+    staging,
     sums,
     groupBytes: group.end,
     chunkSize: blocks * BLOCK,

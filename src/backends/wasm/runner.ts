@@ -1,12 +1,14 @@
 /** What each thread does with a job: groups of its images, then its rows of the parameters. */
 
+import type { Augmentation, Augmenter } from "../../data/augment.ts";
 import type { Model } from "../../nn/sequential.ts";
 import { byteTransform } from "../../nn/standardization.ts";
 import { type OptimizerSpec, type Shard, shardRange } from "../backend.ts";
+import { augmenterOf } from "../gather.ts";
 import { BLOCK } from "./arena.ts";
 import type { Job } from "./job.ts";
 import type { Kernels } from "./kernels.ts";
-import { groupStarts, type Layout } from "./layout.ts";
+import { CHANGE_BYTES, groupStarts, type Layout } from "./layout.ts";
 import { buildNetwork, buildRowWork, type Network, type RowWork, threadOf } from "./network.ts";
 import type { Team } from "./team.ts";
 import { locate } from "./tensors.ts";
@@ -19,6 +21,9 @@ export interface RunnerOptions {
   readonly layout: Layout;
   readonly team: Team;
   readonly optimizer: OptimizerSpec;
+  /** How images are changed in training, drawn by the seed; default: not at all. */
+  readonly augmentation?: Augmentation;
+  readonly seed: number;
   readonly thread: number;
   readonly threads: number;
   /** This session's part of every batch; thread 0 sums its gradients with the others'. */
@@ -28,11 +33,23 @@ export interface RunnerOptions {
 /** Which part of every batch is this session's. */
 export type Place = Pick<Shard, "index" | "count">;
 
-/** A stretch of a job's images; `batch` is the size of the whole batch that it belongs to. */
+/** A stretch of a job's images; `batch` is the size of the whole batch that it belongs to, `step` the
+ * number of updates before it.
+ */
 interface Stretch {
   readonly first: number;
   readonly size: number;
   readonly batch: number;
+  readonly step: number;
+}
+
+/** Some images of a job, and the block that they are loaded into. */
+interface Loading {
+  readonly position: number;
+  readonly count: number;
+  readonly block: number;
+  /** Of a step that changes images. */
+  readonly step?: number;
 }
 
 /** One thread's hands. All threads run the same job and meet between its phases; each takes
@@ -46,6 +63,7 @@ export class Runner {
   readonly #own: number;
   /** Of each channel. */
   readonly #transforms: readonly ReturnType<typeof byteTransform>[];
+  readonly #augmenter: Augmenter | undefined;
 
   constructor(options: RunnerOptions) {
     const { kernels, layout, thread } = options;
@@ -58,6 +76,7 @@ export class Runner {
       { length: channels },
       (_, channel) => byteTransform(standardization, channel),
     );
+    this.#augmenter = augmenterOf(options.model, options);
     this.#own = at.own;
   }
 
@@ -70,7 +89,7 @@ export class Runner {
       case "train":
         return this.#train(job);
       case "gradients":
-        this.#gradients(job, { first: 0, size: job.count, batch: job.count });
+        this.#gradients(job, { first: 0, size: job.count, batch: job.count, step: job.step });
         return this.#options.team.meet();
       default:
         return this.#infer(job);
@@ -86,10 +105,11 @@ export class Runner {
       const first = step * batchSize;
       const batch = Math.min(batchSize, count - first);
       if (shard === undefined) {
-        this.#gradients(job, { first, size: batch, batch });
+        this.#gradients(job, { first, size: batch, batch, step: job.step + step });
       } else {
         const { start, end } = shardRange(batch, shard);
-        this.#gradients(job, { first: first + start, size: end - start, batch });
+        const part = { first: first + start, size: end - start };
+        this.#gradients(job, { ...part, batch, step: job.step + step });
         team.meet();
         shard.sumGradients?.(this.#gradientVector());
         team.meet();
@@ -106,12 +126,12 @@ export class Runner {
    *
    * Blocks are anybody's, rows their thread's own: it may go on with them without meeting.
    */
-  #gradients(job: Job, { first, size, batch }: Stretch): void {
+  #gradients(job: Job, { first, size, ...of }: Stretch): void {
     const { team, threads, layout: { chunkSize } } = this.#options;
     let groups = 0;
     for (let start = 0; start === 0 || start < size; start += chunkSize) {
       if (start > 0) team.meet(); // until everyone has read the last chunk
-      const chunk = { first: first + start, size: Math.min(chunkSize, size - start), batch };
+      const chunk = { first: first + start, size: Math.min(chunkSize, size - start), ...of };
       const blocks = Math.ceil(chunk.size / BLOCK);
       const starts = groupStarts(blocks, threads);
       if (start === 0) groups = starts.length - 1;
@@ -130,13 +150,13 @@ export class Runner {
   /** Forward and backward through one block of a chunk. */
   #trainBlock(
     job: Job,
-    { first, size, batch }: Stretch,
+    { first, size, batch, step }: Stretch,
     { block, group }: { readonly block: number; readonly group: number },
   ): void {
     const { kernels, layout, model } = this.#options;
     const count = Math.min(BLOCK, size - block * BLOCK);
     const position = first + block * BLOCK;
-    this.#load(job, { position, count, block });
+    this.#load(job, { position, count, block, step });
     for (const call of this.#network.forward) call(block, group);
     kernels.softmaxCrossEntropy(
       locate(layout.logits, this.#own, block),
@@ -188,20 +208,43 @@ export class Runner {
     team.meet();
   }
 
-  #load(job: Job, { position, count, block }: { position: number; count: number; block: number }) {
-    const { kernels, layout, model } = this.#options;
+  #load(job: Job, { position, count, block, step }: Loading): void {
+    const { kernels, layout, model: { inputShape } } = this.#options;
+    const indices = job.indices + 4 * position;
+    const changes = this.#own + layout.changes;
+    const augmenter = step === undefined ? undefined : this.#augmenter;
+    if (augmenter) this.#drawChanges(augmenter, { indices, count, step: step! });
     for (const [channel, { scale, offset }] of this.#transforms.entries()) {
-      kernels.loadImages(
-        job.images,
-        job.indices + 4 * position,
-        count,
-        ...model.inputShape,
-        channel,
-        scale,
-        offset,
-        locate(layout.images, this.#own, block),
-        layout.images.rowBytes,
+      const load = [job.images, indices, count, ...inputShape, channel, scale, offset] as const;
+      const output = locate(layout.images, this.#own, block);
+      const { rowBytes } = layout.images;
+      if (augmenter === undefined) {
+        kernels.loadImages(...load, output, rowBytes);
+        continue;
+      }
+      const turns = augmenter.turns.length > 0;
+      const staging = this.#own + layout.staging;
+      kernels.loadAugmented(...load, output, rowBytes, changes, turns, staging);
+    }
+  }
+
+  /** Writes how each image of a block is changed, where the kernel reads it. */
+  #drawChanges(
+    augmenter: Augmenter,
+    { indices, count, step }: { indices: number; count: number; step: number },
+  ): void {
+    const { memory: { buffer }, layout } = this.#options;
+    const images = new Uint32Array(buffer, indices, count);
+    for (let lane = 0; lane < BLOCK; lane++) {
+      const place = this.#own + layout.changes + lane * CHANGE_BYTES;
+      const words = new Int32Array(buffer, place, CHANGE_BYTES / 4);
+      const { flip, down, right, cos, sin, factor, erased } = augmenter.changeOf(
+        step,
+        images[Math.min(lane, count - 1)],
       );
+      words.set([Number(flip), down, right, cos, sin, 0]);
+      words.set([erased.top, erased.left, erased.bottom, erased.right], 6);
+      new Float32Array(buffer, place, CHANGE_BYTES / 4)[5] = factor;
     }
   }
 

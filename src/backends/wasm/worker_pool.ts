@@ -11,6 +11,7 @@ export interface WorkerTask extends LayoutOptions {
   readonly memory: WebAssembly.Memory;
   readonly model: Model;
   readonly optimizer: OptimizerSpec;
+  readonly seed: number;
   readonly thread: number;
   readonly shard?: Place;
 }

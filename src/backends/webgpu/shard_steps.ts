@@ -25,7 +25,7 @@ export interface ShardEngine {
 export interface ShardSteps {
   readonly first: number;
   readonly count: number;
-  readonly batchOf: (step: number) => Pick<Batch, "first" | "count">;
+  readonly batchOf: (step: number) => Pick<Batch, "first" | "count" | "step">;
   readonly constantsOf: (step: number) => StepConstants;
   readonly shard: Shard;
 }
@@ -42,12 +42,14 @@ export async function runShardSteps(
   const { layout, gradients } = network;
   const update = kernels.slice(-1);
   for (let step = firstStep; step < firstStep + steps; step++) {
-    const { first, count } = batchOf(step);
+    const { first, count, step: before } = batchOf(step);
     const { start, end } = shardRange(count, shard);
     let vector: Float32Array = new Float32Array(model.parameterCount);
     if (end > start) {
-      const part = { first: first + start, count: end - start, wholeCount: count, update: false };
-      stream.submit(cutBatch(part, network).map((chunk) => ({ chunk, kernels })));
+      const part = { first: first + start, count: end - start, wholeCount: count, step: before };
+      stream.submit(
+        cutBatch({ ...part, update: false }, network).map((chunk) => ({ chunk, kernels })),
+      );
       const [bytes] = await work.read([{ buffer: gradients, byteLength: 4 * layout.length }]);
       vector = unpackParameters(layout, new Float32Array(bytes), model.parameterCount);
     }

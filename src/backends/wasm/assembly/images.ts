@@ -22,13 +22,14 @@ export function loadImages(
   const i6 = imageOf(images, indices, 6, count, imageBytes);
   const i7 = imageOf(images, indices, 7, count, imageBytes);
   const pixelStep = channels * ELEMENT_BYTES;
+  const scales = f32x4.splat(scale), offsets = f32x4.splat(offset);
   let pixel = channel * height * width;
   for (let y = 0; y < height; y++) {
     let to = output + y * outputRowBytes + channel * ELEMENT_BYTES;
     const rowEnd = pixel + width;
     for (; pixel + 4 <= rowEnd; pixel += 4) {
-      storeFour(to, pixelStep, scale, offset, i0 + pixel, i1 + pixel, i2 + pixel, i3 + pixel);
-      storeFour(to + 16, pixelStep, scale, offset, i4 + pixel, i5 + pixel, i6 + pixel, i7 + pixel);
+      storeFour(to, pixelStep, scales, offsets, i0 + pixel, i1 + pixel, i2 + pixel, i3 + pixel);
+      storeFour(to + 16, pixelStep, scales, offsets, i4 + pixel, i5 + pixel, i6 + pixel, i7 + pixel);
       to += 4 * pixelStep;
     }
     for (; pixel < rowEnd; pixel++) {
@@ -47,15 +48,15 @@ export function loadImages(
 
 // @ts-ignore: decorator
 @inline
-function imageOf(images: usize, indices: usize, lane: i32, count: i32, imageBytes: i32): usize {
+export function imageOf(images: usize, indices: usize, lane: i32, count: i32, imageBytes: i32): usize {
   return images + load<u32>(indices + min(lane, count - 1) * 4) * imageBytes;
 }
 
 /** Four neighbouring pixels of four images: a 4x4 transposition of bytes, widened to floats. */
 // @ts-ignore: decorator
 @inline
-function storeFour(
-  to: usize, step: usize, scale: f32, offset: f32, a: usize, b: usize, c: usize, d: usize,
+export function storeFour(
+  to: usize, step: usize, scales: v128, offsets: v128, a: usize, b: usize, c: usize, d: usize,
 ): void {
   const ab = v128.shuffle<i8>(
     v128.load32_zero(a), v128.load32_zero(b), 0, 16, 1, 17, 2, 18, 3, 19, 8, 8, 8, 8, 8, 8, 8, 8,
@@ -67,7 +68,6 @@ function storeFour(
     ab, cd, 0, 1, 16, 17, 2, 3, 18, 19, 4, 5, 20, 21, 6, 7, 22, 23,
   );
   const low = i16x8.extend_low_i8x16_u(bytes), high = i16x8.extend_high_i8x16_u(bytes);
-  const scales = f32x4.splat(scale), offsets = f32x4.splat(offset);
   store4(to, i32x4.extend_low_i16x8_u(low), scales, offsets);
   store4(to + step, i32x4.extend_high_i16x8_u(low), scales, offsets);
   to += 2 * step;

@@ -21,5 +21,6 @@ export { flattenBackward, flattenForward, loadImages, storeLogits } from "./imag
 export { softmaxCrossEntropy } from "./loss";
 export { fillZeros, residualForward, sumGradients } from "./residual";
 export * from "./optimizers"; // made from nn/optimizers.ts
+export { loadAugmented } from "./augment";
 export { drawAt } from "./random";
 export { multiplyAddPeak } from "./peak";
