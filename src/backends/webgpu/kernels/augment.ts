@@ -1,9 +1,9 @@
 /** How training images are changed, in WGSL: the same whole numbers as `Augmenter` draws. */
 
 import { type Augmenter, FRACTION_BITS, TURN_BITS, UNITS } from "../../../data/augment.ts";
+import type { ImageShape } from "../../../nn/sequential.ts";
 import type { Gpu } from "../gpu.ts";
 import { type Binding, RANDOM_WGSL } from "../kernel.ts";
-import type { Tensor } from "../tensors.ts";
 
 /** What is drawn of images, and the table of their turns where they turn. */
 export interface ImageChanges {
@@ -26,7 +26,7 @@ export function writeTurns(gpu: Gpu, { turns }: Augmenter): ImageChanges["turns"
  * A sample is the sum of the bytes that a pixel is made of, each by its weight, and the sum of the
  * weights of those inside of the image: whole numbers below 2^24, which f32 holds.
  */
-export function changesWgsl(augmenter: Augmenter, { height, width }: Tensor): string {
+export function changesWgsl(augmenter: Augmenter, [, height, width]: ImageShape): string {
   const { augmentation: { flip, shift = 0, brightness = 0 }, key, erasesBelow, turns } = augmenter;
   const [[leastHeight, heights], [leastWidth, widths]] = [
     augmenter.erasedHeight,
@@ -92,23 +92,24 @@ fn byte_at(image: u32, place: u32) -> i32 {
   return i32(extractBits(word_of(image, place / 4u), 8u * (place % 4u), 8u));
 }
 fn corner_at(image: u32, channel: u32, at: vec2i, flip: bool) -> vec2i {
-  if (any(at < vec2i()) || any(at >= vec2i(${width}, ${height}))) { return vec2i(); }
-  let column = select(at.x, ${width - 1} - at.x, flip);
-  return vec2i(byte_at(image, channel * ${area}u + u32(at.y * ${width} + column)), 1);
+  let last = vec2i(${width - 1}, ${height - 1});
+  let place = clamp(at, vec2i(), last);
+  let column = select(place.x, last.x - place.x, flip);
+  let value = byte_at(image, channel * ${area}u + u32(place.y * ${width} + column));
+  return vec2i(value, 1) * i32(all(at == place));
 }
 fn sample_at(image: u32, pixel: u32, change: Change) -> vec2f {
   let channel = pixel / ${area}u;
   let y = i32(pixel % ${area}u / ${width}u);
   let x = i32(pixel % ${width}u);
-  if (y >= change.erased_top && y < change.erased_bottom &&
-    x >= change.erased_left && x < change.erased_right) { return vec2f(); }
+  let is_kept = y < change.erased_top || y >= change.erased_bottom ||
+    x < change.erased_left || x >= change.erased_right;
   let from_y = y - change.down;
   let from_x = x - change.right;
   ${
     turns.length === 0
-      ? `return ${
-        one * one
-      }.0 * vec2f(corner_at(image, channel, vec2i(from_x, from_y), change.flip));`
+      ? `let source = vec2i(from_x, from_y);
+  let sample = ${one * one} * corner_at(image, channel, source, change.flip);`
       : `let distance_y = 2 * from_y - ${height - 1};
   let distance_x = 2 * from_x - ${width - 1};
   let source = vec2i(
@@ -118,13 +119,12 @@ fn sample_at(image: u32, pixel: u32, change: Change) -> vec2f {
   let corner = source >> vec2u(${TURN_BITS + 1}u);
   let after = (source >> vec2u(${TURN_BITS + 1 - FRACTION_BITS}u)) & vec2i(${one - 1});
   let before = vec2i(${one}) - after;
-  return vec2f(
-    before.x * before.y * corner_at(image, channel, corner, change.flip) +
+  let sample = before.x * before.y * corner_at(image, channel, corner, change.flip) +
     after.x * before.y * corner_at(image, channel, corner + vec2i(1, 0), change.flip) +
     before.x * after.y * corner_at(image, channel, corner + vec2i(0, 1), change.flip) +
-    after.x * after.y * corner_at(image, channel, corner + vec2i(1, 1), change.flip),
-  );`
+    after.x * after.y * corner_at(image, channel, corner + vec2i(1, 1), change.flip);`
   }
+  return vec2f(sample * i32(is_kept));
 }
 `;
 }

@@ -7,6 +7,7 @@ import {
   type Standardization,
 } from "../../../nn/standardization.ts";
 import { FRACTION_BITS } from "../../../data/augment.ts";
+import type { ImageShape } from "../../../nn/sequential.ts";
 import {
   A_GROUP,
   bindTensor,
@@ -35,6 +36,8 @@ export interface ImageBuffers {
 /** What images become, and where. */
 export interface NetworkInput {
   readonly input: Tensor;
+  /** Of an image; the tensor may be one of vectors. */
+  readonly imageShape: ImageShape;
   readonly standardization: Standardization;
   /** How they are changed; default: not at all. */
   readonly changes?: ImageChanges;
@@ -48,14 +51,14 @@ export interface NetworkInput {
  */
 export function gatherImages(
   { images, imagesPerBuffer, order }: ImageBuffers,
-  { input, standardization, changes }: NetworkInput,
+  { input, imageShape, standardization, changes }: NetworkInput,
   tuning: Tuning,
 ): Kernel {
   const pixels = input.channels * input.height * input.width;
   const words = Math.ceil(pixels / 4);
   const side = tuning.imagesPerInvocation;
   const area = input.height * input.width;
-  const become = standardizeWgsl(standardization, area, changes !== undefined);
+  const become = standardizeWgsl(standardization, imageShape, changes !== undefined);
   const code = `${imagesWgsl(tuning)}
 fn word_of(image: u32, word: u32) -> u32 {
   let place = image % ${imagesPerBuffer}u * ${words}u + word;
@@ -66,7 +69,7 @@ fn word_of(image: u32, word: u32) -> u32 {
     default: { return images0[place]; }
   }
 }
-${changes === undefined ? "" : changesWgsl(changes.augmenter, input)}
+${changes === undefined ? "" : changesWgsl(changes.augmenter, imageShape)}
 fn pixels(position: u32, word: u32) -> vec4f {
   if (position >= chunk.count) { return vec4f(); }
   let image = order[chunk.first + position];
@@ -76,9 +79,8 @@ fn pixels(position: u32, word: u32) -> vec4f {
       : `var values = vec4f();
   var inside = vec4f();
   let change = change_of(image);
-  for (var k = 0u; k < ${Math.min(4, pixels)}u; k++) {
-    if (word * 4u + k >= ${pixels}u) { break; }
-    let sample = sample_at(image, word * 4u + k, change);
+  for (var k = 0u; k < 4u; k++) {
+    let sample = sample_at(image, min(word * 4u + k, ${pixels - 1}u), change);
     values[k] = sample.x / ${255 * 2 ** (2 * FRACTION_BITS)}.0 * change.factor;
     inside[k] = sample.y / ${2 ** (2 * FRACTION_BITS)}.0;
   }`
@@ -124,7 +126,11 @@ ${entryPoint(tuning)}
 /** What a word's four `values` become, of which `inside` came from their image; of images with several
  * channels they need not be of one.
  */
-function standardizeWgsl(standardization: Standardization, area: number, changed: boolean): string {
+function standardizeWgsl(
+  standardization: Standardization,
+  [, height, width]: ImageShape,
+  changed: boolean,
+): string {
   if (isNormalized(standardization)) return "return values;";
   const inside = changed ? " * inside" : "";
   const count = channelCountOf(standardization);
@@ -138,7 +144,7 @@ function standardizeWgsl(standardization: Standardization, area: number, changed
     `vec4f(${[0, 1, 2, 3].map((k) => `${name}[channel[${k}]]`).join(", ")})`;
   return `var means = ${list(channels.map(({ mean }) => mean))};
   var deviations = ${list(channels.map(({ std }) => std))};
-  let channel = min((vec4u(0u, 1u, 2u, 3u) + word * 4u) / ${area}u, vec4u(${count - 1}u));
+  let channel = min((vec4u(0u, 1u, 2u, 3u) + word * 4u) / ${height * width}u, vec4u(${count - 1}u));
   return (values - ${fourOf("means")}${inside}) / ${fourOf("deviations")};`;
 }
 
