@@ -23,6 +23,7 @@ export type {
   PicturePolarity,
   UnreadablePicture,
 } from "./src/data/dataset.ts";
+export type { Augmentation } from "./src/data/augment.ts";
 export type { PictureHooks, PictureOptions } from "./src/data/image_folder.ts";
 export { loadDataset, type LoadOptions } from "./src/data/load.ts";
 export { splitValidation } from "./src/data/split.ts";

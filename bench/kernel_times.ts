@@ -53,6 +53,7 @@ export async function timeKernels(
     thread: 0,
     threads: 1,
     optimizer: { type: "sgd", momentum: 0 },
+    seed: 0,
   });
   const order = Uint32Array.from({ length: data.count }, (_, index) => index);
   const work = store.prepare(order, {

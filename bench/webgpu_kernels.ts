@@ -149,7 +149,7 @@ async function measureKernels(
     print("The adapter has no timestamp-query: kernels cannot be timed");
     return {};
   }
-  const engine = await openEngine(model, { optimizer: SGD, batchSize: BATCH_SIZE });
+  const engine = await openEngine(model, { optimizer: SGD, batchSize: BATCH_SIZE, seed: 0 });
   using cleanup = new DisposableStack();
   cleanup.defer(() => engine.dispose());
   engine.load(initialParameters(model, 1), []);
@@ -218,7 +218,7 @@ async function checkGradients(model: Model): Promise<void> {
 }
 
 async function openSession(backend: Backend, model: Model): Promise<Session> {
-  const session = await backend.open(model, { optimizer: SGD, batchSize: BATCH_SIZE });
+  const session = await backend.open(model, { optimizer: SGD, batchSize: BATCH_SIZE, seed: 0 });
   await session.loadState({ parameters: initialParameters(model, 1), slots: [], step: 0 });
   return session;
 }

@@ -9,7 +9,7 @@ import { deviceOptions, openSession } from "./backend_flags.ts";
 import { describeError } from "./errors.ts";
 import type { SweepFlags } from "./sweep_flags.ts";
 import { flagsOf, type Settings } from "./sweep_grid.ts";
-import { setApart, type TrainFlags } from "./train_flags.ts";
+import { augmentationOf, setApart, type TrainFlags } from "./train_flags.ts";
 import { beginningOf, readInitialModel } from "./train_init.ts";
 
 /** What a rank needs to train configurations. */
@@ -59,6 +59,8 @@ export async function trainConfiguration(
     const { session } = await openSession(flags.backend, model, {
       optimizer,
       batchSize: plan.batchSize,
+      seed: plan.seed,
+      augmentation: augmentationOf(flags),
       ...device,
       threads: device.threads ?? threads,
     });

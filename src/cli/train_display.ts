@@ -9,6 +9,7 @@ import { liveChart, type Screen } from "../report/live_chart.ts";
 import { type Progress, startProgress } from "../report/progress.ts";
 import { countOf, formatCount } from "../report/table.ts";
 import { partsText, type RunConfig } from "../run/config.ts";
+import { showAugmentation } from "../data/augment.ts";
 import { completeOptimizer, type OptimizerSpec } from "../nn/optimizers.ts";
 import type { Model } from "../nn/sequential.ts";
 import { isNormalized } from "../nn/standardization.ts";
@@ -263,7 +264,7 @@ function advice({ chosen, dataset, plan }: RunConfig, train: MajorityComparison 
 }
 
 function startLines(
-  { dataset, plan, optimizer, init, chosen }: RunConfig,
+  { dataset, plan, optimizer, augmentation, init, chosen }: RunConfig,
   model: Model,
   { backend, reason, session: { device } }: OpenedSession,
   out: string | undefined,
@@ -281,6 +282,7 @@ function startLines(
     `${plan.schedule} learning rate ${plan.learningRate}`,
     `seed ${plan.seed}`,
     ...(isNormalized(model.standardization) ? [] : ["standardized pixels"]),
+    ...(augmentation ? [`augmented by ${showAugmentation(augmentation)}`] : []),
     ...(plan.shuffle ? [] : ["not shuffled"]),
   ];
   return [

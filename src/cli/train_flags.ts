@@ -1,5 +1,6 @@
 /** The flags of the train command, and the configuration they ask for. */
 
+import { type Augmentation, AUGMENTATION_EXAMPLES, parseAugmentation } from "../data/augment.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { findDataset } from "../data/registry.ts";
 import { splitValidation } from "../data/split.ts";
@@ -34,6 +35,7 @@ export const TRAIN_COMMAND = defineCommand({
       "--dataset photos/",
       "your own pictures, a folder for each class; the recipe fits their number",
     ],
+    ["--augment flip,shift=2", "each image as it is or mirrored, moved by up to 2 pixels"],
     ["--resume runs/first --epochs 5", "go on with a run, up to 5 epochs in all"],
   ],
   flags: {
@@ -103,7 +105,7 @@ export const TRAIN_COMMAND = defineCommand({
       min: 0,
       max: Number.MAX_SAFE_INTEGER,
       default: 0,
-      help: "draws initial weights and order",
+      help: "draws initial weights, order and how images are changed",
     },
     shuffle: {
       type: "boolean",
@@ -115,6 +117,13 @@ export const TRAIN_COMMAND = defineCommand({
     standardize: {
       type: "boolean",
       help: "(pixel / 255 - mean) / std of the training set, the default for your own data",
+    },
+    augment: {
+      type: "list",
+      offers: AUGMENTATION_EXAMPLES,
+      placeholder: "LIST",
+      defaultText: "none",
+      help: `change training images at each step: ${AUGMENTATION_EXAMPLES.join(",")}`,
     },
     init: {
       type: "string",
@@ -190,6 +199,7 @@ export function checkCombination(args: readonly string[], flags: TrainFlags): vo
     throw new UsageError("Cannot use --normalize and --standardize together: choose one of them");
   }
   checkpointIntervalOf(flags);
+  augmentationOf(flags);
   if (flags.resume === undefined) return;
   const given = args.filter((arg) => arg.startsWith("--"))
     .map((arg) => arg.slice(2).split("=")[0]);
@@ -297,6 +307,21 @@ export function optimizerOf(
     ...optimizerPresets()[optimizer],
     ...(momentum !== undefined && { momentum }),
   });
+}
+
+/** The augmentation that `--augment` asks for; undefined for none.
+ *
+ * @throws {UsageError} If it names an unknown one, one twice, or a number out of range.
+ */
+export function augmentationOf(
+  { augment }: Pick<TrainFlags, "augment">,
+): Augmentation | undefined {
+  if (augment === undefined) return undefined;
+  try {
+    return parseAugmentation(augment.join());
+  } catch (error) {
+    throw new UsageError((error as Error).message);
+  }
 }
 
 function fieldsOf(optimizer: string): object {

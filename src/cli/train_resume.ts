@@ -65,6 +65,8 @@ export async function resumeRun(
   const options: SessionOptions = {
     optimizer: config.optimizer,
     batchSize: plan.batchSize,
+    seed: plan.seed,
+    augmentation: config.augmentation,
     ...deviceOptions(flags),
     threads: flags.threads ?? (wasShared || world ? undefined : config.device.threads),
   };

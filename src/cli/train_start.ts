@@ -16,7 +16,7 @@ import { requireWritePermission } from "./permissions.ts";
 import { requirePictures } from "./picture_flags.ts";
 import { recordedDataset, recordedPath, recordedWay } from "./recorded_path.ts";
 import { trainDisplay } from "./train_display.ts";
-import { checkpointIntervalOf, setApart, type TrainFlags } from "./train_flags.ts";
+import { augmentationOf, checkpointIntervalOf, setApart, type TrainFlags } from "./train_flags.ts";
 import { beginningOf, picturesOf, readInitialModel } from "./train_init.ts";
 import { DEFAULT_INTERVAL, runTraining, type Surroundings } from "./train_run.ts";
 
@@ -39,7 +39,14 @@ export async function startRun(
   const dataset = setApart(whole, given);
   const { flags, plan, optimizer, model, parameters, notes } = beginningOf(given, dataset, source);
   const { init } = ZOO[flags.model].recipe;
-  const options: SessionOptions = { optimizer, batchSize: plan.batchSize, ...deviceOptions(flags) };
+  const augmentation = augmentationOf(flags);
+  const options: SessionOptions = {
+    optimizer,
+    batchSize: plan.batchSize,
+    seed: plan.seed,
+    augmentation,
+    ...deviceOptions(flags),
+  };
   const opened = await openSession(flags.backend, model, options, world);
   await using session = opened.session;
   const state: TrainingState = { parameters, slots: [], step: 0 };
@@ -66,6 +73,7 @@ export async function startRun(
     ...(workingDirectory !== undefined && { workingDirectory }),
     plan,
     optimizer,
+    ...(augmentation && { augmentation }),
     ...(flags.chosen && { chosen: flags.chosen }),
     init: flags.init === undefined ? init : { type: "file", path: recordedPath(flags.init) },
     backend: opened.backend,

@@ -94,7 +94,9 @@ export function parseAugmentation(text: string): Augmentation | undefined {
       throw new TypeError(
         isSwitch
           ? `Augmentation ${name} takes no value, found ${quote(number)}`
-          : `Augmentation ${name} needs a value, as in ${name}=${EXAMPLES[name as Name]}`,
+          : `Augmentation ${name} needs a value, as in ${
+            AUGMENTATION_EXAMPLES.find((example) => example.startsWith(name))
+          }`,
       );
     }
     found[name] = isSwitch || (/^[-+\d.e]+$/i.test(number) ? Number(number) : number);
@@ -102,14 +104,23 @@ export function parseAugmentation(text: string): Augmentation | undefined {
   return completeAugmentation(found);
 }
 
-/** What is written of each as an example. */
-const EXAMPLES: { readonly [Field in Name]-?: string } = {
-  flip: "",
-  shift: "2",
-  erase: "0.25",
-  rotate: "10",
-  brightness: "0.2",
-};
+/** One of each, as {@linkcode parseAugmentation} reads them. */
+export const AUGMENTATION_EXAMPLES = [
+  "flip",
+  "shift=2",
+  "erase=0.25",
+  "rotate=10",
+  "brightness=0.2",
+];
+
+/** Whether a value from a file is an augmentation that does something. */
+export function isAugmentation(value: unknown): value is Augmentation {
+  try {
+    return completeAugmentation(value) !== undefined;
+  } catch {
+    return false;
+  }
+}
 
 /** `flip, shift 2, erase 0.25`. */
 export function showAugmentation(augmentation: Augmentation): string {

@@ -1,6 +1,7 @@
 /** What a report says about how to repeat the run. */
 
 import type { Device } from "../backends/backend.ts";
+import { showAugmentation } from "../data/augment.ts";
 import { definitionOf } from "../nn/optimizers.ts";
 import { NORMALIZED, showPixels } from "../nn/standardization.ts";
 import { type Html, html } from "./html.ts";
@@ -13,7 +14,7 @@ import { countOf } from "./table.ts";
  * missing elsewhere must not spoil the end of a run.
  */
 export function factsSection(config: RunConfig): Html {
-  const { dataset, plan, optimizer, init, environment } = config;
+  const { dataset, plan, optimizer, augmentation, init, environment } = config;
   const facts: (readonly [name: string, value: string])[] = [
     [
       "Dataset",
@@ -39,6 +40,7 @@ export function factsSection(config: RunConfig): Html {
     ["Batch size", String(plan.batchSize)],
     ["Learning rate", `${plan.learningRate}, ${plan.schedule}`],
     ["Optimiser", optimizerText(optimizer)],
+    ...(augmentation ? [["Augmentation", showAugmentation(augmentation)] as const] : []),
     ["Seed", `${plan.seed}${plan.shuffle ? "" : ", not shuffled"}`],
     [
       "Initial weights",

@@ -4,6 +4,7 @@ import { isDeepStrictEqual } from "node:util";
 import * as v from "valibot";
 import type { Device } from "../backends/backend.ts";
 import { BACKEND_NAMES } from "../backends/registry.ts";
+import { type Augmentation, isAugmentation } from "../data/augment.ts";
 import type { PictureFacts } from "../data/dataset.ts";
 import type { WeightInit } from "../nn/init.ts";
 import { modelOf, type ModelSpec } from "../nn/model_spec.ts";
@@ -111,6 +112,8 @@ const CONFIG = fields({
   workingDirectory: v.optional(v.pipe(v.string(), v.regex(/^\.\.(\/\.\.){0,15}$/))),
   plan: PLAN,
   optimizer: v.custom<OptimizerSpec>(isOptimizerSpec),
+  /** How training images are changed; left out where they are not. */
+  augmentation: v.optional(v.custom<Augmentation>(isAugmentation)),
   /** Flags that were chosen to fit the dataset; left out where the recipe is the model's own. */
   chosen: v.optional(list(text)),
   /** How the first parameters came to be: drawn, or read from a file, whose path is only shown. */
@@ -204,6 +207,7 @@ const FIXED = [
   "plan.seed",
   "plan.shuffle",
   "optimizer",
+  "augmentation",
 ] as const;
 
 /** The part of a configuration that decides what every step computes, by field. */

@@ -358,7 +358,7 @@ Deno.test({
   ignore: ignore || !(await chooseAdapter()).features.has("timestamp-query"),
   async fn() {
     const data = randomImages(lenet(), 8, 1);
-    const engine = await openEngine(lenet(), { optimizer: SGD, batchSize: 8 });
+    const engine = await openEngine(lenet(), { optimizer: SGD, batchSize: 8, seed: 0 });
     engine.load(initialParameters(lenet(), 1), []);
     const times = await engine.timeKernels(await engine.attach(data), Uint32Array.of(0, 1, 2));
     engine.dispose();
