@@ -94,7 +94,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "sweep: a grid compares augmentations, one of them none",
+  name: "sweep: a grid compares augmentations, one of them none; one for all is recorded",
   ignore,
   fn: () =>
     withTempDir(async (folder) => {
@@ -108,5 +108,20 @@ Deno.test({
       const losses = results.map(({ last }: { last: { trainLoss: number } }) => last.trainLoss);
       assertEquals(new Set(losses).size, 3, "each trains on other images");
       assert(losses.every(Number.isFinite));
+      // The same command goes on, another augmentation is refused.
+      const sweep = (augment: string) =>
+        runTask("sweep", [
+          ...[`--dataset=${folder}/noise`, "--model=softmax", "--epochs=1", "--backend=wasm"],
+          ...["--grid", "lr=0.1", "--augment", augment, `--out=${folder}/one`],
+        ], { env: NO_GPU });
+      const [first, again, other] = [
+        await sweep("flip,shift=2"),
+        await sweep("flip,shift=2"),
+        await sweep("flip"),
+      ];
+      assertEquals([first.code, first.stderr, again.code, again.stderr], [0, "", 0, ""]);
+      assertStringIncludes(again.stdout, "1 are done");
+      assertEquals([other.code, other.stdout], [1, ""]);
+      assertMatch(other.stderr, /was made with other flags or data .*"augment":"flip,shift=2"/);
     }),
 });

@@ -154,7 +154,7 @@ for (const name of BACKEND_NAMES) {
 }
 
 Deno.test({
-  name: "wasm changes the same images for any number of threads, on either build of its kernels",
+  name: "wasm changes the same images for any number of threads",
   ignore: !readable || !await isAvailable("wasm"),
   async fn() {
     const augmentation = { flip: true, shift: 2, erase: 0.5, rotate: 20, brightness: 0.2 };

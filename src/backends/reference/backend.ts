@@ -132,7 +132,7 @@ class ReferenceEngine implements Engine<LabeledImages> {
     { start, end }: Range,
     results: Results,
   ): Promise<void> {
-    const { kind, order } = work;
+    const { kind } = work;
     const { shard } = this.#options;
     const part = kind === "train" && shard
       ? shardRange(end - start, shard)

@@ -34,8 +34,8 @@ export class DataStore {
   /** Copies images and labels. */
   attach({ images, labels, shape: [, height, width] }: LabeledImages): Location {
     const places = new Arena(0);
-    // What is read of an image that is shifted may begin a part of an image before it, or end behind.
-    const imagesAt = places.allocate(images.length + height * width);
+    // What is read of a changed image, and not used, may lie before it or behind it.
+    const imagesAt = places.allocate(images.length + (height + 3) * width);
     const labelsAt = places.allocate(labels.length);
     const start = this.#take(places.end);
     const bytes = new Uint8Array(this.#memory.buffer, start, places.end);

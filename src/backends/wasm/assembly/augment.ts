@@ -142,46 +142,70 @@ function zero(
   }
 }
 
-/** Turns and shifts one channel of one image. Places are whole numbers of 1 / 32768 of a pixel, weights
- * of 1 / 256 each way: their products with a byte add up to less than 2^24, which f32 holds.
+/** Turns and shifts one channel of one image, four pixels in a row at a time. Places are whole numbers of
+ * 1 / 32768 of a pixel, weights of 1 / 256 each way and 0 outside: their products with a byte add up to
+ * less than 2^24, which f32 holds.
  */
 function turn(
   plane: usize, change: usize, height: i32, width: i32, scale: f32, offset: f32, output: usize,
   rowBytes: usize, pixelStep: i32,
 ): void {
   const cos = load<i32>(change, COS), sin = load<i32>(change, SIN);
-  const down = load<i32>(change, DOWN), right = load<i32>(change, RIGHT);
-  const pixelScale = scale * load<f32>(change, FACTOR) * <f32> (1.0 / 65536);
-  const weightScale = offset * <f32> (1.0 / 65536);
-  const fromX = -2 * right - (width - 1);
+  const pixelScale = f32x4.splat(scale * load<f32>(change, FACTOR) * <f32> (1.0 / 65536));
+  const weightScale = f32x4.splat(offset * <f32> (1.0 / 65536));
+  const fromX = -2 * load<i32>(change, RIGHT) - (width - 1);
+  const lanes = i32x4(0, 1, 2, 3), low = i32x4.splat(255), one = i32x4.splat(256);
+  const acrossX = i32x4.mul(lanes, i32x4.splat(2 * cos));
+  const acrossY = i32x4.mul(lanes, i32x4.splat(-2 * sin));
+  const heights = i32x4.splat(height), widths = i32x4.splat(width);
+  const next = i32x4.splat(1), outside = i32x4.splat(-1);
   for (let y = 0; y < height; y++) {
-    const fromY = 2 * (y - down) - (height - 1);
-    let placeY = cos * fromY - sin * fromX + ((height - 1) << 14);
-    let placeX = cos * fromX + sin * fromY + ((width - 1) << 14);
+    const fromY = 2 * (y - load<i32>(change, DOWN)) - (height - 1);
+    let startY = cos * fromY - sin * fromX + ((height - 1) << 14);
+    let startX = cos * fromX + sin * fromY + ((width - 1) << 14);
     let to = output + y * rowBytes;
-    for (let x = 0; x < width; x++) {
-      const top = placeY >> 15, left = placeX >> 15;
-      const below = (placeY >> 7) & 255, beside = (placeX >> 7) & 255;
-      const above = 256 - below, before = 256 - beside;
-      const from = plane + top * width + left;
-      if (<u32> top < <u32> (height - 1) && <u32> left < <u32> (width - 1)) {
-        const upper = load<u8>(from) * before + load<u8>(from, 1) * beside;
-        const lower = load<u8>(from + width) * before + load<u8>(from + width, 1) * beside;
-        store<f32>(to, <f32> (upper * above + lower * below) * pixelScale + offset);
-      } else {
-        let sum = 0, inside = 0;
-        for (let corner = 0; corner < 4; corner++) {
-          const dy = corner >> 1, dx = corner & 1;
-          if (<u32> (top + dy) >= <u32> height || <u32> (left + dx) >= <u32> width) continue;
-          const weight = (dy ? below : above) * (dx ? beside : before);
-          sum += weight * load<u8>(from + dy * width + dx);
-          inside += weight;
-        }
-        store<f32>(to, <f32> sum * pixelScale + <f32> inside * weightScale);
-      }
-      placeX += 2 * cos;
-      placeY -= 2 * sin;
-      to += pixelStep;
+    for (let x = 0; x < width; x += 4) {
+      const placeY = i32x4.add(i32x4.splat(startY), acrossY);
+      const placeX = i32x4.add(i32x4.splat(startX), acrossX);
+      const top = i32x4.shr_s(placeY, 15), left = i32x4.shr_s(placeX, 15);
+      const restY = v128.and(i32x4.shr_s(placeY, 7), low);
+      const restX = v128.and(i32x4.shr_s(placeX, 7), low);
+      const above = v128.and(i32x4.sub(one, restY), i32x4.lt_u(top, heights));
+      const below = v128.and(restY, i32x4.lt_u(i32x4.add(top, next), heights));
+      const before = v128.and(i32x4.sub(one, restX), i32x4.lt_u(left, widths));
+      const beside = v128.and(restX, i32x4.lt_u(i32x4.add(left, next), widths));
+      // What is read beyond the border counts nothing, and is never far.
+      const row = i32x4.max_s(i32x4.min_s(top, heights), outside);
+      const column = i32x4.max_s(i32x4.min_s(left, widths), outside);
+      const places = i32x4.add(i32x4.mul(row, widths), column);
+      const pair = v128.or(i32x4.shl(beside, 16), before);
+      const upper = i32x4.dot_i16x8_s(neighbours(plane, places), pair);
+      const lower = i32x4.dot_i16x8_s(neighbours(plane + width, places), pair);
+      const sums = i32x4.add(i32x4.mul(upper, above), i32x4.mul(lower, below));
+      const weights = i32x4.mul(i32x4.add(above, below), i32x4.add(before, beside));
+      const values = f32x4.add(
+        f32x4.mul(f32x4.convert_i32x4_s(sums), pixelScale),
+        f32x4.mul(f32x4.convert_i32x4_s(weights), weightScale),
+      );
+      v128.store32_lane(to, values, 0);
+      if (x + 1 < width) v128.store32_lane(to + pixelStep, values, 1);
+      if (x + 2 < width) v128.store32_lane(to + 2 * pixelStep, values, 2);
+      if (x + 3 < width) v128.store32_lane(to + 3 * pixelStep, values, 3);
+      to += 4 * pixelStep;
+      startX += 8 * cos;
+      startY -= 8 * sin;
     }
   }
+}
+
+/** The bytes at four places, each with the one behind it, as eight 16-bit numbers. */
+// @ts-ignore: decorator
+@inline
+function neighbours(plane: usize, places: v128): v128 {
+  let bytes = i32x4.splat(0);
+  bytes = v128.load16_lane(plane + i32x4.extract_lane(places, 0), bytes, 0);
+  bytes = v128.load16_lane(plane + i32x4.extract_lane(places, 1), bytes, 1);
+  bytes = v128.load16_lane(plane + i32x4.extract_lane(places, 2), bytes, 2);
+  bytes = v128.load16_lane(plane + i32x4.extract_lane(places, 3), bytes, 3);
+  return i16x8.extend_low_i8x16_u(bytes);
 }
