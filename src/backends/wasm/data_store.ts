@@ -25,18 +25,22 @@ export class DataStore {
   /** What is taken, in the order of addresses: where it starts and ends. */
   readonly #taken: { readonly start: number; readonly end: number }[] = [];
 
-  /** @param start First free address of the memory. */
-  constructor(memory: WebAssembly.Memory, start: number) {
+  readonly #limit: number;
+
+  /**
+   * @param start First free address of the memory.
+   * @param margin Bytes at its end that are never taken.
+   */
+  constructor(memory: WebAssembly.Memory, start: number, margin = 0) {
     this.#memory = memory;
+    this.#limit = memory.buffer.byteLength - margin;
     this.#take(start);
   }
 
   /** Copies images and labels. */
-  attach({ images, labels, shape: [, height, width] }: LabeledImages): Location {
+  attach({ images, labels }: LabeledImages): Location {
     const places = new Arena(0);
-    // What is read of a changed image, and not used, may lie before it or behind it.
-    const imagesAt = places.allocate(images.length + (height + 3) * width);
-    const labelsAt = places.allocate(labels.length);
+    const [imagesAt, labelsAt] = [images, labels].map(({ length }) => places.allocate(length));
     const start = this.#take(places.end);
     const bytes = new Uint8Array(this.#memory.buffer, start, places.end);
     bytes.set(images, imagesAt);
@@ -85,7 +89,7 @@ export class DataStore {
   }
 
   #take(byteLength: number): number {
-    const limit = this.#memory.buffer.byteLength;
+    const limit = this.#limit;
     const size = new Arena(0);
     size.allocate(Math.max(1, byteLength));
     const starts = [0, ...this.#taken.map(({ end }) => end)];

@@ -35,7 +35,9 @@ export async function openWasmEngine(
   const memory = createMemory();
   const layoutOptions = { batchSize, threads, slotCount: slotCount(optimizer), augmentation };
   const layout = layOut(model, layoutOptions);
-  const data = new DataStore(memory, layout.end);
+  // Of an image that is changed, kernels may read, and not use, what lies behind it.
+  const [, height, width] = model.inputShape;
+  const data = new DataStore(memory, layout.end, augmentation ? (height + 3) * width : 0);
   initialize(memory, layout);
   const team = new Team(memory, layout.control, threads);
   const kernels = instantiateKernels(module, memory);
