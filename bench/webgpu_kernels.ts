@@ -222,7 +222,7 @@ async function checkGradients(model: Model): Promise<void> {
 }
 
 async function openSession(backend: Backend, model: Model): Promise<Session> {
-  const session = await backend.open(model, { optimizer: SGD, batchSize: BATCH_SIZE });
+  const session = await backend.open(model, { optimizer: SGD, batchSize: BATCH_SIZE, seed: 0 });
   await session.loadState({ parameters: initialParameters(model, 1), slots: [], step: 0 });
   return session;
 }

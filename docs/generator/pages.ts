@@ -8,6 +8,7 @@ import { curvesSvg } from "../../src/report/curves.ts";
 import type { EpochMetrics } from "../../src/train/trainer.ts";
 import { fillBlocks, pictureNames } from "./blocks.ts";
 import {
+  augmentationFigure,
   lossFigure,
   receptiveFieldFigure,
   standardizationFigure,
@@ -18,7 +19,7 @@ import * as tables from "./tables.ts";
 import type { Training } from "./trainings.ts";
 
 /** Pages with blocks. */
-export const PAGES = ["README.md", "docs/lesson.md"];
+export const PAGES = ["README.md", "docs/lesson.md", "docs/guide.md"];
 
 /** What was measured. */
 export interface Measurements {
@@ -60,6 +61,7 @@ export async function generate(
       "lenet on fashion-mnist",
       tables.find(trainings, "lenet-0").epochs as unknown as EpochMetrics[],
     ),
+    "docs/augmentation.svg": await augmentationFigure(test),
     "docs/loss.svg": await lossFigure(),
     "docs/windows.svg": await windowsFigure(),
     "docs/receptive_field.svg": await receptiveFieldFigure(test, zooModel("lenet")),

@@ -168,7 +168,8 @@ function makePlan(flags: Flags, whole: Dataset): ComparisonPlan {
   const model = zooModel(flags.model, {
     inputShape: whole.train.shape,
     classCount: whole.classNames.length,
-    ...(flags.standardize && { standardization: standardizationOf(whole.train.images) }),
+    ...(flags.standardize &&
+      { standardization: standardizationOf(whole.train.images, whole.train.shape) }),
   });
   const { recipe } = ZOO[flags.model];
   const testCount = Math.min(SHORT_TEST_COUNT, whole.test.count);

@@ -1,5 +1,6 @@
 /** The flags of the train command, and the configuration they ask for. */
 
+import { type Augmentation, AUGMENTATION_EXAMPLES, parseAugmentation } from "../data/augment.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { findDataset } from "../data/registry.ts";
 import { splitValidation } from "../data/split.ts";
@@ -36,6 +37,7 @@ export const TRAIN_COMMAND = defineCommand({
       "--dataset photos/",
       "your own pictures, a folder for each class; the recipe fits their number",
     ],
+    ["--augment flip,shift=2", "each image as it is or mirrored, moved by up to 2 pixels"],
     ["--resume runs/first --epochs 5", "go on with a run, up to 5 epochs in all"],
   ],
   flags: {
@@ -89,7 +91,7 @@ export const TRAIN_COMMAND = defineCommand({
       min: 0,
       max: Number.MAX_SAFE_INTEGER,
       default: 0,
-      help: "draws initial weights and order",
+      help: "draws initial weights, order and how images are changed",
     },
     shuffle: {
       type: "boolean",
@@ -101,6 +103,13 @@ export const TRAIN_COMMAND = defineCommand({
     standardize: {
       type: "boolean",
       help: "(pixel / 255 - mean) / std of the training set, the default for your own data",
+    },
+    augment: {
+      type: "list",
+      offers: AUGMENTATION_EXAMPLES,
+      placeholder: "LIST",
+      defaultText: "none",
+      help: `change training images at each step: ${AUGMENTATION_EXAMPLES.join(",")}`,
     },
     init: {
       type: "string",
@@ -173,6 +182,7 @@ export function checkCombination(args: readonly string[], flags: TrainFlags): vo
     throw new UsageError("Cannot use --normalize and --standardize together: choose one of them");
   }
   checkpointIntervalOf(flags);
+  augmentationOf(flags);
   if (flags.resume === undefined) return;
   const given = args.filter((arg) => arg.startsWith("--"))
     .map((arg) => arg.slice(2).split("=")[0]);
@@ -269,7 +279,7 @@ export function modelFor(
   return zooModel(model, {
     inputShape: shape,
     classCount: classNames.length,
-    ...(standardize && { standardization: standardizationOf(images) }),
+    ...(standardize && { standardization: standardizationOf(images, shape) }),
   });
 }
 
@@ -281,6 +291,21 @@ export function planOf(flags: FilledFlags): TrainPlan {
   const { lr: learningRate, epochs, batchSize, seed, shuffle, maxSteps, targetAccuracy } = flags;
   const numbers = { epochs, batchSize, learningRate, seed, shuffle, maxSteps, targetAccuracy };
   return completePlan({ ...numbers, ...recipePlan(flags) });
+}
+
+/** The augmentation that `--augment` asks for; undefined for none.
+ *
+ * @throws {UsageError} If it names an unknown one, one twice, or a number out of range.
+ */
+export function augmentationOf(
+  { augment }: Pick<TrainFlags, "augment">,
+): Augmentation | undefined {
+  if (augment === undefined) return undefined;
+  try {
+    return parseAugmentation(augment.join());
+  } catch (error) {
+    throw new UsageError((error as Error).message);
+  }
 }
 
 /** The interval that `--checkpoint-every` asks for: `100` is steps, `30s` seconds.

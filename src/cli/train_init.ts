@@ -108,7 +108,7 @@ function fitToDataset(
     );
   }
   const isFree = assumesPixels === true && flags.standardize;
-  const standardization = isFree ? standardizationOf(images) : model.standardization;
+  const standardization = isFree ? standardizationOf(images, shape) : model.standardization;
   const moved = classNames?.findIndex((className, k) => className !== found[k]) ?? -1;
   const isTurned = facts && pictures && facts.darkOnLight !== pictures.darkOnLight;
   const all = [

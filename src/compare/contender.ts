@@ -5,6 +5,7 @@ import { loadBackend } from "../backends/registry.ts";
 import { type LabeledImages, sliceImages } from "../data/dataset.ts";
 import { initialStatistics } from "../nn/init.ts";
 import type { Model } from "../nn/sequential.ts";
+import { channelOf } from "../nn/standardization.ts";
 import { countCorrect } from "../train/metrics.ts";
 import type { OpenPlan } from "./plan.ts";
 import { PeerMissingError, type PeerName, PeerProcess } from "./peers.ts";
@@ -91,11 +92,15 @@ export function peerContender(name: PeerName, peer: PeerProcess | PeerMissingErr
     slow: name === "jax-js",
     async open({ model, dataset, parameters, threads }) {
       if (peer instanceof PeerMissingError) throw peer;
-      if (model.name !== "lenet" || dataset.classNames.length !== 10) {
-        throw new PeerMissingError("trains the model lenet with 10 classes only");
+      const isOwn = model.name === "lenet" && `${model.inputShape}` === "1,28,28";
+      if (!isOwn || dataset.classNames.length !== 10) {
+        throw new PeerMissingError(
+          "trains the model lenet on grey images of 28x28 with 10 classes only",
+        );
       }
-      await peer.attach("train", dataset.train, model.standardization);
-      await peer.attach("test", dataset.test, model.standardization);
+      const pixels = channelOf(model.standardization, 0);
+      await peer.attach("train", dataset.train, pixels);
+      await peer.attach("test", dataset.test, pixels);
       await peer.load(parameters);
       return new PeerRunner(peer, threads ?? peer.threads);
     },

@@ -2,7 +2,7 @@
 
 import { fileURLToPath } from "node:url";
 import type { LabeledImages } from "../data/dataset.ts";
-import { NORMALIZED, type Standardization } from "../nn/standardization.ts";
+import type { ChannelStandardization } from "../nn/standardization.ts";
 import { LineReader } from "./line_reader.ts";
 
 /** Name of a peer on the command line. */
@@ -145,7 +145,7 @@ export class PeerProcess implements AsyncDisposable {
   async attach(
     set: "train" | "test",
     { images, labels, count }: LabeledImages,
-    standardization: Standardization = NORMALIZED,
+    standardization: ChannelStandardization = { mean: 0, std: 1 },
   ): Promise<void> {
     const imageSize = images.length / count;
     const chunk = Math.floor(CHUNK_BYTES / imageSize);

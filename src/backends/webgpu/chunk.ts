@@ -21,6 +21,8 @@ export interface Chunk {
   readonly update: boolean;
   /** Of the update's rule, in order; up to eight. */
   readonly constants: readonly number[];
+  /** Updates made before the batch. */
+  readonly step: number;
 }
 
 /** A chunk in WGSL. */
@@ -32,6 +34,7 @@ struct Chunk {
   gradient_scale: f32,
   accumulate: u32,
   update: u32,
+  step: u32,
   constants: array<vec4f, 2>,
 }
 @group(0) @binding(0) var<uniform> chunk: Chunk;
@@ -45,6 +48,7 @@ export function writeChunk(view: DataView, byteOffset: number, chunk: Chunk): vo
   view.setFloat32(byteOffset + 12, chunk.gradientScale, true);
   view.setUint32(byteOffset + 16, Number(chunk.accumulate), true);
   view.setUint32(byteOffset + 20, Number(chunk.update), true);
+  view.setUint32(byteOffset + 24, chunk.step, true);
   for (const [index, value] of chunk.constants.entries()) {
     view.setFloat32(byteOffset + CONSTANTS_OFFSET + 4 * index, value, true);
   }
@@ -66,11 +70,13 @@ export interface Batch extends Partial<StepConstants> {
   readonly update: boolean;
   /** What the sums of the batch that this is, or is a part of, are divided by; default: its images. */
   readonly divisor?: number;
+  /** Updates made before; default 0. */
+  readonly step?: number;
 }
 
 /** Cuts a batch into chunks that the tensors can hold. */
 export function cutBatch(
-  { first, count, update, constants = [], divisor = count }: Batch,
+  { first, count, update, constants = [], divisor = count, step = 0 }: Batch,
   { capacity, group }: { readonly capacity: number; readonly group: number },
 ): Chunk[] {
   const chunks: Chunk[] = [];
@@ -82,6 +88,7 @@ export function cutBatch(
       groups: Math.ceil(length / group),
       gradientScale: 1 / divisor,
       constants,
+      step,
       accumulate: done > 0,
       update: update && done + length === count,
     });
@@ -91,6 +98,6 @@ export function cutBatch(
 
 /** A chunk without images, whose update uses the gradients as they are in their buffer. */
 export function updateChunk(constants: StepConstants): Chunk {
-  const nothing = { first: 0, count: 0, groups: 0, gradientScale: 0 };
+  const nothing = { first: 0, count: 0, groups: 0, gradientScale: 0, step: 0 };
   return { ...nothing, ...constants, accumulate: true, update: true };
 }

@@ -4,13 +4,15 @@ import type { LabeledImages } from "../../data/dataset.ts";
 import type { Model } from "../../nn/sequential.ts";
 import type { Device } from "../backend.ts";
 import type { Engine, EngineOptions, Pass, Results, Vectors, Work } from "../engine.ts";
+import { augmenterOf } from "../gather.ts";
 import { type Batch, cutBatch, stepConstants } from "./chunk.ts";
 import { CommandStream, type Job } from "./command_stream.ts";
 import { type CompiledKernel, Compiler } from "./compiler.ts";
 import { DataStore, type DeviceImages } from "./data_store.ts";
 import type { Gpu } from "./gpu.ts";
 import { type KernelTime, timeJob } from "./kernel_timer.ts";
-import { gatherImages } from "./kernels/gather_images.ts";
+import { writeTurns } from "./kernels/augment.ts";
+import { gatherImages, type ImageChanges } from "./kernels/gather_images.ts";
 import { storeLogits } from "./kernels/softmax_cross_entropy.ts";
 import { buildNetwork, type Network } from "./network.ts";
 import { packParameters, unpackParameters } from "./parameter_layout.ts";
@@ -72,6 +74,7 @@ export class WebgpuEngine implements Engine<DeviceImages> {
   readonly #model: Model;
   readonly #options: WebgpuEngineOptions;
   readonly #parts: Parts;
+  readonly #changes: ImageChanges | undefined;
   /** The kernels of the last training and evaluation, which are bound to their data. */
   readonly #bound: Partial<Record<"training" | "evaluation", BoundKernels>> = {};
 
@@ -86,6 +89,8 @@ export class WebgpuEngine implements Engine<DeviceImages> {
     this.#model = model;
     this.#options = options;
     this.#parts = parts;
+    const augmenter = augmenterOf(model, options);
+    this.#changes = augmenter && { augmenter, turns: writeTurns(parts.gpu, augmenter) };
   }
 
   load({ parameters, slots }: Vectors): void {
@@ -127,6 +132,7 @@ export class WebgpuEngine implements Engine<DeviceImages> {
         first,
         count: Math.min(batchSize, order.length - first),
         divisor: divisors[batch], // evaluation has none, and needs none
+        step: step + batch,
       };
     };
     const constantsOf = (batch: number) =>
@@ -185,7 +191,10 @@ export class WebgpuEngine implements Engine<DeviceImages> {
     const { labels } = images;
     const { order: places, losses, predictions } = work;
     const kernels = await compiler.compile([
-      gatherImages({ ...images, order: places }, network, this.#options.tuning),
+      gatherImages({ ...images, order: places }, {
+        ...network,
+        changes: pass === "training" ? this.#changes : undefined,
+      }, this.#options.tuning),
       ...before,
       network[pass].loss({ labels, order: places, losses, predictions }),
       ...after,

@@ -2,7 +2,7 @@
 
 import type { EngineOptions } from "../engine.ts";
 import { ruleOf } from "../../nn/optimizers.ts";
-import type { Model } from "../../nn/sequential.ts";
+import type { ImageShape, Model } from "../../nn/sequential.ts";
 import type { Standardization } from "../../nn/standardization.ts";
 import { checkRounds, chooseCapacity, layPartials } from "./capacity.ts";
 import { Program } from "../program.ts";
@@ -41,6 +41,7 @@ export interface Network {
   readonly slots: readonly GPUBuffer[];
   /** What the gathered images are written to, and as what. */
   readonly input: Tensor;
+  readonly imageShape: ImageShape;
   readonly standardization: Standardization;
   readonly logits: Tensor;
   /** A step of training, the update last. */
@@ -158,6 +159,7 @@ export function buildNetwork(gpu: Gpu, model: Model, options: NetworkOptions): N
     gradients,
     slots,
     input: image,
+    imageShape: model.inputShape,
     standardization: model.standardization,
     logits,
     training: {

@@ -25,7 +25,7 @@ export interface ShardEngine {
 export interface ShardSteps {
   readonly first: number;
   readonly count: number;
-  readonly batchOf: (step: number) => Pick<Batch, "first" | "count" | "divisor">;
+  readonly batchOf: (step: number) => Pick<Batch, "first" | "count" | "divisor" | "step">;
   readonly constantsOf: (step: number) => StepConstants;
   readonly shard: Shard;
 }
@@ -42,11 +42,11 @@ export async function runShardSteps(
   const { layout, gradients } = network;
   const update = kernels.slice(-network.updateKernels);
   for (let step = firstStep; step < firstStep + steps; step++) {
-    const { first, count, divisor } = batchOf(step);
+    const { first, count, ...batch } = batchOf(step);
     const { start, end } = shardRange(count, shard);
     let vector: Float32Array = new Float32Array(model.parameterCount);
     if (end > start) {
-      const part = { first: first + start, count: end - start, divisor, update: false };
+      const part = { ...batch, first: first + start, count: end - start, update: false };
       stream.submit(cutBatch(part, network).map((chunk) => ({ chunk, kernels })));
       const [bytes] = await work.read([{ buffer: gradients, byteLength: 4 * layout.length }]);
       vector = unpackParameters(layout, new Float32Array(bytes), model.parameterCount);
