@@ -20,6 +20,8 @@ export interface ComparisonPlan {
   /** Milliseconds that training may take in a repeat, where steps are left open. */
   readonly budgetMs: number;
   readonly threads?: number;
+  /** Largest batch of the steps that are compared with the reference; default 256. */
+  readonly judgedBatch?: number;
 }
 
 /** What a contender is opened with. */

@@ -1,0 +1,48 @@
+/** A model and an optimiser as PyTorch's own expressions, so that whatever the zoo holds has a peer. */
+
+import type { LayerKind, LayerOf } from "../nn/layers/table.ts";
+import type { OptimizerSpec } from "../nn/optimizers.ts";
+import type { Model } from "../nn/sequential.ts";
+
+/** A module's expression, and the layers that it reads; -1 is the image. */
+export type TorchLayer = readonly [expression: string, inputs: readonly number[]];
+
+/** In these expressions `nn` is torch.nn, and `Sum` a module that adds what it is given. */
+const MODULES: { readonly [Kind in LayerKind]: (layer: LayerOf<Kind>) => string } = {
+  conv2d: ({ inputShape: [inChannels], outputShape: [outChannels], ...window }) =>
+    `nn.Conv2d(${inChannels}, ${outChannels}, (${window.kernelSize}), (${window.stride}), ` +
+    `(${window.padding}))`,
+  avgPool2d: ({ poolSize, stride }) => `nn.AvgPool2d((${poolSize}), (${stride}))`,
+  maxPool2d: ({ poolSize, stride }) => `nn.MaxPool2d((${poolSize}), (${stride}))`,
+  sigmoid: () => "nn.Sigmoid()",
+  tanh: () => "nn.Tanh()",
+  relu: () => "nn.ReLU()",
+  flatten: () => "nn.Flatten()",
+  linear: ({ inputShape, outputShape }) => `nn.Linear(${inputShape}, ${outputShape})`,
+  residual: () => "Sum()",
+};
+
+/** The layers of a model in the order of computation, with parameters in the order of its flat vector. */
+export function torchLayers({ layers }: Model): TorchLayer[] {
+  return layers.map((layer) => {
+    const write = MODULES[layer.type] as (layer: unknown) => string;
+    return [write(layer), layer.inputs];
+  });
+}
+
+type OptimizerTable = {
+  readonly [Type in OptimizerSpec["type"]]: (
+    spec: Extract<OptimizerSpec, { readonly type: Type }>,
+  ) => string;
+};
+
+const OPTIMIZERS: OptimizerTable = {
+  sgd: ({ momentum }) => `SGD(parameters, lr=0.0, momentum=${momentum})`,
+  adam: ({ beta1, beta2, epsilon }) =>
+    `Adam(parameters, lr=0.0, betas=(${beta1}, ${beta2}), eps=${epsilon})`,
+};
+
+/** A class of torch.optim, applied to `parameters`; the learning rate is set in each step. */
+export function torchOptimizer(spec: OptimizerSpec): string {
+  return (OPTIMIZERS[spec.type] as (spec: OptimizerSpec) => string)(spec);
+}
