@@ -37,7 +37,8 @@ export async function measureScaling(
     readonly batchSizes?: readonly number[];
   },
 ): Promise<Scaled[]> {
-  const variants: { readonly backend: string; along: Scaled["along"]; readonly entry: Entry }[] = [];
+  const variants: { readonly backend: string; along: Scaled["along"]; readonly entry: Entry }[] =
+    [];
   try {
     for (const contender of contenders) {
       if (!((rates.get(contender.name) ?? 0) >= MIN_RATE)) continue;

@@ -204,7 +204,10 @@ async function openEntry({ name, contender, plan }: Entrant, oracle: Oracle, sig
     const entry = new Entry(plan, runner);
     const warm = await warmUp(contender, entry, oracle, signal);
     const { device } = runner;
-    return { entry, opened: { backend: name, outside: contender.outside, device, startMs, ...warm } };
+    return {
+      entry,
+      opened: { backend: name, outside: contender.outside, device, startMs, ...warm },
+    };
   } catch (error) {
     await runner[Symbol.asyncDispose]();
     throw error;

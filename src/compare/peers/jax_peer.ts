@@ -55,7 +55,10 @@ function blockOfRows(x: np.Array, weight: np.Array, bias: np.Array, padding: num
   const width = row / channels;
   const [rows, columns] = [height, width].map((length) => length + 2 * padding - size + 1);
   const shifts = Float32Array.from({ length: size * width * columns }, (_, index) => {
-    const [tap, from] = [Math.floor(index / (width * columns)), Math.floor(index / columns) % width];
+    const [tap, from] = [
+      Math.floor(index / (width * columns)),
+      Math.floor(index / columns) % width,
+    ];
     return from === index % columns + tap - padding ? 1 : 0;
   });
   const bands = np.matmul(
@@ -162,7 +165,10 @@ const ANSWERS: Record<string, (request: Request) => object | Promise<object>> = 
     const losses = new Float32Array(Math.ceil(order.length / batchSize));
     const start = performance.now();
     for (let index = 0; index < losses.length; index++) {
-      const { x, labels } = batchOf(set, order.subarray(index * batchSize, (index + 1) * batchSize));
+      const { x, labels } = batchOf(
+        set,
+        order.subarray(index * batchSize, (index + 1) * batchSize),
+      );
       const y = nn.oneHot(np.array(labels, { dtype: np.int32 }), 10);
       const [loss, updated] = step(networks[network], x, y) as [np.Array, Arrays];
       networks[network] = updated;

@@ -41,6 +41,7 @@ def encode(values):
 
 def attach(images, labels, shape, mean, std, index):
     pixels = decode(images, torch.uint8).view(-1, *shape).float() / 255
+    mean, std = (torch.tensor(value, device=device).view(-1, 1, 1) for value in (mean, std))
     part = ((pixels - mean) / std, decode(labels, torch.uint8).long())
     if index == len(sets):
         sets.append(part)
@@ -103,8 +104,11 @@ ANSWERS = {"attach": attach, "open": open_network, "load": set_parameters,
            "train": train, "evaluate": evaluate, "read": read}
 
 if mode == "compile":
+    import torch._dynamo.config as dynamo
     import torch._inductor.config as inductor
     inductor.force_disable_caches = True  # what the first step costs is part of the result
+    for limit in {"recompile_limit", "cache_size_limit"} & set(dir(dynamo)):
+        setattr(dynamo, limit, 256)  # beyond it what was asked for would not be compiled, without a word
 kind = torch.cuda.get_device_name() if mode == "cuda" and torch.cuda.is_available() else "CPU"
 print(json.dumps({"version": torch.__version__, "device": kind, "missing": missing()}), flush=True)
 for line in sys.stdin:
