@@ -171,31 +171,33 @@ function lineup(models: readonly Model[]): Entrant[] {
   return [
     ...threads.flatMap((threads) => BATCH_SIZES.map((size) => one(first, threads, size))),
     ...others.flatMap((model) => threadCounts.map((threads) => one(model, threads, BATCH_SIZE))),
-    ...models.slice(0, 2).map((model, index) => {
-      const name = index === 0 ? "tfjs-wasm" : `tfjs-wasm ${model.name}`;
-      return entrant(`${name} (TensorFlow.js 4.22.0)`, backendContender("tfjs-wasm"), {
-        ...{ model, images: 1024 },
-      });
+    ...models.slice(0, 2).map((model) => {
+      const name = `tfjs-wasm${networkOf(model)} (TensorFlow.js 4.22.0)`;
+      return entrant(name, backendContender("tfjs-wasm"), { model, images: 1024 });
     }),
   ];
 }
 
 /** Peers on the first two networks, each number of threads. */
 function peerLineup(models: readonly Model[], processes: readonly PeerProcess[]): Entrant[] {
-  return models.slice(0, 2).flatMap((model, index) =>
+  return models.slice(0, 2).flatMap((model) =>
     processes.flatMap((peer) => {
       const contender = peerContender(peer.name, peer);
       const title = peer.name.startsWith("pytorch") ? "PyTorch" : "jax-js";
-      const network = index === 0 ? "" : ` ${model.name}`;
       if (title === "jax-js" && model.name !== "lenet") return []; // it knows no other
       return (contender.threaded ? threadCounts : [1]).map((threads) => {
         const what = contender.threaded ? `, ${countOf(threads, "thread")}` : " wasm";
         const images = (contender.slow ? 1 : contender.threaded ? 8 : 2) * BATCH_SIZE;
-        const name = `${title}${network}${what} (${peer.description})`;
+        const name = `${title}${networkOf(model)}${what} (${peer.description})`;
         return entrant(name, contender, { model, threads, images });
       });
     })
   );
+}
+
+/** LeNet is what names without a network are of. */
+function networkOf({ name }: Model): string {
+  return name === "lenet" ? "" : ` ${name}`;
 }
 
 /** Each peer on every program that has it, each version once; a sentence for who is missing. */
