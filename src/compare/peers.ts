@@ -73,6 +73,9 @@ export function peerCommands(name: PeerName): readonly string[] {
   return PEERS[name].commands;
 }
 
+/** Name, images and classes of what jax-js trains. */
+const OF_LENET = "lenet 1,28,28 10";
+
 /** Bytes of images in one line to a peer: small enough that no buffer grows without end. */
 const CHUNK_BYTES = 2 ** 20;
 
@@ -212,8 +215,10 @@ export function peerContender(name: PeerName, peer: PeerProcess | PeerMissingErr
     ...{ name, outside: true, threaded, slow },
     async open({ model, dataset, parameters, threads = navigator.hardwareConcurrency }) {
       if (peer instanceof PeerMissingError) throw peer;
-      if (lenetOnly && (model.name !== "lenet" || model.classCount !== 10)) {
-        throw new PeerMissingError("trains the model lenet with 10 classes only");
+      if (lenetOnly && `${model.name} ${model.inputShape} ${model.classCount}` !== OF_LENET) {
+        throw new PeerMissingError(
+          "trains the model lenet on grey images of 28x28 with 10 classes only",
+        );
       }
       const runner = await openRunner(peer, { model, threads: threaded ? threads : 1, dataset });
       await runner.load(parameters);

@@ -9,18 +9,27 @@ export type TorchLayer = readonly [expression: string, inputs: readonly number[]
 
 /** In these expressions `nn` is torch.nn, and `Sum` a module that adds what it is given. */
 const MODULES: { readonly [Kind in LayerKind]: (layer: LayerOf<Kind>) => string } = {
-  conv2d: ({ inputShape: [inChannels], outputShape: [outChannels], ...window }) =>
-    `nn.Conv2d(${inChannels}, ${outChannels}, (${window.kernelSize}), (${window.stride}), ` +
-    `(${window.padding}))`,
-  avgPool2d: ({ poolSize, stride }) => `nn.AvgPool2d((${poolSize}), (${stride}))`,
-  maxPool2d: ({ poolSize, stride }) => `nn.MaxPool2d((${poolSize}), (${stride}))`,
+  conv2d: ({ inputShape: [inChannels], outputShape: [outChannels], weight, ...layer }) =>
+    `nn.Conv2d(${inChannels}, ${outChannels}, (${layer.kernelSize}), (${layer.stride}), ` +
+    `(${layer.padding}), groups=${inChannels / weight.shape[1]}, ${biasOf(layer)})`,
+  avgPool2d: (layer) => `nn.AvgPool2d(${windowOf(layer)})`,
+  maxPool2d: (layer) => `nn.MaxPool2d(${windowOf(layer)})`,
   sigmoid: () => "nn.Sigmoid()",
   tanh: () => "nn.Tanh()",
   relu: () => "nn.ReLU()",
   flatten: () => "nn.Flatten()",
-  linear: ({ inputShape, outputShape }) => `nn.Linear(${inputShape}, ${outputShape})`,
+  linear: (layer) => `nn.Linear(${layer.inputShape}, ${layer.outputShape}, ${biasOf(layer)})`,
   residual: () => "Sum()",
 };
+
+function biasOf({ parameters }: Pick<LayerOf<"linear">, "parameters">): string {
+  return `bias=${parameters.length > 1 ? "True" : "False"}`;
+}
+
+function windowOf(layer: Pick<LayerOf<"avgPool2d">, "poolSize" | "stride">): string {
+  const padding = "padding" in layer ? layer.padding : [0, 0];
+  return `(${layer.poolSize}), (${layer.stride}), (${padding})`;
+}
 
 /** The layers of a model in the order of computation, with parameters in the order of its flat vector. */
 export function torchLayers({ layers }: Model): TorchLayer[] {

@@ -70,7 +70,7 @@ for (const model of [block, ...MODEL_NAMES.map((name) => zooModel(name))]) {
 
 Deno.test("torch_program: what each layer reads, and an optimiser's constants", () => {
   const layers = torchLayers(block);
-  assertEquals(layers[0], ["nn.Conv2d(2, 3, (3,2), (2,1), (1,0))", [-1]]);
+  assertEquals(layers[0], ["nn.Conv2d(2, 3, (3,2), (2,1), (1,0), groups=1, bias=True)", [-1]]);
   assertEquals(
     layers.filter(([expression]) => expression === "Sum()").map(([, inputs]) => inputs),
     [

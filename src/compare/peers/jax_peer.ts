@@ -136,11 +136,12 @@ interface Request {
 
 const ANSWERS: Record<string, (request: Request) => object | Promise<object>> = {
   attach({ index, mean, std, images, labels }) {
+    const [shift, scale] = [mean, std].flat(); // a number, or that of each channel
     const set = sets[index] ??= { images: [], labels: [] };
     const pixels = Uint8Array.fromBase64(images);
     for (let start = 0; start < pixels.length; start += PIXELS) {
       const image = pixels.subarray(start, start + PIXELS);
-      set.images.push(Float32Array.from(image, (value) => (value / 255 - mean) / std));
+      set.images.push(Float32Array.from(image, (value) => (value / 255 - shift) / scale));
     }
     set.labels.push(...Uint8Array.fromBase64(labels));
     return {};

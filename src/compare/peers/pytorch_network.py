@@ -26,7 +26,10 @@ class Network(nn.Module):
 
 
 def load(network, flat):
-    """Copies a flat vector into the parameters, in their order."""
+    """Copies a flat vector into the parameters, in their order; running statistics begin again."""
+    for module in network.modules():
+        if hasattr(module, "reset_running_stats"):
+            module.reset_running_stats()
     with torch.no_grad():
         for parameter, part in zip(
             network.parameters(), flat.split([p.numel() for p in network.parameters()]), strict=True
