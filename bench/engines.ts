@@ -28,10 +28,17 @@ import { countOf, formatCount } from "../src/report/table.ts";
 import { describeEnvironment } from "../src/run/environment.ts";
 import { FmaPeak } from "./fma_peak.ts";
 import { timeKernels } from "./kernel_times.ts";
-import { BATCH_SIZE, entrant, flopOf, measureAll, measured, randomImages, warm } from "./lineup.ts";
+import {
+  BATCH_SIZE,
+  entrant,
+  flopOf,
+  IMAGES,
+  measureAll,
+  measured,
+  randomImages,
+  warm,
+} from "./lineup.ts";
 
-/** Images of a sample: long enough for threads to settle on their cores. */
-const IMAGES = 4096;
 /** Most steps of a sample, for the small batches. */
 const MAX_STEPS = 256;
 const BATCH_SIZES = [1, 32, 256, 1024];

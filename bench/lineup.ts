@@ -20,6 +20,8 @@ import { createRandom } from "../src/random.ts";
 /** Images in a step, where nothing else is said. */
 export const BATCH_SIZE = 256;
 const LEARNING_RATE = 0.01;
+/** Images of a set: all who train a model train on one, which the reference then does but once. */
+export const IMAGES = 4096;
 /** Images of a step that the float64 reference makes too: it trains some 100 a second. */
 const JUDGED_BATCH = 32;
 
@@ -52,11 +54,11 @@ export function entrant(
   },
 ): Entrant {
   const classNames = Array.from({ length: model.classCount }, (_, label) => `${label}`);
-  const data = randomImages(model, images);
+  const train = randomImages(model, Math.max(IMAGES, images));
   const plan: ComparisonPlan = {
     ...{ model, threads, batchSize, learningRate: LEARNING_RATE, seed: 1, repeats: 1, budgetMs: 1 },
     steps: Math.max(1, Math.floor(images / batchSize)),
-    dataset: { name: "noise", classNames, train: data, test: data, digest: "" },
+    dataset: { name: "noise", classNames, train, test: randomImages(model, images), digest: "" },
     parameters: initialParameters(model, 1),
     judgedBatch: JUDGED_BATCH,
   };

@@ -1,5 +1,6 @@
 /** Whether a contender computes what it should: its first steps against the float64 reference's. */
 
+import type { LabeledImages } from "../data/dataset.ts";
 import type { Model } from "../nn/sequential.ts";
 import { backendContender, type Contender, type Runner } from "./contender.ts";
 import { type ComparisonPlan, SampleOrder } from "./plan.ts";
@@ -43,7 +44,8 @@ interface Outcome {
 /** Runs the reference once for each model and batch, and compares others with it. */
 export class Oracle {
   readonly #reference: Contender;
-  readonly #outcomes = new Map<string, Promise<Outcome>>();
+  /** By the images, and by model, batch and attempt. */
+  readonly #outcomes = new Map<LabeledImages, Map<string, Promise<Outcome>>>();
 
   /** @param reference What others are compared with; for tests. */
   constructor(reference = backendContender("reference")) {
@@ -75,8 +77,10 @@ export class Oracle {
         return await run(reference);
       };
       const key = `${model.name}, ${batchSize}, ${attempt}`;
-      const expected = this.#outcomes.get(key) ?? runReference();
-      this.#outcomes.set(key, expected);
+      const known = this.#outcomes.get(plan.dataset.train) ?? new Map<string, Promise<Outcome>>();
+      this.#outcomes.set(plan.dataset.train, known);
+      const expected = known.get(key) ?? runReference();
+      known.set(key, expected);
       const [right, actual] = [await expected, await run(runner)];
       return { steps: STEPS, batchSize, ...compareOutcomes(model, actual, right) };
     };
