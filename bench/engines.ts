@@ -20,7 +20,7 @@ import {
   type PeerName,
   PeerProcess,
 } from "../src/compare/peers.ts";
-import { median, quartiles } from "../src/compare/statistics.ts";
+import { median } from "../src/compare/statistics.ts";
 import type { Entrant } from "../src/compare/turns.ts";
 import type { Model } from "../src/nn/sequential.ts";
 import { MODEL_NAMES, zooModel } from "../src/nn/zoo.ts";
