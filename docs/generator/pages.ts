@@ -14,12 +14,19 @@ import {
   standardizationFigure,
   windowsFigure,
 } from "./figures.ts";
-import { type Bench, speedBlock, type WebgpuBench, webgpuBlock } from "./speed.ts";
+import {
+  type AccuracyBench,
+  accuracyBlock,
+  type Bench,
+  speedBlock,
+  type WebgpuBench,
+  webgpuBlock,
+} from "./speed.ts";
 import * as tables from "./tables.ts";
 import type { Training } from "./trainings.ts";
 
 /** Pages with blocks. */
-export const PAGES = ["README.md", "docs/lesson.md", "docs/guide.md"];
+export const PAGES = ["README.md", "docs/lesson.md", "docs/guide.md", "docs/speedrun.md"];
 
 /** What was measured. */
 export interface Measurements {
@@ -27,6 +34,7 @@ export interface Measurements {
   /** Left out until someone has measured it: the README's block then stays as it is. */
   readonly bench?: Bench;
   readonly webgpuBench?: WebgpuBench;
+  readonly accuracyBench?: AccuracyBench;
 }
 
 /** Images whose loss is computed before any training. */
@@ -44,12 +52,13 @@ export async function generate(
     readonly format: (markdown: string) => Promise<string>;
   },
 ): Promise<Map<string, string>> {
-  const { trainings, bench, webgpuBench } = measurements;
+  const { trainings, bench, webgpuBench, accuracyBench } = measurements;
   const { train, test } = await loadDataset("sample");
   const blocks: Record<string, string | undefined> = {
     "curves": await curvesBlock(trainings, read),
     "speed": bench && speedBlock(bench),
     "speed-webgpu": webgpuBench && webgpuBlock(webgpuBench),
+    "accuracy": accuracyBench && accuracyBlock(accuracyBench),
     "first-loss": await tables.firstLossTable(sliceImages(train, 0, FIRST_IMAGES)),
     "sizes": tables.sizesTable(),
     "lenet": tables.lenetTable(),

@@ -42,6 +42,7 @@ const EXCEPTIONS: Exceptions = {
     env: "jax-js and PyTorch read what they like",
     sys: "describes the machine that was measured",
   },
+  "bench:accuracy": { run: "trains in processes of its own, and PyTorch beside them" },
   "bench:mpi": { run: "starts ranks, and network namespaces with shaped links between them" },
   "bench:webgpu": {
     run: "runs peers in processes of their own",
