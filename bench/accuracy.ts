@@ -36,7 +36,8 @@ const RECIPES: Readonly<Record<string, string>> = {
 
 /** What of a run's plan the peer knows; with anything else it would train by another recipe. */
 const KNOWN = [
-  ...["epochs", "batchSize", "learningRate", "schedule", "seed", "shuffle", "targetAccuracy"],
+  ...["epochs", "batchSize", "learningRate", "seed", "shuffle", "targetAccuracy"],
+  ...["schedule", "warmup", "stepSize", "gamma", "anneal"], // by the rate of each step
 ];
 
 const COMMAND = defineCommand({
@@ -173,7 +174,8 @@ async function addPeer(
   const { plan, optimizer, dataset: { trainCount }, init } = config;
   const unknown = [
     ...Object.keys(plan).filter((field) => !KNOWN.includes(field)),
-    ...(["loss", "clipNorm", "augmentation"] as const).filter((field) => config[field]),
+    ...(["clipNorm", "augmentation"] as const).filter((field) => config[field]),
+    ...Object.keys(config.loss ?? {}).filter((field) => field !== "labelSmoothing"),
   ];
   if (unknown.length > 0 || init.type === "file") {
     peer.reason = `does not know the recipe's ${unknown[0] ?? "initial parameters"}`;
@@ -189,6 +191,7 @@ async function addPeer(
   );
   const job = JSON.stringify({
     ...{ ...plan, ...model.standardization, seed, target: peer.target },
+    labelSmoothing: config.loss?.labelSmoothing ?? 0,
     threads: navigator.hardwareConcurrency,
     compile: peer.who === "pytorch-compile",
     folder: entry === undefined ? dataset : folderOf(entry),

@@ -45,7 +45,8 @@ while accuracy < job["target"] and epochs < job["epochs"]:
         for group in optimizer.param_groups:
             group["lr"] = next(rates)
         optimizer.zero_grad(set_to_none=True)
-        F.cross_entropy(run(images[indices]), labels[indices]).backward()
+        loss = F.cross_entropy(run(images[indices]), labels[indices], label_smoothing=job["labelSmoothing"])
+        loss.backward()
         optimizer.step()
     train_seconds += time.perf_counter() - start
     network.eval()
