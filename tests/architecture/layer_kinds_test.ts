@@ -68,7 +68,8 @@ Deno.test({
         const model = sequential([flatten(), linear({ outFeatures: 1 }), { type: "halve" }], {
           inputShape: [1, 1, 1],
         });
-        console.log(forward(model, Float64Array.of(3, 1), Float64Array.of(5)).at(-1)![0]);`,
+        const batch = { mode: "eval", images: Float64Array.of(5) };
+        console.log(forward(model, Float64Array.of(3, 1), batch).at(-1)![0]);`,
       );
       const config = join(ROOT, "deno.json");
       const { stdout, stderr } = await runDeno(["run", "--no-check", "--config", config, program]);

@@ -41,6 +41,8 @@ export interface NetworkInput {
   readonly standardization: Standardization;
   /** How they are changed; default: not at all. */
   readonly changes?: ImageChanges;
+  /** Where the chunk's images' indices are wanted. */
+  readonly indices?: GPUBuffer;
 }
 
 /** Writes (pixel / 255 - mean) / std of a chunk's images into the network's input, changed or not;
@@ -51,7 +53,7 @@ export interface NetworkInput {
  */
 export function gatherImages(
   { images, imagesPerBuffer, order }: ImageBuffers,
-  { input, imageShape, standardization, changes }: NetworkInput,
+  { input, imageShape, standardization, changes, indices }: NetworkInput,
   tuning: Tuning,
 ): Kernel {
   const pixels = input.channels * input.height * input.width;
@@ -89,6 +91,12 @@ fn pixels(position: u32, word: u32) -> vec4f {
 }
 ${entryPoint(tuning)}
   let word = group.y;
+  ${
+    indices === undefined ? "" : storeResults(
+      tuning,
+      (place) => `if (word == 0u) { indices[${place} - chunk.first] = order[${place}]; }`,
+    )
+  }
   ${repeat(side, (image) => `let p${image} = pixels(n * ${side}u + ${image}u, word);`)}
   ${
     repeat(Math.min(4, pixels), (k) => {
@@ -118,6 +126,9 @@ ${entryPoint(tuning)}
       )),
       bindTensor("input", input, "write"),
       ...turns ? [{ name: "turns", access: "uniform", ...turns } as const] : [],
+      ...(indices === undefined ? [] : [
+        { name: "indices", type: "array<u32>", access: "write", buffer: indices } as const,
+      ]),
     ],
     workgroups: [A_GROUP, words, 1],
   };
