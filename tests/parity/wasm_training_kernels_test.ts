@@ -1,7 +1,7 @@
 /** The kernels added to TensorFlow.js's wasm backend compute what its cpu backend computes. */
 import * as tf from "@tensorflow/tfjs";
 import fc from "fast-check";
-import { registerWasmTrainingKernels } from "../../src/backends/tfjs/wasm_kernels/register.ts";
+import { registerWasmTrainingKernels } from "../../packages/tfjs-wasm-training/mod.ts";
 import { assert, assertEquals, assertThrows } from "../assert.ts";
 import { granted } from "../permissions.ts";
 

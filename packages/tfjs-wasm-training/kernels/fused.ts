@@ -1,4 +1,4 @@
-import { type TensorInfo, util } from "@tensorflow/tfjs";
+import { type TensorInfo, util } from "@tensorflow/tfjs-core";
 import type { Workspace } from "./workspace.ts";
 
 /** What a fused kernel does to its product: y = activation(product + bias). */

@@ -4,7 +4,7 @@ import {
   broadcast_util,
   type TensorInfo,
   util,
-} from "@tensorflow/tfjs";
+} from "@tensorflow/tfjs-core";
 import { addBiasAndActivate, isFusableBias } from "./fused.ts";
 import type { HeapView, Workspace, WorkspaceKernel } from "./workspace.ts";
 

@@ -7,7 +7,7 @@ import {
   type NamedTensorInfoMap,
   type TensorInfo,
   util,
-} from "@tensorflow/tfjs";
+} from "@tensorflow/tfjs-core";
 import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
 
 /** Values of a tensor, seen in place on the backend's heap. */

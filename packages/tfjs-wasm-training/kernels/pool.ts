@@ -6,7 +6,7 @@ import {
   type MaxPoolWithArgmaxAttrs,
   type TensorInfo,
   util,
-} from "@tensorflow/tfjs";
+} from "@tensorflow/tfjs-core";
 import { fitInput } from "./conv2d.ts";
 import type { Shape4D, Shape5D } from "./gradient_axes.ts";
 import {

@@ -29,17 +29,17 @@ import {
   registerKernel,
   unregisterKernel,
   UnsortedSegmentSum,
-} from "@tensorflow/tfjs";
+} from "@tensorflow/tfjs-core";
 import "@tensorflow/tfjs-backend-wasm";
-import { avgPoolGrad, maxPool3dGrad, maxPoolGrad } from "./pool_gradient.ts";
-import { convolutionKernel } from "./conv2d.ts";
-import { conv2dBackpropFilter, conv2dBackpropInput } from "./conv2d_backprop.ts";
-import { conv3dBackpropFilter, conv3dBackpropInput } from "./conv3d_backprop.ts";
-import { depthwiseBackpropFilter, depthwiseBackpropInput } from "./depthwise_backprop.ts";
-import { batchMatMul, fusedMatMul } from "./mat_mul.ts";
-import { maxPool3d, maxPoolWithArgmax, poolKernel } from "./pool.ts";
-import { unsortedSegmentSum } from "./unsorted_segment_sum.ts";
-import { keepPublishedKernel, toKernelFunc } from "./workspace.ts";
+import { avgPoolGrad, maxPool3dGrad, maxPoolGrad } from "./kernels/pool_gradient.ts";
+import { convolutionKernel } from "./kernels/conv2d.ts";
+import { conv2dBackpropFilter, conv2dBackpropInput } from "./kernels/conv2d_backprop.ts";
+import { conv3dBackpropFilter, conv3dBackpropInput } from "./kernels/conv3d_backprop.ts";
+import { depthwiseBackpropFilter, depthwiseBackpropInput } from "./kernels/depthwise_backprop.ts";
+import { batchMatMul, fusedMatMul } from "./kernels/mat_mul.ts";
+import { maxPool3d, maxPoolWithArgmax, poolKernel } from "./kernels/pool.ts";
+import { unsortedSegmentSum } from "./kernels/unsorted_segment_sum.ts";
+import { keepPublishedKernel, toKernelFunc } from "./kernels/workspace.ts";
 
 /** The kernels the published wasm backend lacks, gets wrong, or runs as a scalar loop. */
 const TRAINING_KERNELS: Record<string, KernelFunc> = {
@@ -78,7 +78,7 @@ const TRAINING_KERNELS: Record<string, KernelFunc> = {
  *
  * @example Train on wasm
  * ```ts ignore
- * import * as tf from "@tensorflow/tfjs";
+ * import * as tf from "@tensorflow/tfjs-core";
  * import { registerWasmTrainingKernels } from "@lenet/lenet/tfjs";
  *
  * registerWasmTrainingKernels();
