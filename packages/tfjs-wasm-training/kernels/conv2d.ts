@@ -51,20 +51,19 @@ export function convolutionKernel(
     const axes = rowsAndColumns(kernelName, info);
     const outShape = [info.batchSize, axes[0].outSize, axes[1].outSize, info.outChannels];
     if (util.sizeFromShape(outShape) === 0) return workspace.allocate(outShape);
-    const fusion = { ...inputs, ...attrs };
-    if (!isFusableBias(workspace, fusion.bias, info.outChannels)) {
-      const linear = { activation: "linear" };
-      const product = convolve(workspace, kernelName, { x, filter }, axes, linear);
-      return addBiasAndActivate(workspace, product, fusion);
-    }
-    const { activation, leakyreluAlpha } = attrs;
-    return convolve(
+    const { bias } = inputs;
+    const fusesBias = isFusableBias(workspace, bias, info.outChannels);
+    const product = convolve(
       workspace,
       kernelName,
-      inputs,
+      fusesBias && bias ? { x, filter, bias } : { x, filter },
       axes,
-      { activation, leakyreluAlpha },
     );
+    return addBiasAndActivate(workspace, product, {
+      ...inputs,
+      ...attrs,
+      bias: fusesBias ? undefined : bias,
+    });
   };
 }
 
@@ -75,12 +74,11 @@ export type ConvolutionKernel =
   | "DepthwiseConv2dNative"
   | "FusedDepthwiseConv2D";
 
-/** Tensors of a convolution in NHWC and HWIO; the last two only for the fused kernels. */
+/** Tensors of a convolution in NHWC and HWIO; the bias only for the fused kernels. */
 export interface ConvolutionInputs {
   x: TensorInfo;
   filter: TensorInfo;
   bias?: TensorInfo;
-  preluActivationWeights?: TensorInfo;
 }
 
 /** Runs a published convolution with exactly the window geometry given. */
@@ -89,16 +87,16 @@ export function convolve(
   kernelName: ConvolutionKernel,
   inputs: ConvolutionInputs,
   axes: [WindowAxis, WindowAxis],
-  fused: object = {},
 ): TensorInfo {
   const { x, pad } = fitInput(workspace, inputs.x, axes);
-  return workspace.run(kernelName, { ...inputs, x }, {
-    ...fused,
+  const [product] = workspace.published(kernelName, { ...inputs, x }, {
+    activation: "linear",
     strides: axes.map((axis) => axis.stride),
     dilations: axes.map((axis) => axis.dilation),
     pad,
     dataFormat: "NHWC",
   });
+  return product;
 }
 
 /** Fits an input to XNNPACK, which computes the output size from explicit padding by itself.

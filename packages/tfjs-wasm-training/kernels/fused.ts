@@ -23,13 +23,16 @@ export function isFusableBias(workspace: Workspace, bias: TensorInfo | undefined
   return bias === undefined || util.arraysEqual(workspace.storedShape(bias), [size]);
 }
 
-/** Adds a bias of any shape that broadcasts, and applies the activation, one kernel after another. */
+/** Adds a bias of any shape that broadcasts, and applies the activation, one kernel after another.
+ *
+ * The published fused kernels clamp to relu and relu6 with XNNPACK, which makes a number of NaN.
+ */
 export function addBiasAndActivate(
   workspace: Workspace,
   product: TensorInfo,
   { bias, activation = "linear", preluActivationWeights, leakyreluAlpha }: Fusion,
 ): TensorInfo {
-  const x = bias === undefined ? product : workspace.run("Add", { a: product, b: bias }, {});
+  const x = bias === undefined ? product : workspace.run("Add", { a: product, b: bias });
   if (activation === "linear") return x;
   if (!(activation in ACTIVATION_KERNELS)) {
     throw new RangeError(

@@ -48,7 +48,11 @@ export function poolKernel(
       return reduceWindows(workspace, x, outShape, [SINGLE_POSITION, ...axes], reduction);
     }
     const fitted = fitInput(workspace, x, axes);
-    return workspace.run(kernelName, { x: fitted.x }, { filterSize, strides, pad: fitted.pad });
+    return workspace.published(
+      kernelName,
+      { x: fitted.x },
+      { filterSize, strides, pad: fitted.pad },
+    )[0];
   };
 }
 

@@ -30,11 +30,15 @@ export class Workspace {
     this.#backend = backend as BackendWasm;
   }
 
-  /** Runs a kernel as published with the wasm backend; the result is scratch. */
-  run(kernelName: string, inputs: NamedTensorInfoMap, attrs: object): TensorInfo {
-    const { kernelFunc } = publishedKernels.get(kernelName) ?? getKernel(kernelName, "wasm");
-    const output = kernelFunc({ inputs, attrs: attrs as NamedAttrMap, backend: this.#backend });
-    return this.#own(output as TensorInfo);
+  /** Runs a kernel as it is registered now: the replacement where there is one. */
+  run(kernelName: string, inputs: NamedTensorInfoMap, attrs: object = {}): TensorInfo {
+    return this.#call(getKernel(kernelName, "wasm"), inputs, attrs)[0];
+  }
+
+  /** Runs a kernel as published with the wasm backend. */
+  published(kernelName: string, inputs: NamedTensorInfoMap, attrs: object = {}): TensorInfo[] {
+    const config = publishedKernels.get(kernelName) ?? getKernel(kernelName, "wasm");
+    return this.#call(config, inputs, attrs);
   }
 
   /** Returns a scratch tensor with undefined content. */
@@ -69,13 +73,36 @@ export class Workspace {
     return this.#own({ dataId: tensor.dataId, shape: tensor.shape, dtype: tensor.dtype });
   }
 
+  /** Calls the values of a scratch tensor, 4 bytes each, by another type. */
+  rename(tensor: TensorInfo, dtype: DataType): TensorInfo {
+    this.#backend.dataIdMap.get(tensor.dataId).dtype = dtype;
+    tensor.dtype = dtype;
+    return tensor;
+  }
+
   /** The shape that the storage was written with, which reshaping leaves as it was. */
   storedShape(tensor: TensorInfo): number[] {
     return this.#backend.dataIdMap.get(tensor.dataId).shape;
   }
 
+  /** Returns the tensor itself, or a scratch copy whose values JavaScript has turned into `dtype`. */
+  convert(x: TensorInfo, dtype: DataType): TensorInfo {
+    if (x.dtype === dtype) return x;
+    const converted = this.allocate(x.shape, dtype);
+    this.view(converted).set(this.view(x));
+    return converted;
+  }
+
+  /** Returns the tensor itself, or one with the axes in another order. */
   transpose(x: TensorInfo, perm: number[]): TensorInfo {
-    return this.run("Transpose", { x }, { perm });
+    return perm.every((from, to) => from === to) ? x : this.run("Transpose", { x }, { perm });
+  }
+
+  /** Returns a scratch tensor of the same values in another shape. */
+  reshape(x: TensorInfo, shape: number[]): TensorInfo {
+    const reshaped = this.share(x);
+    reshaped.shape = shape;
+    return reshaped;
   }
 
   /** The values of a tensor. An allocation may grow the heap, which ends every earlier view. */
@@ -87,14 +114,19 @@ export class Workspace {
     return this.view(tensor) as Float32Array;
   }
 
-  /** Takes a tensor out of the scratch set, so that it outlives the call. */
+  /** Takes a tensor out of the scratch set, so that it outlives the call; an input is shared. */
   release(tensor: TensorInfo): void {
-    this.#scratch.delete(tensor);
+    if (!this.#scratch.delete(tensor)) this.#backend.incRef(tensor.dataId);
   }
 
   free(): void {
     for (const { dataId } of this.#scratch) this.#backend.disposeData(dataId);
     this.#scratch.clear();
+  }
+
+  #call({ kernelFunc }: KernelConfig, inputs: NamedTensorInfoMap, attrs: object): TensorInfo[] {
+    const output = kernelFunc({ inputs, attrs: attrs as NamedAttrMap, backend: this.#backend });
+    return [output as TensorInfo | TensorInfo[]].flat().map((tensor) => this.#own(tensor));
   }
 
   #own(tensor: TensorInfo): TensorInfo {

@@ -1,0 +1,174 @@
+import {
+  broadcast_util,
+  type ClipByValueAttrs,
+  type DataType,
+  type TensorInfo,
+  upcastType,
+  util,
+} from "@tensorflow/tfjs-core";
+import type { HeapView, Workspace, WorkspaceKernel } from "./workspace.ts";
+
+/** Conversion to another type; every value but 0 is true, NaN as well.
+ *
+ * The published kernel keeps the lowest byte of a value as its truth.
+ */
+export const cast: WorkspaceKernel<"x", { dtype: DataType }> = (workspace, { x }, { dtype }) => {
+  if (dtype !== "bool" || x.dtype === "bool") return workspace.convert(x, dtype);
+  const truth = workspace.allocate(x.shape, "bool");
+  const from = workspace.view(x);
+  const to = workspace.view(truth);
+  for (let i = 0; i < to.length; i++) to[i] = from[i] !== 0 ? 1 : 0;
+  return truth;
+};
+
+/** An activation that clamps with XNNPACK, which takes NaN for the lower bound: NaN stays NaN. */
+export function clampKernel(
+  kernelName: "ClipByValue" | "Relu6",
+): WorkspaceKernel<"x", Partial<ClipByValueAttrs>> {
+  return (workspace, { x }, attrs) => {
+    if (util.sizeFromShape(x.shape) === 0) return x;
+    const values = workspace.convert(x, "float32");
+    const [clamped] = workspace.published(kernelName, { x: values }, attrs);
+    const from = workspace.floats(values);
+    const to = workspace.floats(clamped);
+    for (let i = 0; i < from.length; i++) if (from[i] !== from[i]) to[i] = NaN;
+    return workspace.convert(clamped, x.dtype);
+  };
+}
+
+/** The larger or smaller of two values, NaN where one of them is. */
+export function extremumKernel(
+  kernelName: "Maximum" | "Minimum",
+): WorkspaceKernel<"a" | "b", object> {
+  const extremum = kernelName === "Maximum" ? Math.max : Math.min;
+  return (workspace, { a, b }) => {
+    const isSound = [a, b].every((x) => x.dtype !== "bool" && !hasNaN(workspace.view(x)));
+    if (isSound) return workspace.published(kernelName, { a, b });
+    return combine(workspace, a, b, a.dtype, (x, y) => extremum(x, y));
+  };
+}
+
+function hasNaN(values: HeapView): boolean {
+  if (values instanceof Float32Array) {
+    for (let i = 0; i < values.length; i++) if (values[i] !== values[i]) return true;
+  }
+  return false;
+}
+
+/** An operation on whole numbers that the published kernel leaves to C++, where a division by zero
+ * or an overflow ends the program or gives any value; here they wrap as in JavaScript's arrays.
+ */
+export function integerKernel(
+  kernelName: "FloorDiv" | "Mod" | "Pow" | "RealDiv",
+  compute: (a: number, b: number) => number,
+): WorkspaceKernel<"a" | "b", object> {
+  return (workspace, { a, b }) => {
+    // As on TensorFlow.js's other backends a rounded quotient is int32, also of float32 values.
+    const outDtype = kernelName === "FloorDiv" ? "int32" : a.dtype;
+    if (a.dtype !== "float32") return combine(workspace, a, b, outDtype, compute);
+    return workspace.convert(workspace.published(kernelName, { a, b })[0], outDtype);
+  };
+}
+
+/** Negative values times alpha, of any shape that broadcasts. The published kernel repeats alpha
+ * over the leading axes of x whatever its shape, and takes the bits of other types for float32.
+ */
+export const prelu: WorkspaceKernel<"x" | "alpha", object> = (workspace, { x, alpha }) => {
+  const ownShape = alpha.shape.slice(alpha.shape.findIndex((size) => size !== 1) >>> 0);
+  const repeats = util.arraysEqual(ownShape, x.shape.slice(x.shape.length - ownShape.length));
+  const isFloat = x.dtype === "float32" && alpha.dtype === "float32";
+  if (isFloat && repeats && util.sizeFromShape(x.shape) > 0) {
+    return workspace.published("Prelu", { x, alpha });
+  }
+  return combine(
+    workspace,
+    x,
+    alpha,
+    "float32",
+    (value, slope) => value < 0 ? slope * value : value,
+  );
+};
+
+/** Values of t where the condition holds, of e elsewhere; the three have one shape, or the condition
+ * chooses among whole slices. The published kernel writes 4 bytes for each value of 1.
+ */
+export const select: WorkspaceKernel<"condition" | "t" | "e", object> = (
+  workspace,
+  { condition, t, e },
+) => {
+  const dtype = upcastType(t.dtype, e.dtype);
+  const selected = workspace.allocate(t.shape, dtype);
+  const conditions = workspace.view(condition);
+  const [ofTrue, ofFalse, to] = [t, e, selected].map((x) => workspace.view(x));
+  const isEach = condition.shape.length !== 1 || t.shape.length === 1;
+  const sliceSize = isEach ? 1 : util.sizeFromShape(t.shape.slice(1));
+  for (let i = 0; i < to.length; i++) {
+    const holds = conditions[sliceSize === 1 ? i : Math.floor(i / sliceSize)] !== 0;
+    to[i] = holds ? ofTrue[i] : ofFalse[i];
+  }
+  return selected;
+};
+
+/** Applies a function to all pairs of values of two tensors, broadcast. */
+export function combine(
+  workspace: Workspace,
+  a: TensorInfo,
+  b: TensorInfo,
+  dtype: DataType,
+  compute: (a: number, b: number) => number,
+): TensorInfo {
+  const shape = broadcast_util.assertAndGetBroadcastShape(a.shape, b.shape);
+  const combined = workspace.allocate(shape, dtype);
+  const [left, right, to] = [a, b, combined].map((x) => workspace.view(x));
+  const [leftSteps, rightSteps] = [a, b].map((x) => broadcastSteps(x.shape, shape));
+  // The place of the next output, axis by axis, and of its operands.
+  const place = shape.map(() => 0);
+  let [i, j] = [0, 0];
+  for (let output = 0; output < to.length; output++) {
+    to[output] = compute(left[i], right[j]);
+    for (let axis = shape.length - 1; axis >= 0; axis--) {
+      i += leftSteps[axis];
+      j += rightSteps[axis];
+      if (++place[axis] < shape[axis]) break;
+      i -= leftSteps[axis] * shape[axis];
+      j -= rightSteps[axis] * shape[axis];
+      place[axis] = 0;
+    }
+  }
+  return combined;
+}
+
+/** How far a step along each axis of the broadcast shape goes in a tensor; 0 where it is repeated. */
+function broadcastSteps(own: number[], shape: number[]): number[] {
+  const strides = [...util.computeStrides(own), 1];
+  return shape.map((_, axis) => {
+    const ownAxis = axis - (shape.length - own.length);
+    return ownAxis < 0 || own[ownAxis] === 1 ? 0 : strides[ownAxis];
+  });
+}
+
+/** A published kernel that is right for some types of its operands, made right for all others.
+ *
+ * Of other operands it takes the bytes for values of its own type, and writes 4 bytes for each value
+ * of 1. They are converted before, and the result after, as JavaScript converts the numbers.
+ */
+export function convertingKernel(
+  kernelName: string,
+  soundDtypes: readonly DataType[],
+  outDtype?: DataType,
+): WorkspaceKernel<string, object> {
+  return (workspace, inputs, attrs) => {
+    const [[, { dtype }]] = Object.entries(inputs);
+    const converted: Record<string, TensorInfo> = {};
+    for (const [name, x] of Object.entries(inputs)) {
+      converted[name] = soundDtypes.includes(x.dtype) || x.dtype === "string"
+        ? x
+        : workspace.convert(x, soundDtypes[0]);
+    }
+    const outputs = workspace.published(kernelName, converted, attrs);
+    const isSame = converted[Object.keys(inputs)[0]].dtype === dtype;
+    return isSame && !outDtype
+      ? outputs
+      : outputs.map((y, i) => i === 0 ? workspace.convert(y, outDtype ?? dtype) : y);
+  };
+}

@@ -1,0 +1,67 @@
+import {
+  backend_util,
+  type BincountAttrs,
+  type GatherV2Attrs,
+  type StridedSliceAttrs,
+  type Tensor,
+  util,
+} from "@tensorflow/tfjs-core";
+import type { WorkspaceKernel } from "./workspace.ts";
+
+/** Takes the slices of x that the indices name, for each element of the first `batchDims` axes.
+ *
+ * The published kernel takes all of them from the first elements, or from outside memory.
+ */
+export const gatherV2: WorkspaceKernel<"x" | "indices", GatherV2Attrs> = (
+  workspace,
+  { x, indices },
+  attrs,
+) => {
+  if (!attrs.batchDims) return workspace.published("GatherV2", { x, indices }, attrs);
+  const [axis] = util.parseAxisParam(attrs.axis, x.shape);
+  const { batchSize, outerSize, dimSize, sliceSize, outputShape } = backend_util.segment_util
+    .collectGatherOpShapeInfo(x as Tensor, indices as Tensor, axis, attrs.batchDims);
+  const gathered = workspace.allocate(outputShape, x.dtype);
+  const places = workspace.view(indices);
+  const from = workspace.view(x);
+  const to = workspace.view(gathered);
+  const count = places.length / batchSize;
+  let target = 0;
+  for (let batch = 0; batch < batchSize; batch++) {
+    for (let outer = 0; outer < outerSize; outer++) {
+      for (let i = 0; i < count; i++, target += sliceSize) {
+        const index = places[batch * count + i];
+        if (index < 0 || index >= dimSize) {
+          throw new RangeError(
+            `Cannot run GatherV2 as indices must be in [0, ${dimSize - 1}]: found ${index}`,
+          );
+        }
+        const source = ((batch * outerSize + outer) * dimSize + index) * sliceSize;
+        to.set(from.subarray(source, source + sliceSize), target);
+      }
+    }
+  }
+  return gathered;
+};
+
+/** Every n-th element along each axis; the published kernel calls the values float32 of any type. */
+export const stridedSlice: WorkspaceKernel<"x", StridedSliceAttrs> = (workspace, { x }, attrs) => {
+  if (x.dtype === "float32") return workspace.published("StridedSlice", { x }, attrs);
+  if (x.dtype === "bool") {
+    const numbers = workspace.convert(x, "int32");
+    return workspace.convert(workspace.run("StridedSlice", { x: numbers }, attrs), "bool");
+  }
+  const [slice] = workspace.published("StridedSlice", { x }, attrs);
+  // Only their name is wrong: the kernel moves 4 bytes for each value.
+  return workspace.rename(slice, x.dtype);
+};
+
+/** How often each number occurs in a tensor of any shape, or the sum of its weights. */
+export const bincount: WorkspaceKernel<"x" | "weights", BincountAttrs> = (
+  workspace,
+  { x, weights },
+  attrs,
+) => {
+  const flat = workspace.reshape(x, [util.sizeFromShape(x.shape)]);
+  return workspace.published("Bincount", { x: flat, weights }, attrs);
+};
