@@ -1,5 +1,6 @@
 /** The kernels added to TensorFlow.js's wasm backend compute what its cpu backend computes. */
 import * as tf from "@tensorflow/tfjs";
+import "@tensorflow/tfjs-backend-wasm";
 import fc from "fast-check";
 import { registerWasmTrainingKernels } from "../../packages/tfjs-wasm-training/mod.ts";
 import { assert, assertEquals, assertThrows } from "../assert.ts";
@@ -577,14 +578,14 @@ Deno.test({
         const inputShape = [1, 4, 4, 2];
         const refusals: [() => void, typeof TypeError | typeof RangeError, string][] = [
           [
-            kernel("Conv2D", { x, filter }, { ...attrs, dataFormat: "NCHW" }),
+            kernel("Conv2D", { x, filter }, { ...attrs, dataFormat: "CHWN" }),
             RangeError,
-            "Cannot run Conv2D on the wasm backend as dataFormat must be NHWC: found NCHW",
+            "Cannot run Conv2D on the wasm backend as dataFormat must be NHWC: found CHWN",
           ],
           [
             kernel("Conv2DBackpropFilter", { x, dy }, {
               ...attrs,
-              dataFormat: "NCHW",
+              dataFormat: "CHWN",
               filterShape,
             }),
             RangeError,

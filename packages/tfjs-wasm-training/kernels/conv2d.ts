@@ -89,6 +89,14 @@ export function convolve(
   axes: [WindowAxis, WindowAxis],
 ): TensorInfo {
   const { x, pad } = fitInput(workspace, inputs.x, axes);
+  const [taps, inChannels, outChannels] = [
+    axes[0].filterSize * axes[1].filterSize,
+    ...inputs.filter.shape.slice(2),
+  ];
+  const isDepthwise = kernelName.includes("Depthwise");
+  if (taps === 1 && (isDepthwise || inChannels * outChannels === 1)) {
+    return scaleChannels(workspace, { ...inputs, x }, axes, pad);
+  }
   const [product] = workspace.published(kernelName, { ...inputs, x }, {
     activation: "linear",
     strides: axes.map((axis) => axis.stride),
@@ -97,6 +105,30 @@ export function convolve(
     dataFormat: "NHWC",
   });
   return product;
+}
+
+/** A depthwise convolution with a single tap, of which XNNPACK makes -Infinity of NaN. */
+function scaleChannels(
+  workspace: Workspace,
+  { x, filter, bias }: ConvolutionInputs,
+  axes: [WindowAxis, WindowAxis],
+  paddings: backend_util.ExplicitPadding,
+): TensorInfo {
+  const padded = workspace.run("PadV2", { x }, { paddings, constantValue: 0 });
+  const strides = [1, axes[0].stride, axes[1].stride, 1];
+  const end = padded.shape;
+  const none = { beginMask: 0, endMask: 0, ellipsisMask: 0, newAxisMask: 0, shrinkAxisMask: 0 };
+  const images = workspace.run(
+    "StridedSlice",
+    { x: padded },
+    { begin: [0, 0, 0, 0], end, strides, ...none },
+  );
+  const [inChannels, multiplier] = filter.shape.slice(2);
+  const a = workspace.reshape(images, [...images.shape, 1]);
+  const b = workspace.reshape(filter, [inChannels, multiplier]);
+  const product = workspace.run("Multiply", { a, b });
+  product.shape = [...images.shape.slice(0, 3), inChannels * multiplier];
+  return bias ? workspace.run("Add", { a: product, b: bias }) : product;
 }
 
 /** Fits an input to XNNPACK, which computes the output size from explicit padding by itself.

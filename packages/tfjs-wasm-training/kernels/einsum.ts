@@ -23,7 +23,7 @@ export const einsum: WorkspaceKernel<string, EinsumAttrs> = (workspace, inputs, 
   const sizes: number[] = [];
   idDims.forEach((dims, t) => dims.forEach((dim, axis) => sizes[dim] = tensors[t].shape[axis]));
   const stays = (dim: number) => dim < allDims.length - summedDims.length;
-  const dtype = tensors.map((x) => x.dtype).reduce(upcastType);
+  const dtype = tensors.map((x) => x.dtype).reduce(upcastType, "int32");
   const [left, right] = idDims.map((dims, t) => {
     const others = idDims.length === 1 ? [] : idDims[1 - t];
     const x = workspace.convert(tensors[t], dtype);

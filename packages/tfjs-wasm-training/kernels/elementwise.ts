@@ -21,9 +21,11 @@ export const cast: WorkspaceKernel<"x", { dtype: DataType }> = (workspace, { x }
   return truth;
 };
 
-/** An activation that clamps with XNNPACK, which takes NaN for the lower bound: NaN stays NaN. */
+/** An activation that cuts values off with XNNPACK, which makes its lower bound of NaN (Relu of those
+ * NaN whose sign is set, such as Infinity - Infinity): NaN stays NaN.
+ */
 export function clampKernel(
-  kernelName: "ClipByValue" | "Relu6",
+  kernelName: "ClipByValue" | "Relu" | "Relu6",
 ): WorkspaceKernel<"x", Partial<ClipByValueAttrs>> {
   return (workspace, { x }, attrs) => {
     if (util.sizeFromShape(x.shape) === 0) return x;
@@ -43,7 +45,7 @@ export function extremumKernel(
   const extremum = kernelName === "Maximum" ? Math.max : Math.min;
   return (workspace, { a, b }) => {
     const isSound = [a, b].every((x) => x.dtype !== "bool" && !hasNaN(workspace.view(x)));
-    if (isSound) return workspace.published(kernelName, { a, b });
+    if (isSound) return workspace.published(kernelName, { a, b })[0];
     return combine(workspace, a, b, a.dtype, (x, y) => extremum(x, y));
   };
 }
@@ -55,20 +57,37 @@ function hasNaN(values: HeapView): boolean {
   return false;
 }
 
-/** An operation on whole numbers that the published kernel leaves to C++, where a division by zero
- * or an overflow ends the program or gives any value; here they wrap as in JavaScript's arrays.
+/** Tells whether no value is infinite or NaN. */
+export function isAllFinite(values: Float32Array): boolean {
+  for (let i = 0; i < values.length; i++) if (values[i] - values[i] !== 0) return false;
+  return true;
+}
+
+/** -1, 0 or 1; the published kernel calls every small number 0. */
+export const sign: WorkspaceKernel<"x", object> = (workspace, { x }) => {
+  const signs = workspace.allocate(x.shape, x.dtype);
+  const from = workspace.view(x);
+  const to = workspace.view(signs);
+  for (let i = 0; i < to.length; i++) to[i] = from[i] > 0 ? 1 : from[i] < 0 ? -1 : 0;
+  return signs;
+};
+
+/** An operation that C++ computes for whole numbers so that a division by zero or an overflow ends the
+ * program or gives any value; here they wrap as in JavaScript's arrays.
  */
 export function integerKernel(
-  kernelName: "FloorDiv" | "Mod" | "Pow" | "RealDiv",
+  kernelName: "Mod" | "Pow",
   compute: (a: number, b: number) => number,
 ): WorkspaceKernel<"a" | "b", object> {
-  return (workspace, { a, b }) => {
-    // As on TensorFlow.js's other backends a rounded quotient is int32, also of float32 values.
-    const outDtype = kernelName === "FloorDiv" ? "int32" : a.dtype;
-    if (a.dtype !== "float32") return combine(workspace, a, b, outDtype, compute);
-    return workspace.convert(workspace.published(kernelName, { a, b })[0], outDtype);
-  };
+  return (workspace, { a, b }) =>
+    a.dtype === "float32"
+      ? workspace.published(kernelName, { a, b })[0]
+      : combine(workspace, a, b, a.dtype, compute);
 }
+
+/** The rounded quotient, int32 of whatever types, as on TensorFlow.js's other backends. */
+export const floorDiv: WorkspaceKernel<"a" | "b", object> = (workspace, { a, b }) =>
+  combine(workspace, a, b, "int32", (x, y) => Math.floor(x / y));
 
 /** Negative values times alpha, of any shape that broadcasts. The published kernel repeats alpha
  * over the leading axes of x whatever its shape, and takes the bits of other types for float32.
@@ -77,8 +96,10 @@ export const prelu: WorkspaceKernel<"x" | "alpha", object> = (workspace, { x, al
   const ownShape = alpha.shape.slice(alpha.shape.findIndex((size) => size !== 1) >>> 0);
   const repeats = util.arraysEqual(ownShape, x.shape.slice(x.shape.length - ownShape.length));
   const isFloat = x.dtype === "float32" && alpha.dtype === "float32";
-  if (isFloat && repeats && util.sizeFromShape(x.shape) > 0) {
-    return workspace.published("Prelu", { x, alpha });
+  // XNNPACK multiplies alpha by 0 too, and so makes NaN of one that is not finite.
+  const isSound = isFloat && repeats && isAllFinite(workspace.floats(alpha));
+  if (isSound && util.sizeFromShape(x.shape) > 0) {
+    return workspace.published("Prelu", { x, alpha })[0];
   }
   return combine(
     workspace,
@@ -147,28 +168,33 @@ function broadcastSteps(own: number[], shape: number[]): number[] {
   });
 }
 
+/** The type of what a converting kernel returns: the first operand's, or that in which it is computed. */
+type OutDtype = DataType | "as given" | "as computed";
+
 /** A published kernel that is right for some types of its operands, made right for all others.
  *
  * Of other operands it takes the bytes for values of its own type, and writes 4 bytes for each value
- * of 1. They are converted before, and the result after, as JavaScript converts the numbers.
+ * of 1. They are converted before, and the result after.
  */
 export function convertingKernel(
   kernelName: string,
   soundDtypes: readonly DataType[],
-  outDtype?: DataType,
+  outDtype: OutDtype = "as given",
 ): WorkspaceKernel<string, object> {
   return (workspace, inputs, attrs) => {
-    const [[, { dtype }]] = Object.entries(inputs);
-    const converted: Record<string, TensorInfo> = {};
-    for (const [name, x] of Object.entries(inputs)) {
-      converted[name] = soundDtypes.includes(x.dtype) || x.dtype === "string"
-        ? x
-        : workspace.convert(x, soundDtypes[0]);
+    const names = Object.keys(inputs);
+    const isSound = (x: TensorInfo) => soundDtypes.includes(x.dtype);
+    if (names.every((name) => isSound(inputs[name]))) {
+      const outputs = workspace.published(kernelName, inputs, attrs);
+      return outputs.length === 1 ? outputs[0] : outputs;
     }
-    const outputs = workspace.published(kernelName, converted, attrs);
-    const isSame = converted[Object.keys(inputs)[0]].dtype === dtype;
-    return isSame && !outDtype
-      ? outputs
-      : outputs.map((y, i) => i === 0 ? workspace.convert(y, outDtype ?? dtype) : y);
+    const converted = Object.fromEntries(
+      names.map((name) => [name, workspace.convert(inputs[name], soundDtypes[0])]),
+    );
+    const [first, ...others] = workspace.published(kernelName, converted, attrs);
+    const dtypes = { "as given": inputs[names[0]].dtype, "as computed": first.dtype };
+    const dtype = dtypes[outDtype as keyof typeof dtypes] ?? outDtype;
+    const output = workspace.convert(first, dtype);
+    return others.length === 0 ? output : [output, ...others];
   };
 }

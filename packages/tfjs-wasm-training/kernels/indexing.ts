@@ -2,6 +2,8 @@ import {
   backend_util,
   type BincountAttrs,
   type GatherV2Attrs,
+  slice_util,
+  type SliceAttrs,
   type StridedSliceAttrs,
   type Tensor,
   util,
@@ -17,7 +19,7 @@ export const gatherV2: WorkspaceKernel<"x" | "indices", GatherV2Attrs> = (
   { x, indices },
   attrs,
 ) => {
-  if (!attrs.batchDims) return workspace.published("GatherV2", { x, indices }, attrs);
+  if (!attrs.batchDims) return workspace.published("GatherV2", { x, indices }, attrs)[0];
   const [axis] = util.parseAxisParam(attrs.axis, x.shape);
   const { batchSize, outerSize, dimSize, sliceSize, outputShape } = backend_util.segment_util
     .collectGatherOpShapeInfo(x as Tensor, indices as Tensor, axis, attrs.batchDims);
@@ -44,9 +46,16 @@ export const gatherV2: WorkspaceKernel<"x" | "indices", GatherV2Attrs> = (
   return gathered;
 };
 
+/** A box of a tensor; the published kernel reads outside memory where it does not lie inside. */
+export const slice: WorkspaceKernel<"x", SliceAttrs> = (workspace, { x }, { begin, size }) => {
+  const [first, sizes] = slice_util.parseSliceParams(x as Tensor, begin, size);
+  slice_util.assertParamsValid(x as Tensor, first, sizes);
+  return workspace.published("Slice", { x }, { begin: first, size: sizes })[0];
+};
+
 /** Every n-th element along each axis; the published kernel calls the values float32 of any type. */
 export const stridedSlice: WorkspaceKernel<"x", StridedSliceAttrs> = (workspace, { x }, attrs) => {
-  if (x.dtype === "float32") return workspace.published("StridedSlice", { x }, attrs);
+  if (x.dtype === "float32") return workspace.published("StridedSlice", { x }, attrs)[0];
   if (x.dtype === "bool") {
     const numbers = workspace.convert(x, "int32");
     return workspace.convert(workspace.run("StridedSlice", { x: numbers }, attrs), "bool");
@@ -63,5 +72,5 @@ export const bincount: WorkspaceKernel<"x" | "weights", BincountAttrs> = (
   attrs,
 ) => {
   const flat = workspace.reshape(x, [util.sizeFromShape(x.shape)]);
-  return workspace.published("Bincount", { x: flat, weights }, attrs);
+  return workspace.published("Bincount", { x: flat, weights }, attrs)[0];
 };

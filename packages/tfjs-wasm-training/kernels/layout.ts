@@ -7,6 +7,7 @@ const TO_CHANNELS_FIRST = [0, 3, 1, 2];
 /** Attributes of a kernel that may be called with channels first. */
 interface Layout {
   dataFormat?: string;
+  pad?: unknown;
   inputShape?: number[];
 }
 
@@ -37,11 +38,13 @@ export function eitherLayout<InputNames extends string, Attrs extends object>(
         );
       }
     }
+    const lastOf = <T>(byAxis: T[]) => TO_CHANNELS_LAST.map((axis) => byAxis[axis]);
+    const { pad, inputShape } = attrs;
     const output = kernel(workspace, channelsLast, {
       ...attrs,
       dataFormat: "NHWC",
-      ...(attrs.inputShape &&
-        { inputShape: TO_CHANNELS_LAST.map((axis) => attrs.inputShape![axis]) }),
+      ...(Array.isArray(pad) && { pad: lastOf(pad) }),
+      ...(inputShape && { inputShape: lastOf(inputShape) }),
     }) as TensorInfo;
     return yieldsImages ? workspace.transpose(output, TO_CHANNELS_FIRST) : output;
   };

@@ -8,6 +8,7 @@ import {
   util,
 } from "@tensorflow/tfjs-core";
 import { fitInput } from "./conv2d.ts";
+import { isAllFinite } from "./elementwise.ts";
 import type { Shape4D, Shape5D } from "./gradient_axes.ts";
 import {
   depthRowsAndColumns,
@@ -43,7 +44,10 @@ export function poolKernel(
     const outShape = [info.batchSize, axes[0].outSize, axes[1].outSize, info.outChannels];
     if (util.sizeFromShape(outShape) === 0) return workspace.allocate(outShape, x.dtype);
     if (isTrivial(axes) && util.arraysEqual(outShape, x.shape)) return workspace.share(x);
-    if (x.dtype !== "float32" || !axes.every(everyWindowHasInput)) {
+    // XNNPACK makes -Infinity of NaN.
+    const isSound = x.dtype === "float32" && axes.every(everyWindowHasInput) &&
+      isAllFinite(workspace.floats(x));
+    if (!isSound) {
       const reduction = kernelName === "MaxPool" ? "maximum" : "mean";
       return reduceWindows(workspace, x, outShape, [SINGLE_POSITION, ...axes], reduction);
     }

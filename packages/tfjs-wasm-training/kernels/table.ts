@@ -10,11 +10,13 @@ import {
   clampKernel,
   convertingKernel,
   extremumKernel,
+  floorDiv,
   integerKernel,
   prelu,
   select,
+  sign,
 } from "./elementwise.ts";
-import { bincount, gatherV2, stridedSlice } from "./indexing.ts";
+import { bincount, gatherV2, slice, stridedSlice } from "./indexing.ts";
 import { eitherLayout } from "./layout.ts";
 import { batchMatMul, fusedMatMul } from "./mat_mul.ts";
 import { maxPool3d, maxPoolWithArgmax, poolKernel } from "./pool.ts";
@@ -43,7 +45,7 @@ export const KERNELS: Readonly<Record<string, tf.KernelFunc>> = {
   [tf.Dilation2D]: toKernelFunc(dilation2d),
   [tf.Dilation2DBackpropFilter]: toKernelFunc(dilationGradient("filter")),
   [tf.Dilation2DBackpropInput]: toKernelFunc(dilationGradient("x")),
-  [tf.FloorDiv]: toKernelFunc(integerKernel("FloorDiv", (a, b) => Math.floor(a / b))),
+  [tf.FloorDiv]: toKernelFunc(floorDiv),
   [tf.FusedConv2D]: convolution("FusedConv2D"),
   [tf.FusedDepthwiseConv2D]: convolution("FusedDepthwiseConv2D"),
   [tf.GatherV2]: toKernelFunc(gatherV2),
@@ -57,8 +59,11 @@ export const KERNELS: Readonly<Record<string, tf.KernelFunc>> = {
   [tf.Mod]: toKernelFunc(integerKernel("Mod", modulo)),
   [tf.Pow]: toKernelFunc(integerKernel("Pow", Math.pow)),
   [tf.Prelu]: toKernelFunc(prelu),
+  [tf.Relu]: toKernelFunc(clampKernel("Relu")),
   [tf.Relu6]: toKernelFunc(clampKernel("Relu6")),
   [tf.Select]: toKernelFunc(select),
+  [tf.Sign]: toKernelFunc(sign),
+  [tf.Slice]: toKernelFunc(slice),
   [tf.StridedSlice]: toKernelFunc(stridedSlice),
   // Right for float32 only: other values' bytes are taken for float32
   ...converting([
@@ -80,19 +85,16 @@ export const KERNELS: Readonly<Record<string, tf.KernelFunc>> = {
     tf.Abs,
     tf.Atan,
     tf.Atan2,
-    tf.Cumprod,
-    tf.Cumsum,
     tf.Neg,
-    tf.Relu,
     tf.Reverse,
     tf.Round,
     tf.Selu,
-    tf.Sign,
     tf.Softplus,
     tf.Square,
     tf.Step,
     tf.TopK,
   ], ["int32", "float32"]),
+  ...converting([tf.Cumprod, tf.Cumsum], ["int32", "float32"], "as computed"),
   ...converting([tf.Exp, tf.LeakyRelu], ["int32", "float32"], "float32"),
   // Slow
   [tf.AvgPoolGrad]: toKernelFunc(avgPoolGrad),
@@ -109,7 +111,7 @@ function convolution(kernelName: Parameters<typeof convolutionKernel>[0]): tf.Ke
 function converting(
   names: readonly string[],
   soundDtypes: readonly tf.DataType[],
-  outDtype?: tf.DataType,
+  outDtype?: Parameters<typeof convertingKernel>[2],
 ): Record<string, tf.KernelFunc> {
   return Object.fromEntries(names.map((name) => {
     const kernel: WorkspaceKernel<string, object> = convertingKernel(name, soundDtypes, outDtype);

@@ -35,7 +35,7 @@ export class Workspace {
     return this.#call(getKernel(kernelName, "wasm"), inputs, attrs)[0];
   }
 
-  /** Runs a kernel as published with the wasm backend. */
+  /** Runs a kernel as published with the wasm backend, and returns all its outputs. */
   published(kernelName: string, inputs: NamedTensorInfoMap, attrs: object = {}): TensorInfo[] {
     const config = publishedKernels.get(kernelName) ?? getKernel(kernelName, "wasm");
     return this.#call(config, inputs, attrs);
@@ -85,11 +85,16 @@ export class Workspace {
     return this.#backend.dataIdMap.get(tensor.dataId).shape;
   }
 
-  /** Returns the tensor itself, or a scratch copy whose values JavaScript has turned into `dtype`. */
+  /** Returns the tensor itself, or a scratch copy of another type, its values without a fraction where
+   * that type has none; what is not 0 then is true.
+   */
   convert(x: TensorInfo, dtype: DataType): TensorInfo {
     if (x.dtype === dtype) return x;
     const converted = this.allocate(x.shape, dtype);
-    this.view(converted).set(this.view(x));
+    const from = this.view(x);
+    const to = this.view(converted);
+    if (dtype !== "bool") to.set(from);
+    else for (let i = 0; i < to.length; i++) to[i] = (from[i] | 0) === 0 ? 0 : 1;
     return converted;
   }
 
@@ -114,9 +119,11 @@ export class Workspace {
     return this.view(tensor) as Float32Array;
   }
 
-  /** Takes a tensor out of the scratch set, so that it outlives the call; an input is shared. */
-  release(tensor: TensorInfo): void {
-    if (!this.#scratch.delete(tensor)) this.#backend.incRef(tensor.dataId);
+  /** Takes a tensor out of the scratch set, so that it outlives the call; of an input, a share. */
+  release(tensor: TensorInfo): TensorInfo {
+    const released = this.#scratch.has(tensor) ? tensor : this.share(tensor);
+    this.#scratch.delete(released);
+    return released;
   }
 
   free(): void {
@@ -155,8 +162,9 @@ export function toKernelFunc<InputNames extends string, Attrs>(
     try {
       const named = inputs as Record<InputNames, TensorInfo>;
       const outputs = kernel(workspace, named, attrs as unknown as Attrs);
-      for (const output of [outputs].flat()) workspace.release(output);
-      return outputs;
+      return Array.isArray(outputs)
+        ? outputs.map((output) => workspace.release(output))
+        : workspace.release(outputs);
     } finally {
       workspace.free();
     }
