@@ -130,17 +130,31 @@ export const select: WorkspaceKernel<"condition" | "t" | "e", object> = (
   return selected;
 };
 
+/** A comparison, also of strings, of which the published kernel compares what stands at other places. */
+export function comparisonKernel(
+  kernelName: "Equal" | "Greater" | "GreaterEqual" | "Less" | "LessEqual" | "NotEqual",
+  holds: (a: string, b: string) => boolean,
+): WorkspaceKernel<"a" | "b", object> {
+  return (workspace, { a, b }) => {
+    if (a.dtype !== "string") return workspace.published(kernelName, { a, b })[0];
+    const read = (x: TensorInfo) => workspace.strings(x);
+    return combine(workspace, a, b, "bool", (x: string, y: string) => holds(x, y) ? 1 : 0, read);
+  };
+}
+
 /** Applies a function to all pairs of values of two tensors, broadcast. */
-export function combine(
+export function combine<Value = number>(
   workspace: Workspace,
   a: TensorInfo,
   b: TensorInfo,
   dtype: DataType,
-  compute: (a: number, b: number) => number,
+  compute: (a: Value, b: Value) => number,
+  read = (x: TensorInfo) => workspace.view(x) as ArrayLike<unknown> as ArrayLike<Value>,
 ): TensorInfo {
   const shape = broadcast_util.assertAndGetBroadcastShape(a.shape, b.shape);
   const combined = workspace.allocate(shape, dtype);
-  const [left, right, to] = [a, b, combined].map((x) => workspace.view(x));
+  const [left, right] = [a, b].map(read);
+  const to = workspace.view(combined);
   const [leftSteps, rightSteps] = [a, b].map((x) => broadcastSteps(x.shape, shape));
   // The place of the next output, axis by axis, and of its operands.
   const place = shape.map(() => 0);

@@ -115,6 +115,12 @@ export class Workspace {
     return this.#backend.typedArrayFromHeap(tensor) as HeapView;
   }
 
+  /** The texts of a tensor of strings, which lies outside the heap. */
+  strings({ dataId }: TensorInfo): string[] {
+    const texts = this.#backend.readSync(dataId) as unknown as Uint8Array[];
+    return texts.map((bytes) => util.decodeString(bytes));
+  }
+
   floats(tensor: TensorInfo): Float32Array {
     return this.view(tensor) as Float32Array;
   }
