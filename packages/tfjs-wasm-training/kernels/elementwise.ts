@@ -21,20 +21,27 @@ export const cast: WorkspaceKernel<"x", { dtype: DataType }> = (workspace, { x }
   return truth;
 };
 
-/** An activation that cuts values off with XNNPACK, which makes its lower bound of NaN (Relu of those
- * NaN whose sign is set, such as Infinity - Infinity): NaN stays NaN.
+/** An operation that cuts values off with XNNPACK, which makes its lower bound of NaN (Relu of those NaN
+ * whose sign is set, such as Infinity - Infinity), and takes other types' bits for float32.
  */
 export function clampKernel(
   kernelName: "ClipByValue" | "Relu" | "Relu6",
 ): WorkspaceKernel<"x", Partial<ClipByValueAttrs>> {
   return (workspace, { x }, attrs) => {
     if (util.sizeFromShape(x.shape) === 0) return x;
-    const values = workspace.convert(x, "float32");
-    const [clamped] = workspace.published(kernelName, { x: values }, attrs);
-    const from = workspace.floats(values);
-    const to = workspace.floats(clamped);
-    for (let i = 0; i < from.length; i++) if (from[i] !== from[i]) to[i] = NaN;
-    return workspace.convert(clamped, x.dtype);
+    const { clipValueMin: min = 0, clipValueMax: max = kernelName === "Relu6" ? 6 : Infinity } =
+      attrs;
+    const isFloat = x.dtype === "float32";
+    const clamped = isFloat
+      ? workspace.published(kernelName, { x }, attrs)[0]
+      : workspace.allocate(x.shape, x.dtype);
+    const from = workspace.view(x);
+    const to = workspace.view(clamped);
+    if (isFloat) { for (let i = 0; i < to.length; i++) if (from[i] !== from[i]) to[i] = NaN; }
+    if (!isFloat) {
+      for (let i = 0; i < to.length; i++) to[i] = Math.min(max, Math.max(min, from[i]));
+    }
+    return clamped;
   };
 }
 
@@ -94,7 +101,8 @@ export const floorDiv: WorkspaceKernel<"a" | "b", object> = (workspace, { a, b }
  */
 export const prelu: WorkspaceKernel<"x" | "alpha", object> = (workspace, { x, alpha }) => {
   const ownShape = alpha.shape.slice(alpha.shape.findIndex((size) => size !== 1) >>> 0);
-  const repeats = util.arraysEqual(ownShape, x.shape.slice(x.shape.length - ownShape.length));
+  const repeats = alpha.shape.length <= x.shape.length &&
+    util.arraysEqual(ownShape, x.shape.slice(x.shape.length - ownShape.length));
   const isFloat = x.dtype === "float32" && alpha.dtype === "float32";
   // XNNPACK multiplies alpha by 0 too, and so makes NaN of one that is not finite.
   const isSound = isFloat && repeats && isAllFinite(workspace.floats(alpha));

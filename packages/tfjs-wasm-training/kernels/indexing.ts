@@ -4,7 +4,6 @@ import {
   type GatherV2Attrs,
   slice_util,
   type SliceAttrs,
-  type StridedSliceAttrs,
   type Tensor,
   util,
 } from "@tensorflow/tfjs-core";
@@ -53,17 +52,25 @@ export const slice: WorkspaceKernel<"x", SliceAttrs> = (workspace, { x }, { begi
   return workspace.published("Slice", { x }, { begin: first, size: sizes })[0];
 };
 
-/** Every n-th element along each axis; the published kernel calls the values float32 of any type. */
-export const stridedSlice: WorkspaceKernel<"x", StridedSliceAttrs> = (workspace, { x }, attrs) => {
-  if (x.dtype === "float32") return workspace.published("StridedSlice", { x }, attrs)[0];
-  if (x.dtype === "bool") {
-    const numbers = workspace.convert(x, "int32");
-    return workspace.convert(workspace.run("StridedSlice", { x: numbers }, attrs), "bool");
-  }
-  const [slice] = workspace.published("StridedSlice", { x }, attrs);
-  // Only their name is wrong: the kernel moves 4 bytes for each value.
-  return workspace.rename(slice, x.dtype);
-};
+/** A kernel that only moves values, 4 bytes each, and calls them float32 whatever they are, or turns them
+ * into float32 and so rounds whole numbers.
+ */
+export function moveKernel(
+  kernelName: "ResizeNearestNeighbor" | "StridedSlice",
+  input: "images" | "x",
+): WorkspaceKernel<string, object> {
+  return (workspace, inputs, attrs) => {
+    const { [input]: x } = inputs;
+    if (x.dtype === "bool") {
+      const numbers = { [input]: workspace.convert(x, "int32") };
+      return workspace.convert(workspace.run(kernelName, numbers, attrs), "bool");
+    }
+    // The one rounds what is not called float32; the other reads some slices by their stored type.
+    const called = kernelName === "StridedSlice" ? x : { ...x, dtype: "float32" as const };
+    const [moved] = workspace.published(kernelName, { [input]: called }, attrs);
+    return workspace.rename(moved, x.dtype);
+  };
+}
 
 /** How often each number occurs in a tensor of any shape, or the sum of its weights. */
 export const bincount: WorkspaceKernel<"x" | "weights", BincountAttrs> = (

@@ -17,7 +17,7 @@ import {
   select,
   sign,
 } from "./elementwise.ts";
-import { bincount, gatherV2, slice, stridedSlice } from "./indexing.ts";
+import { bincount, gatherV2, moveKernel, slice } from "./indexing.ts";
 import { eitherLayout } from "./layout.ts";
 import { batchMatMul, fusedMatMul } from "./mat_mul.ts";
 import { maxPool3d, maxPoolWithArgmax, poolKernel } from "./pool.ts";
@@ -68,10 +68,11 @@ export const KERNELS: Readonly<Record<string, tf.KernelFunc>> = {
   [tf.Prelu]: toKernelFunc(prelu),
   [tf.Relu]: toKernelFunc(clampKernel("Relu")),
   [tf.Relu6]: toKernelFunc(clampKernel("Relu6")),
+  [tf.ResizeNearestNeighbor]: toKernelFunc(moveKernel("ResizeNearestNeighbor", "images")),
   [tf.Select]: toKernelFunc(select),
   [tf.Sign]: toKernelFunc(sign),
   [tf.Slice]: toKernelFunc(slice),
-  [tf.StridedSlice]: toKernelFunc(stridedSlice),
+  [tf.StridedSlice]: toKernelFunc(moveKernel("StridedSlice", "x")),
   // Right for float32 only: other values' bytes are taken for float32
   ...converting([
     tf.Acos,
@@ -83,7 +84,6 @@ export const KERNELS: Readonly<Record<string, tf.KernelFunc>> = {
     tf.Log1p,
     tf.RealDiv,
     tf.Reciprocal,
-    tf.ResizeNearestNeighbor,
     tf.Sinh,
   ], ["float32"]),
   ...converting([tf.IsFinite, tf.IsInf, tf.IsNan], ["float32"], "bool"),

@@ -167,7 +167,7 @@ export function toKernelFunc<InputNames extends string, Attrs>(
     const workspace = new Workspace(backend);
     try {
       const named = inputs as Record<InputNames, TensorInfo>;
-      const outputs = kernel(workspace, named, attrs as unknown as Attrs);
+      const outputs = kernel(workspace, named, (attrs ?? {}) as unknown as Attrs);
       return Array.isArray(outputs)
         ? outputs.map((output) => workspace.release(output))
         : workspace.release(outputs);
