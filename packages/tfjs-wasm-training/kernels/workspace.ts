@@ -7,7 +7,7 @@ import {
   type NamedTensorInfoMap,
   type TensorInfo,
   util,
-} from "@tensorflow/tfjs";
+} from "@tensorflow/tfjs-core";
 import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
 
 /** Values of a tensor, seen in place on the backend's heap. */
@@ -30,11 +30,15 @@ export class Workspace {
     this.#backend = backend as BackendWasm;
   }
 
-  /** Runs a kernel as published with the wasm backend; the result is scratch. */
-  run(kernelName: string, inputs: NamedTensorInfoMap, attrs: object): TensorInfo {
-    const { kernelFunc } = publishedKernels.get(kernelName) ?? getKernel(kernelName, "wasm");
-    const output = kernelFunc({ inputs, attrs: attrs as NamedAttrMap, backend: this.#backend });
-    return this.#own(output as TensorInfo);
+  /** Runs a kernel as it is registered now: the replacement where there is one. */
+  run(kernelName: string, inputs: NamedTensorInfoMap, attrs: object = {}): TensorInfo {
+    return this.#call(getKernel(kernelName, "wasm"), inputs, attrs)[0];
+  }
+
+  /** Runs a kernel as published with the wasm backend, and returns all its outputs. */
+  published(kernelName: string, inputs: NamedTensorInfoMap, attrs: object = {}): TensorInfo[] {
+    const config = publishedKernels.get(kernelName) ?? getKernel(kernelName, "wasm");
+    return this.#call(config, inputs, attrs);
   }
 
   /** Returns a scratch tensor with undefined content. */
@@ -69,13 +73,41 @@ export class Workspace {
     return this.#own({ dataId: tensor.dataId, shape: tensor.shape, dtype: tensor.dtype });
   }
 
+  /** Calls the values of a scratch tensor, 4 bytes each, by another type. */
+  rename(tensor: TensorInfo, dtype: DataType): TensorInfo {
+    this.#backend.dataIdMap.get(tensor.dataId).dtype = dtype;
+    tensor.dtype = dtype;
+    return tensor;
+  }
+
   /** The shape that the storage was written with, which reshaping leaves as it was. */
   storedShape(tensor: TensorInfo): number[] {
     return this.#backend.dataIdMap.get(tensor.dataId).shape;
   }
 
+  /** Returns the tensor itself, or a scratch copy of another type, its values without a fraction where
+   * that type has none; what is not 0 then is true.
+   */
+  convert(x: TensorInfo, dtype: DataType): TensorInfo {
+    if (x.dtype === dtype) return x;
+    const converted = this.allocate(x.shape, dtype);
+    const from = this.view(x);
+    const to = this.view(converted);
+    if (dtype !== "bool") to.set(from);
+    else for (let i = 0; i < to.length; i++) to[i] = (from[i] | 0) === 0 ? 0 : 1;
+    return converted;
+  }
+
+  /** Returns the tensor itself, or one with the axes in another order. */
   transpose(x: TensorInfo, perm: number[]): TensorInfo {
-    return this.run("Transpose", { x }, { perm });
+    return perm.every((from, to) => from === to) ? x : this.run("Transpose", { x }, { perm });
+  }
+
+  /** Returns a scratch tensor of the same values in another shape. */
+  reshape(x: TensorInfo, shape: number[]): TensorInfo {
+    const reshaped = this.share(x);
+    reshaped.shape = shape;
+    return reshaped;
   }
 
   /** The values of a tensor. An allocation may grow the heap, which ends every earlier view. */
@@ -83,18 +115,31 @@ export class Workspace {
     return this.#backend.typedArrayFromHeap(tensor) as HeapView;
   }
 
+  /** The texts of a tensor of strings, which lies outside the heap. */
+  strings({ dataId }: TensorInfo): string[] {
+    const texts = this.#backend.readSync(dataId) as unknown as Uint8Array[];
+    return texts.map((bytes) => util.decodeString(bytes));
+  }
+
   floats(tensor: TensorInfo): Float32Array {
     return this.view(tensor) as Float32Array;
   }
 
-  /** Takes a tensor out of the scratch set, so that it outlives the call. */
-  release(tensor: TensorInfo): void {
-    this.#scratch.delete(tensor);
+  /** Takes a tensor out of the scratch set, so that it outlives the call; of an input, a share. */
+  release(tensor: TensorInfo): TensorInfo {
+    const released = this.#scratch.has(tensor) ? tensor : this.share(tensor);
+    this.#scratch.delete(released);
+    return released;
   }
 
   free(): void {
     for (const { dataId } of this.#scratch) this.#backend.disposeData(dataId);
     this.#scratch.clear();
+  }
+
+  #call({ kernelFunc }: KernelConfig, inputs: NamedTensorInfoMap, attrs: object): TensorInfo[] {
+    const output = kernelFunc({ inputs, attrs: attrs as NamedAttrMap, backend: this.#backend });
+    return [output as TensorInfo | TensorInfo[]].flat().map((tensor) => this.#own(tensor));
   }
 
   #own(tensor: TensorInfo): TensorInfo {
@@ -122,9 +167,10 @@ export function toKernelFunc<InputNames extends string, Attrs>(
     const workspace = new Workspace(backend);
     try {
       const named = inputs as Record<InputNames, TensorInfo>;
-      const outputs = kernel(workspace, named, attrs as unknown as Attrs);
-      for (const output of [outputs].flat()) workspace.release(output);
-      return outputs;
+      const outputs = kernel(workspace, named, (attrs ?? {}) as unknown as Attrs);
+      return Array.isArray(outputs)
+        ? outputs.map((output) => workspace.release(output))
+        : workspace.release(outputs);
     } finally {
       workspace.free();
     }

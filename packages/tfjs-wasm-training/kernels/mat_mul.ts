@@ -4,7 +4,7 @@ import {
   broadcast_util,
   type TensorInfo,
   util,
-} from "@tensorflow/tfjs";
+} from "@tensorflow/tfjs-core";
 import { addBiasAndActivate, isFusableBias } from "./fused.ts";
 import type { HeapView, Workspace, WorkspaceKernel } from "./workspace.ts";
 
@@ -45,15 +45,15 @@ export function batchMatMul(
       a: repeatBatch(workspace, a, batchShape),
       b: repeatBatch(workspace, b, batchShape),
     };
-    return workspace.run("BatchMatMul", batches, { transposeA, transposeB });
+    return workspace.published("BatchMatMul", batches, { transposeA, transposeB })[0];
   }
   const left = transposeA ? swapLastAxes(workspace, a) : a;
   const right = transposeB ? swapLastAxes(workspace, b) : withOwnPacking(workspace, b);
   const plain = { transposeA: false, transposeB: false };
-  return workspace.run("BatchMatMul", { a: left, b: right }, plain);
+  return workspace.published("BatchMatMul", { a: left, b: right }, plain)[0];
 }
 
-/** Matrix product with bias and activation: the published kernel, for every shape of the bias. */
+/** Matrix product with bias of any shape that broadcasts, then the activation. */
 export const fusedMatMul: WorkspaceKernel<
   "a" | "b" | "bias" | "preluActivationWeights",
   _FusedMatMulAttrs
@@ -61,11 +61,19 @@ export const fusedMatMul: WorkspaceKernel<
   const { a, b, bias } = inputs;
   const { transposeA, transposeB } = attrs;
   const isPlain = !transposeA && !transposeB && a.dtype === "float32" && b.dtype === "float32";
-  if (isPlain && isFusableBias(workspace, bias, b.shape[2])) {
-    return workspace.run("_FusedMatMul", { ...inputs, b: withOwnPacking(workspace, b) }, attrs);
-  }
-  const product = batchMatMul(workspace, { a, b }, { transposeA, transposeB });
-  return addBiasAndActivate(workspace, product, { ...inputs, ...attrs });
+  const fusesBias = isPlain && isFusableBias(workspace, bias, b.shape[2]);
+  const [product] = fusesBias
+    ? workspace.published(
+      "_FusedMatMul",
+      { a, b: withOwnPacking(workspace, b), ...(bias && { bias }) },
+      { ...attrs, activation: "linear" },
+    )
+    : [batchMatMul(workspace, { a, b }, { transposeA, transposeB })];
+  return addBiasAndActivate(workspace, product, {
+    ...inputs,
+    ...attrs,
+    bias: fusesBias ? undefined : bias,
+  });
 };
 
 /** Shape that the values of b were first multiplied with, by the identity of their storage. */

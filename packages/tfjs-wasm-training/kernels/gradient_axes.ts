@@ -1,4 +1,4 @@
-import { backend_util } from "@tensorflow/tfjs";
+import { backend_util } from "@tensorflow/tfjs-core";
 import {
   depthRowsAndColumns,
   requireNoDilation,

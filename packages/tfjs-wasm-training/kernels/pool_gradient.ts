@@ -3,7 +3,7 @@ import type {
   MaxPool3DGradAttrs,
   MaxPoolGradAttrs,
   TensorInfo,
-} from "@tensorflow/tfjs";
+} from "@tensorflow/tfjs-core";
 import { pool3dGradientAxes, poolGradientAxes } from "./gradient_axes.ts";
 import { forEachWindow, type PoolAxes } from "./pool.ts";
 import { requireFloat32, SINGLE_POSITION } from "./window.ts";

@@ -1,4 +1,4 @@
-import type { backend_util, TensorInfo } from "@tensorflow/tfjs";
+import type { backend_util, TensorInfo } from "@tensorflow/tfjs-core";
 
 /** How a window slides along one spatial axis: output `o` reads `o * stride + tap * dilation - padBefore`. */
 export interface WindowAxis {

@@ -4,7 +4,7 @@ import {
   type FusedConv2DAttrs,
   type TensorInfo,
   util,
-} from "@tensorflow/tfjs";
+} from "@tensorflow/tfjs-core";
 import { addBiasAndActivate, isFusableBias } from "./fused.ts";
 import type { Shape4D } from "./gradient_axes.ts";
 import {
@@ -51,20 +51,19 @@ export function convolutionKernel(
     const axes = rowsAndColumns(kernelName, info);
     const outShape = [info.batchSize, axes[0].outSize, axes[1].outSize, info.outChannels];
     if (util.sizeFromShape(outShape) === 0) return workspace.allocate(outShape);
-    const fusion = { ...inputs, ...attrs };
-    if (!isFusableBias(workspace, fusion.bias, info.outChannels)) {
-      const linear = { activation: "linear" };
-      const product = convolve(workspace, kernelName, { x, filter }, axes, linear);
-      return addBiasAndActivate(workspace, product, fusion);
-    }
-    const { activation, leakyreluAlpha } = attrs;
-    return convolve(
+    const { bias } = inputs;
+    const fusesBias = isFusableBias(workspace, bias, info.outChannels);
+    const product = convolve(
       workspace,
       kernelName,
-      inputs,
+      fusesBias && bias ? { x, filter, bias } : { x, filter },
       axes,
-      { activation, leakyreluAlpha },
     );
+    return addBiasAndActivate(workspace, product, {
+      ...inputs,
+      ...attrs,
+      bias: fusesBias ? undefined : bias,
+    });
   };
 }
 
@@ -75,12 +74,11 @@ export type ConvolutionKernel =
   | "DepthwiseConv2dNative"
   | "FusedDepthwiseConv2D";
 
-/** Tensors of a convolution in NHWC and HWIO; the last two only for the fused kernels. */
+/** Tensors of a convolution in NHWC and HWIO; the bias only for the fused kernels. */
 export interface ConvolutionInputs {
   x: TensorInfo;
   filter: TensorInfo;
   bias?: TensorInfo;
-  preluActivationWeights?: TensorInfo;
 }
 
 /** Runs a published convolution with exactly the window geometry given. */
@@ -89,16 +87,48 @@ export function convolve(
   kernelName: ConvolutionKernel,
   inputs: ConvolutionInputs,
   axes: [WindowAxis, WindowAxis],
-  fused: object = {},
 ): TensorInfo {
   const { x, pad } = fitInput(workspace, inputs.x, axes);
-  return workspace.run(kernelName, { ...inputs, x }, {
-    ...fused,
+  const [taps, inChannels, outChannels] = [
+    axes[0].filterSize * axes[1].filterSize,
+    ...inputs.filter.shape.slice(2),
+  ];
+  const isDepthwise = kernelName.includes("Depthwise");
+  if (taps === 1 && (isDepthwise || inChannels * outChannels === 1)) {
+    return scaleChannels(workspace, { ...inputs, x }, axes, pad);
+  }
+  const [product] = workspace.published(kernelName, { ...inputs, x }, {
+    activation: "linear",
     strides: axes.map((axis) => axis.stride),
     dilations: axes.map((axis) => axis.dilation),
     pad,
     dataFormat: "NHWC",
   });
+  return product;
+}
+
+/** A depthwise convolution with a single tap, of which XNNPACK makes -Infinity of NaN. */
+function scaleChannels(
+  workspace: Workspace,
+  { x, filter, bias }: ConvolutionInputs,
+  axes: [WindowAxis, WindowAxis],
+  paddings: backend_util.ExplicitPadding,
+): TensorInfo {
+  const padded = workspace.run("PadV2", { x }, { paddings, constantValue: 0 });
+  const strides = [1, axes[0].stride, axes[1].stride, 1];
+  const end = padded.shape;
+  const none = { beginMask: 0, endMask: 0, ellipsisMask: 0, newAxisMask: 0, shrinkAxisMask: 0 };
+  const images = workspace.run(
+    "StridedSlice",
+    { x: padded },
+    { begin: [0, 0, 0, 0], end, strides, ...none },
+  );
+  const [inChannels, multiplier] = filter.shape.slice(2);
+  const a = workspace.reshape(images, [...images.shape, 1]);
+  const b = workspace.reshape(filter, [inChannels, multiplier]);
+  const product = workspace.run("Multiply", { a, b });
+  product.shape = [...images.shape.slice(0, 3), inChannels * multiplier];
+  return bias ? workspace.run("Add", { a: product, b: bias }) : product;
 }
 
 /** Fits an input to XNNPACK, which computes the output size from explicit padding by itself.

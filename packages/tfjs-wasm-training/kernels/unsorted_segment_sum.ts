@@ -1,4 +1,4 @@
-import { type UnsortedSegmentSumAttrs, util } from "@tensorflow/tfjs";
+import { type UnsortedSegmentSumAttrs, util } from "@tensorflow/tfjs-core";
 import type { WorkspaceKernel } from "./workspace.ts";
 
 /** Sums the slices of x that share a segment; the gradient of gather and of embeddings.

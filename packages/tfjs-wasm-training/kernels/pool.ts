@@ -6,8 +6,9 @@ import {
   type MaxPoolWithArgmaxAttrs,
   type TensorInfo,
   util,
-} from "@tensorflow/tfjs";
+} from "@tensorflow/tfjs-core";
 import { fitInput } from "./conv2d.ts";
+import { isAllFinite } from "./elementwise.ts";
 import type { Shape4D, Shape5D } from "./gradient_axes.ts";
 import {
   depthRowsAndColumns,
@@ -43,12 +44,19 @@ export function poolKernel(
     const outShape = [info.batchSize, axes[0].outSize, axes[1].outSize, info.outChannels];
     if (util.sizeFromShape(outShape) === 0) return workspace.allocate(outShape, x.dtype);
     if (isTrivial(axes) && util.arraysEqual(outShape, x.shape)) return workspace.share(x);
-    if (x.dtype !== "float32" || !axes.every(everyWindowHasInput)) {
+    // XNNPACK makes -Infinity of NaN.
+    const isSound = x.dtype === "float32" && axes.every(everyWindowHasInput) &&
+      isAllFinite(workspace.floats(x));
+    if (!isSound) {
       const reduction = kernelName === "MaxPool" ? "maximum" : "mean";
       return reduceWindows(workspace, x, outShape, [SINGLE_POSITION, ...axes], reduction);
     }
     const fitted = fitInput(workspace, x, axes);
-    return workspace.run(kernelName, { x: fitted.x }, { filterSize, strides, pad: fitted.pad });
+    return workspace.published(
+      kernelName,
+      { x: fitted.x },
+      { filterSize, strides, pad: fitted.pad },
+    )[0];
   };
 }
 
