@@ -19,7 +19,7 @@ export const RECIPE_FLAGS = {
   optimizer: {
     type: "choice",
     choices: Object.keys(optimizerPresets()),
-    defaultText: "sgd; for your own data adam",
+    defaultText: "the model's: sgd, or of those with batch norm adamw",
     help: "how parameters follow from gradients",
   },
   momentum: {
@@ -33,13 +33,13 @@ export const RECIPE_FLAGS = {
     type: "number",
     min: 0,
     max: 1,
-    defaultText: "0.01 for adamw, else 0",
+    defaultText: "the model's; for adamw by name 0.01, else 0",
     help: "what draws weights towards 0, but not biases: of sgd by the gradient, of adamw apart",
   },
   betas: {
     type: "string",
     placeholder: "B1,B2",
-    defaultText: "0.9,0.999",
+    defaultText: "the model's; for adam and adamw by name 0.9,0.999",
     help: "shares that the means of adam and adamw keep",
   },
   "clip-norm": {
@@ -50,13 +50,13 @@ export const RECIPE_FLAGS = {
   schedule: {
     type: "choice",
     choices: SCHEDULES,
-    default: "constant",
+    defaultText: "the model's: constant, or of those with batch norm cosine",
     help: "how the learning rate changes over the run",
   },
   warmup: {
     type: "number",
     min: 0,
-    defaultText: "0; for one-cycle 0.3",
+    defaultText: "the model's; for a schedule by name 0, for one-cycle 0.3",
     help: "length of the rate's rise before that: epochs, or below 1 a share of all steps",
   },
   "step-size": {
@@ -82,7 +82,7 @@ export const RECIPE_FLAGS = {
     type: "number",
     min: 0,
     exclusiveMax: 1,
-    defaultText: "0",
+    defaultText: "the model's, 0 or 0.1",
     help: "share of each label that all classes get alike, in training",
   },
   "class-weights": {
@@ -125,7 +125,7 @@ const OWN_SCHEDULES = [
  * @throws {UsageError} If one does, or is malformed.
  */
 export function checkRecipe(flags: RecipeFlags): void {
-  const { optimizer, schedule } = flags;
+  const { optimizer, schedule = "constant" } = flags;
   for (const [key, name, owner] of OWN_SCHEDULES) {
     if (flags[key] === undefined || schedule === owner) continue;
     throw new UsageError(`Cannot use --${name} with --schedule ${schedule}: it is for ${owner}`);
@@ -176,7 +176,7 @@ function betasOf({ betas }: { readonly betas?: string }) {
 
 /** The parts of a plan that the flags of the recipe name. */
 export function recipePlan(
-  { schedule, warmup, stepSize, gamma, anneal, monitor, patience }: RecipeFlags,
+  { schedule = "constant", warmup, stepSize, gamma, anneal, monitor, patience }: RecipeFlags,
 ): Pick<TrainPlan, "schedule"> & Partial<TrainPlan> {
   return { schedule, warmup, stepSize, gamma, anneal, monitor, patience };
 }

@@ -1,13 +1,21 @@
 /** The flags of the train command, and the configuration they ask for. */
 
+import { type Augmentation, AUGMENTATION_EXAMPLES, parseAugmentation } from "../data/augment.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { findDataset } from "../data/registry.ts";
 import { splitValidation } from "../data/split.ts";
 import { invocation } from "../quote.ts";
-import { suitingRate } from "../nn/optimizers.ts";
+import { completeOptimizer, suitingRate } from "../nn/optimizers.ts";
 import type { Model } from "../nn/sequential.ts";
 import { standardizationOf } from "../nn/standardization.ts";
-import { fittedRecipe, MODEL_NAMES, type ModelName, ZOO, zooModel } from "../nn/zoo.ts";
+import {
+  fittedRecipe,
+  MODEL_NAMES,
+  type ModelName,
+  type Recipe,
+  ZOO,
+  zooModel,
+} from "../nn/zoo.ts";
 import { completePlan, type TrainPlan } from "../train/plan.ts";
 import type { CheckpointInterval } from "../train/trainer.ts";
 import { DEVICE_FLAGS } from "./backend_flags.ts";
@@ -29,20 +37,23 @@ export const TRAIN_COMMAND = defineCommand({
       "--dataset photos/",
       "your own pictures, a folder for each class; the recipe fits their number",
     ],
+    ["--augment flip,shift=2", "each image as it is or mirrored, moved by up to 2 pixels"],
     ["--resume runs/first --epochs 5", "go on with a run, up to 5 epochs in all"],
   ],
   flags: {
     model: {
       type: "choice",
       choices: MODEL_NAMES,
-      defaultText: "lenet; for your own data lenet-relu",
+      defaultText: "lenet; for your own data vgg-small, of colours cnn-rgb",
       help: "what to train, by its own recipe",
     },
     dataset: {
       type: "string",
       placeholder: "NAME|DIR",
       defaultText: "fashion-mnist, or the sample if it cannot be had",
-      help: "fashion-mnist, mnist, sample, or a folder of pictures or of IDX files",
+      help:
+        "fashion-mnist, mnist, kmnist, emnist-letters, cifar10, sample, ... (fetch --list), or a " +
+        "folder of pictures, of IDX files or of CIFAR-10's batches",
     },
     ...PICTURE_FLAGS,
     "valid-split": {
@@ -57,22 +68,21 @@ export const TRAIN_COMMAND = defineCommand({
       type: "integer",
       min: 1,
       max: 1_000_000,
-      defaultText: "20 for lenet, else 10; 10 to 100 for your own data, by its size",
+      defaultText: "the model's, 10 to 30; 10 to 100 for your own data, by its size",
       help: "passes over the training set",
     },
     "batch-size": {
       type: "integer",
       min: 1,
       max: 65_536,
-      defaultText: "256; 4 to 128 for your own data, by its size",
+      defaultText: "the model's, 256 or 128; 4 to 128 for your own data, by its size",
       help: "images per step",
     },
     lr: {
       type: "number",
       exclusiveMin: 0,
       max: 1000,
-      defaultText:
-        "the model's, times (1 - momentum); for adam and adamw 0.001, of your own data 0.002",
+      defaultText: "the model's; with another optimizer named, what suits that",
       help: "learning rate",
     },
     ...RECIPE_FLAGS,
@@ -81,7 +91,7 @@ export const TRAIN_COMMAND = defineCommand({
       min: 0,
       max: Number.MAX_SAFE_INTEGER,
       default: 0,
-      help: "draws initial weights and order",
+      help: "draws initial weights, order and how images are changed",
     },
     shuffle: {
       type: "boolean",
@@ -93,6 +103,13 @@ export const TRAIN_COMMAND = defineCommand({
     standardize: {
       type: "boolean",
       help: "(pixel / 255 - mean) / std of the training set, the default for your own data",
+    },
+    augment: {
+      type: "list",
+      offers: AUGMENTATION_EXAMPLES,
+      placeholder: "LIST",
+      defaultText: "none",
+      help: `change training images at each step: ${AUGMENTATION_EXAMPLES.join(",")}`,
     },
     init: {
       type: "string",
@@ -165,6 +182,7 @@ export function checkCombination(args: readonly string[], flags: TrainFlags): vo
     throw new UsageError("Cannot use --normalize and --standardize together: choose one of them");
   }
   checkpointIntervalOf(flags);
+  augmentationOf(flags);
   if (flags.resume === undefined) return;
   const given = args.filter((arg) => arg.startsWith("--"))
     .map((arg) => arg.slice(2).split("=")[0]);
@@ -202,42 +220,55 @@ export interface FilledFlags extends TrainFlags {
  *
  * That is the recipe of the model that is named, or of LeNet for datasets that are known by name. For
  * others, without a model named, {@linkcode fittedRecipe} chooses. In each case, what a flag names wins
- * over the recipe, which still decides the rest.
+ * over the recipe, which still decides the rest; but the optimiser's numbers, and a schedule with its
+ * warm-up, are the recipe's or the flags' as a whole.
  */
 export function fillFlags(flags: TrainFlags, { name, train }: Dataset): FilledFlags {
   const isOwn = flags.model === undefined && findDataset(name) === undefined;
   const fitted = isOwn ? fittedRecipe(train) : undefined;
   const model = flags.model ?? fitted?.model ?? "lenet";
-  const { recipe } = ZOO[model];
-  // Of the two that train alike, AdamW has a weight decay.
-  const fitting = flags.weightDecay === undefined ? fitted?.optimizer : fitted && "adamw";
-  const optimizer = flags.optimizer ?? (flags.momentum === undefined ? fitting : undefined) ??
-    "sgd";
-  const spec = optimizerOf({ ...flags, optimizer });
-  const rate = fitted && fitting === spec.type
-    ? fitted.learningRate
-    : suitingRate(spec, recipe.learningRate);
-  const filled = {
-    model,
-    epochs: flags.epochs ?? (fitted ?? recipe).epochs,
-    batchSize: flags.batchSize ?? (fitted ?? recipe).batchSize,
-    optimizer,
-    lr: flags.lr ?? Number(rate.toPrecision(12)),
-    standardize: flags.standardize || (!flags.normalize && fitted !== undefined),
+  const recipe: Recipe = fitted ?? ZOO[model].recipe;
+  const filled: Partial<TrainFlags> = {
+    epochs: recipe.epochs,
+    batchSize: recipe.batchSize,
+    labelSmoothing: recipe.labelSmoothing,
+    ...optimizerFlags(flags, recipe),
+    ...(flags.schedule === undefined && { schedule: recipe.schedule, warmup: recipe.warmup }),
+    ...(recipe.standardize && !flags.normalize && { standardize: true }),
   };
-  const chosen = fitted && {
-    model: true,
-    epochs: flags.epochs === undefined,
-    "batch-size": flags.batchSize === undefined,
-    optimizer: flags.optimizer === undefined && flags.momentum === undefined,
-    lr: flags.lr === undefined,
-    standardize: !flags.standardize && !flags.normalize,
-  };
+  const gaps = Object.entries(filled).filter(([key, value]) =>
+    value !== undefined && !isNamed(flags[key as keyof TrainFlags])
+  );
   return {
     ...flags,
-    ...filled,
-    ...(chosen && { chosen: Object.entries(chosen).filter(([, is]) => is).map(([flag]) => flag) }),
+    ...{ standardize: false, model, ...Object.fromEntries(gaps) } as FilledFlags,
+    ...(fitted && { chosen: ["model", ...gaps.map(([key]) => kebab(key))] }),
   };
+}
+
+/** Whether a flag is on the command line; false is what a flag without a value is by default. */
+function isNamed(value: unknown): boolean {
+  return value !== undefined && value !== false;
+}
+
+function kebab(key: string): string {
+  return key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+/** Fields of an optimiser. */
+type Numbers = Readonly<Record<string, number>>;
+
+/** The optimiser's flags: the recipe's, unless others are named, which get the rate that suits them. */
+function optimizerFlags(flags: TrainFlags, { optimizer: own, learningRate }: Recipe) {
+  const isOwn = own && flags.optimizer === undefined && flags.momentum === undefined;
+  if (!isOwn) {
+    const optimizer = flags.optimizer ?? "sgd";
+    // Recipes of other optimisers know no rate of SGD: this one suits most networks.
+    const rate = suitingRate(optimizerOf({ ...flags, optimizer }), own ? 0.1 : learningRate);
+    return { optimizer, lr: Number(rate.toPrecision(12)) };
+  }
+  const { beta1, beta2, weightDecay } = completeOptimizer(own) as unknown as Numbers;
+  return { optimizer: own.type, betas: `${beta1},${beta2}`, weightDecay, lr: learningRate };
 }
 
 /** The model that the flags ask for, for a dataset's images and classes. */
@@ -248,7 +279,7 @@ export function modelFor(
   return zooModel(model, {
     inputShape: shape,
     classCount: classNames.length,
-    ...(standardize && { standardization: standardizationOf(images) }),
+    ...(standardize && { standardization: standardizationOf(images, shape) }),
   });
 }
 
@@ -260,6 +291,21 @@ export function planOf(flags: FilledFlags): TrainPlan {
   const { lr: learningRate, epochs, batchSize, seed, shuffle, maxSteps, targetAccuracy } = flags;
   const numbers = { epochs, batchSize, learningRate, seed, shuffle, maxSteps, targetAccuracy };
   return completePlan({ ...numbers, ...recipePlan(flags) });
+}
+
+/** The augmentation that `--augment` asks for; undefined for none.
+ *
+ * @throws {UsageError} If it names an unknown one, one twice, or a number out of range.
+ */
+export function augmentationOf(
+  { augment }: Pick<TrainFlags, "augment">,
+): Augmentation | undefined {
+  if (augment === undefined) return undefined;
+  try {
+    return parseAugmentation(augment.join());
+  } catch (error) {
+    throw new UsageError((error as Error).message);
+  }
 }
 
 /** The interval that `--checkpoint-every` asks for: `100` is steps, `30s` seconds.

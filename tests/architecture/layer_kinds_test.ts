@@ -33,7 +33,9 @@ Deno.test({
   fn: () =>
     withTempDir(async (folder) => {
       const src = join(folder, "src");
-      await copyFolder(join(ROOT, "src"), src);
+      for (const part of ["src", "packages"]) {
+        await copyFolder(join(ROOT, part), join(folder, part));
+      }
       await Deno.writeTextFile(join(src, "nn/layers/halve.ts"), HALVE);
       await edit(join(src, "nn/layers/table.ts"), [
         [

@@ -40,13 +40,19 @@ Deno.test("a fitted recipe makes 20 steps an epoch and 1,000 in all, in bounded 
 Deno.test("the recipe is fitted to own data, and the model's for data known by name or a model named", () => {
   const own = filled("./photos", 720);
   assertEquals([own.model, own.optimizer, own.lr, own.standardize], [
-    "lenet-relu",
-    "adam",
-    0.002,
+    "vgg-small",
+    "adamw",
+    0.01,
     true,
   ]);
+  assertEquals(optimizerOf(own), zooRecipe("vgg-small").optimizer!);
+  const { schedule, warmup } = planOf(own);
+  assertEquals([schedule, warmup, own.labelSmoothing], ["cosine", 0.25, 0.1]);
   assertEquals([own.batchSize, own.epochs], [32, 44]);
-  assertEquals(own.chosen, ["model", "epochs", "batch-size", "optimizer", "lr", "standardize"]);
+  assertEquals(own.chosen, [
+    ...["model", "epochs", "batch-size", "label-smoothing", "optimizer", "betas", "weight-decay"],
+    ...["lr", "schedule", "warmup", "standardize"],
+  ]);
   const { learningRate: lr, epochs, batchSize } = zooRecipe("lenet");
   for (const seed of [filled("fashion-mnist", 720), filled("./photos", 720, "--model", "lenet")]) {
     assertEquals([seed.model, seed.optimizer, seed.standardize], ["lenet", "sgd", false]);
@@ -62,7 +68,16 @@ Deno.test("the recipe is fitted to own data, and the model's for data known by n
 Deno.test("what a flag names wins over the recipe, which decides the rest", () => {
   const named = filled("./photos", 720, "--epochs", "2", "--lr", "0.01", "--normalize");
   assertEquals([named.epochs, named.lr, named.standardize, named.batchSize], [2, 0.01, false, 32]);
-  assertEquals(named.chosen, ["model", "batch-size", "optimizer"]);
+  assertEquals(named.chosen, [
+    ...["model", "batch-size", "label-smoothing", "optimizer", "betas", "weight-decay", "schedule"],
+    "warmup",
+  ]);
+  const constant = filled("./photos", 720, "--schedule", "constant", "--label-smoothing", "0");
+  assertEquals([constant.schedule, constant.warmup, constant.labelSmoothing], [
+    "constant",
+    undefined,
+    0,
+  ]);
   assertEquals(filled("./photos", 720, "--standardize=false").standardize, false);
   const base = parseTraining(TRAIN_COMMAND, []).flags;
   assertEquals(flagsOf(base, { standardize: "false" }).normalize, true);
@@ -71,13 +86,12 @@ Deno.test("what a flag names wins over the recipe, which decides the rest", () =
   assertEquals([planOf(momentum).learningRate, momentum.batchSize], [0.01, 32]);
   const adam = filled("fashion-mnist", 720, "--optimizer", "adam");
   assertEquals([adam.model, adam.lr, adam.batchSize], ["lenet", 0.001, 256]);
-  // Own data is trained by Adam, whose like with a weight decay is AdamW.
   const decay = filled("./photos", 720, "--weight-decay", "0.1");
-  assertEquals([decay.optimizer, decay.lr], ["adamw", 0.002]);
+  assertEquals([decay.optimizer, decay.lr], ["adamw", 0.01]);
   assertEquals(optimizerOf(decay), {
     type: "adamw",
     beta1: 0.9,
-    beta2: 0.999,
+    beta2: 0.99,
     epsilon: 1e-8,
     weightDecay: 0.1,
   });

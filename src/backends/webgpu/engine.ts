@@ -4,13 +4,15 @@ import type { LabeledImages } from "../../data/dataset.ts";
 import type { Model } from "../../nn/sequential.ts";
 import type { Device } from "../backend.ts";
 import type { Engine, EngineOptions, Pass, Results, Vectors, Work } from "../engine.ts";
+import { augmenterOf } from "../gather.ts";
 import { cutBatch, stepConstants } from "./chunk.ts";
 import { CommandStream, FIRST_MACS, type Job } from "./command_stream.ts";
 import { type CompiledKernel, Compiler } from "./compiler.ts";
 import { DataStore, type DeviceImages } from "./data_store.ts";
 import type { Gpu } from "./gpu.ts";
 import { type KernelTime, timeJob } from "./kernel_timer.ts";
-import { gatherImages } from "./kernels/gather_images.ts";
+import { writeTurns } from "./kernels/augment.ts";
+import { gatherImages, type ImageChanges } from "./kernels/gather_images.ts";
 import { storeLogits } from "./kernels/softmax_cross_entropy.ts";
 import { buildNetwork, type DeviceState, layState, type Network } from "./network.ts";
 import type { Mode } from "./operations.ts";
@@ -83,6 +85,7 @@ export class WebgpuEngine implements Engine<DeviceImages> {
   readonly #model: Model;
   readonly #options: WebgpuEngineOptions;
   readonly #parts: Parts;
+  readonly #changes: ImageChanges | undefined;
   /** Built when they are first needed, by mode and capacity. */
   readonly #networks = new Map<string, Network>();
   /** The kernels of the last training and evaluation, which are bound to their data. */
@@ -101,6 +104,8 @@ export class WebgpuEngine implements Engine<DeviceImages> {
     this.#model = model;
     this.#options = options;
     this.#parts = parts;
+    const augmenter = augmenterOf(model, options);
+    this.#changes = augmenter && { augmenter, turns: writeTurns(parts.gpu, augmenter) };
   }
 
   /** Makes room for training, which waits for its first step otherwise. */
@@ -260,7 +265,10 @@ export class WebgpuEngine implements Engine<DeviceImages> {
     const { labels } = images;
     const { order: places, losses, predictions } = work;
     const kernels = await compiler.compile([
-      gatherImages({ ...images, order: places }, network, this.#options.tuning),
+      gatherImages({ ...images, order: places }, {
+        ...network,
+        changes: mode === "train" ? this.#changes : undefined,
+      }, this.#options.tuning),
       ...before,
       network.loss({ labels, order: places, losses, predictions }),
       ...after,

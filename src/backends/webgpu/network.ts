@@ -87,7 +87,7 @@ export function buildNetwork(
 ): Network {
   const { mode, capacity, tuning, optimizer, targets, clipNorm } = options;
   const { layout, parameters, gradients, slots } = state;
-  const { classCount, standardization } = model;
+  const { classCount, inputShape: imageShape, standardization } = model;
   const operations = operationsOf(model, mode);
   const program = new Program(operations);
   const canJoin = gpu.device.limits.maxStorageBuffersPerShaderStage >= LINEAR_LAYERS_BUFFERS;
@@ -129,7 +129,7 @@ export function buildNetwork(
   const tail = stages.slice(stages.length - joinedCount);
   const network = {
     ...{ capacity, group: tuning.imagesPerInvocation * tuning.invocations, logits },
-    ...{ input: image, standardization, indices: scratch.indices },
+    ...{ input: image, imageShape, standardization, indices: scratch.indices },
     before: head.flatMap((place) => kernelsOf(place.operation).forward(place, context)),
   };
   /** Where an operation's gradient for an input goes, if that needs one. */
