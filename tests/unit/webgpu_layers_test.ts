@@ -8,9 +8,10 @@ import { createWebgpuBackend, webgpuBackend } from "../../src/backends/webgpu/ba
 import { cutBatch } from "../../src/backends/webgpu/chunk.ts";
 import { CommandStream, FIRST_MACS } from "../../src/backends/webgpu/command_stream.ts";
 import { Compiler } from "../../src/backends/webgpu/compiler.ts";
+import { DeviceState } from "../../src/backends/webgpu/device_state.ts";
 import { Gpu } from "../../src/backends/webgpu/gpu.ts";
 import type { Kernel } from "../../src/backends/webgpu/kernel.ts";
-import { buildNetwork, layState } from "../../src/backends/webgpu/network.ts";
+import { buildNetwork } from "../../src/backends/webgpu/network.ts";
 import { layParameters } from "../../src/backends/webgpu/parameter_layout.ts";
 import { HARDWARE_TUNING, SOFTWARE_TUNING } from "../../src/backends/webgpu/tuning.ts";
 import { WorkBuffers } from "../../src/backends/webgpu/work_buffers.ts";
@@ -217,7 +218,7 @@ Deno.test({
       for (const name of MODEL_NAMES) {
         const model = zooModel(name);
         const layout = layParameters(model);
-        const state = layState(gpu, model, { layout, optimizer: ADAM });
+        const state = new DeviceState(gpu, model, { layout, optimizer: ADAM });
         for (const tuning of [HARDWARE_TUNING, SOFTWARE_TUNING]) {
           for (const mode of ["train", "eval"] as const) {
             const options = { mode, state, tuning, capacity: 64, optimizer: ADAM, seed: 0 };

@@ -6,6 +6,7 @@ import type { Model, Parameter } from "../../nn/sequential.ts";
 import type { EngineOptions } from "../engine.ts";
 import { Program } from "../program.ts";
 import { layPartials, type Partials } from "./capacity.ts";
+import type { DeviceState } from "./device_state.ts";
 import type { Gpu } from "./gpu.ts";
 import type { Binding, Kernel } from "./kernel.ts";
 import { imageSumsLength, MOMENTS, trackStatistics } from "./kernels/batch_norm.ts";
@@ -19,38 +20,9 @@ import { clippedUpdate, SQUARES, updateParameters } from "./kernels/update_param
 import type { KernelContext } from "./layers/layer.ts";
 import { kernelsOf, operationsOf } from "./layers/table.ts";
 import type { ConvolveOperation, Mode, NormOperation, Operation } from "./operations.ts";
-import type { ParameterLayout } from "./parameter_layout.ts";
 import { type Placed, placeOperations } from "./placement.ts";
 import { flattenTensor, type Tensor, type TensorMaker } from "./tensors.ts";
 import type { Tuning } from "./tuning.ts";
-
-/** What training changes, on a device. */
-export interface DeviceState {
-  readonly layout: ParameterLayout;
-  readonly parameters: GPUBuffer;
-  readonly gradients: GPUBuffer;
-  readonly slots: readonly GPUBuffer[];
-  /** In the layout of the model. */
-  readonly statistics: GPUBuffer;
-}
-
-/** Allocates a model's state. */
-export function layState(
-  gpu: Gpu,
-  model: Model,
-  { optimizer, layout }: Pick<EngineOptions, "optimizer"> & Pick<DeviceState, "layout">,
-): DeviceState {
-  const { STORAGE, UNIFORM, COPY_SRC, COPY_DST } = GPUBufferUsage;
-  const vector = (label: string, length = layout.length) =>
-    gpu.createBuffer(label, 4 * length, STORAGE | UNIFORM | COPY_SRC | COPY_DST);
-  return {
-    layout,
-    parameters: vector("parameters"),
-    gradients: vector("gradients"),
-    slots: ruleOf(optimizer).slots.map((name) => vector(name)),
-    statistics: vector("statistics", Math.max(4, model.statisticCount)),
-  };
-}
 
 /** What a network is built for. */
 export interface NetworkOptions
