@@ -4,6 +4,7 @@ import type { Model } from "../../nn/sequential.ts";
 import { wholeBatchOf } from "../../nn/layers/table.ts";
 import type { Gpu } from "./gpu.ts";
 import { MOST_ROUNDS } from "./kernel.ts";
+import { imageSumsLength } from "./kernels/batch_norm.ts";
 import type { PartialsPlace } from "./kernels/conv2d_weight_gradient.ts";
 import type { UpdateRange } from "./kernels/update_parameters.ts";
 import { copiesOf, operationsOf } from "./layers/table.ts";
@@ -66,8 +67,9 @@ export function chooseCapacity(
     );
   }
   const operations = operationsOf(model, mode);
-  const fitting = Math.min(maxStorageBufferBindingSize, maxBufferSize) /
-    (4 * largestTensor(operations, new Program(operations)));
+  const sums = operations.map((norm) => norm.type === "norm" ? imageSumsLength(norm, 1) : 0);
+  const largest = Math.max(largestTensor(operations, new Program(operations)), ...sums);
+  const fitting = Math.min(maxStorageBufferBindingSize, maxBufferSize) / (4 * largest);
   const isWhole = mode === "train" && knowsBatch(model);
   const wanted = mode === "train" ? batchSize : Math.max(batchSize, EVALUATED);
   const most = isWhole ? Infinity : LARGEST_CAPACITY;

@@ -2,9 +2,11 @@
 
 import type { LabeledImages } from "../../data/dataset.ts";
 import type { Model } from "../../nn/sequential.ts";
+import { summarize } from "../../nn/summary.ts";
 import type { Device } from "../backend.ts";
 import type { Engine, EngineOptions, Pass, Results, Vectors, Work } from "../engine.ts";
 import { augmenterOf } from "../gather.ts";
+import { checkRounds, chooseCapacity, knowsBatch } from "./capacity.ts";
 import { cutBatch, stepConstants } from "./chunk.ts";
 import { CommandStream, FIRST_MACS, type Job } from "./command_stream.ts";
 import { type CompiledKernel, Compiler } from "./compiler.ts";
@@ -19,8 +21,6 @@ import { buildNetwork, type Network } from "./network.ts";
 import type { Mode } from "./operations.ts";
 import { layParameters } from "./parameter_layout.ts";
 import { runShardSteps } from "./shard_steps.ts";
-import { summarize } from "../../nn/summary.ts";
-import { checkRounds, chooseCapacity, knowsBatch } from "./capacity.ts";
 import type { Tuning } from "./tuning.ts";
 import { WorkBuffers } from "./work_buffers.ts";
 
