@@ -8,12 +8,9 @@ import { createWebgpuBackend, webgpuBackend } from "../../src/backends/webgpu/ba
 import { cutBatch } from "../../src/backends/webgpu/chunk.ts";
 import { CommandStream, FIRST_MACS } from "../../src/backends/webgpu/command_stream.ts";
 import { Compiler } from "../../src/backends/webgpu/compiler.ts";
-import { DeviceState } from "../../src/backends/webgpu/device_state.ts";
 import { Gpu } from "../../src/backends/webgpu/gpu.ts";
 import type { Kernel } from "../../src/backends/webgpu/kernel.ts";
-import { buildNetwork } from "../../src/backends/webgpu/network.ts";
-import { layParameters } from "../../src/backends/webgpu/parameter_layout.ts";
-import { HARDWARE_TUNING, SOFTWARE_TUNING } from "../../src/backends/webgpu/tuning.ts";
+import { HARDWARE_TUNING } from "../../src/backends/webgpu/tuning.ts";
 import { WorkBuffers } from "../../src/backends/webgpu/work_buffers.ts";
 import { initialParameters, initialStatistics } from "../../src/nn/init.ts";
 import {
@@ -27,7 +24,6 @@ import {
   tanh,
 } from "../../src/nn/layers.ts";
 import { type Model, sequential } from "../../src/nn/sequential.ts";
-import { MODEL_NAMES, zooModel } from "../../src/nn/zoo.ts";
 import { assert, assertAlmostEquals, assertEquals, assertRejects } from "../assert.ts";
 import {
   caseModel,
@@ -38,8 +34,6 @@ import {
 
 const ignore = (await describeAdapters()).length === 0;
 const SGD = { type: "sgd", momentum: 0 } as const;
-const ADAM = { type: "adam", beta1: 0.9, beta2: 0.999, epsilon: 1e-8 } as const;
-const DEFAULT_LIMITS = { maxUniformBufferBindingSize: 65_536 };
 const HARDWARE = createWebgpuBackend({ tuning: HARDWARE_TUNING });
 
 const NORMALIZED = sequential([
@@ -228,47 +222,6 @@ Deno.test({
     const parameters = Float32Array.of(0, 0, 0, 1e4, -100, NaN);
     await session.loadState({ parameters, slots: [], step: 0 });
     assertEquals([...await session.predict(randomImages(model, 1, 1))], [1, -1, NaN]);
-  },
-});
-
-Deno.test({
-  name:
-    "webgpu's shaders keep little in workgroup memory, and name as few buffers as a device takes",
-  ignore,
-  async fn() {
-    const gpu = await Gpu.open();
-    try {
-      const createBuffer: Gpu["createBuffer"] = (...about) => gpu.createBuffer(...about);
-      const networks = MODEL_NAMES.flatMap((name) =>
-        [HARDWARE_TUNING, SOFTWARE_TUNING].flatMap((tuning) =>
-          (["train", "eval"] as const).flatMap((mode) =>
-            [8, 10].map((most) => ({ name, tuning, mode, most }))
-          )
-        )
-      );
-      for (const { name, most, ...options } of networks) {
-        const model = zooModel(name);
-        const state = new DeviceState(gpu, model, {
-          layout: layParameters(model),
-          optimizer: ADAM,
-        });
-        const limits = { ...DEFAULT_LIMITS, maxStorageBuffersPerShaderStage: most };
-        const limited = { device: { limits }, createBuffer } as unknown as Gpu;
-        const about = { ...options, state, capacity: 64, optimizer: ADAM, seed: 0 };
-        const { before, after, update } = buildNetwork(limited, model, about);
-        for (const { label, code, bindings } of [...before, ...after, ...update]) {
-          for (const [, length] of code.matchAll(/var<workgroup> .*: array<f32, (\d+)>/g)) {
-            assert(Number(length) <= 256, `${label} of ${name} shares ${length} floats`);
-          }
-          const storage = bindings.filter(({ access }) => access !== "uniform").length;
-          assert(storage <= most, `${label} of ${name} names ${storage} buffers`);
-          const uniforms = 1 + bindings.length - storage;
-          assert(uniforms <= 12, `${label} of ${name} names ${uniforms} uniform buffers`);
-        }
-      }
-    } finally {
-      gpu.destroy();
-    }
   },
 });
 
