@@ -178,13 +178,15 @@ export class RunFolder {
    */
   async finish({ parameters, statistics }: Learned): Promise<string | undefined> {
     // Imported only now: a run starts without it.
-    const { encodeLayersModel } = await import("../formats/layers_model/file.ts");
+    const { encodeLayersModel, NoKerasLayerError } = await import(
+      "../formats/layers_model/file.ts"
+    );
     const { model, config } = this;
     const { classNames } = config.dataset;
     const learned = { parameters, statistics };
     const trained = { model, ...learned, classNames, pictures: knownPictures(config) };
     const written = await encodeLayersModel(trained).catch((error) => {
-      if (error instanceof TypeError) return error.message;
+      if (error instanceof NoKerasLayerError) return error.message;
       throw error;
     });
     if (typeof written === "string") return written;

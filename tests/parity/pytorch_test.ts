@@ -31,7 +31,7 @@ Deno.test({
       ];
       const { test } = await loadDataset("sample");
       for (const trained of models) {
-        const { model, parameters } = trained;
+        const { model, parameters, statistics } = trained;
         const path = `${folder}/${model.name}.safetensors`;
         await Deno.writeFile(path, encodeSafetensorsModel(trained));
         const { code, stdout, stderr } = await new Deno.Command(PYTHON, {
@@ -43,7 +43,7 @@ Deno.test({
         const backend = await loadBackend("wasm");
         const optimizer = { type: "sgd", momentum: 0 } as const;
         await using session = await backend.open(model, { optimizer, batchSize: 1 });
-        await session.loadState({ parameters, slots: [], step: 0 });
+        await session.loadState({ parameters, statistics, slots: [], step: 0 });
         await session.attach(test);
         const { loss, predictions } = await session.evaluate(test);
         assertEquals(torch.predictions, [...predictions]);

@@ -1,10 +1,11 @@
 /** Models as TensorFlow.js LayersModels: JSON and bytes, written and read without TensorFlow.js. */
 
-import { IMAGE, type Model, showShape, type Tensor } from "../../nn/sequential.ts";
+import { IMAGE, type Model, showShape } from "../../nn/sequential.ts";
 import { isNormalized } from "../../nn/standardization.ts";
 import { parseJson } from "../../parse_json.ts";
 import { quote } from "../../quote.ts";
 import { CHANNELS_FIRST, CHANNELS_LAST, NetworkBuilder } from "../network_builder.ts";
+import { tensorsOf } from "../safetensors/state_dict.ts";
 import { float32Bytes } from "../tensors.ts";
 import {
   describeModel,
@@ -25,6 +26,8 @@ import {
 } from "./topology.ts";
 import { ModelWeights, readManifest, type ReadWeights } from "./weights.ts";
 
+export { NoKerasLayerError } from "./layers.ts";
+
 /** Rows, columns, channels, or pixels in a vector. */
 const MAX_SIZE = 65_536;
 
@@ -42,7 +45,8 @@ export interface LayersModelFiles {
  * `lenet`. TensorFlow.js has no groups of channels: such a kernel gets zeros between them, but that one
  * whose groups are channels is a DepthwiseConv2D.
  *
- * @throws {TypeError} If a maximum pooling is padded as TensorFlow.js cannot.
+ * @throws {NoKerasLayerError} If a maximum pooling is padded as TensorFlow.js cannot.
+ * @throws {RangeError} If there are not as many parameters or running statistics as the model has.
  * @example Two files for TensorFlow.js
  * ```ts
  * import { initialParameters } from "../../nn/init.ts";
@@ -57,15 +61,12 @@ export interface LayersModelFiles {
  */
 // deno-lint-ignore require-await -- so that what cannot be written rejects
 export async function encodeLayersModel(trained: TrainedModel): Promise<LayersModelFiles> {
-  const { model, parameters, statistics = new Float32Array() } = trained;
-  const taken = (values: Float32Array) => ({ shape, offset, size }: Tensor) => (
-    { shape, data: values.subarray(offset, offset + size) }
-  );
+  const { model } = trained;
+  const named = tensorsOf(trained);
   const tensors = model.layers.flatMap((layer) => {
-    const own = [
-      ...layer.parameters.map(taken(parameters)),
-      ...(layer.statistics ?? []).map(taken(statistics)),
-    ];
+    const own = [...layer.parameters, ...layer.statistics ?? []].map(({ name }) =>
+      named.get(name)!
+    );
     const parts = Object.entries(writeLayer(layer).weights?.(own) ?? {});
     return parts.map(([part, tensor]) => ({ name: `${safeName(layer.name)}/${part}`, ...tensor }));
   });
@@ -157,8 +158,8 @@ function safeName(name: string): string {
  * Supported are sequential and functional models, and such models within them, of Conv2D,
  * DepthwiseConv2D, pooling, also global, ZeroPadding2D, BatchNormalization, Dropout, Flatten, Reshape,
  * Permute, Dense, Activation, ReLU, LeakyReLU and Softmax; Rescaling and Normalization; Add, which
- * becomes a residual block. Random changes of pictures are left out, and so is a softmax at the end: what comes before are the logits. Every attribute of a layer is read, or it is
- * an error. Input is [batch, height, width, channels], or [batch, channels, height, width] where the
+ * becomes a residual block. Random changes of pictures are left out, and so is a softmax at the end:
+ * what comes before are the logits. Every attribute of a layer is read, or it is an error. Input is [batch, height, width, channels], or [batch, channels, height, width] where the
  * layers say so; [batch, height, width] and [batch, pixels] of a square are taken for pictures of one
  * channel. Quantised weights become numbers again. The result's `notes` say what was assumed.
  *

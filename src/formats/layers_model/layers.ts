@@ -19,7 +19,7 @@ import { Attributes } from "../attributes.ts";
 import { CHANNELS_FIRST, CHANNELS_LAST, type NetworkBuilder } from "../network_builder.ts";
 import { type Padding, type Sides, sidesOf } from "../padding.ts";
 import type { Tensor } from "../safetensors/file.ts";
-import { permuted } from "../tensors.ts";
+import { decimalOf, permuted } from "../tensors.ts";
 import type { LayerJson } from "./topology.ts";
 import type { ModelWeights, TakeWeight } from "./weights.ts";
 
@@ -35,6 +35,9 @@ interface Node {
 }
 
 type LayerReader = (node: Node) => void;
+
+/** What TensorFlow.js has no layer for. */
+export class NoKerasLayerError extends TypeError {}
 
 /** A layer of Keras, and one that must come before it. */
 export interface WrittenLayer {
@@ -120,8 +123,8 @@ const KINDS: { readonly [Kind in LayerKind]: KerasClass<LayerOf<Kind>> } = {
   leakyRelu: {
     className: "LeakyReLU",
     read: ({ network, attributes }) => {
-      const negativeSlope = attributes.number("negative_slope", attributes.number("alpha", 0.3));
-      network.add({ type: "leakyRelu", negativeSlope });
+      const slope = attributes.number("negative_slope", attributes.number("alpha", 0.3));
+      network.add({ type: "leakyRelu", negativeSlope: decimalOf(slope) });
     },
     write: ({ negativeSlope }) => ({ config: { alpha: negativeSlope } }),
   },
@@ -131,7 +134,7 @@ const KINDS: { readonly [Kind in LayerKind]: KerasClass<LayerOf<Kind>> } = {
     className: "Dropout",
     read({ network, attributes }) {
       attributes.ignore("noise_shape", "seed");
-      network.add({ type: "dropout", p: Math.min(attributes.number("rate", 0), 0.99) });
+      network.dropout(attributes.number("rate", 0));
     },
     write: ({ p }) => ({ config: { rate: p, noise_shape: null, seed: null } }),
   },
@@ -400,7 +403,7 @@ function pooling(className: string, type: "avgPool2d" | "maxPool2d"): KerasClass
       const same = sidesOf("same", { size, windowSize: poolSize, stride });
       const isSame = same.every((sides, axis) => sides.every((rows) => rows === padding[axis]));
       if (isSame) return { config: { ...pool, padding: "same" } };
-      throw new TypeError(
+      throw new NoKerasLayerError(
         `Cannot write ${type} "${name}" as a LayersModel: its padding of ${padding.join("x")} is ` +
           `not one that TensorFlow.js has; export the model as ONNX`,
       );
@@ -503,9 +506,9 @@ export function targetOf(target: unknown, sizes: Shape): number[] {
 }
 
 function readRelu({ network, attributes }: Node): void {
-  attributes.require("negative_slope", 0);
+  const negativeSlope = decimalOf(attributes.number("negative_slope", 0));
   attributes.require("threshold", 0);
-  network.add({ type: "relu" });
+  network.add(negativeSlope === 0 ? { type: "relu" } : { type: "leakyRelu", negativeSlope });
 }
 
 function readSoftmax({ network, attributes }: Node): void {
