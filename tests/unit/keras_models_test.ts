@@ -113,6 +113,28 @@ Deno.test("LayersModel of Keras: what was assumed, changed or left out is said",
   }
 });
 
+Deno.test("LayersModel of Keras: batch norm and dropout are layers, wherever they stand", async () => {
+  const { model, statistics, parameters } = await decode(keras2.batch_norm, keras2.batch_norm.json);
+  assertEquals(model.layers.map(({ type }) => type), [
+    ...["conv2d", "batchNorm2d", "relu", "batchNorm2d", "maxPool2d", "flatten"],
+    ...["linear", "batchNorm1d", "tanh", "batchNorm1d", "linear"],
+  ]);
+  assertEquals(model.specs[1] as unknown, {
+    ...{ type: "batchNorm2d", name: "batch_normalization", momentum: 0.01, eps: 0.001 },
+  });
+  assertEquals([parameters.length, statistics?.length], [
+    model.parameterCount,
+    model.statisticCount,
+  ]);
+  const dropped = await decode(keras3.dropped, keras3.dropped.json);
+  assertEquals(dropped.model.specs[2], { type: "dropout", p: 0.5 });
+  const leaky = await decode(
+    keras2.batch_norm,
+    altered(keras2.batch_norm, "ReLU", { negative_slope: 0.25 }),
+  );
+  assertEquals(leaky.model.specs[2], { type: "leakyRelu", negativeSlope: 0.25 });
+});
+
 /** A case's JSON with an attribute of its first layer of a class replaced. */
 function altered(fixture: Case, className: string, attributes: object): unknown {
   const json = structuredClone(fixture.json) as {
@@ -174,17 +196,17 @@ Deno.test("LayersModel of Keras: every attribute is read, or refused by its name
       pooled,
       "MaxPooling2D",
       { padding: "same" },
-      "windows of 2x2 with stride 2x2 over 8x7 add to it",
+      "padding of a pooling layer must be alike at both sides: windows of 2x2 with stride 2x2 over",
     ],
     [pooled, "MaxPooling2D", { pool_size: [2, 0] }, "pool_size must be two whole numbers"],
     [zeros, "ZeroPadding2D", { padding: [[1, -1], [0, 0]] }, "its padding must be whole numbers"],
     [normed, "BatchNormalization", { axis: [1] }, "axis must be that of the channels, found [1]"],
     [normed, "BatchNormalization", { epsilon: "1e-3" }, "epsilon must be a number"],
-    [normed, "BatchNormalization", { epsilon: -9 }, "its constants must be finite numbers"],
+    [normed, "BatchNormalization", { epsilon: -9 }, "expected a number in (0, 1], found -9"],
     [normed, "BatchNormalization", { renorm: true }, "renorm must be false, found true"],
     [normed, "BatchNormalization", { scale: false }, "gamma"],
     [normed, "ReLU", { max_value: 6 }, 'attribute "max_value" is not supported, found 6'],
-    [normed, "ReLU", { negative_slope: 0.1 }, "negative_slope must be 0, found 0.1"],
+    [normed, "ReLU", { negative_slope: 1.1 }, "expected a number in [0, 1], found 1.1"],
     [normed, "ReLU", { threshold: 0.5 }, "threshold must be 0, found 0.5"],
     [keras2.normalization, "Normalization", { invert: true }, "invert must be false, found true"],
     [keras2.permuted, "Permute", { dims: [2, 1] }, "dims [2,1] do not fit [6, 5, 3]"],
