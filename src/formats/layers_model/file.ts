@@ -12,6 +12,7 @@ import {
   DESCRIPTION_KEY,
   inPart,
   type TrainedModel,
+  tryDescription,
   withDescription,
 } from "../trained_model.ts";
 import { readLayer, targetOf, writeLayer } from "./layers.ts";
@@ -42,8 +43,8 @@ export interface LayersModelFiles {
 /** Encodes a model as TensorFlow.js files; input [batch, height, width, channels], pixel / 255.
  *
  * `getUserDefinedMetadata()` of the loaded model gives the layers and the class names, as JSON under
- * `lenet`. TensorFlow.js has no groups of channels: such a kernel gets zeros between them, but that one
- * whose groups are channels is a DepthwiseConv2D.
+ * `lenet`. TensorFlow.js has no groups of channels: such a kernel gets zeros between them, but one whose
+ * groups are single channels is a DepthwiseConv2D.
  *
  * @throws {NoKerasLayerError} If a maximum pooling is padded as TensorFlow.js cannot.
  * @throws {RangeError} If there are not as many parameters or running statistics as the model has.
@@ -199,11 +200,11 @@ export async function decodeLayersModel(
     const model = readTopology(modelTopology);
     const input = inputOf(model);
     const weights = new ModelWeights(await readManifest(weightsManifest, read, input));
-    const network = readModel(model, input, weights);
+    const { [DESCRIPTION_KEY]: text } = Object(userDefinedMetadata);
+    const description = typeof text === "string" ? text : undefined;
+    const network = readModel(model, input, { weights, groups: groupsIn(description) });
     weights.finish();
-    const description = Object(userDefinedMetadata)[DESCRIPTION_KEY];
-    const isText = typeof description === "string";
-    return withDescription(network.finish(model.name), isText ? description : undefined);
+    return withDescription(network.finish(model.name), description);
   } catch (cause) {
     throw inPart(`Cannot read ${label} as a LayersModel`, cause);
   }
@@ -238,17 +239,30 @@ function inputOf(model: ModelJson): NetworkBuilder {
   return network;
 }
 
+/** Groups of channels by the names of layers, of which kernels have zeros between them here. */
+function groupsIn(description = ""): ReadonlyMap<string, number> {
+  const { layers = [] } = tryDescription(description)?.model ?? {};
+  return new Map(
+    layers.flatMap((layer) =>
+      "groups" in layer && layer.groups > 1 ? [[safeName(layer.name), layer.groups]] : []
+    ),
+  );
+}
+
+/** All that layers are read from. */
+interface Source {
+  readonly weights: ModelWeights;
+  readonly groups: ReadonlyMap<string, number>;
+}
+
 /** What a model makes of its input. */
-function readModel(
-  model: ModelJson,
-  input: NetworkBuilder,
-  weights: ModelWeights,
-): NetworkBuilder {
+function readModel(model: ModelJson, input: NetworkBuilder, source: Source): NetworkBuilder {
   const apply = (layer: LayerJson | ModelJson, inputs: readonly NetworkBuilder[]) => {
-    if (isModel(layer) && inputs.length === 1) return readModel(layer, inputs[0], weights);
+    if (isModel(layer) && inputs.length === 1) return readModel(layer, inputs[0], source);
     const [network, ...others] = inputs.map((each) => each.copy());
     try {
-      readLayer(layer, [network, ...others], weights);
+      const { weights, groups } = source;
+      readLayer(layer, [network, ...others], { weights, groups: groups.get(layer.name) });
     } catch (cause) {
       throw inPart(`${titleOf(layer)} after ${showShape(inputs[0].sizes)}`, cause);
     }

@@ -32,6 +32,8 @@ interface Node {
   readonly others: readonly NetworkBuilder[];
   readonly attributes: Attributes;
   readonly take: TakeWeight;
+  /** Groups of channels between which its kernel has zeros; left out where nobody says so. */
+  readonly groups?: number;
 }
 
 type LayerReader = (node: Node) => void;
@@ -194,7 +196,7 @@ const IRRELEVANT = /_(initializer|regularizer|constraint)$|^(name|trainable|batc
 export function readLayer(
   layer: LayerJson,
   [network, ...others]: readonly NetworkBuilder[],
-  weights: ModelWeights,
+  { weights, groups }: { readonly weights: ModelWeights; readonly groups?: number },
 ): void {
   const { className, name, config } = layer;
   if (LEFT_OUT.includes(className)) {
@@ -213,7 +215,7 @@ export function readLayer(
   const attributes = attributesOf(config);
   if (className === "InputLayer") readInputShape(network, config);
   else readType(network, attributes);
-  read({ name, network, others, attributes, take: weights.of(layer) });
+  read({ name, network, others, attributes, take: weights.of(layer), groups });
   attributes.finish();
 }
 
@@ -298,9 +300,11 @@ function readConv2d(node: Node): void {
   const { name, network, attributes, take } = node;
   requireImage(node);
   attributes.require("dilation_rate", 1);
-  const groups = attributes.number("groups", 1);
   const stride = attributes.pair("strides", 1);
-  const weight = permuted(take("kernel", 4), [3, 2, 0, 1]);
+  const whole = permuted(take("kernel", 4), [3, 2, 0, 1]);
+  const parted = node.groups === undefined ? undefined : withGroups(whole, node.groups);
+  const weight = parted ?? whole;
+  const groups = attributes.number("groups", 1) * (parted ? node.groups! : 1);
   const [outChannels, , height, width] = weight.shape;
   attributes.require("filters", outChannels);
   const kernelSize = attributes.pair("kernel_size", [height, width]);
@@ -317,6 +321,7 @@ function readDepthwise(node: Node): void {
   const turned = permuted(take("depthwise_kernel", 4), [2, 3, 0, 1]);
   const [groups, multiplier, height, width] = turned.shape;
   attributes.require("depth_multiplier", multiplier);
+  attributes.require("groups", 1);
   attributes.ignore("filters", "kernel_initializer");
   const kernelSize = attributes.pair("kernel_size", [height, width]);
   const weight = { ...turned, shape: [groups * multiplier, 1, height, width] };
@@ -367,10 +372,25 @@ function withoutGroups({ shape, data }: Tensor, groups: number): Tensor {
   const length = groupIn * height * width;
   const whole = new Float32Array(outChannels * length * groups);
   for (let out = 0; out < outChannels; out++) {
-    const group = Math.floor(out / (outChannels / groups));
+    const group = Math.floor(out * groups / outChannels);
     whole.set(data.subarray(out * length, (out + 1) * length), (out * groups + group) * length);
   }
   return { shape: [outChannels, inChannels, height, width], data: whole };
+}
+
+/** A kernel over all channels as one of groups, if it has nothing but zeros between them. */
+function withGroups({ shape, data }: Tensor, groups: number): Tensor | undefined {
+  const [outChannels, inChannels, ...size] = shape;
+  if (outChannels % groups > 0 || inChannels % groups > 0) return undefined;
+  const length = data.length / outChannels / groups;
+  const parted = new Float32Array(outChannels * length);
+  for (let out = 0; out < outChannels; out++) {
+    const start = (out * groups + Math.floor(out * groups / outChannels)) * length;
+    parted.set(data.subarray(start, start + length), out * length);
+  }
+  const tensor = { shape: [outChannels, inChannels / groups, ...size], data: parted };
+  const isWhole = withoutGroups(tensor, groups).data.every((value, n) => value === data[n]);
+  return isWhole ? tensor : undefined;
 }
 
 function readDense(node: Node): void {
