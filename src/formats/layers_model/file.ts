@@ -64,13 +64,16 @@ export interface LayersModelFiles {
 export async function encodeLayersModel(trained: TrainedModel): Promise<LayersModelFiles> {
   const { model } = trained;
   const named = tensorsOf(trained);
-  const tensors = model.layers.flatMap((layer) => {
+  const parts = model.layers.flatMap((layer) => {
     const own = [...layer.parameters, ...layer.statistics ?? []].map(({ name }) =>
       named.get(name)!
     );
-    const parts = Object.entries(writeLayer(layer).weights?.(own) ?? {});
-    return parts.map(([part, tensor]) => ({ name: `${safeName(layer.name)}/${part}`, ...tensor }));
+    return Object.entries(writeLayer(layer).weights?.(own) ?? {})
+      .map(([part, tensor]) => ({ name: `${safeName(layer.name)}/${part}`, ...tensor }));
   });
+  // TensorFlow.js puts what gradients do not change at the end.
+  const isMoving = ({ name }: { readonly name: string }) => /\/moving_\w+$/.test(name);
+  const tensors = [...parts.filter((part) => !isMoving(part)), ...parts.filter(isMoving)];
   const weights = tensors.map(({ name, shape }) => ({ name, shape, dtype: "float32" }));
   const content = {
     modelTopology: {

@@ -66,10 +66,11 @@ const FORMAT = { data_format: "channels_last" };
 const ZEROS = { class_name: "Zeros", config: {} };
 const ONES = { class_name: "Ones", config: {} };
 
-/** What Conv2D and Dense have alike. */
-function weighted({ bias }: Pick<Conv2dLayer, "bias">) {
+/** What Conv2D, DepthwiseConv2D and Dense have alike. */
+function weighted({ bias }: Pick<Conv2dLayer, "bias">, kernel = "kernel") {
   return {
-    ...{ kernel_initializer: ZEROS, kernel_regularizer: null, kernel_constraint: null },
+    [`${kernel}_initializer`]: ZEROS,
+    ...{ [`${kernel}_regularizer`]: null, [`${kernel}_constraint`]: null },
     ...{ use_bias: bias !== undefined, bias_initializer: ZEROS },
     ...{ bias_regularizer: null, bias_constraint: null },
     ...{ activity_regularizer: null, activation: "linear" },
@@ -95,7 +96,8 @@ const BATCH_NORM: KerasClass<BatchNormLayer> = {
   write: ({ momentum, eps }) => ({
     config: {
       ...{ axis: -1, momentum: 1 - momentum, epsilon: eps, center: true, scale: true },
-      ...{ beta_initializer: ZEROS, gamma_initializer: ONES },
+      ...{ beta_initializer: ZEROS, beta_regularizer: null, beta_constraint: null },
+      ...{ gamma_initializer: ONES, gamma_regularizer: null, gamma_constraint: null },
       ...{ moving_mean_initializer: ZEROS, moving_variance_initializer: ONES },
     },
     weights: ([gamma, beta, moving_mean, moving_variance]) => (
@@ -322,7 +324,7 @@ function readDepthwise(node: Node): void {
   const [groups, multiplier, height, width] = turned.shape;
   attributes.require("depth_multiplier", multiplier);
   attributes.require("groups", 1);
-  attributes.ignore("filters", "kernel_initializer");
+  attributes.ignore("filters");
   const kernelSize = attributes.pair("kernel_size", [height, width]);
   const weight = { ...turned, shape: [groups * multiplier, 1, height, width] };
   const padding = paddingOf(attributes);
@@ -342,7 +344,8 @@ function writeConv2d(layer: Conv2dLayer): WrittenLayer {
   const config = {
     ...(isDepthwise ? { depth_multiplier: multiplier } : { filters: outputShape[0] }),
     ...{ kernel_size: kernelSize, strides: stride, ...FORMAT },
-    ...{ padding: isSame ? "same" : "valid", dilation_rate: [1, 1], ...weighted(layer) },
+    ...{ padding: isSame ? "same" : "valid", dilation_rate: [1, 1] },
+    ...weighted(layer, isDepthwise ? "depthwise" : "kernel"),
   };
   const depthwise = ([{ shape: [, , ...size], data }, ...bias]: readonly Tensor[]) =>
     kernelAndBias([2, 3, 0, 1], "depthwise_kernel")([
