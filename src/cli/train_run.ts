@@ -86,7 +86,7 @@ export async function runTraining(run: Run): Promise<number> {
       },
     });
     const missing = await folder.finish(await session.readState());
-    if (missing !== undefined) display.note(missing);
+    if (missing !== undefined) display.note(`note: ${missing}`);
     await drawCurves(folder);
     await writeReport(run, { outcome, step: progress.step });
     const standing = standingOf(folder.history, dataset);

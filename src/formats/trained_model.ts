@@ -227,7 +227,7 @@ function showLayer(layer: Layer): string {
   const values: Readonly<Record<string, unknown>> = { ...layer };
   const fields = Object.entries<Field>(definitionOf(layer).fields).flatMap(([name, { type }]) => {
     const value = values[name];
-    if (type === "flag") return [` ${name} ${value !== undefined},`]; // a tensor, or none
+    if (type === "flag") return value === undefined ? [` ${name} false,`] : []; // else a tensor
     if (value === undefined) return []; // it is in the shapes
     // A file may round.
     const shown = type === "number"
