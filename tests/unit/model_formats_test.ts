@@ -22,10 +22,17 @@ import { conv2d, flatten, linear, relu, residual } from "../../src/nn/layers.ts"
 import { freeze, type Model, sequential } from "../../src/nn/sequential.ts";
 import { MODEL_NAMES, zooModel } from "../../src/nn/zoo.ts";
 import { createRandom } from "../../src/random.ts";
-import { assert, assertAlmostEquals, assertEquals, assertThrows } from "../assert.ts";
+import {
+  assert,
+  assertAlmostEquals,
+  assertEquals,
+  assertRejects,
+  assertThrows,
+} from "../assert.ts";
 import { randomGraph } from "../random_graphs.ts";
-import { caseModel, PARITY_CASES } from "../parity/cases.ts";
+import { caseModel, PARITY_CASES, randomImages } from "../parity/cases.ts";
 import { randomlyLearned, randomModels } from "../random_models.ts";
+import { referenceLogits } from "../reference_logits.ts";
 
 type Format = (trained: TrainedModel, isForeign: boolean) => TrainedModel | Promise<TrainedModel>;
 
@@ -170,6 +177,51 @@ for (const format of ["onnx", "tfjs"] as const) {
     assert(compared >= MODELS.length + 20, `${compared}`);
   });
 }
+
+Deno.test("tfjs: kernels of groups are theirs again only where there are zeros between", async () => {
+  const conv = (groups: number) => conv2d({ outChannels: 6, kernelSize: 2, groups, bias: false });
+  const model = sequential([conv(3), flatten(), linear({ outFeatures: 2 })], {
+    inputShape: [6, 3, 3],
+  });
+  const trained = { model, ...randomlyLearned(model, 3) };
+  const { modelJson, weights } = await encodeLayersModel(trained);
+  const read = (json: string, bytes = weights) =>
+    decodeLayersModel(json, () => Promise.resolve(bytes), "file");
+  assertEquals((await read(modelJson)).model.specs, model.specs);
+  // Another program has filled the zeros: the description no longer fits.
+  const filled = Uint8Array.from(weights, (byte, n) => n % 4 === 3 && byte === 0 ? 0x3f : byte);
+  const other = await read(modelJson, filled);
+  assertEquals(other.model.specs[0], conv2d({ ...conv(1), inChannels: 6, name: "layer0" }));
+  assert(other.notes?.includes("its description is not used: it is of other layers"));
+  const data = randomImages(model, 3, 1);
+  const { userDefinedMetadata: _, ...rest } = JSON.parse(modelJson);
+  const foreign = await read(JSON.stringify(rest));
+  assertEquals(await referenceLogits(foreign, data), await referenceLogits(trained, data));
+});
+
+Deno.test("tfjs: a DepthwiseConv2D is read as Keras 2 writes it", async () => {
+  const model = sequential([
+    conv2d({ outChannels: 6, kernelSize: 2, groups: 3 }),
+    flatten(),
+    linear({ outFeatures: 2 }),
+  ], { inputShape: [3, 3, 3] });
+  const trained = { model, ...randomlyLearned(model, 3) };
+  const { modelJson, weights } = await encodeLayersModel(trained);
+  const read = (config: object) => {
+    const { userDefinedMetadata: _, ...json } = JSON.parse(modelJson);
+    const { layers } = json.modelTopology.config;
+    const layer = layers.find(({ class_name }: { class_name: string }) =>
+      class_name === "DepthwiseConv2D"
+    );
+    Object.assign(layer.config, config);
+    return decodeLayersModel(JSON.stringify(json), () => Promise.resolve(weights), "file");
+  };
+  const given = { groups: 1, depthwise_initializer: { class_name: "GlorotUniform", config: {} } };
+  const { parameters } = await read({ ...given, activation: "linear" });
+  assertEquals(parameters, trained.parameters);
+  await assertRejects(() => read({ groups: 3 }), TypeError, "groups must be 1, found 3");
+  await assertRejects(() => read({ depth_multiplier: 1 }), TypeError, "must be 2, found 1");
+});
 
 Deno.test("safetensors: a file without a description is a model of the zoo, with its statistics", () => {
   for (const name of MODEL_NAMES) {
