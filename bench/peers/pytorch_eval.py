@@ -126,6 +126,7 @@ def evaluate(path, folder):
     }))
 
 
-*files, test_set = sys.argv[1:]
-for file in files:
-    evaluate(file, test_set)
+if __name__ == "__main__":
+    *files, test_set = sys.argv[1:]
+    for file in files:
+        evaluate(file, test_set)

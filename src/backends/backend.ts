@@ -1,11 +1,13 @@
 /** The contract between training and the engines that execute it. */
 
 import { checkNumber } from "../check.ts";
+import type { Augmentation } from "../data/augment.ts";
 import type { LabeledImages } from "../data/dataset.ts";
+import type { LossOptions } from "../nn/loss.ts";
 import type { OptimizerOptions, OptimizerSpec } from "../nn/optimizers.ts";
 import type { Model } from "../nn/sequential.ts";
 
-export type { OptimizerOptions, OptimizerSpec };
+export type { LossOptions, OptimizerOptions, OptimizerSpec };
 
 /** Name of a backend on the command line. */
 export type BackendName =
@@ -57,19 +59,26 @@ export interface Backend {
 export interface SessionOptions {
   /** How parameters follow from gradients; default: plain SGD. */
   readonly optimizer?: OptimizerOptions;
+  /** What is trained towards; default: plain softmax cross-entropy, which evaluation measures always. */
+  readonly loss?: LossOptions;
+  /** Largest norm of a step's gradient, above 0; a longer one is shortened to it. Default: none. */
+  readonly clipNorm?: number;
   /** Largest batch that will be trained, 1 or more; default 256. */
   readonly batchSize?: number;
   /** Threads to use where the backend has threads, up to four a core (16 are always allowed);
    * default: all cores.
    */
   readonly threads?: number;
-  /** What decides which values a dropout drops, with the step and the image: an integer in
-   * 0 .. 2^53 - 1; default 0. */
-  readonly seed?: number;
   /** Which GPU to use where the backend can choose; default: the fastest. */
   readonly adapter?: AdapterChoice;
   /** Makes the session one of several that train the same model together. */
   readonly shard?: Shard;
+  /** Key of what engines draw while they train, dropout and changes of images; an integer in 0 .. 2^53 - 1, default 0. */
+  readonly seed?: number;
+  /** How images are changed in `train` and `gradients`; default: not at all. A seed gives the same
+   * images on every backend, for any number of threads and shards, and to a training that goes on.
+   */
+  readonly augmentation?: Augmentation;
 }
 
 /** One session's part of a training that several sessions, each in a process of its own, share.
@@ -140,7 +149,7 @@ export interface TrainRequest {
 export interface TrainResult {
   /** Steps done: all that the request asked for, unless its signal stopped them. */
   readonly steps: number;
-  /** Mean loss of each step's batch; length steps. */
+  /** Mean loss of each step's batch, that of {@linkcode SessionOptions.loss}; length steps. */
   readonly losses: Float32Array;
   /** Correct predictions in each step's batch; length steps. */
   readonly corrects: Uint32Array;
@@ -148,7 +157,7 @@ export interface TrainResult {
 
 /** The model's answers on a data set. */
 export interface EvaluationResult {
-  /** Mean softmax cross-entropy over all images. */
+  /** Mean softmax cross-entropy over all images, without smoothing and weights. */
   readonly loss: number;
   /** Class with the largest logit, the first among equals; length count. */
   readonly predictions: Uint8Array;
@@ -187,7 +196,7 @@ export interface Session extends AsyncDisposable {
   /** Logits [count, classCount] of images, row by row; attached or not, as in `evaluate`. */
   predict(data: Unlabeled): Promise<Float32Array>;
   /** Mean loss of one batch of attached images and its gradient, a flat vector, as the next step of a
-   * training would have them; nothing is updated. For tests. */
+   * training would have them, but not clipped; nothing is updated. For tests. */
   gradients(
     data: LabeledImages,
     indices: Uint32Array,

@@ -10,6 +10,8 @@ import {
   checkSeed,
   showKind,
 } from "../check.ts";
+import { completeAugmentation } from "../data/augment.ts";
+import { lossTargets } from "../nn/loss.ts";
 import { completeOptimizer, slotCount } from "../nn/optimizers.ts";
 import { wholeBatchOf } from "../nn/layers/table.ts";
 import { type Model, showShape } from "../nn/sequential.ts";
@@ -36,12 +38,14 @@ const MAX_BATCH_SIZE = 2 ** 32 - 1;
 export function checkOptions(model: Model, options: SessionOptions = {}): EngineOptions {
   checkModelArgument(model);
   checkObject("options", options);
-  const { batchSize = 256, threads, adapter, shard, seed = 0 } = options;
+  const { batchSize = 256, threads, adapter, shard, seed = 0, clipNorm } = options;
   checkSeed(seed);
+  const augmentation = completeAugmentation(options.augmentation, model.inputShape);
   checkNumber("batchSize", batchSize, { whole: true, min: 1, max: MAX_BATCH_SIZE });
   if (threads !== undefined) {
     checkNumber("threads", threads, { whole: true, min: 1, max: MAX_THREADS });
   }
+  if (clipNorm !== undefined) checkNumber("clipNorm", clipNorm, { above: 0 });
   if (adapter !== undefined) {
     checkObject("adapter", adapter);
     const { powerPreference, deviceIndex } = adapter;
@@ -54,7 +58,9 @@ export function checkOptions(model: Model, options: SessionOptions = {}): Engine
     checkNumber("shard.count", shard.count, { whole: true, min: 1 });
     checkNumber("shard.index", shard.index, { whole: true, min: 0, max: shard.count - 1 });
   }
-  return { ...options, optimizer: completeOptimizer(options.optimizer), batchSize, seed };
+  const targets = lossTargets(options.loss, model.classCount);
+  const optimizer = completeOptimizer(options.optimizer);
+  return { ...options, optimizer, targets, batchSize, seed, augmentation };
 }
 
 /** Checks that images fit a model.

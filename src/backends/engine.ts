@@ -1,11 +1,14 @@
 /** What an engine is: the part of a backend that computes, below the one session of them all. */
 
 import type { LabeledImages } from "../data/dataset.ts";
+import type { LossTargets } from "../nn/loss.ts";
 import type { Device, OptimizerSpec, SessionOptions } from "./backend.ts";
 
 /** What an engine is opened with: checked, and with nothing left to default but threads. */
 export interface EngineOptions extends SessionOptions {
   readonly optimizer: OptimizerSpec;
+  /** What `loss` comes to; undefined where it is plain cross-entropy, which evaluation always measures. */
+  readonly targets?: LossTargets;
   readonly batchSize: number;
   readonly seed: number;
 }
@@ -63,6 +66,8 @@ export interface Work<Images> {
   readonly batchSize: number;
   /** Of each batch of a training. */
   readonly learningRates: Float32Array;
+  /** What losses and gradients of each batch's images are divided by: of a training, and of gradients. */
+  readonly divisors: Float64Array;
   /** Updates made before. */
   readonly step: number;
 }

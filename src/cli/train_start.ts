@@ -13,10 +13,11 @@ import { deviceOptions, type OpenedSession, openSession } from "./backend_flags.
 import { loadForDryRun, obtainForTraining } from "./dataset_flag.ts";
 import { EXIT } from "./errors.ts";
 import { requireWritePermission } from "./permissions.ts";
+import { lossOf } from "./recipe_flags.ts";
 import { requirePictures } from "./picture_flags.ts";
 import { recordedDataset, recordedPath, recordedWay } from "./recorded_path.ts";
 import { trainDisplay } from "./train_display.ts";
-import { checkpointIntervalOf, setApart, type TrainFlags } from "./train_flags.ts";
+import { augmentationOf, checkpointIntervalOf, setApart, type TrainFlags } from "./train_flags.ts";
 import { beginningOf, picturesOf, readInitialModel } from "./train_init.ts";
 import { DEFAULT_INTERVAL, runTraining, type Surroundings } from "./train_run.ts";
 
@@ -40,7 +41,10 @@ export async function startRun(
   const { flags, plan, optimizer, model, state, notes } = beginningOf(given, dataset, source);
   const { init } = ZOO[flags.model].recipe;
   const { batchSize, seed } = plan;
-  const options: SessionOptions = { optimizer, batchSize, seed, ...deviceOptions(flags) };
+  const loss = await lossOf(flags, dataset);
+  const augmentation = augmentationOf(flags);
+  const recipe = { optimizer, batchSize, seed, ...loss, augmentation };
+  const options: SessionOptions = { ...recipe, ...deviceOptions(flags) };
   const opened = await openSession(flags.backend, model, options, world);
   await using session = opened.session;
   await session.loadState(state);
@@ -66,6 +70,8 @@ export async function startRun(
     ...(workingDirectory !== undefined && { workingDirectory }),
     plan,
     optimizer,
+    ...loss,
+    ...(augmentation && { augmentation }),
     ...(flags.chosen && { chosen: flags.chosen }),
     init: flags.init === undefined ? init : { type: "file", path: recordedPath(flags.init) },
     backend: opened.backend,

@@ -16,6 +16,7 @@ import {
   residual,
   sigmoid,
 } from "./layers.ts";
+import type { OptimizerSpec } from "./optimizers.ts";
 import { type Model, sequential } from "./sequential.ts";
 import type { Standardization } from "./standardization.ts";
 
@@ -34,7 +35,7 @@ export type ModelName =
 
 /** What trains a model well: the defaults of the train command. */
 export interface Recipe {
-  /** For plain SGD. */
+  /** For its optimiser. */
   readonly learningRate: number;
   /** Passes over the training set. */
   readonly epochs: number;
@@ -42,6 +43,15 @@ export interface Recipe {
   readonly batchSize: number;
   /** How the weights are drawn. */
   readonly init: WeightInit;
+  /** Default: plain SGD. */
+  readonly optimizer?: OptimizerSpec;
+  /** As {@linkcode TrainPlan} has it; default: constant, at once. */
+  readonly schedule?: "cosine";
+  readonly warmup?: number;
+  /** Share of each label that all classes get alike; default 0. */
+  readonly labelSmoothing?: number;
+  /** Whether pixels are standardised by mean and deviation of the training set; default: they are not. */
+  readonly standardize?: true;
 }
 
 interface ZooEntry {
@@ -51,7 +61,20 @@ interface ZooEntry {
 }
 
 const xavier: WeightInit = { type: "xavierUniform" };
-const torchDefault: WeightInit = { type: "torchDefault" };
+
+/** What trains networks with batch norm: chosen on a validation split, see docs/record.md. */
+const MODERN = {
+  learningRate: 0.01,
+  epochs: 30,
+  batchSize: 128,
+  init: { type: "torchDefault" },
+  optimizer: { type: "adamw", beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0.02 },
+  schedule: "cosine",
+  warmup: 0.25,
+  labelSmoothing: 0.1,
+  standardize: true,
+} as const satisfies Recipe;
+
 const smallNormal: WeightInit = { type: "normal", standardDeviation: 0.01 };
 
 /** Every model of the zoo: its layers and its recipe. */
@@ -88,12 +111,12 @@ export const ZOO: Readonly<Record<ModelName, ZooEntry>> = {
   "resnet8": {
     description: "Residual network, a block each of 16, 32 and 64 channels",
     specs: (classCount) => residualNetwork([16, 32, 64], 1, classCount),
-    recipe: { learningRate: 0.1, epochs: 10, batchSize: 128, init: torchDefault },
+    recipe: MODERN,
   },
   "resnet14": {
     description: "Residual network, two blocks each of 12, 24 and 48 channels",
     specs: (classCount) => residualNetwork([12, 24, 48], 2, classCount),
-    recipe: { learningRate: 0.1, epochs: 10, batchSize: 128, init: torchDefault },
+    recipe: MODERN,
   },
   "vgg-small": {
     description: "Six convolutions of 3x3 with batch normalization, of 16 to 64 channels",
@@ -103,7 +126,7 @@ export const ZOO: Readonly<Record<ModelName, ZooEntry>> = {
       ),
       ...classifier(classCount),
     ],
-    recipe: { learningRate: 0.1, epochs: 10, batchSize: 128, init: torchDefault },
+    recipe: MODERN,
   },
   "cnn-rgb": {
     description: "Four convolutions of 3x3 with batch normalization, for colour pictures",
@@ -115,7 +138,7 @@ export const ZOO: Readonly<Record<ModelName, ZooEntry>> = {
       ...convolution(64),
       ...classifier(classCount),
     ],
-    recipe: { learningRate: 0.1, epochs: 10, batchSize: 32, init: torchDefault },
+    recipe: { ...MODERN, batchSize: 32 },
   },
   "mlp": {
     description: "Multilayer perceptron with one hidden layer of 256 units",
@@ -211,17 +234,14 @@ export function zooRecipe(name: ModelName): Recipe {
   return ZOO[name].recipe;
 }
 
-/** What trains own pictures, of which nothing is known but their number and size. */
+/** What trains own pictures, of which nothing is known but their number, size and channels. */
 export interface FittedRecipe extends Recipe {
   /** What to train. */
   readonly model: ModelName;
-  /** Whose learning rate it is: Adam, with its usual constants. */
-  readonly optimizer: "adam";
-  /** Whether pixels are standardised by mean and deviation of the training set. */
-  readonly standardize: true;
 }
 
-/** What trains a set of images that no recipe was made for: LeNet with ReLU, by Adam.
+/** What trains a set of images that no recipe was made for: a small network with batch norm, `cnn-rgb`
+ * for colour pictures, by the recipe of its own.
  *
  * A step takes the largest power of two from 4 to 128 images that leaves 20 steps an epoch. There are
  * as many epochs, from 10 to 100, as make 1,000 steps, but of large sets no more than 10^9 pixels are
@@ -235,7 +255,7 @@ export interface FittedRecipe extends Recipe {
  * import { fittedRecipe } from "@lenet/lenet";
  *
  * const { model, batchSize, epochs } = fittedRecipe({ count: 720, shape: [1, 28, 28] });
- * if (model !== "lenet-relu" || batchSize !== 32 || epochs !== 44) throw new Error("expected 44 epochs");
+ * if (model !== "vgg-small" || batchSize !== 32 || epochs !== 44) throw new Error("expected 44 epochs");
  * ```
  */
 export function fittedRecipe(
@@ -247,15 +267,9 @@ export function fittedRecipe(
   const batchSize = Math.min(128, Math.max(4, 2 ** Math.floor(Math.log2(count / 20))));
   const wanted = Math.ceil(1000 / Math.ceil(count / batchSize));
   const affordable = Math.floor(1e9 / (count * shape[0] * shape[1] * shape[2]));
-  return {
-    model: "lenet-relu",
-    optimizer: "adam",
-    learningRate: 0.002,
-    epochs: Math.min(Math.max(wanted, 10), 100, Math.max(affordable, 3)),
-    batchSize,
-    standardize: true,
-    init: ZOO["lenet-relu"].recipe.init,
-  };
+  const epochs = Math.min(Math.max(wanted, 10), 100, Math.max(affordable, 3));
+  const model = shape[0] > 1 ? "cnn-rgb" : "vgg-small";
+  return { ...ZOO[model].recipe, model, epochs, batchSize };
 }
 
 function lenetSpecs(

@@ -25,6 +25,8 @@ const PROGRESS: Schema<Progress> = fields({
     trainMs: notNegative,
   }),
   bestAccuracy: notNegative,
+  bestLoss: v.optional(notNegative),
+  sinceBest: v.optional(count),
 });
 
 /** Optimiser memory's part of a tensor's name; marked where a layer is called like it. */

@@ -11,12 +11,7 @@ import { quote } from "../quote.ts";
 import { readUnlinked } from "../read_bounded.ts";
 import { readCheckpoint, writeCheckpoint, writeModel } from "./checkpoint.ts";
 import { appendSynced, writeAtomic } from "../write_atomic.ts";
-import {
-  type Checkpoint,
-  decidingAccuracy,
-  type EpochMetrics,
-  NOT_STARTED,
-} from "../train/trainer.ts";
+import { type Checkpoint, type EpochMetrics, isBestSoFar, NOT_STARTED } from "../train/trainer.ts";
 import {
   configuredModel,
   fixedConfiguration,
@@ -160,7 +155,7 @@ export class RunFolder {
   async saveEpoch(metrics: EpochMetrics, checkpoint: Checkpoint): Promise<void> {
     this.history.push(metrics);
     await appendSynced(join(this.path, FILES.metrics), toLine(metrics));
-    if (decidingAccuracy(metrics) >= checkpoint.progress.bestAccuracy) {
+    if (isBestSoFar(metrics, checkpoint.progress)) {
       await this.#writeModel(FILES.best, checkpoint);
     }
     await this.saveCheckpoint(checkpoint);
@@ -172,17 +167,20 @@ export class RunFolder {
     await this.#writeCheckpoint(checkpoint);
   }
 
-  /** Writes the TensorFlow.js model; a run may be finished more than once.
+  /** Writes the TensorFlow.js model, and the model itself where it is not that of the last epoch; a run may
+   * be finished more than once.
    *
-   * @returns Why there is none, where TensorFlow.js has no layer like one of the model's.
+   * @returns Why there is no TensorFlow.js model, where that has no layer like one of the model's.
    */
-  async finish({ parameters, statistics }: Learned): Promise<string | undefined> {
+  async finish(state: TrainingState, restored: boolean): Promise<string | undefined> {
+    if (restored) await this.#writeModel(FILES.model, { state });
     // Imported only now: a run starts without it.
     const { encodeLayersModel, NoKerasLayerError } = await import(
       "../formats/layers_model/file.ts"
     );
     const { model, config } = this;
     const { classNames } = config.dataset;
+    const { parameters, statistics } = state;
     const learned = { parameters, statistics };
     const trained = { model, ...learned, classNames, pictures: knownPictures(config) };
     const written = await encodeLayersModel(trained).catch((error) => {
@@ -214,7 +212,7 @@ export class RunFolder {
     });
   }
 
-  async #writeModel(name: string, { state }: Checkpoint): Promise<void> {
+  async #writeModel(name: string, { state }: Pick<Checkpoint, "state">): Promise<void> {
     const { classNames } = this.config.dataset;
     const { parameters, statistics } = state;
     const known = { classNames, pictures: knownPictures(this.config) };
@@ -272,6 +270,9 @@ function requireModelAndNames(config: RunConfig, file: string): void {
     throw invalid(`${error.message.charAt(0).toLowerCase()}${error.message.slice(1)}`);
   }
   const { length } = config.dataset.classNames;
+  if (![undefined, length].includes(config.loss?.classWeights?.length)) {
+    throw invalid(`it has ${config.loss?.classWeights?.length} weights for ${length} classes`);
+  }
   if (length !== model.classCount) {
     throw invalid(`it has names for ${length} classes, its model ${model.classCount}`);
   }
@@ -280,19 +281,24 @@ function requireModelAndNames(config: RunConfig, file: string): void {
 /** What a run has learned. */
 type Learned = Pick<TrainedModel, "parameters" | "statistics">;
 
-/** Reads the parameters that a run saved last, and its running statistics.
+/** Reads the parameters that a run saved last, or those of its best epoch, and its running statistics.
  *
  * @param model The run's.
  * @throws {TypeError} If they are of another model.
  * @throws {Deno.errors.NotFound} If it has saved none yet.
  */
-export async function readRunParameters(path: string, model: Model): Promise<Learned> {
-  const file = join(path, FILES.model);
+export async function readRunParameters(
+  path: string,
+  model: Model,
+  which: "model" | "best" = "model",
+): Promise<Learned> {
+  const name = FILES[which];
+  const file = join(path, name);
   const { tensors, metadata } = decodeSafetensors(await readUnlinked(file), file);
   const described = tryDescription(metadata[DESCRIPTION_KEY] ?? "");
   if (described && JSON.stringify(specOf(described.model)) !== JSON.stringify(specOf(model))) {
     throw new TypeError(
-      `Cannot use ${path}: ${FILES.model} describes another model than ${FILES.config}; put the run's own back, ` +
+      `Cannot use ${path}: ${name} describes another model than ${FILES.config}; put the run's own back, ` +
         `or name the file with --weights`,
     );
   }

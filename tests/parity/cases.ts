@@ -70,6 +70,19 @@ export const PARITY_CASES: readonly ParityCase[] = [
     ],
   },
   {
+    name: "colours, as pictures have them",
+    inputShape: [3, 12, 10],
+    standardization: { mean: 0.45, std: 0.25 },
+    specs: [
+      conv2d({ outChannels: 6, kernelSize: 5, padding: 2 }),
+      relu(),
+      maxPool2d({ poolSize: 2 }),
+      conv2d({ outChannels: 9, kernelSize: 3 }),
+      relu(),
+      ...head(4),
+    ],
+  },
+  {
     name: "kernel smaller than stride",
     inputShape: [1, 11, 11],
     specs: [
@@ -189,6 +202,18 @@ export const PARITY_CASES: readonly ParityCase[] = [
       avgPool2d({ poolSize: 2 }),
       ...head(),
     ],
+  },
+  {
+    name: "standardized pixels, each channel by its own numbers, words of several channels",
+    inputShape: [3, 5, 7],
+    standardization: { mean: [0.5, 0.25, 0.75], std: [0.125, 0.5, 0.25] },
+    specs: [conv2d({ outChannels: 4, kernelSize: 3, padding: 1 }), tanh(), ...head()],
+  },
+  {
+    name: "each channel standardized, flattened at once",
+    inputShape: [3, 5, 7],
+    standardization: { mean: [0.5, 0.25, 0.75], std: [0.125, 0.5, 0.25] },
+    specs: head(),
   },
   {
     name: "LeNet's layers on a small image, max pooling",

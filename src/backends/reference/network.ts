@@ -16,7 +16,7 @@ import {
 import type { BatchContext, LayerMath } from "./layers/layer.ts";
 import { linear } from "./layers/linear.ts";
 import { avgPool2d, maxPool2d } from "./layers/pool2d.ts";
-import { type BatchLoss, softmaxCrossEntropy } from "./softmax_cross_entropy.ts";
+import { type BatchLoss, type LossSettings, softmaxCrossEntropy } from "./softmax_cross_entropy.ts";
 
 const TABLE: { readonly [Kind in LayerKind]: LayerMath<LayerOf<Kind>> } = {
   conv2d,
@@ -63,16 +63,20 @@ export interface TrainingBatch extends BatchContext {
   readonly labels: Uint8Array;
 }
 
-/** Loss and predictions of images, and their part of the gradient of the batch's mean loss, as a flat
- * vector. */
+/** Losses and predictions of images, and their part of the gradient of the sum of all of the batch's over
+ * the divisor, as a flat vector. */
 export function lossAndGradients(
   model: Model,
   parameters: Float64Array,
   { images, labels, ...batch }: TrainingBatch,
+  loss: LossSettings = {},
 ): BatchLoss & { readonly gradients: Float64Array } {
   const { layers } = model;
   const outputs = forward(model, parameters, { images, ...batch });
-  const batchLoss = softmaxCrossEntropy(outputs[layers.length - 1], labels, batch.batchSize);
+  const batchLoss = softmaxCrossEntropy(outputs[layers.length - 1], labels, {
+    divisor: batch.batchSize,
+    ...loss,
+  });
   const gradients = new Float64Array(model.parameterCount);
   const gradOutputs: (Float64Array | undefined)[] = [];
   gradOutputs[layers.length - 1] = batchLoss.gradLogits;

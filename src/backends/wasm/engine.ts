@@ -29,12 +29,16 @@ export async function openWasmEngine(
   options: EngineOptions,
   wantedBuild?: Build,
 ): Promise<Engine<Location>> {
-  const { optimizer, batchSize, threads = navigator.hardwareConcurrency, shard, seed } = options;
+  const { optimizer, batchSize, threads = navigator.hardwareConcurrency, shard } = options;
+  const { seed, targets, clipNorm, augmentation } = options;
   const { module, build } = await compileKernels(wantedBuild);
   const memory = createMemory();
-  const layoutOptions = { batchSize, threads, slotCount: slotCount(optimizer) };
+  const wanted = { targets, augmentation };
+  const layoutOptions = { batchSize, threads, slotCount: slotCount(optimizer), ...wanted };
   const layout = layOut(model, layoutOptions);
-  const data = new DataStore(memory, layout.end);
+  // Of an image that is changed, kernels may read, and not use, what lies behind it.
+  const [, height, width] = model.inputShape;
+  const data = new DataStore(memory, layout.end, augmentation ? (height + 3) * width : 0);
   initialize(memory, layout);
   const team = new Team(memory, layout.control, threads);
   const kernels = instantiateKernels(module, memory);
@@ -45,6 +49,7 @@ export async function openWasmEngine(
     model,
     optimizer,
     seed,
+    clipNorm,
     shard: shard && { index: shard.index, count: shard.count },
   });
   const runner = new Runner({
@@ -57,6 +62,8 @@ export async function openWasmEngine(
     threads,
     seed,
     optimizer,
+    clipNorm,
+    augmentation,
     shard,
   });
   const device: Device = {
@@ -74,6 +81,10 @@ export function initialize(memory: WebAssembly.Memory, layout: Layout): void {
     new Int32Array(memory.buffer, shape, sizes.length).set(sizes);
   }
   new Float32Array(memory.buffer, layout.ones, 8).fill(1);
+  const { targets } = layout;
+  if (targets) {
+    new Float32Array(memory.buffer, targets.address, targets.values.length).set(targets.values);
+  }
 }
 
 class WasmEngine implements Engine<Location> {
@@ -115,9 +126,9 @@ class WasmEngine implements Engine<Location> {
     this.#parts?.data.detach(location);
   }
 
-  begin({ kind, images, order, batchSize, learningRates, step }: Work<Location>): Pass {
+  begin({ kind, images, order, batchSize, learningRates, divisors, step }: Work<Location>): Pass {
     const classCount = kind === "predict" ? this.#model.classCount : 0;
-    const work = this.#open().data.prepare(order, { learningRates, classCount });
+    const work = this.#open().data.prepare(order, { learningRates, divisors, classCount });
     return {
       run: (first, count) => {
         const start = first * batchSize;
@@ -126,6 +137,7 @@ class WasmEngine implements Engine<Location> {
           ...images,
           ...work.from(start, Math.min(count * batchSize, order.length - start)),
           learningRates: work.learningRates + 4 * first,
+          divisors: work.divisors + 8 * first,
           batchSize,
           step: step + first,
         });

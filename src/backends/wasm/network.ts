@@ -106,6 +106,8 @@ function sumCall({ kernels, own }: Thread, target: GradientTarget | undefined): 
 
 /** Work on a thread's rows of a layer. */
 export interface RowWork extends WeightCalls {
+  /** Multiplies the gradients. */
+  scale(factor: number): void;
   /** Moves the parameters against their gradients; steps count from 1. */
   update(learningRate: number, step: number): void;
 }
@@ -128,10 +130,7 @@ export function buildRowWork(
     };
     const calls = codeOf(stage.layer).weights?.(at, stage, rows);
     if (calls === undefined) return [];
-    if (stage.layer.parameters.every(({ trained }) => !trained)) {
-      return [{ ...calls, update() {} }];
-    }
-    return [{ ...calls, update: updateWork(layout, at, { stage, rows, optimizer }) }];
+    return [{ ...calls, ...updateWork(layout, at, { stage, rows, optimizer }) }];
   });
 }
 
@@ -143,18 +142,24 @@ function updateWork(
     readonly rows: Rows;
     readonly optimizer: OptimizerSpec;
   },
-): RowWork["update"] {
+): Pick<RowWork, "scale" | "update"> {
   const { name } = ruleOf(optimizer);
   const { [`${name}Update` as "sgdUpdate"]: kernel } = kernels;
-  const ranges = layer.parameters.map(({ offset, size, shape: [rows], decays }) => {
+  const trained = layer.parameters.filter(({ trained }) => trained);
+  const ranges = trained.map(({ offset, size, shape: [rows], decays }) => {
     const rowSize = size / rows;
     const start = 4 * (offset + firstRow * rowSize);
     const addresses = [parameters, gradients, ...slots].map((address) => address + start);
     return [...addresses, (lastRow - firstRow) * rowSize, Number(decays)];
   });
-  return (learningRate, step) => {
-    const constants = Object.values(constantsOf(optimizer, { learningRate, step }));
-    for (const range of ranges) (kernel as UpdateKernel)(...range, ...constants);
+  return {
+    scale(factor) {
+      for (const range of ranges) kernels.scaleVector(range[1], range[2 + slots.length], factor);
+    },
+    update(learningRate, step) {
+      const constants = Object.values(constantsOf(optimizer, { learningRate, step }));
+      for (const range of ranges) (kernel as UpdateKernel)(...range, ...constants);
+    },
   };
 }
 

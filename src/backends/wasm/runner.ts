@@ -1,12 +1,15 @@
 /** What each thread does with a job: groups of its images, then its rows of the parameters. */
 
+import type { Augmentation, Augmenter } from "../../data/augment.ts";
 import type { Model } from "../../nn/sequential.ts";
+import { clipFactor } from "../../nn/optimizers.ts";
 import { byteTransform } from "../../nn/standardization.ts";
 import { type OptimizerSpec, type Shard, shardRange } from "../backend.ts";
+import { augmenterOf } from "../gather.ts";
 import { BLOCK } from "./arena.ts";
 import type { Job } from "./job.ts";
 import type { Kernels } from "./kernels.ts";
-import { groupStarts, type Layout } from "./layout.ts";
+import { CHANGE_BYTES, groupStarts, type Layout } from "./layout.ts";
 import type { Thread } from "./layers/layer.ts";
 import {
   type BatchPass,
@@ -27,6 +30,9 @@ export interface RunnerOptions {
   readonly layout: Layout;
   readonly team: Team;
   readonly optimizer: OptimizerSpec;
+  readonly clipNorm?: number;
+  /** How images are changed in training, drawn by the seed; default: not at all. */
+  readonly augmentation?: Augmentation;
   readonly thread: number;
   readonly threads: number;
   readonly seed: number;
@@ -37,13 +43,23 @@ export interface RunnerOptions {
 /** Which part of every batch is this session's. */
 export type Place = Pick<Shard, "index" | "count">;
 
-/** A stretch of a job's images; `batch` is the size of the whole batch that it belongs to, and `step` the
- * number of updates before it. */
+/** A stretch of a job's images; what their gradients are multiplied by, one over the divisor of the whole
+ * batch that they belong to; the size of that batch, and the number of updates before it. */
 interface Stretch {
   readonly first: number;
   readonly size: number;
+  readonly scale: number;
   readonly batch: number;
   readonly step: number;
+}
+
+/** Some images of a job, and the block that they are loaded into. */
+interface Loading {
+  readonly position: number;
+  readonly count: number;
+  readonly block: number;
+  /** Of a step that changes images. */
+  readonly step?: number;
 }
 
 /** One thread's hands. All threads run the same job and meet between its phases; each takes
@@ -56,7 +72,9 @@ export class Runner {
   readonly #rows: readonly RowWork[];
   readonly #at: Thread;
   readonly #mask: Float32Array;
-  readonly #transform: ReturnType<typeof byteTransform>;
+  /** Of each channel. */
+  readonly #transforms: readonly ReturnType<typeof byteTransform>[];
+  readonly #augmenter: Augmenter | undefined;
 
   constructor(options: RunnerOptions) {
     const { layout, memory } = options;
@@ -65,7 +83,12 @@ export class Runner {
     this.#mask = new Float32Array(memory.buffer, this.#at.mask, BLOCK);
     this.#network = buildNetwork(layout, this.#at);
     this.#rows = buildRowWork(layout, this.#at, options);
-    this.#transform = byteTransform(options.model.standardization);
+    const { inputShape: [channels], standardization } = options.model;
+    this.#transforms = Array.from(
+      { length: channels },
+      (_, channel) => byteTransform(standardization, channel),
+    );
+    this.#augmenter = augmenterOf(options.model, options);
   }
 
   /** Does this thread's share of a job; returns when all threads are done. */
@@ -79,7 +102,10 @@ export class Runner {
         return this.#train(job);
       case "gradients":
         this.#prepare();
-        this.#gradients(job, { first: 0, size: job.count, batch: job.count, step: job.step });
+        this.#gradients(job, {
+          ...{ first: 0, size: job.count, batch: job.count, step: job.step },
+          scale: 1 / this.#divisors(job, 1)[0],
+        });
         return this.#options.team.meet();
       default:
         this.#prepare();
@@ -103,27 +129,38 @@ export class Runner {
   #train(job: Job): void {
     const { count, batchSize } = job;
     const steps = Math.ceil(count / batchSize);
-    const { memory, team, shard } = this.#options;
+    const { memory, team, shard, clipNorm } = this.#options;
     const learningRates = new Float32Array(memory.buffer, job.learningRates, steps);
+    const divisors = this.#divisors(job, steps);
     for (let step = 0; step < steps; step++) {
       const first = step * batchSize;
       const batch = Math.min(batchSize, count - first);
+      const whole = { batch, scale: 1 / divisors[step], step: job.step + step };
       if (shard === undefined) {
-        this.#gradients(job, { first, size: batch, batch, step: job.step + step });
+        this.#gradients(job, { first, size: batch, ...whole });
       } else {
         const { start, end } = shardRange(batch, shard);
-        const part = { first: first + start, size: end - start };
-        this.#gradients(job, { ...part, batch, step: job.step + step });
+        this.#gradients(job, { first: first + start, size: end - start, ...whole });
         team.meet();
         shard.sum?.(this.#gradientVector());
         team.meet();
       }
+      if (clipNorm !== undefined) this.#clip(clipNorm);
       for (const rows of this.#rows) {
         rows.update(learningRates[step], job.step + step + 1);
         rows.pack?.();
       }
       team.meet();
     }
+  }
+
+  /** Shortens the gradients. Every thread works out their norm, so that it is the same on all. */
+  #clip(clipNorm: number): void {
+    const { kernels, layout, model, team } = this.#options;
+    team.meet(); // until all rows have their sums
+    const norm = Math.sqrt(kernels.squaredNorm(layout.gradients, model.parameterCount));
+    team.meet(); // until everyone has read them
+    for (const rows of this.#rows) rows.scale(clipFactor(norm, clipNorm));
   }
 
   /** Gradients of the batch's mean loss, as far as the stretch's images make it, chunk by chunk.
@@ -165,15 +202,15 @@ export class Runner {
     this.#alone(() => finish.forEach((call) => call(whole)));
   }
 
-  #loadBlock(job: Job, { first, size }: Stretch, block: number): void {
+  #loadBlock(job: Job, { first, size, step }: Stretch, block: number): void {
     const position = first + block * BLOCK;
-    this.#load(job, { position, count: Math.min(BLOCK, size - block * BLOCK), block });
+    this.#load(job, { position, count: Math.min(BLOCK, size - block * BLOCK), block, step });
   }
 
   /** One pass over one block of a chunk: of most models all there is, forward and backward. */
   #passBlock(
     job: Job,
-    { first, size, batch, step }: Stretch,
+    { first, size, scale, step }: Stretch,
     { pass, block, group }: {
       readonly pass: BatchPass;
       readonly block: number;
@@ -189,17 +226,18 @@ export class Runner {
     if (this.#network.passes.length > 1) this.#mask.fill(1, 0, count).fill(0, count);
     for (const call of pass.forward) call(block, group);
     if (pass.turns) {
-      kernels.softmaxCrossEntropy(
+      const loss = [
         locate(layout.logits, own, block),
         model.classCount,
         job.labels,
         indices,
         count,
-        1 / batch,
+        scale,
         locate(layout.gradLogits, own, block),
         job.losses + 4 * position,
-        job.predictions + position,
-      );
+      ] as const;
+      kernels.softmaxCrossEntropy(...loss, job.predictions + position);
+      if (layout.targets) kernels.weighTargets(...loss, layout.targets.address);
     }
     for (const call of pass.backward) call(block, group);
   }
@@ -241,19 +279,48 @@ export class Runner {
     team.meet();
   }
 
-  #load(job: Job, { position, count, block }: { position: number; count: number; block: number }) {
-    const { kernels, layout, model } = this.#options;
-    const { scale, offset } = this.#transform;
-    kernels.loadImages(
-      job.images,
-      job.indices + 4 * position,
-      count,
-      ...model.inputShape,
-      scale,
-      offset,
-      locate(layout.images, this.#at.own, block),
-      layout.images.rowBytes,
-    );
+  #load(job: Job, { position, count, block, step }: Loading): void {
+    const { kernels, layout, model: { inputShape } } = this.#options;
+    const indices = job.indices + 4 * position;
+    const changes = this.#at.own + layout.changes;
+    const augmenter = step === undefined ? undefined : this.#augmenter;
+    if (augmenter) this.#drawChanges(augmenter, { indices, count, step: step! });
+    for (const [channel, { scale, offset }] of this.#transforms.entries()) {
+      const load = [job.images, indices, count, ...inputShape, channel, scale, offset] as const;
+      const output = locate(layout.images, this.#at.own, block);
+      const { rowBytes } = layout.images;
+      if (augmenter === undefined) {
+        kernels.loadImages(...load, output, rowBytes);
+        continue;
+      }
+      const turns = augmenter.turns.length > 0;
+      const staging = this.#at.own + layout.staging;
+      kernels.loadAugmented(...load, output, rowBytes, changes, turns, staging);
+    }
+  }
+
+  /** Writes how each image of a block is changed, where the kernel reads it. */
+  #drawChanges(
+    augmenter: Augmenter,
+    { indices, count, step }: { indices: number; count: number; step: number },
+  ): void {
+    const { memory: { buffer }, layout } = this.#options;
+    const images = new Uint32Array(buffer, indices, count);
+    for (let lane = 0; lane < BLOCK; lane++) {
+      const place = this.#at.own + layout.changes + lane * CHANGE_BYTES;
+      const words = new Int32Array(buffer, place, CHANGE_BYTES / 4);
+      const { flip, down, right, cos, sin, factor, erased } = augmenter.changeOf(
+        step,
+        images[Math.min(lane, count - 1)],
+      );
+      words.set([Number(flip), down, right, cos, sin, 0]);
+      words.set([erased.top, erased.left, erased.bottom, erased.right], 6);
+      new Float32Array(buffer, place, CHANGE_BYTES / 4)[5] = factor;
+    }
+  }
+
+  #divisors({ divisors }: Job, steps: number): Float64Array {
+    return new Float64Array(this.#options.memory.buffer, divisors, steps);
   }
 
   #gradientVector(): Float32Array {

@@ -222,12 +222,12 @@ export function encodeOnnx(trained: TrainedModel): Uint8Array<ArrayBuffer> {
 function documentation({ model, classNames, pictures }: TrainedModel): string {
   const { inputShape, classCount } = model;
   const [channels] = inputShape;
+  const colors = channels === 3 ? "red, green, blue" : `${channels} channels`;
   const ground = pictures && `, ${pictures.darkOnLight ? "dark on light" : "light on dark"}`;
+  const kind = channels === 1 ? "grey" : colors;
   return [
-    `${INPUT}: float32 [batch, ${inputShape.join(", ")}], channels first, ` +
-    `${channels === 1 ? "grey" : `${channels} channels`}, pixel / 255 (black 0, white 1)${
-      ground ?? ""
-    }`,
+    `${INPUT}: float32 [batch, ${inputShape.join(", ")}], channels first, ${kind}, pixel / 255 ` +
+    `(black 0, white 1)${channels === 1 && ground || ""}`,
     ...isNormalized(model.standardization) ? [] : ["The model standardizes pixels itself"],
     `${OUTPUT}: float32 [batch, ${classCount}]; their softmax is the probabilities`,
     ...classNames === undefined ? [] : [`Classes in order: ${classNames.join(", ")}`],
@@ -236,8 +236,13 @@ function documentation({ model, classNames, pictures }: TrainedModel): string {
 
 function standardizationOf({ standardization }: Model): TensorInit[] {
   if (isNormalized(standardization)) return [];
-  const { mean, std } = standardization;
-  return [tensor(MEAN, [], Float32Array.of(mean)), tensor(STD, [], Float32Array.of(std))];
+  return ([[MEAN, standardization.mean], [STD, standardization.std]] as const).map((
+    [name, value],
+  ) =>
+    typeof value === "number"
+      ? tensor(name, [], Float32Array.of(value))
+      : tensor(name, [1, value.length, 1, 1], Float32Array.from(value))
+  );
 }
 
 function nodesOf({ layers, standardization }: Model): NodeInit[] {

@@ -53,7 +53,7 @@ export class Classifier {
 
   /** Runs the model on one picture; calls must not overlap.
    *
-   * @param pixels [height, width] of the model's input.
+   * @param pixels [channels, height, width] of the model's input.
    * @throws {Error} If no engine that may be used can run here.
    */
   async classify(pixels: Uint8Array): Promise<Answer> {

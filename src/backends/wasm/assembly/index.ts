@@ -33,8 +33,10 @@ export {
 } from "./activations";
 export { avgPool2dBackward, avgPool2dForward, maxPool2dBackward, maxPool2dForward } from "./pool2d";
 export { flattenBackward, flattenForward, loadImages, storeLogits } from "./images";
-export { softmaxCrossEntropy } from "./loss";
+export { softmaxCrossEntropy, weighTargets } from "./loss";
+export { scaleVector, squaredNorm } from "./clip";
 export { fillZeros, residualForward, sumGradients } from "./residual";
 export * from "./optimizers"; // made from nn/optimizers.ts
+export { loadAugmented } from "./augment";
 export { drawAt } from "./random";
 export { multiplyAddPeak } from "./peak";
