@@ -9,7 +9,7 @@ import {
 import { initialParameters } from "../../src/nn/init.ts";
 import type { Model } from "../../src/nn/sequential.ts";
 import { type ModelName, zooModel } from "../../src/nn/zoo.ts";
-import { assert, assertEquals, assertStringIncludes, assertThrows } from "../assert.ts";
+import { assertEquals, assertStringIncludes, assertThrows } from "../assert.ts";
 
 const LENET = zooModel("lenet-relu");
 const PARAMETERS = initialParameters(LENET, 9);
