@@ -22,8 +22,30 @@ for (const [name, operation] of Object.entries(core)) {
     return call(this, ...args);
   };
 }
-for (const [name, type] of [["toFloat", "float32"], ["toInt", "int32"]] as const) {
-  methods[name] ??= function (this: core.Tensor) {
-    return core.cast(this, type);
+/** Methods that are no operation of the same name. */
+const OTHERS: Readonly<Record<string, (tensor: core.Tensor, ...rest: never[]) => core.Tensor>> = {
+  toFloat: (tensor) => core.cast(tensor, "float32"),
+  toInt: (tensor) => core.cast(tensor, "int32"),
+  toBool: (tensor) => core.cast(tensor, "bool"),
+  asType: (tensor, type: core.DataType) => core.cast(tensor, type),
+  flatten: (tensor) => core.reshape(tensor, [tensor.size]),
+  asScalar: (tensor) => core.reshape(tensor, []),
+  reshapeAs: (tensor, other: core.Tensor) => core.reshape(tensor, other.shape),
+  resizeBilinear: (tensor, ...rest: never[]) =>
+    core.image.resizeBilinear(tensor as core.Tensor4D, ...rest as unknown as [[number, number]]),
+  resizeNearestNeighbor: (tensor, ...rest: never[]) =>
+    core.image.resizeNearestNeighbor(
+      tensor as core.Tensor4D,
+      ...rest as unknown as [[number, number]],
+    ),
+};
+for (const [name, method] of Object.entries(OTHERS)) {
+  methods[name] ??= function (this: core.Tensor, ...args: never[]) {
+    return method(this, ...args);
+  };
+}
+for (const rank of [1, 2, 3, 4, 5]) {
+  methods[`as${rank}D`] ??= function (this: core.Tensor, ...shape: number[]) {
+    return core.reshape(this, rank === 1 ? [this.size] : shape);
   };
 }
