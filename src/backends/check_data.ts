@@ -34,10 +34,13 @@ const MAX_BATCH_SIZE = 2 ** 32 - 1;
 export function checkOptions(model: Model, options: SessionOptions = {}): EngineOptions {
   checkModelArgument(model);
   checkObject("options", options);
-  const { batchSize = 256, threads, adapter, shard } = options;
+  const { batchSize = 256, threads, adapter, shard, exact = false } = options;
   checkNumber("batchSize", batchSize, { whole: true, min: 1, max: MAX_BATCH_SIZE });
   if (threads !== undefined) {
     checkNumber("threads", threads, { whole: true, min: 1, max: MAX_THREADS });
+  }
+  if (typeof exact !== "boolean") {
+    throw new TypeError(`Invalid exact: expected true or false, found ${showKind(exact)}`);
   }
   if (adapter !== undefined) {
     checkObject("adapter", adapter);

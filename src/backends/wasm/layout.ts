@@ -3,7 +3,7 @@
 import type { Model } from "../../nn/sequential.ts";
 import { Arena, BLOCK, ELEMENT_BYTES, VECTOR_BYTES } from "./arena.ts";
 import type { Places, Stage } from "./layers/layer.ts";
-import { codeOf } from "./layers/table.ts";
+import { codeOf, type Variants } from "./layers/table.ts";
 import { planMemory } from "./memory_plan.ts";
 import type { Tensor } from "./tensors.ts";
 
@@ -16,6 +16,8 @@ export interface LayoutOptions {
   readonly threads: number;
   /** Vectors that the optimiser keeps beside the parameters. */
   readonly slotCount: number;
+  /** Whether layers are computed in ways that round differently; default: where these are faster. */
+  readonly variants?: Variants;
 }
 
 /** Addresses of a session. */
@@ -28,7 +30,7 @@ export interface Layout extends Places {
   readonly control: number;
   readonly job: number;
   readonly slots: readonly number[];
-  /** Twelve vectors; private, as the tensors that are not shared: their addresses count from the
+  /** Private, as the tensors that are not shared: their addresses count from the
    * start of a thread's own memory. */
   readonly scratch: number;
   /** Convolutions' sums of the first group of blocks. */
@@ -44,7 +46,7 @@ export interface Layout extends Places {
 
 /** Lays out a model's memory; pure, so that every thread finds the same. */
 export function layOut(model: Model, options: LayoutOptions): Layout {
-  const { batchSize, threads, slotCount } = options;
+  const { batchSize, threads, slotCount, variants = "faster" } = options;
   const blocks = Math.ceil(Math.min(batchSize, MAX_CHUNK) / BLOCK);
   const shared = new Arena(VECTOR_BYTES * 256); // constants of the kernels lie below
   const own = new Arena(0);
@@ -56,11 +58,12 @@ export function layOut(model: Model, options: LayoutOptions): Layout {
   const parameters = shared.allocate(vectorBytes);
   const gradients = shared.allocate(vectorBytes);
   const slots = Array.from({ length: slotCount }, () => shared.allocate(vectorBytes));
-  const plan = planMemory(model, { shared, own, blocks: Math.max(blocks, threads) });
-  const scratch = own.allocate(12 * VECTOR_BYTES);
+  const codes = model.layers.map((layer) => codeOf(layer, variants));
+  const plan = planMemory(model, codes, { shared, own, blocks: Math.max(blocks, threads) });
+  const scratchBytes = codes.map((code, index) => code.scratchBytes?.(model.layers[index]) ?? 0);
+  const scratch = own.allocate(Math.max(12 * VECTOR_BYTES, ...scratchBytes));
   const stages = plan.layers.map((place): Stage => {
-    const { layer, inputs: [input], output, gradInputs } = place;
-    const code = codeOf(layer);
+    const { layer, code, inputs: [input], output, gradInputs } = place;
     const sizes = code.sizes?.(layer, input, output) ?? [];
     const packedBytes = code.packedBytes?.(layer) ?? 0;
     return {
@@ -70,6 +73,7 @@ export function layOut(model: Model, options: LayoutOptions): Layout {
       packedForward: shared.allocate(packedBytes),
       packedBackward: gradInputs[0] !== undefined ? shared.allocate(packedBytes) : 0,
       sums: group.allocate(code.sumsBytes?.(layer) ?? 0),
+      kept: own.allocate(code.keptBytes?.(layer) ?? 0),
     };
   });
   const last = stages[stages.length - 1];

@@ -3,8 +3,7 @@
 import type { Pair } from "../../nn/layers/layer.ts";
 import { IMAGE, type Layer, type Model } from "../../nn/sequential.ts";
 import { Program } from "../program.ts";
-import type { GradientTarget, MemoryRules, Stage } from "./layers/layer.ts";
-import { codeOf } from "./layers/table.ts";
+import type { GradientTarget, LayerCode, MemoryRules, Stage } from "./layers/layer.ts";
 import {
   allocateTensor,
   type Tensor,
@@ -16,7 +15,7 @@ import {
 /** A layer and its tensors. */
 export type PlannedLayer = Pick<
   Stage,
-  "layer" | "inputs" | "output" | "gradInputs" | "gradOutput"
+  "layer" | "code" | "inputs" | "output" | "gradInputs" | "gradOutput"
 >;
 
 /** Tensors of a model. */
@@ -32,21 +31,27 @@ export interface MemoryPlan {
  * what it gives, is kept for all blocks: its weight gradient is made from all of them at once. All
  * else is used for one block at a time and stays in a core's cache.
  */
-export function planMemory(model: Model, memory: TensorMemory): MemoryPlan {
-  return new Planner(model, memory).plan();
+export function planMemory(
+  model: Model,
+  codes: readonly LayerCode<Layer>[],
+  memory: TensorMemory,
+): MemoryPlan {
+  return new Planner(model, codes, memory).plan();
 }
 
 class Planner {
   readonly #model: Model;
+  readonly #codes: readonly LayerCode<Layer>[];
   readonly #memory: TensorMemory;
   readonly #program: Program;
   readonly #rules: readonly MemoryRules[];
 
-  constructor(model: Model, memory: TensorMemory) {
+  constructor(model: Model, codes: readonly LayerCode<Layer>[], memory: TensorMemory) {
     this.#model = model;
+    this.#codes = codes;
     this.#memory = memory;
     this.#program = new Program(model.layers);
-    this.#rules = model.layers.map((layer) => codeOf(layer).memory(layer));
+    this.#rules = model.layers.map((layer, index) => codes[index].memory(layer));
   }
 
   plan(): MemoryPlan {
@@ -62,7 +67,7 @@ class Planner {
       outputs.push(output);
       const gradOutput = this.#gradientOf(index, gradients);
       gradients.push(gradOutput);
-      return { layer, inputs, output, gradInputs: [], gradOutput };
+      return { layer, code: this.#codes[index], inputs, output, gradInputs: [], gradOutput };
     });
     return {
       images,

@@ -13,7 +13,6 @@ import type {
   Thread,
   WeightCalls,
 } from "./layers/layer.ts";
-import { codeOf } from "./layers/table.ts";
 import type { Layout } from "./layout.ts";
 import { locate } from "./tensors.ts";
 
@@ -33,9 +32,9 @@ export function threadOf(kernels: Kernels, layout: Layout, thread: number): Thre
 export function buildNetwork({ stages }: Layout, thread: Thread): Network {
   const trained = stages.filter(({ gradOutput }) => gradOutput !== undefined);
   return {
-    forward: stages.flatMap((stage) => codeOf(stage.layer).forward(thread, stage) ?? []),
+    forward: stages.flatMap((stage) => stage.code.forward(thread, stage) ?? []),
     backward: trained.toReversed().flatMap((stage) => [
-      ...codeOf(stage.layer).backward(thread, stage),
+      ...stage.code.backward(thread, stage),
       ...stage.gradInputs.flatMap((target) => sumCall(thread, target)),
     ]),
   };
@@ -73,7 +72,7 @@ export function buildRowWork(
       firstRow: Math.floor(thread * count / threads),
       lastRow: Math.floor((thread + 1) * count / threads),
     };
-    const calls = codeOf(stage.layer).weights?.(at, stage, rows);
+    const calls = stage.code.weights?.(at, stage, rows);
     if (calls === undefined) return [];
     return [{ ...calls, update: updateWork(layout, at, { stage, rows, optimizer }) }];
   });

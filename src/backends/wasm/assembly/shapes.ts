@@ -23,6 +23,20 @@ export class Conv2dShape {
   paddingWidth: i32;
 }
 
+/** A convolution by Winograd's method: kernels of 3x3 or 5x5, stride 1. */
+@unmanaged
+export class WinogradShape extends Conv2dShape {
+  /** Rows and columns of outputs of a tile: 4 or 2. */
+  tile: i32;
+  /** Rows of tiles that go through the products together. */
+  bandRows: i32;
+  /** Whether the transformed inputs of all bands are kept for the backward pass. */
+  keepsValues: i32;
+  /** Where products and gradients of a band begin in the scratch memory, in bytes. */
+  productsAt: i32;
+  gradientsAt: i32;
+}
+
 /** A pooling layer. */
 @unmanaged
 export class Pool2dShape {

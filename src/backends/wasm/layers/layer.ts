@@ -8,6 +8,8 @@ import type { Tensor } from "../tensors.ts";
 /** A layer and the addresses that its kernels need; 0 where there is none. */
 export interface Stage<Kind extends Layer = Layer> {
   readonly layer: Kind;
+  /** How it is computed. */
+  readonly code: LayerCode<Kind>;
   /** In the order of `layer.inputs`. */
   readonly inputs: readonly Tensor[];
   readonly output: Tensor;
@@ -23,6 +25,8 @@ export interface Stage<Kind extends Layer = Layer> {
   readonly packedBackward: number;
   /** Sums of a convolution's weight gradients over the first group of blocks. */
   readonly sums: number;
+  /** What it keeps from the forward to the backward pass, in a thread's own memory. */
+  readonly kept: number;
 }
 
 /** Where the gradient that a layer gives to an input goes. */
@@ -62,7 +66,7 @@ export interface Thread extends Places {
   readonly kernels: Kernels;
   /** Where the thread's own memory starts. */
   readonly own: number;
-  /** Twelve vectors of its own. */
+  /** What the thread's kernels use between two calls: twelve vectors, or as much as a layer asks for. */
   readonly scratch: number;
 }
 
@@ -94,9 +98,17 @@ export interface LayerCode<Kind extends Layer> {
   packedBytes?(layer: Kind): number;
   /** Bytes of the sums of its weight gradients over a group of blocks. */
   sumsBytes?(layer: Kind): number;
+  /** Bytes that a thread keeps of a block from the forward to the backward pass; default none. */
+  keptBytes?(layer: Kind): number;
+  /** Bytes that it uses within a call; default twelve vectors. */
+  scratchBytes?(layer: Kind): number;
   /** Undefined where nothing is to be done. */
   forward(thread: Thread, stage: Stage<Kind>): BlockCall | undefined;
   /** In the order in which they are made; only where the output's gradient is needed. */
   backward(thread: Thread, stage: Stage<Kind>): BlockCall[];
   weights?(thread: Thread, stage: Stage<Kind>, rows: Rows): WeightCalls;
+  /** A way to compute the layer that gives the same to within rounding, where there is one; `pays` says
+   * whether it is faster.
+   */
+  variant?(layer: Kind): { readonly code: LayerCode<Kind>; readonly pays: boolean } | undefined;
 }

@@ -22,7 +22,12 @@ const TABLE: { readonly [Kind in LayerKind]: LayerCode<LayerOf<Kind>> } = {
   residual,
 };
 
-/** What the engine knows of a layer's kind. */
-export function codeOf({ type }: Layer): LayerCode<Layer> {
-  return TABLE[type];
+/** Whether layers are computed as they are defined, or else where that is faster, or wherever it can be. */
+export type Variants = "never" | "faster" | "always";
+
+/** How a layer is computed. */
+export function codeOf(layer: Layer, variants: Variants): LayerCode<Layer> {
+  const code: LayerCode<Layer> = TABLE[layer.type];
+  const variant = variants === "never" ? undefined : code.variant?.(layer);
+  return variant && (variant.pays || variants === "always") ? variant.code : code;
 }

@@ -1,0 +1,173 @@
+/** Convolution of stride 1 with kernels of 3x3 and 5x5 by Winograd's method: the same to within rounding,
+ * with a quarter to a half of the multiplications. */
+
+import type { Conv2dLayer } from "../../../nn/sequential.ts";
+import { BLOCK, ELEMENT_BYTES, VECTOR_BYTES } from "../arena.ts";
+import { locate } from "../tensors.ts";
+import { convolutionSizes, locateCorner } from "./conv2d.ts";
+import type { LayerCode } from "./layer.ts";
+
+/** Rows and columns of a tile's inputs and frequencies. */
+const SIDE = 6;
+const FREQUENCIES = SIDE ** 2;
+
+/** Bytes of a band's products: they stay in the second-level cache between two transforms. */
+const BAND_BYTES = 2 ** 19;
+
+/** Bytes of a layer's transformed inputs up to which they are kept for the backward pass. */
+const KEPT_BYTES = 2 ** 20;
+
+/** What lies between the numbers of all frequencies, see `strideOf` of the kernels. */
+const GAP_BYTES = 64 * FREQUENCIES;
+
+/** Vectors of scratch memory that weights need. */
+const WEIGHT_VECTORS = 104;
+
+/** How a layer is cut into tiles, and the memory of a thread that this takes. */
+export interface Tiling {
+  /** Rows and columns of outputs of a tile. */
+  readonly tile: number;
+  readonly tiles: readonly [high: number, wide: number];
+  /** Zeros around the input, enough for the last tile. */
+  readonly border: readonly [height: number, width: number];
+  /** Rows of tiles that go through the products together. */
+  readonly bandRows: number;
+  readonly keepsValues: boolean;
+  readonly valuesBytes: number;
+  readonly productsAt: number;
+  readonly gradientsAt: number;
+  readonly scratchBytes: number;
+}
+
+/** Cuts a layer into tiles; undefined where the method does not apply. */
+export function tilingOf(layer: Conv2dLayer): Tiling | undefined {
+  const { kernelSize: [size, width], stride, padding, inputShape, outputShape } = layer;
+  if (size !== width || (size !== 3 && size !== 5) || stride.some((step) => step !== 1)) {
+    return undefined;
+  }
+  const [inChannels, ...inSize] = inputShape;
+  const [outChannels, ...outSize] = outputShape;
+  const tile = SIDE + 1 - size;
+  const [high, wide] = outSize.map((length) => Math.ceil(length / tile));
+  const border = [high, wide].map((tiles, axis) =>
+    tiles * tile + SIDE - tile - inSize[axis] - padding[axis]
+  );
+  const rowBytes = FREQUENCIES * wide * ELEMENT_BYTES;
+  const bandRows = Math.min(
+    high,
+    Math.max(1, Math.floor(BAND_BYTES / (rowBytes * Math.max(inChannels, outChannels)))),
+  );
+  const bands = Math.ceil(high / bandRows);
+  const valuesBytes = rowBytes * inChannels * high + bands * GAP_BYTES;
+  const keepsValues = valuesBytes <= KEPT_BYTES;
+  const columnsBytes = SIDE * (wide * tile + SIDE - tile) * ELEMENT_BYTES;
+  const productsAt = Math.max(
+    columnsBytes * Math.max(inChannels, outChannels),
+    WEIGHT_VECTORS * VECTOR_BYTES,
+  );
+  const gradientsAt = productsAt +
+    Math.max(rowBytes * outChannels * bandRows + GAP_BYTES, columnsBytes * inChannels);
+  return {
+    tile,
+    tiles: [high, wide],
+    border: [border[0], border[1]],
+    bandRows,
+    keepsValues,
+    valuesBytes: keepsValues ? valuesBytes : rowBytes * inChannels * bandRows + GAP_BYTES,
+    productsAt,
+    gradientsAt,
+    scratchBytes: gradientsAt + rowBytes * inChannels * bandRows + GAP_BYTES,
+  };
+}
+
+/** Whether a layer is faster this way, forward and so, where its transformed inputs are used again, backward.
+ *
+ * In multiply-adds of the direct way, an image: those of the products, which take longer for short runs of
+ * channels, and five for each number that is transformed, those of one tile more where tiles are few.
+ * Fitted to 220 layers of 1 to 16 channels and maps of 4x4 to 28x28, see bench/NOTES.md.
+ */
+export function suitsWinograd(layer: Conv2dLayer): boolean {
+  const { weight, inputShape: [inputs], outputShape: [outputs, height, width] } = layer;
+  const { tiles: [high, wide] } = tilingOf(layer)!;
+  const products = high * wide * inputs * outputs * (1 + 1 / inputs + 1 / outputs);
+  const transforms = 5 * (high * wide + 1) * (inputs + outputs);
+  return FREQUENCIES * (products + transforms) < 0.95 * weight.size * height * width;
+}
+
+/** See `conv2d` of the reference; only for layers that {@linkcode tilingOf} can cut. */
+export const winogradConv2d: LayerCode<Conv2dLayer> = {
+  memory: (layer) => ({ padding: tilingOf(layer)!.border, output: "new", gradient: "new" }),
+  sizes(layer, input, output) {
+    const { tile, bandRows, keepsValues, productsAt, gradientsAt } = tilingOf(layer)!;
+    return [
+      ...convolutionSizes(layer, input, output),
+      tile,
+      bandRows,
+      Number(keepsValues),
+      productsAt,
+      gradientsAt,
+    ];
+  },
+  packedBytes: ({ weight: { shape: [rows, columns] } }) =>
+    4 * FREQUENCIES * rows * columns + GAP_BYTES,
+  sumsBytes: ({ weight: { shape: [rows, columns] }, bias }) =>
+    4 * FREQUENCIES * rows * columns + GAP_BYTES + VECTOR_BYTES * bias.size,
+  keptBytes: (layer) => tilingOf(layer)!.valuesBytes,
+  scratchBytes: (layer) => tilingOf(layer)!.scratchBytes,
+  forward({ kernels, own, parameters, scratch }, stage) {
+    const { layer, inputs: [input], output, shape, packedForward, kept } = stage;
+    const bias = parameters + 4 * layer.bias.offset;
+    return (block) =>
+      kernels.conv2dWinogradForward(
+        shape,
+        locateCorner(input, layer.padding, { own, block }),
+        packedForward,
+        bias,
+        own + kept,
+        scratch,
+        locate(output, own, block),
+      );
+  },
+  backward({ kernels, own, ones, groupBytes, scratch }, stage) {
+    const { layer, inputs: [input], gradOutput, gradInputs: [target], shape, kept } = stage;
+    return [(block, group) =>
+      kernels.conv2dWinogradBackward(
+        shape,
+        locateCorner(input, layer.padding, { own, block }),
+        locate(gradOutput!, own, block),
+        ones,
+        stage.packedBackward,
+        own + kept,
+        scratch,
+        stage.sums + group * groupBytes,
+        target ? locate(target.tensor, own, block) : 0,
+      )];
+  },
+  weights({ kernels, parameters, gradients, groupBytes, scratch }, stage, { firstRow, lastRow }) {
+    const { layer: { weight, bias }, shape, sums, packedForward, packedBackward } = stage;
+    return {
+      reduce: (groups) =>
+        kernels.reduceWinograd(
+          shape,
+          sums,
+          groupBytes,
+          groups,
+          firstRow,
+          lastRow,
+          gradients + 4 * weight.offset,
+          gradients + 4 * bias.offset,
+          scratch,
+        ),
+      pack: () =>
+        kernels.packWinograd(
+          shape,
+          parameters + 4 * weight.offset,
+          firstRow,
+          lastRow,
+          packedForward,
+          packedBackward,
+          scratch,
+        ),
+    };
+  },
+};
