@@ -35,23 +35,6 @@ export function outerSums6x2(
   outerOf(6, true, accumulate, 1, columns, a, aStep, 0, b, bStep, 0, cOffset, rowB, rowC);
 }
 
-/** sums of {@linkcode outerSums6x2} for `width` elements of a, 1 to 6, added to what is there. A lone b is given
- * twice, with cOffset 0 and rowC = rowB.
- */
-export function outerSums(
-  width: i32, columns: i32, a: usize, aStep: usize, b: usize, bStep: usize, cOffset: usize,
-  rowB: usize, rowC: usize,
-): void {
-  switch (width) {
-    //@ for n in 1..5
-    case #n:
-      return outerSums#n(columns, a, aStep, b, bStep, cOffset, rowB, rowC);
-    //@ end n
-    default:
-      return outerSums6(columns, a, aStep, b, bStep, cOffset, rowB, rowC);
-  }
-}
-
 /** The body of {@linkcode outer}, made for each width by `//@ for`, see `scripts/build_kernels.ts`:
  * `width` and `reduce` are constants there, and what they rule out falls away. With `reduce` it is {@linkcode outerSums6x2}. The second half of a block is reached by bumping the pointers, so that both
  * halves share the limits of their bounds checks.
@@ -112,11 +95,6 @@ function outerOf(
   }
   if (reduce) {
     let firstB = sumLanes(s0, s1, s2, s3), firstC = sumLanes(t0, t1, t2, t3);
-    if (width < 6) {
-      addSums(width, firstB, s4, sumB);
-      if (sumC != sumB) addSums(width, firstC, t4, sumC);
-      return;
-    }
     let rest = sumLanes(s4, s5, t4, t5);
     if (accumulate) {
       firstB = f32x4.add(firstB, v128.load(sumB));
@@ -146,28 +124,4 @@ function outer#n(
 ): void {
   outerOf(#n, false, false, rows, columns, a, aStep, aSkip, b, bStep, bSkip, cOffset, sumB, sumC);
 }
-
-function outerSums#n(
-  columns: i32, a: usize, aStep: usize, b: usize, bStep: usize, cOffset: usize, rowB: usize,
-  rowC: usize,
-): void {
-  outerOf(#n, true, true, 1, columns, a, aStep, 0, b, bStep, 0, cOffset, rowB, rowC);
-}
 //@ end n
-
-/** Adds the first `width` of four sums to a row and, of five, the lanes of the last. */
-// @ts-ignore: decorator
-@inline
-function addSums(width: i32, sums: v128, last: v128, row: usize): void {
-  if (width >= 4) v128.store(row, f32x4.add(v128.load(row), sums));
-  if (width == 5) {
-    const zero = f32x4.splat(0);
-    const sum = f32x4.extract_lane(sumLanes(last, zero, zero, zero), 0);
-    store<f32>(row, load<f32>(row, 16) + sum, 16);
-  }
-  if (width == 1) store<f32>(row, load<f32>(row) + f32x4.extract_lane(sums, 0));
-  if (width == 3) store<f32>(row, load<f32>(row, 8) + f32x4.extract_lane(sums, 2), 8);
-  if (width == 2 || width == 3) {
-    v128.store64_lane(row, f32x4.add(v128.load64_zero(row), sums), 0);
-  }
-}

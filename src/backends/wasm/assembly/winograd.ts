@@ -10,8 +10,8 @@
  * Layout: V, M and their gradients [band of rows of tiles][f][tile][channel][8 images].
  */
 
-import { dot } from "./dot";
-import { outer, outerSums } from "./outer";
+import { product, productSums } from "./winograd_products";
+import { outer } from "./outer";
 import { sumGradients } from "./residual";
 import { blockCount, blockStart, WinogradShape } from "./shapes";
 import { ELEMENT_BYTES } from "./simd";
@@ -103,7 +103,9 @@ function transformInputs(
   }
 }
 
-/** At every frequency, output[tile] = weight * input[tile]; the bias is one of outputs, not of tiles. */
+/** At every frequency, output[tile] = weight * input[tile]. The bias joins those that all outputs of a tile
+ * get; 0 stands for none.
+ */
 function multiply(
   inChannels: i32, outChannels: i32, tiles: i32, input: usize, weight: usize, bias: usize,
   output: usize,
@@ -113,15 +115,27 @@ function multiply(
   for (let f = 0; f < FREQUENCIES; f++) {
     for (let block = 0; block < blocks; block++) {
       const first = blockStart(block, blocks, outChannels);
-      dot(
-        blockStart(block + 1, blocks, outChannels) - first, input, inBytes, 0, tiles, 1, inBytes,
-        weight + first * inChannels * 4, 0, bias != 0 && f == CONSTANT ? bias + first * 4 : 0,
-        output + first * ELEMENT_BYTES, outBytes,
+      product(
+        blockStart(block + 1, blocks, outChannels) - first, input, inBytes, tiles,
+        weight + first * inChannels * 4, output + first * ELEMENT_BYTES, outBytes,
       );
     }
+    if (f == CONSTANT && bias != 0) addBias(bias, outChannels, tiles, output);
     input += strideOf(tiles * inBytes);
     output += strideOf(tiles * outBytes);
     weight += strideOf(inChannels * outChannels * 4);
+  }
+}
+
+/** Adds the bias of its channel to every number. */
+function addBias(bias: usize, channels: i32, tiles: i32, output: usize): void {
+  for (; tiles > 0; tiles--) {
+    for (let channel = 0; channel < channels; channel++) {
+      const value = v128.load32_splat(bias + channel * 4);
+      v128.store(output, f32x4.add(v128.load(output), value));
+      v128.store(output, f32x4.add(v128.load(output, 16), value), 16);
+      output += ELEMENT_BYTES;
+    }
   }
 }
 
@@ -202,14 +216,16 @@ function sumWeightGradients(
       const first = blockStart(block, blocks, outChannels);
       const width = blockStart(block + 1, blocks, outChannels) - first;
       const gradient = gradients + first * ELEMENT_BYTES;
-      let sum = sums + first * 4;
-      for (let i = 0; i < inChannels; i += 2) {
-        const lone = i + 1 == inChannels;
-        outerSums(
-          width, tiles, gradient, outBytes, values + i * ELEMENT_BYTES, inBytes,
-          lone ? 0 : ELEMENT_BYTES, sum, lone ? sum : sum + outChannels * 4,
+      const sum = sums + first * 4, rowBytes = outChannels * 4, last = inChannels - 1;
+      productSums(
+        width, gradient, outBytes, values, inBytes, ELEMENT_BYTES, tiles, inChannels / 2, sum,
+        rowBytes,
+      );
+      if (inChannels % 2 == 1) {
+        productSums(
+          width, gradient, outBytes, values + last * ELEMENT_BYTES, inBytes, 0, tiles, 1,
+          sum + last * rowBytes, 0,
         );
-        sum += 2 * outChannels * 4;
       }
       if (f == CONSTANT) {
         const biasSum = biasSums + first * 16;
