@@ -32,7 +32,11 @@ export class WinogradShape extends Conv2dShape {
   bandRows: i32;
   /** Whether the transformed inputs of all bands are kept for the backward pass. */
   keepsValues: i32;
-  /** Where products and gradients of a band begin in the scratch memory, in bytes. */
+  /** Where it keeps in scratch memory, in bytes: half-transformed outputs of a band, and inputs' gradients;
+   * products of a row of frequencies, and their inputs' gradients. Half-transformed inputs lie at 0.
+   */
+  outputsAt: i32;
+  inputsAt: i32;
   productsAt: i32;
   gradientsAt: i32;
 }

@@ -2,7 +2,7 @@
  * with a quarter to a half of the multiplications. */
 
 import type { Conv2dLayer } from "../../../nn/sequential.ts";
-import { BLOCK, ELEMENT_BYTES, VECTOR_BYTES } from "../arena.ts";
+import { Arena, ELEMENT_BYTES, VECTOR_BYTES } from "../arena.ts";
 import { locate } from "../tensors.ts";
 import { convolutionSizes, locateCorner } from "./conv2d.ts";
 import type { LayerCode } from "./layer.ts";
@@ -11,14 +11,16 @@ import type { LayerCode } from "./layer.ts";
 const SIDE = 6;
 const FREQUENCIES = SIDE ** 2;
 
-/** Bytes of a band's products: they stay in the second-level cache between two transforms. */
-const BAND_BYTES = 2 ** 19;
+/** Bytes of a band's products at a row of frequencies, about: more do not stay in a core's caches, and fewer
+ * rows of tiles make shorter sums.
+ */
+const BAND_BYTES = 80 * 1024;
 
 /** Bytes of a layer's transformed inputs up to which they are kept for the backward pass. */
 const KEPT_BYTES = 2 ** 20;
 
-/** What lies between the numbers of all frequencies, see `strideOf` of the kernels. */
-const GAP_BYTES = 64 * FREQUENCIES;
+/** What lies between the numbers of two frequencies, see `strideOf` of the kernels. */
+const GAP_BYTES = 64;
 
 /** Vectors of scratch memory that weights need. */
 const WEIGHT_VECTORS = 104;
@@ -34,8 +36,8 @@ export interface Tiling {
   readonly bandRows: number;
   readonly keepsValues: boolean;
   readonly valuesBytes: number;
-  readonly productsAt: number;
-  readonly gradientsAt: number;
+  /** Addresses within the scratch memory, see WinogradShape of the kernels. */
+  readonly scratch: readonly number[];
   readonly scratchBytes: number;
 }
 
@@ -52,31 +54,30 @@ export function tilingOf(layer: Conv2dLayer): Tiling | undefined {
   const border = [high, wide].map((tiles, axis) =>
     tiles * tile + SIDE - tile - inSize[axis] - padding[axis]
   );
-  const rowBytes = FREQUENCIES * wide * ELEMENT_BYTES;
-  const bandRows = Math.min(
-    high,
-    Math.max(1, Math.floor(BAND_BYTES / (rowBytes * Math.max(inChannels, outChannels)))),
-  );
-  const bands = Math.ceil(high / bandRows);
-  const valuesBytes = rowBytes * inChannels * high + bands * GAP_BYTES;
+  const productBytes = (channels: number, rows: number) =>
+    SIDE * (rows * wide * channels * ELEMENT_BYTES + GAP_BYTES);
+  const rowBytes = productBytes(Math.max(inChannels, outChannels), 1);
+  const bands = Math.ceil(high / Math.max(1, Math.floor(BAND_BYTES / rowBytes)));
+  const bandRows = Math.ceil(high / bands);
+  const valuesBytes = SIDE * bands * productBytes(inChannels, bandRows);
   const keepsValues = valuesBytes <= KEPT_BYTES;
-  const columnsBytes = SIDE * (wide * tile + SIDE - tile) * ELEMENT_BYTES;
-  const productsAt = Math.max(
-    columnsBytes * Math.max(inChannels, outChannels),
-    WEIGHT_VECTORS * VECTOR_BYTES,
-  );
-  const gradientsAt = productsAt +
-    Math.max(rowBytes * outChannels * bandRows + GAP_BYTES, columnsBytes * inChannels);
+  const halfBytes = SIDE * bandRows * ELEMENT_BYTES;
+  const inputsBytes = halfBytes * inChannels * (wide * tile + SIDE - tile);
+  const scratch = new Arena(0);
+  scratch.allocate(Math.max(inputsBytes, WEIGHT_VECTORS * VECTOR_BYTES));
+  const outputsAt = scratch.allocate(halfBytes * outChannels * outSize[1]);
+  const inputsAt = scratch.allocate(inputsBytes);
+  const productsAt = scratch.allocate(productBytes(outChannels, bandRows));
+  const gradientsAt = scratch.allocate(productBytes(inChannels, bandRows));
   return {
     tile,
     tiles: [high, wide],
     border: [border[0], border[1]],
     bandRows,
     keepsValues,
-    valuesBytes: keepsValues ? valuesBytes : rowBytes * inChannels * bandRows + GAP_BYTES,
-    productsAt,
-    gradientsAt,
-    scratchBytes: gradientsAt + rowBytes * inChannels * bandRows + GAP_BYTES,
+    valuesBytes: keepsValues ? valuesBytes : productBytes(inChannels, bandRows),
+    scratch: [outputsAt, inputsAt, productsAt, gradientsAt],
+    scratchBytes: scratch.end,
   };
 }
 
@@ -98,20 +99,14 @@ export function suitsWinograd(layer: Conv2dLayer): boolean {
 export const winogradConv2d: LayerCode<Conv2dLayer> = {
   memory: (layer) => ({ padding: tilingOf(layer)!.border, output: "new", gradient: "new" }),
   sizes(layer, input, output) {
-    const { tile, bandRows, keepsValues, productsAt, gradientsAt } = tilingOf(layer)!;
-    return [
-      ...convolutionSizes(layer, input, output),
-      tile,
-      bandRows,
-      Number(keepsValues),
-      productsAt,
-      gradientsAt,
-    ];
+    const { tile, bandRows, keepsValues, scratch } = tilingOf(layer)!;
+    const sizes = convolutionSizes(layer, input, output);
+    return [...sizes, tile, bandRows, Number(keepsValues), ...scratch];
   },
   packedBytes: ({ weight: { shape: [rows, columns] } }) =>
-    4 * FREQUENCIES * rows * columns + GAP_BYTES,
+    FREQUENCIES * (4 * rows * columns + GAP_BYTES),
   sumsBytes: ({ weight: { shape: [rows, columns] }, bias }) =>
-    4 * FREQUENCIES * rows * columns + GAP_BYTES + VECTOR_BYTES * bias.size,
+    FREQUENCIES * (4 * rows * columns + GAP_BYTES) + VECTOR_BYTES * bias.size,
   keptBytes: (layer) => tilingOf(layer)!.valuesBytes,
   scratchBytes: (layer) => tilingOf(layer)!.scratchBytes,
   forward({ kernels, own, parameters, scratch }, stage) {
