@@ -33,42 +33,56 @@ export function packWinograd(
   for (let outBlock = 0; outBlock < outBlocks; outBlock++) {
     const firstOut = blockStart(outBlock, outBlocks, outChannels);
     const endOut = blockStart(outBlock + 1, outBlocks, outChannels);
-    for (let o = max(firstOut, firstRow); o < min(endOut, lastRow); o++) {
-      for (let inBlock = 0; inBlock < inBlocks; inBlock++) {
-        const firstIn = blockStart(inBlock, inBlocks, inChannels);
-        const endIn = blockStart(inBlock + 1, inBlocks, inChannels);
-        for (let i = firstIn; i < endIn; i++) {
-          const lane = (i - firstIn) % 4;
-          let to = scratch + lane * 4;
-          let from = weight + (o * inChannels + i) * area * 4;
-          for (let tap = 0; tap < area; tap++) {
-            store<f32>(to, load<f32>(from));
-            from += 4;
-            to += VECTOR_BYTES;
+    for (let inBlock = 0; inBlock < inBlocks; inBlock++) {
+      const firstIn = blockStart(inBlock, inBlocks, inChannels);
+      const endIn = blockStart(inBlock + 1, inBlocks, inChannels);
+      for (let i = firstIn; i < endIn; i += 4) {
+        const lanes = min(4, endIn - i);
+        // Neighbours among the output channels write to the same lines of the cache.
+        for (let o = max(firstOut, firstRow); o < min(endOut, lastRow); o++) {
+          for (let lane = 0; lane < lanes; lane++) {
+            let from = weight + (o * inChannels + i + lane) * area * 4;
+            for (let to = scratch + lane * 4; to < scratch + area * VECTOR_BYTES; to += VECTOR_BYTES) {
+              store<f32>(to, load<f32>(from));
+              from += 4;
+            }
           }
-          if (lane < 3 && i + 1 < endIn) continue;
           transformKernels(size, scratch, along, whole);
-          for (let n = 0; n <= lane; n++) {
-            const at = i - lane + n;
-            from = whole + n * 4;
-            to = forward + (firstOut * inChannels + at * (endOut - firstOut) + o - firstOut) * 4;
-            for (let f = 0; f < FREQUENCIES; f++) {
-              store<f32>(to, load<f32>(from));
-              from += VECTOR_BYTES;
-              to += frequencyBytes;
-            }
-            if (backward == 0) continue;
-            from = whole + n * 4;
-            to = backward + (firstIn * outChannels + o * (endIn - firstIn) + at - firstIn) * 4;
-            for (let f = 0; f < FREQUENCIES; f++) {
-              store<f32>(to, load<f32>(from));
-              from += VECTOR_BYTES;
-              to += frequencyBytes;
-            }
-          }
+          const width = endOut - firstOut;
+          const to = forward + (firstOut * inChannels + i * width + o - firstOut) * 4;
+          scatter(whole, lanes, to, width * 4, frequencyBytes);
+          if (backward == 0) continue;
+          scatter(
+            whole, lanes,
+            backward + (firstIn * outChannels + o * (endIn - firstIn) + i - firstIn) * 4, 4,
+            frequencyBytes,
+          );
         }
       }
     }
+  }
+}
+
+/** Writes the first lanes of 36 vectors `laneBytes` apart, and each vector's `frequencyBytes` further. */
+function scatter(
+  vectors: usize, lanes: i32, output: usize, laneBytes: usize, frequencyBytes: usize,
+): void {
+  if (lanes == 4 && laneBytes == 4) {
+    for (let f = 0; f < FREQUENCIES; f++) {
+      v128.store(output, v128.load(vectors));
+      vectors += VECTOR_BYTES;
+      output += frequencyBytes;
+    }
+    return;
+  }
+  for (let f = 0; f < FREQUENCIES; f++) {
+    let to = output;
+    for (let lane = 0; lane < lanes; lane++) {
+      store<f32>(to, load<f32>(vectors + lane * 4));
+      to += laneBytes;
+    }
+    vectors += VECTOR_BYTES;
+    output += frequencyBytes;
   }
 }
 

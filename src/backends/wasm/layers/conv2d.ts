@@ -4,7 +4,7 @@ import type { Pair } from "../../../nn/layers/layer.ts";
 import type { Conv2dLayer, LinearLayer } from "../../../nn/sequential.ts";
 import { ELEMENT_BYTES, VECTOR_BYTES } from "../arena.ts";
 import { locate, type Tensor } from "../tensors.ts";
-import { suitsWinograd, tilingOf, winogradConv2d } from "./winograd_conv2d.ts";
+import { winogradVariant } from "./winograd_conv2d.ts";
 import type { BlockCall, LayerCode, Rows, Stage, Thread, WeightCalls } from "./layer.ts";
 
 type Convolution = Conv2dLayer | LinearLayer;
@@ -14,10 +14,7 @@ export const conv2d: LayerCode<Conv2dLayer> = {
   memory: ({ padding }) => ({ padding, output: "new", gradient: "new" }),
   sizes: convolutionSizes,
   packedBytes: ({ weight }) => 4 * weight.size,
-  variant(layer) {
-    if (tilingOf(layer) === undefined) return undefined;
-    return { code: winogradConv2d, pays: suitsWinograd(layer) };
-  },
+  variant: winogradVariant,
   sumsBytes: ({ weight, bias }) => VECTOR_BYTES * (weight.size + bias.size),
   forward: convolve,
   backward(thread, stage) {

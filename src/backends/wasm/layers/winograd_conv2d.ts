@@ -26,7 +26,7 @@ const GAP_BYTES = 64;
 const WEIGHT_VECTORS = 104;
 
 /** How a layer is cut into tiles, and the memory of a thread that this takes. */
-export interface Tiling {
+interface Tiling {
   /** Rows and columns of outputs of a tile. */
   readonly tile: number;
   readonly tiles: readonly [high: number, wide: number];
@@ -42,7 +42,7 @@ export interface Tiling {
 }
 
 /** Cuts a layer into tiles; undefined where the method does not apply. */
-export function tilingOf(layer: Conv2dLayer): Tiling | undefined {
+function tilingOf(layer: Conv2dLayer): Tiling | undefined {
   const { kernelSize: [size, width], stride, padding, inputShape, outputShape } = layer;
   if (size !== width || (size !== 3 && size !== 5) || stride.some((step) => step !== 1)) {
     return undefined;
@@ -81,22 +81,31 @@ export function tilingOf(layer: Conv2dLayer): Tiling | undefined {
   };
 }
 
-/** Whether a layer is faster this way, forward and so, where its transformed inputs are used again, backward.
+/** Whether a layer is faster this way: forward and, more so, backward, which uses the transforms again.
  *
- * In multiply-adds of the direct way, an image: those of the products, which take longer for short runs of
- * channels, and five for each number that is transformed, those of one tile more where tiles are few.
- * Fitted to 220 layers of 1 to 16 channels and maps of 4x4 to 28x28, see bench/NOTES.md.
+ * In multiply-adds of the direct way, for each pair of channels and frequency: one in each tile, the more
+ * the shorter the runs of channels are; five for each number that is transformed, and those of one tile
+ * more where tiles are few; three for the weights, which a step transforms even for a batch of one.
+ * Fitted to 220 layers of 1 to 16 channels on maps of 4x4 to 28x28, see bench/NOTES.md.
  */
-export function suitsWinograd(layer: Conv2dLayer): boolean {
+function isFaster(layer: Conv2dLayer, { tiles: [high, wide] }: Tiling): boolean {
   const { weight, inputShape: [inputs], outputShape: [outputs, height, width] } = layer;
-  const { tiles: [high, wide] } = tilingOf(layer)!;
-  const products = high * wide * inputs * outputs * (1 + 1 / inputs + 1 / outputs);
-  const transforms = 5 * (high * wide + 1) * (inputs + outputs);
-  return FREQUENCIES * (products + transforms) < 0.95 * weight.size * height * width;
+  const shortRuns = 1 / inputs + 1 / outputs;
+  const tiles = high * wide;
+  const cost = tiles * (1 + shortRuns) + 5 * (tiles + 1) * shortRuns + 3;
+  return FREQUENCIES * cost * inputs * outputs < 0.95 * weight.size * height * width;
+}
+
+/** The other way to compute a layer; undefined where the method does not apply. */
+export function winogradVariant(
+  layer: Conv2dLayer,
+): ReturnType<NonNullable<LayerCode<Conv2dLayer>["variant"]>> {
+  const tiling = tilingOf(layer);
+  return tiling && { code: winogradConv2d, pays: isFaster(layer, tiling) };
 }
 
 /** See `conv2d` of the reference; only for layers that {@linkcode tilingOf} can cut. */
-export const winogradConv2d: LayerCode<Conv2dLayer> = {
+const winogradConv2d: LayerCode<Conv2dLayer> = {
   memory: (layer) => ({ padding: tilingOf(layer)!.border, output: "new", gradient: "new" }),
   sizes(layer, input, output) {
     const { tile, bandRows, keepsValues, scratch } = tilingOf(layer)!;
