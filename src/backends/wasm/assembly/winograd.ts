@@ -32,7 +32,7 @@ const CONSTANT: i32 = 1;
  *
  * Layout: as conv2dForward, but the zeros around the input reach as far as the last tile; weight as packed
  * by packWinograd. `values` keeps the transformed inputs for the backward pass, if shape says so; scratch
- * is anybody's between calls. Frequencies go six at a time, those of one row: their products stay in the
+ * is anybody's between calls; a bias of 0 stands for none. Frequencies go six at a time, those of one row: their products stay in the
  * first-level cache.
  */
 export function conv2dWinogradForward(
@@ -51,7 +51,7 @@ export function conv2dWinogradForward(
     for (let i = 0; i < SIDE; i++) {
       transformInputColumns(shape, scratch, i, rows, tilesWide, values);
       multiply(inChannels, outChannels, tiles, values, weight + i * weightBytes, products);
-      if (i == CONSTANT) addBias(bias, outChannels, tiles, products);
+      if (i == CONSTANT && bias != 0) addBias(bias, outChannels, tiles, products);
       transformOutputColumns(shape, products, i, rows, tilesWide, outputs);
       values += valuesBytes;
     }
@@ -63,7 +63,7 @@ export function conv2dWinogradForward(
  * gradInput is 0, writes the input's gradient.
  *
  * Layout: gradients without border; weight as packed by packWinograd backward; values as the forward pass
- * left them; sums [f][inChannel][outChannel], then the bias's [outChannel][4 lanes].
+ * left them; sums [f][inChannel][outChannel], then, unless ones is 0, the bias's [outChannel][4 lanes].
  */
 export function conv2dWinogradBackward(
   shape: WinogradShape, input: usize, gradOutput: usize, ones: usize, weight: usize, values: usize,
@@ -85,7 +85,7 @@ export function conv2dWinogradBackward(
       if (!shape.keepsValues) transformInputColumns(shape, scratch, i, rows, tilesWide, values);
       transformOutputGradientColumns(shape, outputs, i, rows, tilesWide, products);
       sumWeightGradients(inChannels, outChannels, tiles, values, products, sums + i * weightBytes);
-      if (i == CONSTANT) sumBiasGradients(outChannels, tiles, products, ones, biasSums);
+      if (i == CONSTANT && ones != 0) sumBiasGradients(outChannels, tiles, products, ones, biasSums);
       if (gradInput != 0) {
         multiply(outChannels, inChannels, tiles, products, weight + i * weightBytes, gradients);
         transformInputGradientColumns(shape, gradients, i, rows, tilesWide, inputs);

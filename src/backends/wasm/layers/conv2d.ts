@@ -4,7 +4,6 @@ import type { Pair } from "../../../nn/layers/layer.ts";
 import type { Conv2dLayer, LinearLayer } from "../../../nn/sequential.ts";
 import { ELEMENT_BYTES, VECTOR_BYTES } from "../arena.ts";
 import { locate, type Tensor } from "../tensors.ts";
-import { winogradVariant } from "./winograd_conv2d.ts";
 import type { BlockCall, LayerCode, Rows, Stage, Thread, WeightCalls } from "./layer.ts";
 
 type Convolution = Conv2dLayer | LinearLayer;
@@ -14,7 +13,6 @@ export const conv2d: LayerCode<Conv2dLayer> = {
   memory: ({ padding }) => ({ padding, output: "new", gradient: "new" }),
   sizes: convolutionSizes,
   packedBytes: ({ weight }) => 4 * weight.size,
-  variant: winogradVariant,
   sumsBytes: ({ weight, bias }) => VECTOR_BYTES * (weight.size + bias.size),
   forward: convolve,
   backward(thread, stage) {

@@ -9,9 +9,10 @@ import type { LayerCode } from "./layer.ts";
 import { linear } from "./linear.ts";
 import { avgPool2d, maxPool2d } from "./pool2d.ts";
 import { residual } from "./residual.ts";
+import { winogradVariant } from "./winograd_conv2d.ts";
 
 const TABLE: { readonly [Kind in LayerKind]: LayerCode<LayerOf<Kind>> } = {
-  conv2d,
+  conv2d: { ...conv2d, variant: winogradVariant },
   avgPool2d,
   maxPool2d,
   sigmoid: activation,

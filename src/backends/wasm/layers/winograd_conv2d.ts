@@ -43,11 +43,12 @@ interface Tiling {
 
 /** Cuts a layer into tiles; undefined where the method does not apply. */
 function tilingOf(layer: Conv2dLayer): Tiling | undefined {
-  const { kernelSize: [size, width], stride, padding, inputShape, outputShape } = layer;
+  const { kernelSize: [size, width], stride, padding, inputShape, outputShape, weight } = layer;
   if (size !== width || (size !== 3 && size !== 5) || stride.some((step) => step !== 1)) {
     return undefined;
   }
   const [inChannels, ...inSize] = inputShape;
+  if (weight.shape[1] !== inChannels) return undefined; // groups of channels
   const [outChannels, ...outSize] = outputShape;
   const tile = SIDE + 1 - size;
   const [high, wide] = outSize.map((length) => Math.ceil(length / tile));
@@ -115,12 +116,12 @@ const winogradConv2d: LayerCode<Conv2dLayer> = {
   packedBytes: ({ weight: { shape: [rows, columns] } }) =>
     FREQUENCIES * (4 * rows * columns + GAP_BYTES),
   sumsBytes: ({ weight: { shape: [rows, columns] }, bias }) =>
-    FREQUENCIES * (4 * rows * columns + GAP_BYTES) + VECTOR_BYTES * bias.size,
+    FREQUENCIES * (4 * rows * columns + GAP_BYTES) + VECTOR_BYTES * (bias?.size ?? 0),
   keptBytes: (layer) => tilingOf(layer)!.valuesBytes,
   scratchBytes: (layer) => tilingOf(layer)!.scratchBytes,
   forward({ kernels, own, parameters, scratch }, stage) {
     const { layer, inputs: [input], output, shape, packedForward, kept } = stage;
-    const bias = parameters + 4 * layer.bias.offset;
+    const bias = layer.bias ? parameters + 4 * layer.bias.offset : 0;
     return (block) =>
       kernels.conv2dWinogradForward(
         shape,
@@ -139,7 +140,7 @@ const winogradConv2d: LayerCode<Conv2dLayer> = {
         shape,
         locateCorner(input, layer.padding, { own, block }),
         locate(gradOutput!, own, block),
-        ones,
+        layer.bias ? ones : 0,
         stage.packedBackward,
         own + kept,
         scratch,
@@ -159,7 +160,7 @@ const winogradConv2d: LayerCode<Conv2dLayer> = {
           firstRow,
           lastRow,
           gradients + 4 * weight.offset,
-          gradients + 4 * bias.offset,
+          bias ? gradients + 4 * bias.offset : 0,
           scratch,
         ),
       pack: () =>
