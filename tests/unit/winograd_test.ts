@@ -4,6 +4,7 @@ import fc from "fast-check";
 import type { Backend, SessionOptions } from "../../src/backends/backend.ts";
 import { referenceBackend } from "../../src/backends/reference/backend.ts";
 import { conv2d as reference } from "../../src/backends/reference/layers/conv2d.ts";
+import type { BatchContext } from "../../src/backends/reference/layers/layer.ts";
 import { createWasmBackend } from "../../src/backends/wasm/backend.ts";
 import { initialize } from "../../src/backends/wasm/engine.ts";
 import {
@@ -17,8 +18,9 @@ import { codeOf, type Variants } from "../../src/backends/wasm/layers/table.ts";
 import { layOut } from "../../src/backends/wasm/layout.ts";
 import { threadOf } from "../../src/backends/wasm/network.ts";
 import { locate, type Tensor } from "../../src/backends/wasm/tensors.ts";
-import { initialParameters } from "../../src/nn/init.ts";
+import { initialParameters, initialStatistics } from "../../src/nn/init.ts";
 import {
+  batchNorm2d,
   conv2d,
   type Conv2dOptions,
   flatten,
@@ -91,7 +93,7 @@ function numbersOf({ signed, scales: [inputs, weights, gradients], seed }: Case,
   const draw = (length: number, scale: number) =>
     Float32Array.from({ length }, () => scale * random.uniform(signed ? -1 : 0, 1));
   const parameters = draw(model.parameterCount, weights);
-  const { offset, size } = layer.bias;
+  const { offset, size } = layer.bias!;
   parameters.subarray(offset, offset + size).forEach((_, n, all) => all[n] *= inputs);
   return {
     input: draw(IMAGES * volume(layer.inputShape), inputs),
@@ -110,14 +112,18 @@ function referenceOf(model: Model, numbers: Numbers, map: (value: number) => num
     numbers.parameters,
   ].map((values) => Float64Array.from(values, map));
   const gradients = new Float64Array(model.parameterCount);
-  const forward = { inputs: [input], parameters };
+  const batch: BatchContext = {
+    ...{ mode: "train", batchSize: IMAGES, statistics: new Float64Array(), seed: 0, step: 0 },
+    ...{ indices: new Uint32Array(IMAGES), sum() {} },
+  };
+  const forward = { inputs: [input], parameters, batch, index: 1 };
   const output = reference.forward(layer, forward);
   const [gradInput] = reference.backward(layer, { ...forward, output, gradOutput, gradients });
   return { output, gradInput, ...gradientsOf(layer, gradients) };
 }
 
 function gradientsOf({ weight, bias }: Conv2dLayer, gradients: ArrayLike<number>) {
-  const [gradWeight, gradBias] = [weight, bias].map(({ offset, size }) =>
+  const [gradWeight, gradBias] = [weight, bias!].map(({ offset, size }) =>
     Float64Array.from({ length: size }, (_, n) => gradients[offset + n])
   );
   return { gradWeight, gradBias };
@@ -133,7 +139,8 @@ async function engineOf(
   const layout = layOut(model, { batchSize: IMAGES, threads: 1, slotCount: 0, variants });
   initialize(memory, layout);
   const { module } = await compileKernels(build);
-  const thread = threadOf(instantiateKernels(module, memory), layout, 0);
+  const kernels = instantiateKernels(module, memory);
+  const thread = threadOf(layout, { kernels, memory, seed: 0, thread: 0 });
   const stage = layout.stages[1];
   const layer = stage.layer as Conv2dLayer;
   const floats = (address: number, length: number) =>
@@ -145,7 +152,7 @@ async function engineOf(
   const work = [[0, middle], [middle, rows]].map(([firstRow, lastRow]) =>
     stage.code.weights!(thread, stage, { firstRow, lastRow })
   );
-  for (const { pack } of work) pack();
+  for (const { pack } of work) pack!();
   const heap = floats(0, memory.buffer.byteLength / 4);
   places(stage.inputs[0]).forEach((place, n) => heap[place] = input[n]);
   stage.code.forward(thread, stage)!(0, 0);
@@ -262,18 +269,23 @@ Deno.test("Winograd's method is taken where it is faster, and never for exact se
   }
 });
 
-/** Blocks of several groups, channels of every width of tile, maps of odd sizes. */
+/** Blocks of several groups, channels of every width of tile, maps of odd sizes, one convolution whose blocks
+ * all go forward before one comes back, as the whole batch is normalised, and one frozen.
+ */
 function deepModel(): Model {
   return sequential([
     conv2d({ outChannels: 9, kernelSize: 3, padding: 1 }),
     relu(),
-    residual([conv2d({ outChannels: 9, kernelSize: 3, padding: 1 })]),
+    conv2d({ outChannels: 8, kernelSize: 3, padding: 1, bias: false }),
+    batchNorm2d(),
+    relu(),
+    residual([conv2d({ name: "held", outChannels: 8, kernelSize: 3, padding: 1 })]),
     maxPool2d({ poolSize: 2 }),
     conv2d({ outChannels: 17, kernelSize: 5, padding: 2 }),
     relu(),
     flatten(),
     linear({ outFeatures: 5 }),
-  ], { inputShape: [2, 11, 14] });
+  ], { inputShape: [2, 11, 14], frozen: ["5.body.held"] });
 }
 
 /** The gradient of the first batch, and the parameters after some steps. */
@@ -281,7 +293,9 @@ async function train(backend: Backend, model: Model, options: SessionOptions) {
   const [count, batchSize] = [90, 40];
   const data = randomImages(model, count, 3);
   await using session = await backend.open(model, { batchSize, ...options });
-  await session.loadState({ parameters: initialParameters(model, 1), slots: [], step: 0 });
+  const statistics = initialStatistics(model);
+  const parameters = initialParameters(model, 1);
+  await session.loadState({ parameters, statistics, slots: [], step: 0 });
   await session.attach(data);
   const order = Uint32Array.from({ length: count }, (_, n) => n);
   const { gradients } = await session.gradients(data, order.subarray(0, batchSize));

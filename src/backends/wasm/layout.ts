@@ -1,14 +1,20 @@
 /** Where everything lives: one address for each tensor of a model, the same on every thread. */
 
+import type { Augmentation } from "../../data/augment.ts";
+import type { LossTargets } from "../../nn/loss.ts";
 import type { Model } from "../../nn/sequential.ts";
 import { Arena, BLOCK, ELEMENT_BYTES, VECTOR_BYTES } from "./arena.ts";
 import type { Places, Stage } from "./layers/layer.ts";
 import { codeOf, type Variants } from "./layers/table.ts";
+import { phasesOf } from "../program.ts";
 import { planMemory } from "./memory_plan.ts";
 import type { Tensor } from "./tensors.ts";
 
 /** Most images whose inputs of linear layers are kept at a time, to stay in the caches. */
 const MAX_CHUNK = 256;
+
+/** Bytes of what is to be done with an image, as kernels read it. */
+export const CHANGE_BYTES = 64;
 
 /** What a layout is made for. */
 export interface LayoutOptions {
@@ -18,6 +24,10 @@ export interface LayoutOptions {
   readonly slotCount: number;
   /** Whether layers are computed in ways that round differently; default: where these are faster. */
   readonly variants?: Variants;
+  /** Of a loss that is not plain cross-entropy. */
+  readonly targets?: LossTargets;
+  /** How images are changed in training; default: not at all. */
+  readonly augmentation?: Augmentation;
 }
 
 /** Addresses of a session. */
@@ -30,9 +40,16 @@ export interface Layout extends Places {
   readonly control: number;
   readonly job: number;
   readonly slots: readonly number[];
+  /** What is wanted of all classes, as `weighTargets` reads it; undefined for plain cross-entropy. */
+  readonly targets?: { readonly address: number; readonly values: readonly number[] };
   /** Private, as the tensors that are not shared: their addresses count from the
    * start of a thread's own memory. */
   readonly scratch: number;
+  readonly mask: number;
+  /** What is done with each image of a block, and room for one channel of each; private, and empty
+   * where images are not changed. */
+  readonly changes: number;
+  readonly staging: number;
   /** Convolutions' sums of the first group of blocks. */
   readonly sums: number;
   /** Images that are trained between two meetings of the threads; a multiple of eight. */
@@ -46,8 +63,10 @@ export interface Layout extends Places {
 
 /** Lays out a model's memory; pure, so that every thread finds the same. */
 export function layOut(model: Model, options: LayoutOptions): Layout {
-  const { batchSize, threads, slotCount, variants = "faster" } = options;
-  const blocks = Math.ceil(Math.min(batchSize, MAX_CHUNK) / BLOCK);
+  const { batchSize, threads, slotCount, targets, augmentation, variants = "faster" } = options;
+  // Where layers must know the whole batch, all of it is kept.
+  const isWhole = phasesOf(model.layers).length > 1;
+  const blocks = Math.ceil(Math.min(batchSize, isWhole ? Infinity : MAX_CHUNK) / BLOCK);
   const shared = new Arena(VECTOR_BYTES * 256); // constants of the kernels lie below
   const own = new Arena(0);
   const group = new Arena(0);
@@ -58,16 +77,33 @@ export function layOut(model: Model, options: LayoutOptions): Layout {
   const parameters = shared.allocate(vectorBytes);
   const gradients = shared.allocate(vectorBytes);
   const slots = Array.from({ length: slotCount }, () => shared.allocate(vectorBytes));
+  const statistics = shared.allocate(4 * model.statisticCount);
+  const biasBytes = Math.max(
+    ...model.layers.map(({ parameters, outputShape: [channels] }) =>
+      parameters.length === 1 ? 4 * channels : 0
+    ),
+  );
+  const [noBias, noBiasGradient] = [shared.allocate(biasBytes), shared.allocate(biasBytes)];
+  const wanted = targets && [...targets.totals, ...targets.others];
+  const targetsAt = shared.allocate(4 * (wanted?.length ?? 0));
   const codes = model.layers.map((layer) => codeOf(layer, variants));
   const plan = planMemory(model, codes, { shared, own, blocks: Math.max(blocks, threads) });
   const scratchBytes = codes.map((code, index) => code.scratchBytes?.(model.layers[index]) ?? 0);
   const scratch = own.allocate(Math.max(12 * VECTOR_BYTES, ...scratchBytes));
-  const stages = plan.layers.map((place): Stage => {
+  const mask = own.allocate(ELEMENT_BYTES);
+  const { inputShape: [, height, width] } = model;
+  const changes = own.allocate(augmentation ? BLOCK * CHANGE_BYTES : 0);
+  const staging = own.allocate(augmentation ? BLOCK * height * width : 0);
+  const stages = plan.layers.map((place, index): Stage => {
     const { layer, code, inputs: [input], output, gradInputs } = place;
     const sizes = code.sizes?.(layer, input, output) ?? [];
+    const bytes = code.batchBytes?.(layer) ?? { batch: 0, measures: 0 };
     const packedBytes = code.packedBytes?.(layer) ?? 0;
     return {
       ...place,
+      index,
+      batch: shared.allocate(bytes.batch),
+      measures: shared.allocate(bytes.measures * blocks),
       shape: shared.allocate(4 * sizes.length),
       sizes,
       packedForward: shared.allocate(packedBytes),
@@ -89,7 +125,14 @@ export function layOut(model: Model, options: LayoutOptions): Layout {
     parameters,
     gradients,
     slots,
+    statistics,
+    noBias,
+    noBiasGradient,
+    targets: wanted && { address: targetsAt, values: wanted },
     scratch,
+    mask,
+    changes,
+    staging,
     sums,
     groupBytes: group.end,
     chunkSize: blocks * BLOCK,

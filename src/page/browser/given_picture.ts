@@ -1,7 +1,7 @@
-/** Pictures that are dropped, pasted or chosen, made grey as the `predict` command makes them. */
+/** Pictures that are dropped, pasted or chosen, made as the `predict` command makes them. */
 
 /// <reference lib="dom" />
-import { greyOf, type GreyPicture } from "../../data/picture.ts";
+import { type Channels, type Picture, pictureOf } from "../../data/picture.ts";
 
 /** Above this, a browser scales a picture down: its pixels may take no more room. */
 const MAX_PIXELS = 16 * 2 ** 20;
@@ -10,19 +10,20 @@ const MAX_PIXELS = 16 * 2 ** 20;
 export class GivenPicture {
   readonly name: string;
   /** What it shows. */
-  readonly grey: GreyPicture;
+  readonly picture: Picture;
 
-  private constructor(name: string, grey: GreyPicture) {
+  private constructor(name: string, picture: Picture) {
     this.name = name;
-    this.grey = grey;
+    this.picture = picture;
   }
 
   /** Reads a file of any kind that the browser can show, as it shows it: turned upright.
    *
+   * @param channels 1 makes it grey.
    * @throws {RangeError} If it is too large.
    * @throws {SyntaxError} If it is no picture, or damaged.
    */
-  static async read(file: File): Promise<GivenPicture> {
+  static async read(file: File, channels: Channels): Promise<GivenPicture> {
     let bitmap: ImageBitmap;
     try {
       bitmap = await createImageBitmap(file, { colorSpaceConversion: "none" });
@@ -41,6 +42,6 @@ export class GivenPicture {
     context.drawImage(bitmap, 0, 0, width, height);
     bitmap.close();
     const { data: rgba } = context.getImageData(0, 0, width, height);
-    return new GivenPicture(file.name, greyOf({ width, height, rgba }));
+    return new GivenPicture(file.name, pictureOf({ width, height, rgba }, channels));
   }
 }

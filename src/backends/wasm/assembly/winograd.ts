@@ -32,7 +32,7 @@ const CONSTANT: i32 = 1;
  *
  * Layout: as conv2dForward, but the zeros around the input reach as far as the last tile; weight as packed
  * by packWinograd. `values` keeps the transformed inputs for the backward pass, if shape says so; scratch
- * is anybody's between calls; a bias of 0 stands for none. Frequencies go six at a time, those of one row: their products stay in the
+ * is anybody's between calls. Frequencies go six at a time, those of one row: their products stay in the
  * first-level cache.
  */
 export function conv2dWinogradForward(
@@ -51,7 +51,7 @@ export function conv2dWinogradForward(
     for (let i = 0; i < SIDE; i++) {
       transformInputColumns(shape, scratch, i, rows, tilesWide, values);
       multiply(inChannels, outChannels, tiles, values, weight + i * weightBytes, products);
-      if (i == CONSTANT && bias != 0) addBias(bias, outChannels, tiles, products);
+      if (i == CONSTANT) addBias(bias, outChannels, tiles, products);
       transformOutputColumns(shape, products, i, rows, tilesWide, outputs);
       values += valuesBytes;
     }
@@ -59,11 +59,11 @@ export function conv2dWinogradForward(
   }
 }
 
-/** Adds the block's share of the gradients of weight and bias to sums, see reduceWinograd, and, unless
- * gradInput is 0, writes the input's gradient.
+/** Adds the block's share of the gradients of weight and bias to sums, see reduceWinograd, unless that is 0,
+ * and, unless gradInput is 0, writes the input's gradient.
  *
  * Layout: gradients without border; weight as packed by packWinograd backward; values as the forward pass
- * left them; sums [f][inChannel][outChannel], then, unless ones is 0, the bias's [outChannel][4 lanes].
+ * left them; sums [f][inChannel][outChannel], then the bias's [outChannel][4 lanes].
  */
 export function conv2dWinogradBackward(
   shape: WinogradShape, input: usize, gradOutput: usize, ones: usize, weight: usize, values: usize,
@@ -79,13 +79,19 @@ export function conv2dWinogradBackward(
   for (let first = 0; first < tilesHigh; first += shape.bandRows) {
     const rows = min(shape.bandRows, tilesHigh - first), tiles = rows * tilesWide;
     const valuesBytes = shape.keepsValues ? SIDE * strideOf(tiles * inChannels * ELEMENT_BYTES) : 0;
-    if (!shape.keepsValues) transformInputRows(shape, input, first, rows, tilesWide, scratch);
+    if (!shape.keepsValues && sums != 0) {
+      transformInputRows(shape, input, first, rows, tilesWide, scratch);
+    }
     transformOutputGradientRows(shape, gradOutput, first, rows, outputs);
     for (let i = 0; i < SIDE; i++) {
-      if (!shape.keepsValues) transformInputColumns(shape, scratch, i, rows, tilesWide, values);
       transformOutputGradientColumns(shape, outputs, i, rows, tilesWide, products);
-      sumWeightGradients(inChannels, outChannels, tiles, values, products, sums + i * weightBytes);
-      if (i == CONSTANT && ones != 0) sumBiasGradients(outChannels, tiles, products, ones, biasSums);
+      if (sums != 0) {
+        if (!shape.keepsValues) transformInputColumns(shape, scratch, i, rows, tilesWide, values);
+        sumWeightGradients(
+          inChannels, outChannels, tiles, values, products, sums + i * weightBytes,
+        );
+        if (i == CONSTANT) sumBiasGradients(outChannels, tiles, products, ones, biasSums);
+      }
       if (gradInput != 0) {
         multiply(outChannels, inChannels, tiles, products, weight + i * weightBytes, gradients);
         transformInputGradientColumns(shape, gradients, i, rows, tilesWide, inputs);

@@ -123,7 +123,7 @@ function transformKernel(
 
 /** Writes the gradients of output channels firstRow..lastRow (exclusive) in PyTorch's layout, dw = G^T dU
  * G: sums of conv2dWinogradBackward over `groups` of blocks, groupBytes apart, in their order.
- * Without groups, zeros; no bias if gradBias is 0. Scratch has room for 96 vectors.
+ * Without groups, zeros. Scratch has room for 96 vectors.
  */
 export function reduceWinograd(
   shape: WinogradShape, sums: usize, groupBytes: usize, groups: i32, firstRow: i32, lastRow: i32,
@@ -160,7 +160,6 @@ export function reduceWinograd(
       }
     }
   }
-  if (gradBias == 0) return;
   sumGroups(
     sums + FREQUENCIES * frequencyBytes + firstRow * VECTOR_BYTES, groupBytes, groups,
     lastRow - firstRow, gradBias + firstRow * 4, 4,

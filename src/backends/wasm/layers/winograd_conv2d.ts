@@ -4,7 +4,7 @@
 import type { Conv2dLayer } from "../../../nn/sequential.ts";
 import { Arena, ELEMENT_BYTES, VECTOR_BYTES } from "../arena.ts";
 import { locate } from "../tensors.ts";
-import { convolutionSizes, locateCorner } from "./conv2d.ts";
+import { biasOf, conv2d, convolutionSizes, gradBiasOf, locateCorner } from "./conv2d.ts";
 import type { LayerCode } from "./layer.ts";
 
 /** Rows and columns of a tile's inputs and frequencies. */
@@ -43,12 +43,13 @@ interface Tiling {
 
 /** Cuts a layer into tiles; undefined where the method does not apply. */
 function tilingOf(layer: Conv2dLayer): Tiling | undefined {
-  const { kernelSize: [size, width], stride, padding, inputShape, outputShape, weight } = layer;
-  if (size !== width || (size !== 3 && size !== 5) || stride.some((step) => step !== 1)) {
+  const { kernelSize: [size, width], stride, padding, groups, inputShape, outputShape } = layer;
+  if (
+    size !== width || (size !== 3 && size !== 5) || groups > 1 || stride.some((step) => step !== 1)
+  ) {
     return undefined;
   }
   const [inChannels, ...inSize] = inputShape;
-  if (weight.shape[1] !== inChannels) return undefined; // groups of channels
   const [outChannels, ...outSize] = outputShape;
   const tile = SIDE + 1 - size;
   const [high, wide] = outSize.map((length) => Math.ceil(length / tile));
@@ -107,21 +108,23 @@ export function winogradVariant(
 
 /** See `conv2d` of the reference; only for layers that {@linkcode tilingOf} can cut. */
 const winogradConv2d: LayerCode<Conv2dLayer> = {
-  memory: (layer) => ({ padding: tilingOf(layer)!.border, output: "new", gradient: "new" }),
+  memory: (layer) => ({ ...conv2d.memory(layer), padding: tilingOf(layer)!.border }),
   sizes(layer, input, output) {
     const { tile, bandRows, keepsValues, scratch } = tilingOf(layer)!;
     const sizes = convolutionSizes(layer, input, output);
-    return [...sizes, tile, bandRows, Number(keepsValues), ...scratch];
+    // Where all blocks' inputs are kept, all go forward before one comes back.
+    return [...sizes, tile, bandRows, Number(keepsValues && !input.shared), ...scratch];
   },
   packedBytes: ({ weight: { shape: [rows, columns] } }) =>
     FREQUENCIES * (4 * rows * columns + GAP_BYTES),
-  sumsBytes: ({ weight: { shape: [rows, columns] }, bias }) =>
-    FREQUENCIES * (4 * rows * columns + GAP_BYTES) + VECTOR_BYTES * (bias?.size ?? 0),
+  sumsBytes: ({ weight: { shape: [rows, columns] } }) =>
+    FREQUENCIES * (4 * rows * columns + GAP_BYTES) + VECTOR_BYTES * rows,
   keptBytes: (layer) => tilingOf(layer)!.valuesBytes,
   scratchBytes: (layer) => tilingOf(layer)!.scratchBytes,
-  forward({ kernels, own, parameters, scratch }, stage) {
+  forward(thread, stage) {
+    const { kernels, own, scratch } = thread;
     const { layer, inputs: [input], output, shape, packedForward, kept } = stage;
-    const bias = layer.bias ? parameters + 4 * layer.bias.offset : 0;
+    const bias = biasOf(thread, layer);
     return (block) =>
       kernels.conv2dWinogradForward(
         shape,
@@ -135,38 +138,45 @@ const winogradConv2d: LayerCode<Conv2dLayer> = {
   },
   backward({ kernels, own, ones, groupBytes, scratch }, stage) {
     const { layer, inputs: [input], gradOutput, gradInputs: [target], shape, kept } = stage;
+    const { trained } = layer.weight;
+    if (!trained && target === undefined) return [];
     return [(block, group) =>
       kernels.conv2dWinogradBackward(
         shape,
         locateCorner(input, layer.padding, { own, block }),
         locate(gradOutput!, own, block),
-        layer.bias ? ones : 0,
+        ones,
         stage.packedBackward,
         own + kept,
         scratch,
-        stage.sums + group * groupBytes,
+        trained ? stage.sums + group * groupBytes : 0,
         target ? locate(target.tensor, own, block) : 0,
       )];
   },
-  weights({ kernels, parameters, gradients, groupBytes, scratch }, stage, { firstRow, lastRow }) {
-    const { layer: { weight, bias }, shape, sums, packedForward, packedBackward } = stage;
+  weights(thread, stage, { firstRow, lastRow }) {
+    const { kernels, parameters, gradients, groupBytes, scratch } = thread;
+    const { layer, shape, sums, packedForward, packedBackward } = stage;
+    const { offset, trained } = layer.weight;
+    const gradBias = gradBiasOf(thread, layer);
     return {
-      reduce: (groups) =>
-        kernels.reduceWinograd(
-          shape,
-          sums,
-          groupBytes,
-          groups,
-          firstRow,
-          lastRow,
-          gradients + 4 * weight.offset,
-          bias ? gradients + 4 * bias.offset : 0,
-          scratch,
-        ),
+      reduce: trained
+        ? (groups) =>
+          kernels.reduceWinograd(
+            shape,
+            sums,
+            groupBytes,
+            groups,
+            firstRow,
+            lastRow,
+            gradients + 4 * offset,
+            gradBias,
+            scratch,
+          )
+        : undefined,
       pack: () =>
         kernels.packWinograd(
           shape,
-          parameters + 4 * weight.offset,
+          parameters + 4 * offset,
           firstRow,
           lastRow,
           packedForward,
