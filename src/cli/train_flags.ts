@@ -243,7 +243,7 @@ export function fillFlags(flags: TrainFlags, { name, train }: Dataset): FilledFl
   );
   return {
     ...flags,
-    ...{ standardize: false, model, ...Object.fromEntries(gaps) } as FilledFlags,
+    ...{ model, ...Object.fromEntries(gaps) } as FilledFlags,
     ...(fitted && { chosen: ["model", ...gaps.map(([key]) => kebab(key))] }),
   };
 }

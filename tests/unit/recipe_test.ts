@@ -70,6 +70,7 @@ Deno.test("the recipe is fitted to own data, and the model's for data known by n
 });
 
 Deno.test("what a flag names wins over the recipe, which decides the rest", () => {
+  assertEquals(filled("fashion-mnist", 720, "--standardize").standardize, true);
   const named = filled("./photos", 720, "--epochs", "2", "--lr", "0.01", "--normalize");
   assertEquals([named.epochs, named.lr, named.standardize, named.batchSize], [2, 0.01, false, 32]);
   assertEquals(named.chosen, [
