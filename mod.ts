@@ -40,6 +40,7 @@ export {
   standardizationOf,
 } from "./src/nn/standardization.ts";
 export * from "./src/nn/init.ts";
+export { type Learned, replaceHead, type Transferred } from "./src/nn/head.ts";
 export * from "./src/nn/corr2d.ts";
 export {
   type FittedRecipe,

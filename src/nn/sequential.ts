@@ -157,13 +157,17 @@ function isMeant(name: string, layer: string): boolean {
   return layer === name || layer.startsWith(`${name}.`);
 }
 
+/** Names of layers in an error beyond which the rest is left out. */
+const MAX_SHOWN = 24;
+
 function checkFrozen(frozen: readonly string[], { layers, parameters }: Builder): void {
   const names = layers.filter((layer) => layer.parameters.length > 0).map((layer) => layer.name);
   const wrong = frozen.find((name) => !names.some((layer) => isMeant(name, layer)));
   if (wrong !== undefined) {
+    const shown = names.length > MAX_SHOWN ? [...names.slice(0, MAX_SHOWN), "..."] : names;
     throw new RangeError(
       `Cannot freeze ${quote(wrong)}: expected the name, or its beginning and a star, of one of ` +
-        `${names.join(", ")}`,
+        `${shown.join(", ")}`,
     );
   }
   if (parameters.every(({ trained }) => !trained)) {
