@@ -326,7 +326,7 @@ function startLines(
   return [
     `Model    ${model.name}, ${formatCount(model.parameterCount)} parameters` +
     (init.type === "file" ? ` from ${initText(init)}` : ""),
-    ...(model.frozen.length > 0 ? [`Frozen   ${frozenText(model)}`] : []),
+    ...(model.frozen.length > 0 ? [printable(`Frozen   ${frozenText(model)}`)] : []),
     `Data     ${dataset.name}, ${partsText(dataset)} images, ${dataset.classNames.length} classes`,
     `Backend  ${backend}: ${device.description}${threads}${reason ? `; ${reason}` : ""}`,
     `Recipe   ${recipe.join(", ")}`,

@@ -38,7 +38,9 @@ export function formatColumns(
 /** A model's cost, layer by layer and in all. */
 export interface Costs {
   readonly layers: readonly LayerSummary[];
-  readonly total: Readonly<Record<"parameters" | "forwardMacs" | "trainingMacs", number>>;
+  readonly total: Readonly<
+    Record<"parameters" | "statistics" | "forwardMacs" | "trainingMacs", number>
+  >;
 }
 
 /** Adds up what a model's layers cost. */
@@ -47,6 +49,7 @@ export function costsOf(model: Model): Costs {
   const sum = (key: keyof Costs["total"]) => layers.reduce((total, layer) => total + layer[key], 0);
   const total = {
     parameters: sum("parameters"),
+    statistics: sum("statistics"),
     forwardMacs: sum("forwardMacs"),
     trainingMacs: sum("trainingMacs"),
   };
@@ -56,6 +59,7 @@ export function costsOf(model: Model): Costs {
 /** The table of `deno task summary`. */
 export function summaryTable({ layers, total }: Costs): string {
   const blank = (value: number) => value === 0 ? "" : formatCount(value);
+  const hasFrozen = layers.some(({ frozen }) => frozen);
   const rows = layers.map((layer) => [
     layer.name,
     layer.type,
@@ -65,11 +69,15 @@ export function summaryTable({ layers, total }: Costs): string {
     blank(layer.forwardMacs),
     blank(layer.trainingMacs),
     layer.receptiveField.join("x"),
+    ...(hasFrozen ? [layer.frozen ? "yes" : ""] : []),
   ]);
   const totals = [total.parameters, total.forwardMacs, total.trainingMacs].map(formatCount);
   return formatColumns(
-    ["layer", "type", "window", "output", "params", "MACs", "training", "sees"],
-    [...rows, ["total", "", "", "", ...totals, ""]],
-    "llllrrrr",
+    [
+      ...["layer", "type", "window", "output", "params", "MACs", "training", "sees"],
+      ...(hasFrozen ? ["frozen"] : []),
+    ],
+    [...rows, ["total", "", "", "", ...totals, "", ...(hasFrozen ? [""] : [])]],
+    hasFrozen ? "llllrrrrl" : "llllrrrr",
   );
 }
