@@ -188,7 +188,7 @@ function takingPixels(
   const isForBytes = std > 1 + ROUNDING || Math.abs(mean) > 1 + ROUNDING;
   const [low, high] = isForBytes ? [mean / 255, std / 255] : [mean, std];
   const isPlain = Math.abs(low) <= ROUNDING && Math.abs(high - 1) <= ROUNDING;
-  const endsInSigmoids = model.layers.at(-1)?.type === "sigmoid";
+  const last = model.layers[model.layers.length - 1];
   const shown = [low, high].map((value) => Number(value.toPrecision(4)));
   return {
     model: { ...model, standardization: isPlain ? NORMALIZED : { mean: low, std: high } },
@@ -199,8 +199,10 @@ function takingPixels(
         : isPlain
         ? "it does not say what pixels become: they are taken as pixel / 255"
         : `pixels become (pixel / 255 - ${shown[0]}) / ${shown[1]}, as its first step says`,
-      ...(endsInSigmoids
-        ? ["its outputs end in a sigmoid each: the largest wins, percentages are a softmax of them"]
+      ...(definitionOf(last).isActivation
+        ? [
+          `its outputs end in a ${last.type} each: the largest wins, percentages are a softmax of them`,
+        ]
         : []),
     ],
   };
