@@ -69,7 +69,7 @@ export async function summaryCommand(args: string[]): Promise<number> {
         `training measures.`,
       ]
       : []),
-    ...(model.frozen.length > 0 ? [`Frozen: ${frozenText(model)}.`] : []),
+    ...(model.frozen.length > 0 ? [`Frozen, marked *: ${frozenText(model)}.`] : []),
   ];
   for (const line of more) console.log(wrapLine(printable(line), widthOf(Deno.stdout), 2));
   return EXIT.ok;

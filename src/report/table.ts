@@ -56,12 +56,14 @@ export function costsOf(model: Model): Costs {
   return { layers, total };
 }
 
-/** The table of `deno task summary`. */
+/** Columns that a terminal has at least. */
+const MAX_WIDTH = 80;
+
+/** The table of `deno task summary`, with a line of what is short in it where words do not fit. */
 export function summaryTable({ layers, total }: Costs): string {
   const blank = (value: number) => value === 0 ? "" : formatCount(value);
-  const hasFrozen = layers.some(({ frozen }) => frozen);
   const rows = layers.map((layer) => [
-    layer.name,
+    layer.frozen ? `${layer.name}*` : layer.name,
     layer.type,
     layer.detail,
     layer.outputShape.join("x"),
@@ -69,15 +71,20 @@ export function summaryTable({ layers, total }: Costs): string {
     blank(layer.forwardMacs),
     blank(layer.trainingMacs),
     layer.receptiveField.join("x"),
-    ...(hasFrozen ? [layer.frozen ? "yes" : ""] : []),
   ]);
   const totals = [total.parameters, total.forwardMacs, total.trainingMacs].map(formatCount);
-  return formatColumns(
-    [
-      ...["layer", "type", "window", "output", "params", "MACs", "training", "sees"],
-      ...(hasFrozen ? ["frozen"] : []),
-    ],
-    [...rows, ["total", "", "", "", ...totals, "", ...(hasFrozen ? [""] : [])]],
-    hasFrozen ? "llllrrrrl" : "llllrrrr",
-  );
+  const all = [
+    ["layer", "type", "window", "output", "params", "MACs", "training", "sees"],
+    ...rows,
+    ["total", "", "", "", ...totals, ""],
+  ];
+  const format = ([header, ...body]: readonly string[][]) =>
+    formatColumns(header, body, "llllrrrr".slice(-header.length));
+  const whole = format(all);
+  if (whole.split("\n").every((line) => line.length <= MAX_WIDTH)) return whole;
+  const short = all.map(([name, type, window, ...rest]) => {
+    const brief = window.replace(", stride ", " s").replace(", padding ", " p");
+    return [name, `${type} ${brief}`.trimEnd(), ...rest];
+  });
+  return `${format(short)}\ns: stride, p: padding`;
 }
