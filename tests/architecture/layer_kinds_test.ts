@@ -68,7 +68,9 @@ Deno.test({
         const model = sequential([flatten(), linear({ outFeatures: 1 }), { type: "halve" }], {
           inputShape: [1, 1, 1],
         });
-        console.log(forward(model, Float64Array.of(3, 1), Float64Array.of(5)).at(-1)![0]);`,
+        const batch = { mode: "eval", batchSize: 1, statistics: new Float64Array(), seed: 0, step: 0 };
+        const one = { ...batch, images: Float64Array.of(5), indices: Uint32Array.of(0), sum() {} };
+        console.log(forward(model, Float64Array.of(3, 1), one).at(-1)![0]);`,
       );
       const config = join(ROOT, "deno.json");
       const { stdout, stderr } = await runDeno(["run", "--no-check", "--config", config, program]);
