@@ -23,6 +23,7 @@ export type {
   PicturePolarity,
   UnreadablePicture,
 } from "./src/data/dataset.ts";
+export type { Augmentation } from "./src/data/augment.ts";
 export type { PictureHooks } from "./src/data/image_folder.ts";
 export type { Channels } from "./src/data/picture.ts";
 export type { PictureOptions, PictureSize } from "./src/data/picture_choices.ts";
@@ -35,6 +36,7 @@ export * from "./src/nn/layers.ts";
 export * from "./src/nn/sequential.ts";
 export {
   byteTransform,
+  type ChannelStandardization,
   NORMALIZED,
   type Standardization,
   standardizationOf,

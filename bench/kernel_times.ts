@@ -51,10 +51,10 @@ export async function timeKernels(
     kernels: withTimers(instantiateKernels(module, memory), layout, elapsedMs),
     layout,
     team: new Team(memory, layout.control, 1),
-    seed: 0,
     thread: 0,
     threads: 1,
     optimizer: { type: "sgd", momentum: 0 },
+    seed: 0,
   });
   const order = Uint32Array.from({ length: data.count }, (_, index) => index);
   const { labels } = data;

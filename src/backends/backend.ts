@@ -1,6 +1,7 @@
 /** The contract between training and the engines that execute it. */
 
 import { checkNumber } from "../check.ts";
+import type { Augmentation } from "../data/augment.ts";
 import type { LabeledImages } from "../data/dataset.ts";
 import type { LossOptions } from "../nn/loss.ts";
 import type { OptimizerOptions, OptimizerSpec } from "../nn/optimizers.ts";
@@ -68,13 +69,16 @@ export interface SessionOptions {
    * default: all cores.
    */
   readonly threads?: number;
-  /** What decides which values a dropout drops, with the step and the image: an integer in
-   * 0 .. 2^53 - 1; default 0. */
-  readonly seed?: number;
   /** Which GPU to use where the backend can choose; default: the fastest. */
   readonly adapter?: AdapterChoice;
   /** Makes the session one of several that train the same model together. */
   readonly shard?: Shard;
+  /** Key of what engines draw while they train, dropout and changes of images; an integer in 0 .. 2^53 - 1, default 0. */
+  readonly seed?: number;
+  /** How images are changed in `train` and `gradients`; default: not at all. A seed gives the same
+   * images on every backend, for any number of threads and shards, and to a training that goes on.
+   */
+  readonly augmentation?: Augmentation;
 }
 
 /** One session's part of a training that several sessions, each in a process of its own, share.

@@ -10,6 +10,7 @@ import {
   checkSeed,
   showKind,
 } from "../check.ts";
+import { completeAugmentation } from "../data/augment.ts";
 import { lossTargets } from "../nn/loss.ts";
 import { completeOptimizer, slotCount } from "../nn/optimizers.ts";
 import { wholeBatchOf } from "../nn/layers/table.ts";
@@ -39,6 +40,7 @@ export function checkOptions(model: Model, options: SessionOptions = {}): Engine
   checkObject("options", options);
   const { batchSize = 256, threads, adapter, shard, seed = 0, clipNorm } = options;
   checkSeed(seed);
+  const augmentation = completeAugmentation(options.augmentation, model.inputShape);
   checkNumber("batchSize", batchSize, { whole: true, min: 1, max: MAX_BATCH_SIZE });
   if (threads !== undefined) {
     checkNumber("threads", threads, { whole: true, min: 1, max: MAX_THREADS });
@@ -58,7 +60,7 @@ export function checkOptions(model: Model, options: SessionOptions = {}): Engine
   }
   const targets = lossTargets(options.loss, model.classCount);
   const optimizer = completeOptimizer(options.optimizer);
-  return { ...options, optimizer, targets, batchSize, seed };
+  return { ...options, optimizer, targets, batchSize, seed, augmentation };
 }
 
 /** Checks that images fit a model.

@@ -153,10 +153,15 @@ function flagOffers([name, spec]: [string, FlagSpec]): (readonly [string, string
 }
 
 function valueOffers(spec: Exclude<FlagSpec, { type: "boolean" }>, current: string): Offers {
-  if (!("choices" in spec)) return placeholderOffers(spec.placeholder ?? "");
+  const known = spec.type === "list"
+    ? spec.choices ?? spec.offers
+    : spec.type === "choice"
+    ? spec.choices
+    : undefined;
+  if (known === undefined) return placeholderOffers(spec.placeholder ?? "");
   const before = spec.type === "list" ? /^.*,|/s.exec(current)![0] : "";
-  const taken = before.split(",");
-  const free = (spec.choices ?? []).filter((word) => !taken.includes(word));
+  const taken = before.split(",").map((word) => word.split("=")[0]);
+  const free = known.filter((word) => !taken.includes(word.split("=")[0]));
   return { words: free.map((word) => [word, ""]), before };
 }
 

@@ -165,7 +165,8 @@ function sharedFlags(flags: SweepFlags, dataset: string): Record<string, unknown
   const { optimizer = own?.type ?? "sgd", schedule = ownSchedule } = flags;
   const known = findDataset(dataset) && { model, optimizer, schedule };
   const entries = Object.entries({ ...flags, ...known })
-    .filter(([name, value]) => value !== undefined && !free.includes(name));
+    .filter(([name, value]) => value !== undefined && !free.includes(name))
+    .map(([name, value]) => [name, Array.isArray(value) ? value.join() : value]);
   return Object.fromEntries(entries);
 }
 

@@ -11,7 +11,7 @@ import { describeError } from "./errors.ts";
 import type { SweepFlags } from "./sweep_flags.ts";
 import { flagsOf, type Settings } from "./sweep_grid.ts";
 import { lossOf } from "./recipe_flags.ts";
-import { setApart, type TrainFlags } from "./train_flags.ts";
+import { augmentationOf, setApart, type TrainFlags } from "./train_flags.ts";
 import { beginningOf, readInitialModel } from "./train_init.ts";
 
 /** What a rank needs to train configurations. */
@@ -66,6 +66,7 @@ export async function trainConfiguration(
       ...await lossOf(flags, dataset),
       batchSize: plan.batchSize,
       seed: plan.seed,
+      augmentation: augmentationOf(flags),
       ...device,
       threads: device.threads ?? threads,
     });

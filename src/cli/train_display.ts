@@ -9,6 +9,7 @@ import { liveChart, type Screen } from "../report/live_chart.ts";
 import { type Progress, startProgress } from "../report/progress.ts";
 import { countOf, formatCount } from "../report/table.ts";
 import { partsText, type RunConfig } from "../run/config.ts";
+import { showAugmentation } from "../data/augment.ts";
 import type { Model } from "../nn/sequential.ts";
 import { isNormalized } from "../nn/standardization.ts";
 import { frozenText, initText, lossText, optimizerText, scheduleText } from "../run/recipe_text.ts";
@@ -298,7 +299,7 @@ function advice({ chosen, dataset, plan }: RunConfig, train: MajorityComparison 
 }
 
 function startLines(
-  { dataset, plan, optimizer, loss, clipNorm, init, chosen }: RunConfig,
+  { dataset, plan, optimizer, loss, clipNorm, augmentation, init, chosen }: RunConfig,
   model: Model,
   { backend, reason, session: { device } }: OpenedSession,
   out: string | undefined,
@@ -321,6 +322,7 @@ function startLines(
     ]),
     `seed ${plan.seed}`,
     ...(isNormalized(model.standardization) ? [] : ["standardized pixels"]),
+    ...(augmentation ? [`augmented by ${showAugmentation(augmentation)}`] : []),
     ...(plan.shuffle ? [] : ["not shuffled"]),
   ];
   return [

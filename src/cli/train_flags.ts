@@ -1,5 +1,6 @@
 /** The flags of the train command, and the configuration they ask for. */
 
+import { type Augmentation, AUGMENTATION_EXAMPLES, parseAugmentation } from "../data/augment.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { findDataset } from "../data/registry.ts";
 import { splitValidation } from "../data/split.ts";
@@ -40,13 +41,14 @@ export const TRAIN_COMMAND = defineCommand({
       "--dataset photos/ --init runs/first/best.safetensors --freeze 'conv*'",
       "what a model has learned, for classes of your own",
     ],
+    ["--augment flip,shift=2", "each image as it is or mirrored, moved by up to 2 pixels"],
     ["--resume runs/first --epochs 5", "go on with a run, up to 5 epochs in all"],
   ],
   flags: {
     model: {
       type: "choice",
       choices: MODEL_NAMES,
-      defaultText: "lenet; for your own data vgg-small, of colours cnn-rgb",
+      defaultText: "lenet, of colours cnn-rgb; for your own grey data vgg-small",
       help: "what to train, by its own recipe",
     },
     dataset: {
@@ -93,7 +95,7 @@ export const TRAIN_COMMAND = defineCommand({
       min: 0,
       max: Number.MAX_SAFE_INTEGER,
       default: 0,
-      help: "draws initial weights and order",
+      help: "draws initial weights, order and how images are changed",
     },
     shuffle: {
       type: "boolean",
@@ -105,6 +107,13 @@ export const TRAIN_COMMAND = defineCommand({
     standardize: {
       type: "boolean",
       help: "(pixel / 255 - mean) / std of the training set, the default for your own data",
+    },
+    augment: {
+      type: "list",
+      offers: AUGMENTATION_EXAMPLES,
+      placeholder: "LIST",
+      defaultText: "the model's; none of those without batch norm",
+      help: `change training images at each step: ${AUGMENTATION_EXAMPLES.join(",")}`,
     },
     init: {
       type: "string",
@@ -183,6 +192,7 @@ export function checkCombination(args: readonly string[], flags: TrainFlags): vo
   }
   checkpointIntervalOf(flags);
   frozenOf(flags);
+  augmentationOf(flags);
   if (flags.resume === undefined) return;
   const given = args.filter((arg) => arg.startsWith("--"))
     .map((arg) => arg.slice(2).split("=")[0]);
@@ -226,13 +236,15 @@ export interface FilledFlags extends TrainFlags {
 export function fillFlags(flags: TrainFlags, { name, train }: Dataset): FilledFlags {
   const isOwn = flags.model === undefined && findDataset(name) === undefined;
   const fitted = isOwn ? fittedRecipe(train) : undefined;
-  const model = flags.model ?? fitted?.model ?? "lenet";
+  const usual = train.shape[0] > 1 ? "cnn-rgb" : "lenet";
+  const model = flags.model ?? fitted?.model ?? usual;
   const recipe: Recipe = fitted ?? ZOO[model].recipe;
   const filled: Partial<TrainFlags> = {
     epochs: recipe.epochs,
     batchSize: recipe.batchSize,
     labelSmoothing: recipe.labelSmoothing,
     ...optimizerFlags(flags, recipe),
+    augment: augmentFlag(recipe.augmentation, findDataset(name)?.isWriting),
     ...(flags.schedule === undefined && { schedule: recipe.schedule, warmup: recipe.warmup }),
     ...(recipe.standardize && !flags.normalize && { standardize: true }),
   };
@@ -253,6 +265,15 @@ function isNamed(value: unknown): boolean {
 
 function kebab(key: string): string {
   return key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+/** A recipe's augmentation; of writing, no mirror image is the same. */
+function augmentFlag(augmentation: Augmentation | undefined, isWriting = false) {
+  const entries = Object.entries(augmentation ?? {}).filter(([name]) =>
+    !isWriting || name !== "flip"
+  );
+  if (entries.length === 0) return undefined;
+  return entries.map(([name, value]) => value === true ? name : `${name}=${value}`);
 }
 
 /** Fields of an optimiser. */
@@ -279,7 +300,7 @@ export function modelFor(
   return zooModel(model, {
     inputShape: shape,
     classCount: classNames.length,
-    ...(standardize && { standardization: standardizationOf(images) }),
+    ...(standardize && { standardization: standardizationOf(images, shape) }),
   });
 }
 
@@ -303,6 +324,21 @@ export function frozenOf({ freeze }: Pick<TrainFlags, "freeze">): readonly strin
   throw new UsageError(
     `Invalid --freeze "${freeze}": expected names of layers, as in conv1,conv2 or conv*`,
   );
+}
+
+/** The augmentation that `--augment` asks for; undefined for none.
+ *
+ * @throws {UsageError} If it names an unknown one, one twice, or a number out of range.
+ */
+export function augmentationOf(
+  { augment }: Pick<TrainFlags, "augment">,
+): Augmentation | undefined {
+  if (augment === undefined) return undefined;
+  try {
+    return parseAugmentation(augment.join());
+  } catch (error) {
+    throw new UsageError((error as Error).message);
+  }
 }
 
 /** The interval that `--checkpoint-every` asks for: `100` is steps, `30s` seconds.

@@ -139,7 +139,7 @@ function fitToDataset(
     : replaceHead(before, found.length, { seed, init });
   const { replaced } = learned;
   const isFree = assumesPixels === true && flags.standardize;
-  const standardization = isFree ? standardizationOf(images) : model.standardization;
+  const standardization = isFree ? standardizationOf(images, shape) : model.standardization;
   const moved = isSame ? classNames?.findIndex((className, k) => className !== found[k]) ?? -1 : -1;
   const isTurned = facts && pictures && facts.darkOnLight !== pictures.darkOnLight;
   const all = [

@@ -69,6 +69,7 @@ export async function resumeRun(
     clipNorm: config.clipNorm,
     batchSize: plan.batchSize,
     seed: plan.seed,
+    augmentation: config.augmentation,
     ...deviceOptions(flags),
     threads: flags.threads ?? (wasShared || world ? undefined : config.device.threads),
   };

@@ -16,7 +16,7 @@ import { lossOf } from "./recipe_flags.ts";
 import { requirePictures } from "./picture_flags.ts";
 import { recordedDataset, recordedWay } from "./recorded_path.ts";
 import { trainDisplay } from "./train_display.ts";
-import { checkpointIntervalOf, setApart, type TrainFlags } from "./train_flags.ts";
+import { augmentationOf, checkpointIntervalOf, setApart, type TrainFlags } from "./train_flags.ts";
 import { beginningOf, picturesOf, readInitialModel } from "./train_init.ts";
 import { DEFAULT_INTERVAL, runTraining, type Surroundings } from "./train_run.ts";
 
@@ -40,7 +40,8 @@ export async function startRun(
   const { flags, plan, optimizer, model, state, notes, init } = beginningOf(given, dataset, source);
   const { batchSize, seed } = plan;
   const loss = await lossOf(flags, dataset);
-  const recipe = { optimizer, batchSize, seed, ...loss };
+  const augmentation = augmentationOf(flags);
+  const recipe = { optimizer, batchSize, seed, ...loss, augmentation };
   const options: SessionOptions = { ...recipe, ...deviceOptions(flags) };
   const opened = await openSession(flags.backend, model, options, world);
   await using session = opened.session;
@@ -68,6 +69,7 @@ export async function startRun(
     plan,
     optimizer,
     ...loss,
+    ...(augmentation && { augmentation }),
     ...(flags.chosen && { chosen: flags.chosen }),
     init,
     ...(model.frozen.length > 0 && { frozen: model.frozen }),

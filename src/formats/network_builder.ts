@@ -11,7 +11,13 @@ import {
   showShape,
   type Tensor as Placed,
 } from "../nn/sequential.ts";
-import { checkStandardization, NORMALIZED, type Standardization } from "../nn/standardization.ts";
+import {
+  channelOf,
+  checkStandardization,
+  joinChannels,
+  NORMALIZED,
+  type Standardization,
+} from "../nn/standardization.ts";
 import { quote } from "../quote.ts";
 import { evenSides, NO_PADDING, type Padding, type Sides, sidesOf } from "./padding.ts";
 import type { Tensor } from "./safetensors/file.ts";
@@ -340,8 +346,7 @@ export class NetworkBuilder {
   /** Multiplies each channel, or each number of a vector, and adds to it.
    *
    * Goes into the convolution or linear layer before; where there is none, a layer that does it is
-   * added: a convolution of 1x1, or a linear one. Of the pixels, all channels must be treated alike:
-   * then it is part of what becomes of them.
+   * added: a convolution of 1x1, or a linear one. Of the pixels it is part of what becomes of them.
    *
    * @param scale One number for all, or one for each channel or feature, in the file's order.
    * @throws {TypeError} If a number is not finite, or the vector too long for a layer of its own.
@@ -525,24 +530,29 @@ export class NetworkBuilder {
     else this.add({ type: "conv2d", outChannels: count, ...kernel, bias }, weights);
   }
 
-  /** Multiplication and addition of all pixels alike, as part of what becomes of them. */
+  /** Multiplication and addition of each channel's pixels, as part of what becomes of them. */
   #rescale(scales: ArrayLike<number>, offsets: ArrayLike<number>): void {
-    const [scale, offset] = [scales[0], offsets[0]];
-    const areAlike = Array.from(scales).every((value) => value === scale) &&
-      Array.from(offsets).every((value) => value === offset);
-    if (!areAlike) {
+    const { shape, standardization: before } = this.#state;
+    const lists = [scales, offsets].map((list) => Array.from(list));
+    const areAlike = lists.every((list) => list.every((value) => value === list[0]));
+    if (!areAlike && shape.length === 1) {
       throw new TypeError(
-        "arithmetic on pixels is supported where all channels are treated alike",
+        "arithmetic on pixels is supported where all pixels of a channel are treated alike",
       );
     }
-    if (!(scale > 0)) {
+    const dark = lists[0].find((scale) => !(scale > 0));
+    if (dark !== undefined) {
       throw new TypeError(
-        `its factor ${scale} turns light into dark: that is supported behind the first layer only`,
+        `its factor ${dark} turns light into dark: that is supported behind the first layer only`,
       );
     }
-    const { mean, std } = this.#state.standardization;
-    const standardization = { mean: mean - offset * std / scale, std: std / scale };
-    checkStandardization(standardization);
+    const [channels] = this.#inputShape;
+    const standardization = joinChannels(Array.from({ length: channels }, (_, channel) => {
+      const { mean, std } = channelOf(before, channel);
+      const [scale, offset] = lists.map((list) => list[areAlike ? 0 : channel] ?? list[0]);
+      return { mean: mean - offset * std / scale, std: std / scale };
+    }));
+    checkStandardization(standardization, channels);
     this.#change({ standardization });
   }
 

@@ -13,7 +13,13 @@ import {
   volume,
 } from "./layers/layer.ts";
 import { definitionOf, type Layer, type LayerSpec } from "./layers/table.ts";
-import { checkStandardization, NORMALIZED, type Standardization } from "./standardization.ts";
+import {
+  channelOf,
+  checkStandardization,
+  joinChannels,
+  NORMALIZED,
+  type Standardization,
+} from "./standardization.ts";
 
 export type {
   ImageShape,
@@ -103,7 +109,7 @@ export function sequential(specs: readonly LayerSpec[], options: SequentialOptio
   const { name = "sequential", inputShape = [1, 28, 28], standardization = NORMALIZED } = options;
   const { frozen = [] } = options;
   checkModel(specs, name, inputShape);
-  checkStandardization(standardization);
+  checkStandardization(standardization, inputShape[0]);
   const builder = new Builder(frozen);
   const { shape } = builder.append(specs, { prefix: "", depth: 0, end: IMAGE, shape: inputShape });
   const { layers, parameters, statistics } = builder;
@@ -126,7 +132,11 @@ export function sequential(specs: readonly LayerSpec[], options: SequentialOptio
   const [parameterCount, statisticCount] = [endOf(parameters), endOf(statistics)];
   checkElements([parameterCount], `the parameters of model "${name}"`);
   const [classCount] = shape;
-  const input = { inputShape, standardization };
+  const channels = Array.from(
+    { length: inputShape[0] },
+    (_, channel) => channelOf(standardization, channel),
+  );
+  const input = { inputShape, standardization: joinChannels(channels) };
   const tensors = { parameters, parameterCount, statistics, statisticCount };
   return { name, ...input, specs, layers, ...tensors, frozen, classCount };
 }

@@ -1,8 +1,9 @@
 /** What a report says about how to repeat the run. */
 
 import type { Device } from "../backends/backend.ts";
+import { showAugmentation } from "../data/augment.ts";
 import { definitionOf } from "../nn/optimizers.ts";
-import { isNormalized, NORMALIZED, type Standardization } from "../nn/standardization.ts";
+import { NORMALIZED, showPixels } from "../nn/standardization.ts";
 import { type Html, html } from "./html.ts";
 import { partsText, type RunConfig } from "../run/config.ts";
 import { initText, lossText, scheduleText } from "../run/recipe_text.ts";
@@ -14,7 +15,7 @@ import { countOf } from "./table.ts";
  * missing elsewhere must not spoil the end of a run.
  */
 export function factsSection(config: RunConfig): Html {
-  const { dataset, plan, optimizer, loss, clipNorm, init, environment } = config;
+  const { dataset, plan, optimizer, loss, clipNorm, augmentation, init, environment } = config;
   const by = plan.monitor === "loss" ? "chosen by the loss" : "chosen";
   const facts: (readonly [name: string, value: string])[] = [
     [
@@ -38,7 +39,7 @@ export function factsSection(config: RunConfig): Html {
       (plan.targetAccuracy === undefined ? "" : `, until accuracy ${plan.targetAccuracy}`) +
       (plan.patience === undefined ? "" : `, patience of ${countOf(plan.patience, "epoch")}`),
     ],
-    ["Pixels", pixelText(config.model?.standardization)],
+    ["Pixels", showPixels(config.model?.standardization ?? NORMALIZED)],
     ["Batch size", String(plan.batchSize)],
     ["Learning rate", scheduleText(plan)],
     [
@@ -48,6 +49,7 @@ export function factsSection(config: RunConfig): Html {
     ],
     ...(clipNorm === undefined ? [] : [["Gradients", `clipped to a norm of ${clipNorm}`] as const]),
     ["Optimiser", optimizerText(optimizer)],
+    ...(augmentation ? [["Augmentation", showAugmentation(augmentation)] as const] : []),
     ["Seed", `${plan.seed}${plan.shuffle ? "" : ", not shuffled"}`],
     [
       "Initial weights",
@@ -83,12 +85,6 @@ export function factsSection(config: RunConfig): Html {
 function optimizerText({ type, ...fields }: RunConfig["optimizer"]): string {
   const values = Object.entries(fields).map(([name, value]) => `${name} ${value}`);
   return [definitionOf(type).title, ...values].join(", ");
-}
-
-function pixelText(standardization: Standardization = NORMALIZED): string {
-  if (isNormalized(standardization)) return "pixel / 255";
-  const { mean, std } = standardization;
-  return `(pixel / 255 - ${mean.toFixed(4)}) / ${std.toFixed(4)}`;
 }
 
 function deviceText(device: Device | undefined): string {

@@ -1,6 +1,6 @@
 /** What a model's layers make of one image. */
 
-import { gather } from "../backends/reference/backend.ts";
+import { gatherImages } from "../backends/gather.ts";
 import { forward } from "../backends/reference/network.ts";
 import { Program } from "../backends/program.ts";
 import type { LabeledImages } from "../data/dataset.ts";
@@ -38,8 +38,10 @@ export function featureMaps(
   const macs = summarize(model).reduce((sum, layer) => sum + layer.forwardMacs, 0);
   if (macs > MAX_MACS) return undefined;
   const indices = Uint32Array.of(0);
+  const images = new Float64Array(one.images.length);
+  gatherImages(model, one.images, images, { indices });
   const outputs = forward(model, Float64Array.from(parameters), {
-    images: gather(model, one, indices).images,
+    images,
     mode: "eval",
     batchSize: 1,
     statistics: Float64Array.from(statistics),

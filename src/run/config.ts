@@ -4,6 +4,7 @@ import { isDeepStrictEqual } from "node:util";
 import * as v from "valibot";
 import type { Device } from "../backends/backend.ts";
 import { BACKEND_NAMES } from "../backends/registry.ts";
+import { type Augmentation, isAugmentation } from "../data/augment.ts";
 import type { PictureFacts } from "../data/dataset.ts";
 import type { WeightInit } from "../nn/init.ts";
 import type { LossOptions } from "../nn/loss.ts";
@@ -129,6 +130,8 @@ const CONFIG = fields({
   loss: v.optional(LOSS),
   /** Largest norm of a step's gradient; left out where there was none. */
   clipNorm: v.optional(positive),
+  /** How training images are changed; left out where they are not. */
+  augmentation: v.optional(v.custom<Augmentation>(isAugmentation)),
   /** Flags that were chosen to fit the dataset; left out where the recipe is the model's own. */
   chosen: v.optional(list(text)),
   /** How the first parameters came to be: drawn, or read from a file, whose path is only shown, but for the
@@ -237,6 +240,7 @@ const FIXED = [
   "plan.gamma",
   "plan.anneal",
   "plan.monitor",
+  "augmentation",
 ] as const;
 
 /** The part of a configuration that decides what every step computes, by field. */

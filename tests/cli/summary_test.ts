@@ -39,7 +39,8 @@ Deno.test({
       code: 2,
       stdout: "",
       stderr: 'error: Invalid --model "mpl": expected one of lenet, lenet-d2l, lenet-relu, ' +
-        "lenet-bn, resnet8, resnet14, vgg-small, cnn-rgb, mlp, softmax; did you mean mlp?\n",
+        "lenet-bn, resnet8, resnet14, vgg-small, cnn-rgb, mlp, " +
+        "softmax; did you mean mlp?\n",
     });
   },
 });

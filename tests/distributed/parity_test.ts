@@ -7,7 +7,13 @@ import { assert, assertAlmostEquals, assertEquals } from "../assert.ts";
 import { linesOf } from "../cli/command.ts";
 import { largestRelativeDifference } from "../parity/cases.ts";
 import { canRunMpi, program, runMpi } from "./mpirun.ts";
-import { runCase, type SharedCase, sharedCases, type SharedResult } from "./shared_cases.ts";
+import {
+  optionsOf,
+  runCase,
+  type SharedCase,
+  sharedCases,
+  type SharedResult,
+} from "./shared_cases.ts";
 
 const ignore = !await canRunMpi();
 
@@ -58,9 +64,7 @@ function compare(actual: SharedResult, expected: SharedResult, { model, name }: 
 }
 
 async function open(shared: SharedCase) {
-  const { backend, model, optimizer, batchSize, threads, loss, clipNorm } = shared;
-  const options = { optimizer, batchSize, threads, loss, clipNorm };
-  return await (await loadBackend(backend)).open(model, options);
+  return await (await loadBackend(shared.backend)).open(shared.model, optionsOf(shared));
 }
 
 async function hasWebgpu(): Promise<boolean> {

@@ -6,6 +6,7 @@ import type {
   Session,
   SessionOptions,
 } from "../../src/backends/backend.ts";
+import type { Augmentation } from "../../src/data/augment.ts";
 import type { LabeledImages } from "../../src/data/dataset.ts";
 import { loadDataset } from "../../src/data/load.ts";
 import { initialParameters } from "../../src/nn/init.ts";
@@ -27,6 +28,7 @@ export interface SharedCase {
   readonly batchSize: number;
   readonly learningRate: number;
   readonly threads: number;
+  readonly augmentation?: Augmentation;
 }
 
 /** What came of it. */
@@ -71,8 +73,19 @@ export async function sharedCases(backends: readonly BackendName[]): Promise<Sha
       { name: `few images, sgd, ${backend}`, backend, optimizer: SGD, ...few },
       { name: `few images, adam, ${backend}`, backend, optimizer: ADAM, ...few },
       { name: `few images, weighted and clipped, ${backend}`, backend, ...WEIGHTED, ...few },
+      {
+        ...{ name: `few images, augmented, ${backend}`, backend, optimizer: SGD, ...few },
+        augmentation: { flip: true, shift: 2, erase: 0.5, rotate: 20, brightness: 0.2 },
+      },
     ]),
   ];
+}
+
+/** What a case's session is opened with. */
+export function optionsOf(
+  { optimizer, batchSize, threads, loss, clipNorm, augmentation }: SharedCase,
+) {
+  return { optimizer, batchSize, threads, loss, clipNorm, augmentation, seed: 5 };
 }
 
 /** Trains an epoch from seed 1 and evaluates. */

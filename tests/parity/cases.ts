@@ -204,6 +204,18 @@ export const PARITY_CASES: readonly ParityCase[] = [
     ],
   },
   {
+    name: "standardized pixels, each channel by its own numbers, words of several channels",
+    inputShape: [3, 5, 7],
+    standardization: { mean: [0.5, 0.25, 0.75], std: [0.125, 0.5, 0.25] },
+    specs: [conv2d({ outChannels: 4, kernelSize: 3, padding: 1 }), tanh(), ...head()],
+  },
+  {
+    name: "each channel standardized, flattened at once",
+    inputShape: [3, 5, 7],
+    standardization: { mean: [0.5, 0.25, 0.75], std: [0.125, 0.5, 0.25] },
+    specs: head(),
+  },
+  {
     name: "LeNet's layers on a small image, max pooling",
     inputShape: [1, 16, 16],
     specs: [

@@ -141,6 +141,7 @@ Deno.test({
     await using session = await open(model, { batchSize: 4 });
     await session.attach(data);
     await session.train(data, request(data, 4, 0.1));
+    await session.evaluate(data);
     using counts = countBuffers();
     await session.train(data, request(data, 4, 0.1));
     await session.evaluate(data);

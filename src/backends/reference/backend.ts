@@ -1,5 +1,6 @@
 /** The `reference` backend: float64, one thread, plain loops; slow and obviously right. */
 
+import type { Augmenter } from "../../data/augment.ts";
 import type { LabeledImages } from "../../data/dataset.ts";
 import { wholeBatchOf } from "../../nn/layers/table.ts";
 import type { Model } from "../../nn/sequential.ts";
@@ -14,6 +15,7 @@ import {
   type Work,
 } from "../engine.ts";
 import { clipFactor } from "../../nn/optimizers.ts";
+import { augmenterOf, changesOf, gatherImages } from "../gather.ts";
 import { type Range, trainedRanges } from "../program.ts";
 import { engineBackend } from "../session.ts";
 import { forward, lossAndGradients } from "./network.ts";
@@ -50,10 +52,12 @@ class ReferenceEngine implements Engine<LabeledImages> {
   #gradients: Float64Array = new Float64Array();
   #slots: Float64Array[] = [];
   readonly #decays: Float64Array;
+  readonly #augmenter: Augmenter | undefined;
 
   constructor(model: Model, options: EngineOptions) {
     this.#model = model;
     this.#options = options;
+    this.#augmenter = augmenterOf(model, options);
     this.#parameters = new Float64Array(model.parameterCount);
     this.#decays = new Float64Array(model.parameterCount);
     for (const { decays, offset, size } of model.parameters) {
@@ -138,10 +142,11 @@ class ReferenceEngine implements Engine<LabeledImages> {
 
   /** What this session's part of a batch makes of its gradients. */
   async #makeGradients(
-    { kind, images, order, batchSize, divisors, step }: Work<LabeledImages>,
+    work: Work<LabeledImages>,
     { start, end }: Range,
     results: Results,
   ): Promise<void> {
+    const { kind, batchSize } = work;
     const { seed, shard, targets } = this.#options;
     const own = kind === "train" ? shard : undefined;
     const part = own ? shardRange(end - start, own) : { start: 0, end: end - start };
@@ -150,10 +155,10 @@ class ReferenceEngine implements Engine<LabeledImages> {
       batchSize: end - start,
       statistics: kind === "train" ? this.#statistics : this.#statistics.slice(),
       seed,
-      step: step + start / batchSize,
+      step: work.step + start / batchSize,
       sum: (values: Float64Array) => own && sumOverShards(values, own),
     } as const;
-    const loss = { targets, divisor: divisors[start / batchSize] };
+    const loss = { targets, divisor: work.divisors[start / batchSize] };
     this.#gradients = new Float64Array(this.#model.parameterCount);
     // What must know the whole batch takes part even where a shard has none of it.
     const isWhole = this.#model.layers.some((layer) => wholeBatchOf(layer) > 0);
@@ -161,8 +166,7 @@ class ReferenceEngine implements Engine<LabeledImages> {
     for (let first = part.start; first < part.end || isWhole; first += size) {
       const place = start + first;
       const last = start + Math.min(first + size, part.end);
-      const indices = order.subarray(place, last);
-      const chunk = { ...context, indices, ...gather(this.#model, images, indices) };
+      const chunk = { ...context, ...this.#gather(work, place, last) };
       const result = lossAndGradients(this.#model, this.#parameters, chunk, loss);
       for (const [n, gradient] of result.gradients.entries()) this.#gradients[n] += gradient;
       results.losses.set(result.losses, place);
@@ -172,40 +176,31 @@ class ReferenceEngine implements Engine<LabeledImages> {
     }
   }
 
-  #infer(
-    { kind, images, order }: Work<LabeledImages>,
-    { start, end }: Range,
-    results: Results,
-  ): void {
-    const indices = order.subarray(start, end);
-    const { images: pixels, labels } = gather(this.#model, images, indices);
+  #infer(work: Work<LabeledImages>, { start, end }: Range, results: Results): void {
+    const { labels, ...gathered } = this.#gather(work, start, end);
     const batch = {
       mode: "eval",
-      batchSize: indices.length,
+      batchSize: end - start,
       statistics: this.#statistics,
-      ...{ seed: 0, step: 0, indices, images: pixels },
+      ...{ seed: 0, step: 0, ...gathered },
       sum() {},
     } as const;
     const logits = forward(this.#model, this.#parameters, batch).at(-1)!;
-    if (kind === "predict") return results.logits.set(logits, start * this.#model.classCount);
+    if (work.kind === "predict") return results.logits.set(logits, start * this.#model.classCount);
     const { losses, predictions } = softmaxCrossEntropy(logits, labels);
     results.losses.set(losses, start);
     results.predictions.set(predictions, start);
   }
-}
 
-/** Copies the chosen images as the model's input, and their labels. */
-export function gather({ standardization }: Model, data: LabeledImages, indices: Uint32Array) {
-  const { mean, std } = standardization;
-  const pixels = data.images.length / data.count;
-  const images = new Float64Array(indices.length * pixels);
-  for (const [position, index] of indices.entries()) {
-    for (let pixel = 0; pixel < pixels; pixel++) {
-      const value = data.images[index * pixels + pixel] / 255;
-      images[position * pixels + pixel] = (value - mean) / std;
-    }
+  /** Images of a batch, or a part of one, as the model's input, and their labels. */
+  #gather(work: Work<LabeledImages>, start: number, end: number) {
+    const { images: { images: pixels, labels, count }, order, batchSize } = work;
+    const indices = order.subarray(start, end);
+    const images = new Float64Array(indices.length * pixels.length / count);
+    const changeOf = changesOf(this.#augmenter, work, Math.floor(start / batchSize));
+    gatherImages(this.#model, pixels, images, { indices, changeOf });
+    return { images, indices, labels: Uint8Array.from(indices, (index) => labels[index]) };
   }
-  return { images, labels: Uint8Array.from(indices, (index) => data.labels[index]) };
 }
 
 /** Replaces numbers of this part of a batch by those of the whole. */

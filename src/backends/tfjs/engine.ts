@@ -1,11 +1,13 @@
 /** The engine on any TensorFlow.js backend: a network, its gradients, its optimiser. */
 
 import * as tf from "@tensorflow/tfjs";
+import type { Augmenter } from "../../data/augment.ts";
 import type { LabeledImages } from "../../data/dataset.ts";
 import type { LossTargets } from "../../nn/loss.ts";
 import type { Model } from "../../nn/sequential.ts";
 import type { Device } from "../backend.ts";
 import type { Engine, EngineOptions, Pass, Vectors, Work } from "../engine.ts";
+import { augmenterOf, changesOf } from "../gather.ts";
 import { type BatchTensors, batchTensors } from "./batch_tensors.ts";
 import { type Started, withActive } from "./engines.ts";
 import { readFlat, TfjsNetwork, writeFlat } from "./network.ts";
@@ -25,6 +27,7 @@ export class TfjsEngine implements Engine<LabeledImages> {
   readonly #trained: tf.Variable[];
   readonly #optimizer: Optimizer;
   readonly #options: EngineOptions;
+  readonly #augmenter: Augmenter | undefined;
   /** Of the last pass that asked for them. */
   #gradients: tf.Tensor[] = [];
 
@@ -54,6 +57,7 @@ export class TfjsEngine implements Engine<LabeledImages> {
     this.#trained = this.#variables.filter((_, index) => model.parameters[index].trained);
     this.#optimizer = optimizer;
     this.#options = options;
+    this.#augmenter = augmenterOf(model, options);
   }
 
   load({ parameters, statistics, slots }: Vectors): Promise<void> {
@@ -136,17 +140,16 @@ export class TfjsEngine implements Engine<LabeledImages> {
   }
 
   /** Losses, then predictions, of a batch's images, or their logits; still on the device. */
-  #batch(
-    { kind, images, order, batchSize, learningRates, divisors, step }: Work<LabeledImages>,
-    batch: number,
-  ) {
-    const { targets, clipNorm } = this.#options;
+  #batch(work: Work<LabeledImages>, batch: number) {
+    const { kind, images, order, batchSize, learningRates, divisors, step } = work;
+    const { targets, clipNorm, seed } = this.#options;
     return tf.tidy(() => {
       const indices = order.subarray(batch * batchSize, (batch + 1) * batchSize);
-      const tensors = batchTensors(this.#model, images, indices);
+      const changeOf = changesOf(this.#augmenter, work, batch);
+      const tensors = batchTensors(this.#model, images, indices, changeOf);
       const isStep = kind === "train";
       const training = isStep || kind === "gradients";
-      const context = { training, isStep, seed: this.#options.seed, step: step + batch, indices };
+      const context = { training, isStep, seed, step: step + batch, indices };
       const logits = () => this.#network.apply(tensors.images, context);
       if (kind === "predict") return logits();
       if (kind === "evaluate") return outcome(tensors, logits()).results;

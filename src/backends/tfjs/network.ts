@@ -2,7 +2,6 @@
 
 import * as tf from "@tensorflow/tfjs";
 import { IMAGE, type Model, type Parameter } from "../../nn/sequential.ts";
-import { isNormalized } from "../../nn/standardization.ts";
 import { type BatchContext, operationsOf } from "./layers.ts";
 
 /** A model's variables, and its forward pass, on the TensorFlow.js backend that is active. */
@@ -44,14 +43,12 @@ export class TfjsNetwork {
     return values;
   }
 
-  /** Logits of images [batchSize, height, width, channels], pixels in [0, 1]. */
+  /** Logits of images [batchSize, height, width, channels], standardized. */
   apply(images: tf.Tensor4D, batch: BatchContext): tf.Tensor2D {
-    const { layers, parameters, statistics, standardization } = this.#model;
-    const { mean, std } = standardization;
-    const image = isNormalized(standardization) ? images : images.mul(1 / std).add(-mean / std);
+    const { layers, parameters, statistics } = this.#model;
     const outputs: tf.Tensor[] = [];
     for (const [index, layer] of layers.entries()) {
-      const inputs = layer.inputs.map((input) => input === IMAGE ? image : outputs[input]);
+      const inputs = layer.inputs.map((input) => input === IMAGE ? images : outputs[input]);
       outputs.push(
         operationsOf(layer).apply(layer, {
           ...{ inputs, batch, index },

@@ -26,9 +26,15 @@ export class DataStore {
   /** What is taken, in the order of addresses: where it starts and ends. */
   readonly #taken: { readonly start: number; readonly end: number }[] = [];
 
-  /** @param start First free address of the memory. */
-  constructor(memory: WebAssembly.Memory, start: number) {
+  readonly #limit: number;
+
+  /**
+   * @param start First free address of the memory.
+   * @param margin Bytes at its end that are never taken.
+   */
+  constructor(memory: WebAssembly.Memory, start: number, margin = 0) {
     this.#memory = memory;
+    this.#limit = memory.buffer.byteLength - margin;
     this.#take(start);
   }
 
@@ -88,7 +94,7 @@ export class DataStore {
   }
 
   #take(byteLength: number): number {
-    const limit = this.#memory.buffer.byteLength;
+    const limit = this.#limit;
     const size = new Arena(0);
     size.allocate(Math.max(1, byteLength));
     const starts = [0, ...this.#taken.map(({ end }) => end)];

@@ -30,12 +30,15 @@ export async function openWasmEngine(
   wantedBuild?: Build,
 ): Promise<Engine<Location>> {
   const { optimizer, batchSize, threads = navigator.hardwareConcurrency, shard } = options;
-  const { seed, targets, clipNorm } = options;
+  const { seed, targets, clipNorm, augmentation } = options;
   const { module, build } = await compileKernels(wantedBuild);
   const memory = createMemory();
-  const layoutOptions = { batchSize, threads, slotCount: slotCount(optimizer), targets };
+  const wanted = { targets, augmentation };
+  const layoutOptions = { batchSize, threads, slotCount: slotCount(optimizer), ...wanted };
   const layout = layOut(model, layoutOptions);
-  const data = new DataStore(memory, layout.end);
+  // Of an image that is changed, kernels may read, and not use, what lies behind it.
+  const [, height, width] = model.inputShape;
+  const data = new DataStore(memory, layout.end, augmentation ? (height + 3) * width : 0);
   initialize(memory, layout);
   const team = new Team(memory, layout.control, threads);
   const kernels = instantiateKernels(module, memory);
@@ -60,6 +63,7 @@ export async function openWasmEngine(
     seed,
     optimizer,
     clipNorm,
+    augmentation,
     shard,
   });
   const device: Device = {

@@ -19,7 +19,7 @@ scope.onmessage = ({ data }) => {
     const layout = layOut(model, data);
     team = new Team(memory, layout.control, threads);
     const kernels = instantiateKernels(data.module, memory);
-    const { optimizer, clipNorm, shard } = data;
+    const { optimizer, clipNorm, augmentation, shard } = data;
     const runner = new Runner({
       model,
       memory,
@@ -31,6 +31,7 @@ scope.onmessage = ({ data }) => {
       seed,
       optimizer,
       clipNorm,
+      augmentation,
       shard,
     });
     scope.postMessage({ type: "ready" });

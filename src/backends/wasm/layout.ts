@@ -1,5 +1,6 @@
 /** Where everything lives: one address for each tensor of a model, the same on every thread. */
 
+import type { Augmentation } from "../../data/augment.ts";
 import type { LossTargets } from "../../nn/loss.ts";
 import type { Model } from "../../nn/sequential.ts";
 import { Arena, BLOCK, ELEMENT_BYTES, VECTOR_BYTES } from "./arena.ts";
@@ -12,6 +13,9 @@ import type { Tensor } from "./tensors.ts";
 /** Most images whose inputs of linear layers are kept at a time, to stay in the caches. */
 const MAX_CHUNK = 256;
 
+/** Bytes of what is to be done with an image, as kernels read it. */
+export const CHANGE_BYTES = 64;
+
 /** What a layout is made for. */
 export interface LayoutOptions {
   readonly batchSize: number;
@@ -20,6 +24,8 @@ export interface LayoutOptions {
   readonly slotCount: number;
   /** Of a loss that is not plain cross-entropy. */
   readonly targets?: LossTargets;
+  /** How images are changed in training; default: not at all. */
+  readonly augmentation?: Augmentation;
 }
 
 /** Addresses of a session. */
@@ -38,6 +44,10 @@ export interface Layout extends Places {
    * start of a thread's own memory. */
   readonly scratch: number;
   readonly mask: number;
+  /** What is done with each image of a block, and room for one channel of each; private, and empty
+   * where images are not changed. */
+  readonly changes: number;
+  readonly staging: number;
   /** Convolutions' sums of the first group of blocks. */
   readonly sums: number;
   /** Images that are trained between two meetings of the threads; a multiple of eight. */
@@ -51,7 +61,7 @@ export interface Layout extends Places {
 
 /** Lays out a model's memory; pure, so that every thread finds the same. */
 export function layOut(model: Model, options: LayoutOptions): Layout {
-  const { batchSize, threads, slotCount, targets } = options;
+  const { batchSize, threads, slotCount, targets, augmentation } = options;
   // Where layers must know the whole batch, all of it is kept.
   const isWhole = phasesOf(model.layers).length > 1;
   const blocks = Math.ceil(Math.min(batchSize, isWhole ? Infinity : MAX_CHUNK) / BLOCK);
@@ -77,6 +87,9 @@ export function layOut(model: Model, options: LayoutOptions): Layout {
   const plan = planMemory(model, { shared, own, blocks: Math.max(blocks, threads) });
   const scratch = own.allocate(12 * VECTOR_BYTES);
   const mask = own.allocate(ELEMENT_BYTES);
+  const { inputShape: [, height, width] } = model;
+  const changes = own.allocate(augmentation ? BLOCK * CHANGE_BYTES : 0);
+  const staging = own.allocate(augmentation ? BLOCK * height * width : 0);
   const stages = plan.layers.map((place, index): Stage => {
     const { layer, inputs: [input], output, gradInputs } = place;
     const code = codeOf(layer);
@@ -114,6 +127,8 @@ export function layOut(model: Model, options: LayoutOptions): Layout {
     targets: wanted && { address: targetsAt, values: wanted },
     scratch,
     mask,
+    changes,
+    staging,
     sums,
     groupBytes: group.end,
     chunkSize: blocks * BLOCK,

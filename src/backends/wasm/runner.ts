@@ -1,13 +1,15 @@
 /** What each thread does with a job: groups of its images, then its rows of the parameters. */
 
+import type { Augmentation, Augmenter } from "../../data/augment.ts";
 import type { Model } from "../../nn/sequential.ts";
 import { clipFactor } from "../../nn/optimizers.ts";
 import { byteTransform } from "../../nn/standardization.ts";
 import { type OptimizerSpec, type Shard, shardRange } from "../backend.ts";
+import { augmenterOf } from "../gather.ts";
 import { BLOCK } from "./arena.ts";
 import type { Job } from "./job.ts";
 import type { Kernels } from "./kernels.ts";
-import { groupStarts, type Layout } from "./layout.ts";
+import { CHANGE_BYTES, groupStarts, type Layout } from "./layout.ts";
 import type { Thread } from "./layers/layer.ts";
 import {
   type BatchPass,
@@ -29,6 +31,8 @@ export interface RunnerOptions {
   readonly team: Team;
   readonly optimizer: OptimizerSpec;
   readonly clipNorm?: number;
+  /** How images are changed in training, drawn by the seed; default: not at all. */
+  readonly augmentation?: Augmentation;
   readonly thread: number;
   readonly threads: number;
   readonly seed: number;
@@ -49,6 +53,15 @@ interface Stretch {
   readonly step: number;
 }
 
+/** Some images of a job, and the block that they are loaded into. */
+interface Loading {
+  readonly position: number;
+  readonly count: number;
+  readonly block: number;
+  /** Of a step that changes images. */
+  readonly step?: number;
+}
+
 /** One thread's hands. All threads run the same job and meet between its phases; each takes
  * the next group of images when it has done one. Sums are made in the order of images and of groups,
  * so that equal jobs give equal bits whichever thread does what.
@@ -59,7 +72,9 @@ export class Runner {
   readonly #rows: readonly RowWork[];
   readonly #at: Thread;
   readonly #mask: Float32Array;
-  readonly #transform: ReturnType<typeof byteTransform>;
+  /** Of each channel. */
+  readonly #transforms: readonly ReturnType<typeof byteTransform>[];
+  readonly #augmenter: Augmenter | undefined;
 
   constructor(options: RunnerOptions) {
     const { layout, memory } = options;
@@ -68,7 +83,12 @@ export class Runner {
     this.#mask = new Float32Array(memory.buffer, this.#at.mask, BLOCK);
     this.#network = buildNetwork(layout, this.#at);
     this.#rows = buildRowWork(layout, this.#at, options);
-    this.#transform = byteTransform(options.model.standardization);
+    const { inputShape: [channels], standardization } = options.model;
+    this.#transforms = Array.from(
+      { length: channels },
+      (_, channel) => byteTransform(standardization, channel),
+    );
+    this.#augmenter = augmenterOf(options.model, options);
   }
 
   /** Does this thread's share of a job; returns when all threads are done. */
@@ -182,9 +202,9 @@ export class Runner {
     this.#alone(() => finish.forEach((call) => call(whole)));
   }
 
-  #loadBlock(job: Job, { first, size }: Stretch, block: number): void {
+  #loadBlock(job: Job, { first, size, step }: Stretch, block: number): void {
     const position = first + block * BLOCK;
-    this.#load(job, { position, count: Math.min(BLOCK, size - block * BLOCK), block });
+    this.#load(job, { position, count: Math.min(BLOCK, size - block * BLOCK), block, step });
   }
 
   /** One pass over one block of a chunk: of most models all there is, forward and backward. */
@@ -259,19 +279,44 @@ export class Runner {
     team.meet();
   }
 
-  #load(job: Job, { position, count, block }: { position: number; count: number; block: number }) {
-    const { kernels, layout, model } = this.#options;
-    const { scale, offset } = this.#transform;
-    kernels.loadImages(
-      job.images,
-      job.indices + 4 * position,
-      count,
-      ...model.inputShape,
-      scale,
-      offset,
-      locate(layout.images, this.#at.own, block),
-      layout.images.rowBytes,
-    );
+  #load(job: Job, { position, count, block, step }: Loading): void {
+    const { kernels, layout, model: { inputShape } } = this.#options;
+    const indices = job.indices + 4 * position;
+    const changes = this.#at.own + layout.changes;
+    const augmenter = step === undefined ? undefined : this.#augmenter;
+    if (augmenter) this.#drawChanges(augmenter, { indices, count, step: step! });
+    for (const [channel, { scale, offset }] of this.#transforms.entries()) {
+      const load = [job.images, indices, count, ...inputShape, channel, scale, offset] as const;
+      const output = locate(layout.images, this.#at.own, block);
+      const { rowBytes } = layout.images;
+      if (augmenter === undefined) {
+        kernels.loadImages(...load, output, rowBytes);
+        continue;
+      }
+      const turns = augmenter.turns.length > 0;
+      const staging = this.#at.own + layout.staging;
+      kernels.loadAugmented(...load, output, rowBytes, changes, turns, staging);
+    }
+  }
+
+  /** Writes how each image of a block is changed, where the kernel reads it. */
+  #drawChanges(
+    augmenter: Augmenter,
+    { indices, count, step }: { indices: number; count: number; step: number },
+  ): void {
+    const { memory: { buffer }, layout } = this.#options;
+    const images = new Uint32Array(buffer, indices, count);
+    for (let lane = 0; lane < BLOCK; lane++) {
+      const place = this.#at.own + layout.changes + lane * CHANGE_BYTES;
+      const words = new Int32Array(buffer, place, CHANGE_BYTES / 4);
+      const { flip, down, right, cos, sin, factor, erased } = augmenter.changeOf(
+        step,
+        images[Math.min(lane, count - 1)],
+      );
+      words.set([Number(flip), down, right, cos, sin, 0]);
+      words.set([erased.top, erased.left, erased.bottom, erased.right], 6);
+      new Float32Array(buffer, place, CHANGE_BYTES / 4)[5] = factor;
+    }
   }
 
   #divisors({ divisors }: Job, steps: number): Float64Array {

@@ -1,7 +1,12 @@
 /** Models as TensorFlow.js LayersModels: JSON and bytes, written and read without TensorFlow.js. */
 
 import { IMAGE, type Model, showShape, type Tensor } from "../../nn/sequential.ts";
-import { isNormalized } from "../../nn/standardization.ts";
+import {
+  channelCountOf,
+  channelOf,
+  isNormalized,
+  type Standardization,
+} from "../../nn/standardization.ts";
 import { parseJson } from "../../parse_json.ts";
 import { quote } from "../../quote.ts";
 import { CHANNELS_FIRST, CHANNELS_LAST, NetworkBuilder } from "../network_builder.ts";
@@ -93,6 +98,17 @@ interface WrittenJson {
   readonly config: Readonly<Record<string, unknown>>;
 }
 
+/** The same as a Rescaling layer's numbers; lists lie along the last axis, that of the channels. */
+function rescalingOf(standardization: Standardization) {
+  const count = channelCountOf(standardization);
+  const channels = Array.from({ length: count }, (_, n) => channelOf(standardization, n));
+  const [scale, offset] = [
+    channels.map(({ std }) => 1 / std),
+    channels.map(({ mean, std }) => -mean / std),
+  ];
+  return count === 1 ? { scale: scale[0], offset: offset[0] } : { scale, offset };
+}
+
 /** The layers that compute what `model` computes, as JSON in Keras's terms: in a row, or as a graph.
  *
  * Its input is pixels in [0, 1], channels last, [batchSize, height, width, channels]; a rescaling
@@ -120,8 +136,7 @@ function topologyOf({ name, layers, inputShape, standardization }: Model): Writt
   };
   const input = { batch_input_shape: [null, height, width, channels], dtype: "float32" };
   const first = addExtra("InputLayer", "input", { ...input, sparse: false }, []);
-  const { mean, std } = standardization;
-  const rescaling = { scale: 1 / std, offset: -mean / std };
+  const rescaling = rescalingOf(standardization);
   const start = isNormalized(standardization)
     ? first
     : addExtra("Rescaling", "standardization", rescaling, [first]);

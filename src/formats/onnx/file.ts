@@ -238,8 +238,13 @@ function documentation({ model, classNames, pictures }: TrainedModel): string {
 
 function standardizationOf({ standardization }: Model): TensorInit[] {
   if (isNormalized(standardization)) return [];
-  const { mean, std } = standardization;
-  return [tensor(MEAN, [], Float32Array.of(mean)), tensor(STD, [], Float32Array.of(std))];
+  return ([[MEAN, standardization.mean], [STD, standardization.std]] as const).map((
+    [name, value],
+  ) =>
+    typeof value === "number"
+      ? tensor(name, [], Float32Array.of(value))
+      : tensor(name, [1, value.length, 1, 1], Float32Array.from(value))
+  );
 }
 
 function nodesOf({ layers, standardization }: Model): NodeInit[] {

@@ -37,5 +37,6 @@ export { softmaxCrossEntropy, weighTargets } from "./loss";
 export { scaleVector, squaredNorm } from "./clip";
 export { fillZeros, residualForward, sumGradients } from "./residual";
 export * from "./optimizers"; // made from nn/optimizers.ts
+export { loadAugmented } from "./augment";
 export { drawAt } from "./random";
 export { multiplyAddPeak } from "./peak";

@@ -8,6 +8,7 @@ import {
   imagesWgsl,
   type Kernel,
   numberWgsl,
+  perImage,
 } from "../kernel.ts";
 import type { LossTargets } from "../../../nn/loss.ts";
 import { indexOf, type Tensor } from "../tensors.ts";
@@ -38,10 +39,7 @@ export function softmaxWgsl(
   { labels, order, losses, predictions }: ResultBuffers,
   { store, classCount, tuning, targets }: LossOptions,
 ): { readonly code: string; readonly bindings: readonly Binding[] } {
-  const side = tuning.imagesPerInvocation;
-  const perImage = (f: (place: string) => string) =>
-    Array.from({ length: side }, (_, image) => f(`n * ${side}u + ${image}u`)).join(", ");
-  const weighed = store && targets && weighedWgsl(targets, perImage);
+  const weighed = store && targets && weighedWgsl(targets, tuning);
   const code = `
 ${weighed?.tables ?? ""}
 fn label_of(position: u32) -> f32 {
@@ -53,7 +51,7 @@ fn weight_of(position: u32) -> f32 {
   return select(0.0, chunk.gradient_scale, position < chunk.count);
 }
 fn softmax_cross_entropy(n: u32) {
-  let label = Images(${perImage((place) => `label_of(${place})`)});
+  let label = Images(${perImage(tuning, (place) => `label_of(${place})`)});
   var largest = ${logitAt("0u")};
   var prediction = Images(0.0);
   for (var k = 1u; k < ${classCount}u; k++) {
@@ -71,7 +69,7 @@ fn softmax_cross_entropy(n: u32) {
   ${weighed ? "var" : "let"} loss = log(sum) - wanted;
   ${
     store
-      ? `let weight = Images(${perImage((place) => `weight_of(${place})`)});
+      ? `let weight = Images(${perImage(tuning, (place) => `weight_of(${place})`)});
   let scale = weight / sum;
   ${weighed?.before ?? ""}
   for (var k = 0u; k < ${classCount}u; k++) {
@@ -99,12 +97,10 @@ fn softmax_cross_entropy(n: u32) {
 
 /** WGSL that makes the loss and the gradient of smoothed labels and weighted classes of the plain ones, as
  * `weighTargets` of `wasm` does.
- *
- * @param perImage WGSL for each image of an invocation from WGSL for its place among the chunk's.
  */
 function weighedWgsl(
   { totals, others }: LossTargets,
-  perImage: (f: (place: string) => string) => string,
+  tuning: Tuning,
 ) {
   const all = others.reduce((sum, other) => sum + other, 0);
   const table = (name: string, values: readonly number[]) =>
@@ -114,7 +110,7 @@ function weighedWgsl(
   return {
     tables: `${table("totals", totals)}\n${table("others", others)}`,
     before: `let total = Images(${
-      perImage((place) => `totals[u32(max(label_of(${place}), 0.0))]`)
+      perImage(tuning, (place) => `totals[u32(max(label_of(${place}), 0.0))]`)
     });
   loss *= total;`,
     each: (logit: string) =>

@@ -8,7 +8,7 @@ const INVOCATIONS = 64;
 /** A layer's range of parameters, in vec4f, and its partial sums. */
 export interface UpdateRange {
   readonly start: number;
-  /** First of the biases. */
+  /** First that weight decay does not take. */
   readonly bias: number;
   readonly end: number;
   /** First partial sum; copies are `end - start` apart. */
@@ -136,8 +136,11 @@ fn main(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) group
 
 /** Head of an entry point that finds the range of parameters `i`, and with it what they are made of. */
 function findWgsl(ranges: readonly UpdateRange[], wantsDecays: boolean): string {
-  const find = ranges.map(({ start, bias, end, partials, copies }) =>
-    `if (i < ${end}u) {
+  // What is frozen lies between ranges.
+  const find = ranges.map(({ start, bias, end, partials, copies }, n) =>
+    `${
+      start > (ranges[n - 1]?.end ?? 0) ? `if (i < ${start}u) { return; } else ` : ""
+    }if (i < ${end}u) {
     place = ${partials}u + i - ${start}u;
     stride = ${end - start}u;
     copies = ${copies};
