@@ -34,6 +34,7 @@ export { DatasetError, UnreadablePicturesError } from "./src/data/errors.ts";
 
 export * from "./src/nn/layers.ts";
 export * from "./src/nn/sequential.ts";
+export type { Tensor as PlacedTensor } from "./src/nn/layers/layer.ts";
 export {
   byteTransform,
   type ChannelStandardization,

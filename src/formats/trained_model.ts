@@ -245,11 +245,18 @@ export function haveSameLayers({ layers }: Model, { layers: others }: Model): bo
     );
 }
 
+/** A field's value; of a tensor, that it is there. */
+function shown(value: unknown): string {
+  return String(typeof value === "object" ? true : value);
+}
+
 /** All that decides what a layer computes, apart from its parameters. */
 function showLayer(layer: Layer): string {
   const { type, inputShape, outputShape } = layer;
   const fields = Object.entries(layer).flatMap(([name, value]) =>
-    Object.hasOwn(definitionOf(layer).fields, name) ? [` ${name} ${[value].flat().join("x")},`] : []
+    Object.hasOwn(definitionOf(layer).fields, name)
+      ? [` ${name} ${[value].flat().map(shown).join("x")},`]
+      : []
   );
   return `${type}${fields.join("") || ","} ${showShape(inputShape)} to ${showShape(outputShape)}`;
 }

@@ -1,6 +1,6 @@
 /** Transfer: a trained model for other classes, of which only the head is new. */
 
-import { checkModelArgument, checkNumber } from "../check.ts";
+import { checkArray, checkModelArgument, checkNumber, checkObject } from "../check.ts";
 import { initialParameters, initialStatistics, type WeightInit } from "./init.ts";
 import { definitionOf } from "./layers/table.ts";
 import { type Model, sequential, type Tensor } from "./sequential.ts";
@@ -26,8 +26,9 @@ export interface Transferred extends Required<Learned> {
  *
  * @param classCount Classes of the new head, 1 to 256.
  * @param options Seed, 0 to 2^53 - 1, default 0, and how weights are drawn, default Xavier uniform.
- * @throws {TypeError} If the last layer that multiplies does not alone decide how many classes there are.
- * @throws {RangeError} If a number is out of range, or what is new is frozen.
+ * @throws {TypeError} If a vector is not one of float32, or the last layer that multiplies does not alone decide how many classes there are.
+ * @throws {RangeError} If a number is out of range, a vector is not as long as the model's, or what is new is
+ * frozen.
  * @example Three classes in place of ten, and nothing but the head trained
  * ```ts
  * import { freeze, initialParameters, lenet, replaceHead } from "@lenet/lenet";
@@ -40,16 +41,23 @@ export interface Transferred extends Required<Learned> {
  * ```
  */
 export function replaceHead(
-  { model, parameters, statistics = new Float32Array() }: Learned,
+  learned: Learned,
   classCount: number,
   { seed = 0, init }: { readonly seed?: number; readonly init?: WeightInit } = {},
 ): Transferred {
+  checkObject("learned", learned, "a model and its parameters");
+  const { model, parameters, statistics = new Float32Array() } = learned;
   checkModelArgument(model);
   checkNumber("classCount", classCount, { whole: true, min: 1, max: 256 });
-  checkNumber("length of parameters", parameters.length, {
-    min: model.parameterCount,
-    max: model.parameterCount,
-  });
+  for (
+    const [name, values, length] of [
+      ["parameters", parameters, model.parameterCount],
+      ["statistics", statistics, model.statisticCount],
+    ] as const
+  ) {
+    checkArray(name, values, Float32Array);
+    checkNumber(`length of ${name}`, values.length, { min: length, max: length });
+  }
   const place = model.specs.findLastIndex((spec) => definitionOf(spec).outputs !== undefined);
   const changed = withOutputs(model, place, classCount);
   const name = model.specs[place]?.name ?? String(place);

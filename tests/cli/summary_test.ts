@@ -52,7 +52,7 @@ Deno.test("summary: every model of the zoo has its parameters, and statistics co
     const lines = linesOf(summaryTable({ layers, total }));
     const at = layers.length + 1;
     assertEquals(lines[at].split(/\s+/).slice(0, 2), ["total", formatCount(total.parameters)]);
-    assertEquals(lines.slice(at + 1), /  window/.test(lines[0]) ? [] : ["s: stride, p: padding"]);
+    assertEquals(lines.slice(at + 1), / {2}window/.test(lines[0]) ? [] : ["s: stride, p: padding"]);
     assertEquals(lines.filter((line) => line.length > 80), []);
     return [name, total.parameters, total.statistics];
   });

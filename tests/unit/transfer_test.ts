@@ -158,7 +158,7 @@ Deno.test("a head that cannot be replaced is refused, with the reason", () => {
     "its last conv2d would make 20 of them",
   );
   refused(
-    { model: freeze(NET, ["fc*"]), parameters: STATE.parameters },
+    { ...STATE, model: freeze(NET, ["fc*"]) },
     RangeError,
     'Cannot freeze "fc2": it is drawn anew for 5 classes',
   );
@@ -167,6 +167,11 @@ Deno.test("a head that cannot be replaced is refused, with the reason", () => {
     () => replaceHead({ model: NET, parameters: new Float32Array(3) }, 5),
     RangeError,
     "length of parameters",
+  );
+  assertThrows(
+    () => replaceHead({ model: NET, parameters: STATE.parameters }, 5),
+    RangeError,
+    "length of statistics",
   );
 });
 
