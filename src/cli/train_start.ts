@@ -75,6 +75,7 @@ export async function startRun(
     ...(model.frozen.length > 0 && { frozen: model.frozen }),
     backend: opened.backend,
     device: session.device,
+    exact: flags.exact,
     ...(world && { ranks: world.size }),
     environment: describeEnvironment(),
     ...(flags.logSteps && { logSteps: true }),

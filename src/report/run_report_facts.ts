@@ -56,7 +56,7 @@ export function factsSection(config: RunConfig): Html {
       (init.type === "file" ? "from " : "") + initText(init),
     ],
     ...(config.frozen ? [["Frozen", config.frozen.join(", ")] as const] : []),
-    ["Backend", `${config.backend}: ${deviceText(config.device)}`],
+    ["Backend", `${config.backend}: ${deviceText(config.device)}${config.exact ? ", exact" : ""}`],
     ...(config.resumed ?? []).map(({ step, backend, device, started }) =>
       ["Gone on", `after step ${step} on ${backend}: ${deviceText(device)}, ${started}`] as const
     ),
