@@ -4,6 +4,7 @@ import type { BackendName, Device, Session } from "../backends/backend.ts";
 import { loadBackend } from "../backends/registry.ts";
 import { type LabeledImages, sliceImages } from "../data/dataset.ts";
 import { initialStatistics } from "../nn/init.ts";
+import type { Model } from "../nn/sequential.ts";
 import { countCorrect } from "../train/metrics.ts";
 import type { OpenPlan } from "./plan.ts";
 
