@@ -313,7 +313,7 @@ function fieldsOf(model: Model) {
   let [jump, start] = [1, 0];
   return model.layers.flatMap((layer, index) => {
     if (!("stride" in layer)) return [];
-    if (layer.type === "conv2d") start -= layer.padding[0] * jump;
+    start -= layer.padding[0] * jump;
     jump *= layer.stride[0];
     const [, height, width] = layer.outputShape;
     const [size] = sizes[index].receptiveField;

@@ -2,7 +2,7 @@
 
 import { referenceBackend } from "../../src/backends/reference/backend.ts";
 import type { LabeledImages } from "../../src/data/dataset.ts";
-import { initialParameters } from "../../src/nn/init.ts";
+import { initialParameters, initialStatistics } from "../../src/nn/init.ts";
 import { type Model, outputSize, sequential } from "../../src/nn/sequential.ts";
 import { conv2d, flatten, linear } from "../../src/nn/layers.ts";
 import { channelOf, isNormalized, type Standardization } from "../../src/nn/standardization.ts";
@@ -28,7 +28,7 @@ async function lossOf(
 ): Promise<number> {
   const optimizer = { type: "sgd", momentum: 0 } as const;
   await using session = await referenceBackend.open(model, { optimizer, batchSize: 1 });
-  await session.loadState({ parameters, slots: [], step: 0 });
+  await session.loadState({ parameters, statistics: initialStatistics(model), slots: [], step: 0 });
   await session.attach(data);
   return (await session.evaluate(data)).loss;
 }
@@ -56,9 +56,11 @@ export function lenetTable(): string {
 /** What models cost, and what they reach after as many epochs. */
 export function parametersTable(trainings: readonly Training[]): string {
   const rows = (["mlp", "lenet"] as const).map((name) => {
-    const { total, layers } = costsOf(zooModel(name));
-    const linear = layers.filter(({ type }) => type === "linear")
-      .reduce((sum, { parameters }) => sum + parameters, 0);
+    const model = zooModel(name);
+    const { total } = costsOf(model);
+    const linear = model.layers.filter(({ inputShape }) => inputShape.length === 1)
+      .flatMap(({ parameters }) => parameters)
+      .reduce((sum, { size }) => sum + size, 0);
     const { testAccuracy } = find(trainings, `${name}-0`).epochs[COMPARED_EPOCHS - 1];
     return [
       `\`${name}\``,

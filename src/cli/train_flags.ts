@@ -37,6 +37,10 @@ export const TRAIN_COMMAND = defineCommand({
       "--dataset photos/",
       "your own pictures, a folder for each class; the recipe fits their number",
     ],
+    [
+      "--dataset photos/ --init runs/first/best.safetensors --freeze 'conv*'",
+      "what a model has learned, for classes of your own",
+    ],
     ["--augment flip,shift=2", "each image as it is or mirrored, moved by up to 2 pixels"],
     ["--resume runs/first --epochs 5", "go on with a run, up to 5 epochs in all"],
   ],
@@ -114,7 +118,12 @@ export const TRAIN_COMMAND = defineCommand({
     init: {
       type: "string",
       placeholder: "FILE",
-      help: "start from these parameters: .safetensors, .onnx or a LayersModel",
+      help: "start from this model: .safetensors, .onnx or a LayersModel; of other classes too",
+    },
+    freeze: {
+      type: "string",
+      placeholder: "LAYERS",
+      help: "leave layers or blocks as they are: names, or beginnings and a star, as conv1,bn*",
     },
     out: {
       type: "string",
@@ -182,6 +191,7 @@ export function checkCombination(args: readonly string[], flags: TrainFlags): vo
     throw new UsageError("Cannot use --normalize and --standardize together: choose one of them");
   }
   checkpointIntervalOf(flags);
+  frozenOf(flags);
   augmentationOf(flags);
   if (flags.resume === undefined) return;
   const given = args.filter((arg) => arg.startsWith("--"))
@@ -302,6 +312,18 @@ export function planOf(flags: FilledFlags): TrainPlan {
   const { lr: learningRate, epochs, batchSize, seed, shuffle, maxSteps, targetAccuracy } = flags;
   const numbers = { epochs, batchSize, learningRate, seed, shuffle, maxSteps, targetAccuracy };
   return completePlan({ ...numbers, ...recipePlan(flags) });
+}
+
+/** The layers and blocks that `--freeze` names.
+ *
+ * @throws {UsageError} If it is no list of names.
+ */
+export function frozenOf({ freeze }: Pick<TrainFlags, "freeze">): readonly string[] {
+  const names = freeze?.split(",").map((name) => name.trim()) ?? [];
+  if (!names.includes("")) return names;
+  throw new UsageError(
+    `Invalid --freeze "${freeze}": expected names of layers, as in conv1,conv2 or conv*`,
+  );
 }
 
 /** The augmentation that `--augment` asks for; undefined for none.

@@ -200,7 +200,7 @@ function takingPixels(
   const isPlain = taken.every(({ mean, std }) =>
     Math.abs(mean) <= ROUNDING && Math.abs(std - 1) <= ROUNDING
   );
-  const endsInSigmoids = model.layers.at(-1)?.type === "sigmoid";
+  const last = model.layers[model.layers.length - 1];
   const standardization = isPlain ? NORMALIZED : joinChannels(taken);
   return {
     model: { ...model, standardization },
@@ -211,8 +211,10 @@ function takingPixels(
         : isPlain
         ? "it does not say what pixels become: they are taken as pixel / 255"
         : `pixels become ${showPixels(standardization)}, as its first step says`,
-      ...(endsInSigmoids
-        ? ["its outputs end in a sigmoid each: the largest wins, percentages are a softmax of them"]
+      ...(definitionOf(last).isActivation
+        ? [
+          `its outputs end in a ${last.type} each: the largest wins, percentages are a softmax of them`,
+        ]
         : []),
     ],
   };

@@ -48,6 +48,7 @@ export interface Recipe {
   readonly optimizer?: OptimizerSpec;
   /** As {@linkcode TrainPlan} has it; default: constant, at once. */
   readonly schedule?: "cosine";
+  /** Likewise; default: none. */
   readonly warmup?: number;
   /** Share of each label that all classes get alike; default 0. */
   readonly labelSmoothing?: number;
