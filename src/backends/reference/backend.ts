@@ -169,7 +169,11 @@ interface Range {
 }
 
 /** Copies the chosen images as the model's input, and their labels. */
-function gather({ standardization }: Model, data: LabeledImages, indices: Uint32Array) {
+export function gather(
+  { standardization }: Model,
+  data: LabeledImages,
+  indices: Uint32Array,
+): { readonly images: Float64Array; readonly labels: Uint8Array } {
   const { mean, std } = standardization;
   const pixels = data.images.length / data.count;
   const images = new Float64Array(indices.length * pixels);

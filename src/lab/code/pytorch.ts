@@ -1,0 +1,179 @@
+/** An experiment as a PyTorch program. */
+
+import type { LayerKind, LayerSpec, OfKind } from "../../nn/layers/table.ts";
+import type { OptimizerSpec } from "../../nn/optimizers.ts";
+import type { WeightInit } from "../../nn/init.ts";
+import { outputShapeOf, type Shape } from "../../nn/sequential.ts";
+import { initOf, optimizerOf } from "../experiment.ts";
+import type { Written } from "./typescript.ts";
+
+/** How a kind is written, for an input of a shape. */
+type Rendered<Spec> = (spec: Spec, input: Shape, depth: number) => string;
+
+/** Each kind as PyTorch has it. */
+const KINDS: { readonly [Kind in LayerKind]: Rendered<OfKind<LayerSpec, Kind>> } = {
+  conv2d: ({ outChannels, kernelSize, stride, padding }, [inChannels]) =>
+    `nn.Conv2d(${inChannels}, ${outChannels}, ${pair(kernelSize)}` +
+    `${option("stride", stride, 1)}${option("padding", padding, 0)})`,
+  avgPool2d: ({ poolSize, stride }) => `nn.AvgPool2d(${pair(poolSize)}, ${pair(stride)})`,
+  maxPool2d: ({ poolSize, stride }) => `nn.MaxPool2d(${pair(poolSize)}, ${pair(stride)})`,
+  sigmoid: () => "nn.Sigmoid()",
+  tanh: () => "nn.Tanh()",
+  relu: () => "nn.ReLU()",
+  flatten: () => "nn.Flatten()",
+  linear: ({ outFeatures }, [inFeatures]) => `nn.Linear(${inFeatures}, ${outFeatures})`,
+  residual: ({ body, shortcut = [] }, input, depth) =>
+    `Residual(${sequentialOf(body, input, depth)}, ${sequentialOf(shortcut, input, depth)})`,
+};
+
+function pair([height, width]: readonly [number, number]): string {
+  return height === width ? String(height) : `(${height}, ${width})`;
+}
+
+function option(name: string, value: readonly [number, number], usual: number): string {
+  return value.every((size) => size === usual) ? "" : `, ${name}=${pair(value)}`;
+}
+
+function sequentialOf(specs: readonly LayerSpec[], input: Shape, depth: number): string {
+  const indent = "    ".repeat(depth + 1);
+  let shape = input;
+  const lines = specs.map((spec, index) => {
+    const render = KINDS[spec.type] as Rendered<LayerSpec>;
+    const line = `${indent}("${spec.name ?? index}", ${render(spec, shape, depth + 1)}),\n`;
+    shape = outputShapeOf(spec, shape);
+    return line;
+  });
+  return lines.length === 0
+    ? "nn.Sequential()"
+    : `nn.Sequential(OrderedDict([\n${lines.join("")}${"    ".repeat(depth)}]))`;
+}
+
+const OPTIMIZERS: {
+  readonly [Type in OptimizerSpec["type"]]: (
+    spec: Extract<OptimizerSpec, { type: Type }>,
+  ) => string;
+} = {
+  sgd: ({ momentum }) => `SGD(model.parameters(), lr=LEARNING_RATE, momentum=${momentum})`,
+  adam: ({ beta1, beta2, epsilon }) =>
+    `Adam(model.parameters(), lr=LEARNING_RATE, betas=(${beta1}, ${beta2}), eps=${epsilon})`,
+};
+
+const INITS: { readonly [Type in WeightInit["type"]]: string } = {
+  xavierUniform: "nn.init.xavier_uniform_(module.weight)",
+  xavierNormal: "nn.init.xavier_normal_(module.weight)",
+  normal: "nn.init.normal_(module.weight, std=STD)",
+  torchDefault: "pass",
+};
+
+const RESIDUAL = `
+
+class Residual(nn.Module):
+    def __init__(self, body, shortcut):
+        super().__init__()
+        self.body, self.shortcut = body, shortcut
+
+    def forward(self, x):
+        return self.body(x) + self.shortcut(x)
+`;
+
+/** Writes the program: it trains, or tells how well the weights in a file do. */
+export function pytorchOf({ experiment, layers, inputShape, rates }: Written): string {
+  const { data, learningRate, batchSize, epochs, schedule, seed, standardize } = experiment;
+  const optimizer = optimizerOf(experiment);
+  const init = initOf(experiment);
+  const std = init.type === "normal" ? String(init.standardDeviation) : "";
+  const model = sequentialOf(layers, inputShape, 0);
+  const rate = schedule === "cosine"
+    ? "0.5 * LEARNING_RATE * (1 + math.cos(math.pi * step / (EPOCHS * steps)))"
+    : "LEARNING_RATE";
+  return `"""The lab's experiment: python3 lab.py trains it; python3 lab.py model.safetensors tells how
+well the lab's own weights do.${
+    rates.length > 1
+      ? " (The learning rate was changed while it trained: here it is the last one.)"
+      : ""
+  }"""
+import gzip
+import json
+import math
+import sys
+from collections import OrderedDict
+
+import torch
+from torch import nn
+
+FOLDER = "data/${data === "own" ? "own" : data}"  # the four .gz files of the data set
+EPOCHS, BATCH_SIZE, LEARNING_RATE = ${epochs}, ${batchSize}, ${learningRate}
+
+
+def read(name, header):
+    with gzip.open(f"{FOLDER}/{name}.gz") as file:
+        return torch.frombuffer(bytearray(file.read()[header:]), dtype=torch.uint8)
+
+
+def load(part):
+    labels = read(f"{part}-labels-idx1-ubyte", 8).long()
+    images = read(f"{part}-images-idx3-ubyte", 16).float().div(255)
+    return images.reshape(len(labels), ${inputShape.join(", ")}), labels
+
+${RESIDUAL.trimStart() && model.includes("Residual(") ? `${RESIDUAL}\n` : ""}
+def evaluate():
+    model.eval()
+    with torch.no_grad():
+        logits = torch.cat([model(part) for part in test_images.split(1000)])
+    loss = nn.functional.cross_entropy(logits, test_labels).item()
+    return loss, (logits.argmax(1) == test_labels).float().mean().item()
+
+
+def read_safetensors(path):
+    with open(path, "rb") as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        data = bytearray(file.read())
+    tensors = {}
+    for name, entry in header.items():
+        if name != "__metadata__":
+            begin, end = entry["data_offsets"]
+            values = torch.frombuffer(data[begin:end], dtype=torch.float32)
+            tensors[name] = values.reshape(entry["shape"])
+    return tensors
+
+
+torch.manual_seed(${seed})
+(train_images, train_labels), (test_images, test_labels) = load("train"), load("t10k")
+${
+    standardize
+      ? `mean, std = train_images.mean(), train_images.std(correction=0)
+train_images, test_images = (train_images - mean) / std, (test_images - mean) / std
+`
+      : ""
+  }
+model = ${model}
+for module in model.modules():
+    if isinstance(module, (nn.Conv2d, nn.Linear)):
+        ${INITS[init.type].replace("STD", std)}
+
+if len(sys.argv) > 1:
+    model.load_state_dict(read_safetensors(sys.argv[1]))
+    print("test loss %.6f, test accuracy %.4f" % evaluate())
+    sys.exit()
+
+optimizer = torch.optim.${
+    (OPTIMIZERS[optimizer.type] as (spec: OptimizerSpec) => string)(optimizer)
+  }
+steps = math.ceil(len(train_images) / BATCH_SIZE)
+step = 0
+for epoch in range(1, EPOCHS + 1):
+    model.train()
+    loss_sum = 0.0
+    for batch in torch.randperm(len(train_images)).split(BATCH_SIZE):
+        for group in optimizer.param_groups:
+            group["lr"] = ${rate}
+        loss = nn.functional.cross_entropy(model(train_images[batch]), train_labels[batch])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        loss_sum += loss.item() * len(batch)
+        step += 1
+    train_loss = loss_sum / len(train_images)
+    print("epoch %d, train loss %.4f, test loss %.4f, test accuracy %.4f" % (epoch, train_loss, *evaluate()))
+`;
+}
