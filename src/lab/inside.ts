@@ -37,20 +37,19 @@ export function receptiveField(model: Model, index: number, place: number): Box 
     const sight = sights.get(n);
     if (sight === undefined) continue;
     const layer = model.layers[n];
+    const { sees } = definitionOf(layer).cost(layer);
+    if (sees === "everything") return wholeOf(model.inputShape);
     for (const input of layer.inputs) {
-      const seen = seenBy(layer, shapeOf(model, input), sight);
+      const seen = seenBy(sees, shapeOf(model, input), sight);
       sights.set(input, join(sights.get(input), seen));
     }
   }
   return sights.get(IMAGE)!.box;
 }
 
-function seenBy(layer: Layer, shape: Shape, { box, place }: Sight): Sight {
-  const { sees } = definitionOf(layer).cost(layer);
-  if (sees === "everything") return { box: wholeOf(shape) };
+function seenBy(sees: Window | undefined, shape: Shape, { box, place }: Sight): Sight {
   if (sees !== undefined) return { box: windowOf(box, sees) };
-  if (place !== undefined) return sightAt(shape, place);
-  return { box: shape.length === layer.outputShape.length ? box : wholeOf(shape) };
+  return place === undefined ? { box } : sightAt(shape, place);
 }
 
 /** What of its input a box of a layer's output is made from. */

@@ -54,7 +54,8 @@ function Windows({ told, size }: { told: Explanation; size: readonly [number, nu
   const sums = groups.map(({ terms }) => sumOf(terms));
   return (
     <>
-      <div class="windows scroll" tabIndex={0} role="region" aria-label={t.rules[told.rule]}>
+      {isProduct && <Sum parts={sums} told={told} />}
+      <div class="windows">
         {groups.slice(0, MAX_CHANNELS).map(({ channel, terms }, n) => (
           <div key={channel} class="window-row">
             <Grid
@@ -85,7 +86,6 @@ function Windows({ told, size }: { told: Explanation; size: readonly [number, nu
           <p class="small soft">{t.rest(groups.length - MAX_CHANNELS)}</p>
         )}
       </div>
-      {isProduct && <Sum parts={sums} told={told} />}
     </>
   );
 }

@@ -1,7 +1,7 @@
 /** The network at work on one picture: maps, kernels, and how each number is made. */
 
 /// <reference lib="dom" />
-import { useEffect, useRef } from "preact/hooks";
+import { useCallback, useEffect, useRef } from "preact/hooks";
 import { useSignal } from "@preact/signals";
 import { topClasses } from "../../train/metrics.ts";
 import type { Model, Parameter } from "../../nn/sequential.ts";
@@ -19,6 +19,14 @@ import { short } from "./widgets.tsx";
 export function Inside() {
   const model = opened.value;
   const seen = view.value;
+  const width = useSignal(480);
+  const sizes = useRef<ResizeObserver | null>(null);
+  const measure = useCallback((element: HTMLElement | null) => {
+    sizes.current?.disconnect();
+    if (element === null) return;
+    sizes.current = new ResizeObserver(() => width.value = element.clientWidth - 8);
+    sizes.current.observe(element);
+  }, []);
   if (model === undefined || seen === undefined) return <p class="soft">…</p>;
   return (
     <>
@@ -27,9 +35,9 @@ export function Inside() {
         <Answer view={seen} />
       </div>
       <Explained model={model} view={seen} />
-      <div class="all-maps">
+      <div class="all-maps" ref={measure}>
         {model.layers.map((_, index) => (
-          <LayerMaps key={index} model={model} view={seen} index={index} />
+          <LayerMaps key={index} model={model} view={seen} index={index} width={width.value} />
         ))}
       </div>
     </>
@@ -38,10 +46,15 @@ export function Inside() {
 
 function Explained({ model, view }: { model: Model; view: View }) {
   const chosen = selection.value;
-  if (chosen === undefined || chosen.layer >= model.layers.length) {
-    return <p class="small soft hint">{texts.value.hint}</p>;
-  }
-  return <ExplanationOf model={model} view={view} selection={chosen} />;
+  const isChosen = chosen !== undefined && chosen.layer < model.layers.length;
+  return (
+    <div class="explained scroll" tabIndex={0} role="region" aria-label={texts.value.inside}>
+      {isChosen && <FramedPicture model={model} view={view} side={84} />}
+      {isChosen
+        ? <ExplanationOf model={model} view={view} selection={chosen} />
+        : <p class="small soft">{texts.value.hint}</p>}
+    </div>
+  );
 }
 
 /** Screen pixels of the large picture, about. */
@@ -108,11 +121,16 @@ function PictureColumn({ model, view }: { model: Model; view: View }) {
 }
 
 /** The picture with padding around it, and the part that the chosen number sees. */
-function FramedPicture({ model, view }: { model: Model; view: View }) {
+function FramedPicture({ model, view, side = PICTURE_SIDE }: {
+  model: Model;
+  view: View;
+  /** Screen pixels of the picture, about. */
+  side?: number;
+}) {
   const t = texts.value;
   const canvas = useRef<HTMLCanvasElement>(null);
   const [channels, height, width] = model.inputShape;
-  const scale = Math.max(1, Math.round(PICTURE_SIDE / Math.max(height, width)));
+  const scale = Math.max(1, Math.round(side / Math.max(height, width)));
   useEffect(() => {
     const context = canvas.current!.getContext("2d")!;
     const area = height * width;
@@ -134,7 +152,7 @@ function FramedPicture({ model, view }: { model: Model; view: View }) {
       <div class="frame-box">
         <canvas
           ref={canvas}
-          id="seen"
+          data-seen={side}
           class="pixels padded"
           width={width + 2 * MARGIN}
           height={height + 2 * MARGIN}
@@ -148,7 +166,6 @@ function FramedPicture({ model, view }: { model: Model; view: View }) {
         {field && (
           <i
             class="field-frame"
-            id="receptive-field"
             data-field={`${field.bottom - field.top + 1}x${field.right - field.left + 1}`}
             style={{
               left: `${scale * (Math.max(-MARGIN, field.left) + MARGIN)}px`,
@@ -165,11 +182,13 @@ function FramedPicture({ model, view }: { model: Model; view: View }) {
           />
         )}
       </div>
-      <figcaption class="small soft">
-        {subject.value.from !== "own" &&
-          `${subject.value.from === "test" ? t.fromTest : t.fromTrain} ${subject.value.index}`}
-        {label !== undefined && `: ${data.value?.classNames[label] ?? label}`}
-      </figcaption>
+      {side === PICTURE_SIDE && (
+        <figcaption class="small soft">
+          {subject.value.from !== "own" &&
+            `${subject.value.from === "test" ? t.fromTest : t.fromTrain} ${subject.value.index}`}
+          {label !== undefined && `: ${data.value?.classNames[label] ?? label}`}
+        </figcaption>
+      )}
     </figure>
   );
 }
@@ -221,7 +240,13 @@ function Answer({ view: { outputs, label } }: { view: View }) {
   );
 }
 
-function LayerMaps({ model, view, index }: { model: Model; view: View; index: number }) {
+function LayerMaps({ model, view, index, width }: {
+  model: Model;
+  view: View;
+  index: number;
+  /** Screen pixels that there are. */
+  width: number;
+}) {
   const t = texts.value;
   const layer = model.layers[index];
   const values = view.outputs[index];
@@ -229,7 +254,7 @@ function LayerMaps({ model, view, index }: { model: Model; view: View; index: nu
   const side = layer.outputShape[2] ?? 1;
   // About six maps of 28 columns side by side.
   const scale = isVector ? 9 : Math.max(1, Math.min(8, Math.round(72 / side)));
-  const available = Math.floor(480 / scale);
+  const available = Math.floor(width / scale);
   const { weight } = layer as { readonly weight?: Parameter };
   const isConvolution = weight?.shape.length === 4;
   const name = /\D/.test(layer.name) ? `${layer.name} ${layer.type}` : layer.type;

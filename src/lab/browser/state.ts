@@ -108,6 +108,7 @@ function hear(event: LabEvent): void {
       return;
     case "ended":
       if (event.outcome === "failed") problem.value = event.message ?? "";
+      if (!isRunning.value) return;
       status.value = event.outcome === "failed"
         ? "failed"
         : event.outcome === "finished"
@@ -165,9 +166,11 @@ async function load(): Promise<void> {
 
 /** Opens the edited network with new weights, if it fits. */
 async function open(): Promise<void> {
-  if ("error" in edited.value) return;
-  status.value = "loading";
-  problem.value = "";
+  if ("error" in edited.value) {
+    await laboratory.pause();
+    status.value = "ready";
+    return;
+  }
   const { model, ...facts } = await laboratory.open(experiment.value);
   batch(() => {
     opened.value = modelOfSpec(model);
@@ -208,12 +211,18 @@ export function edit(changes: Partial<Experiment>): Promise<void> {
   return reset(changes);
 }
 
+let lastReset = 0;
+
 /** Begins anew, with changes where there are some; what was trained is kept to compare with. */
 export function reset(changes: Partial<Experiment> = {}): Promise<void> {
   keepRun();
   curve.value = new Curve(data.value?.trainCount, experiment.value.batchSize);
   experiment.value = { ...experiment.value, ...changes };
-  return inTurn(open);
+  status.value = "loading";
+  problem.value = "";
+  const wanted = ++lastReset;
+  // Of changes that follow one another at once, the last is opened.
+  return inTurn(() => wanted === lastReset ? open() : Promise.resolve());
 }
 
 /** Goes on with the same weights on another engine. */

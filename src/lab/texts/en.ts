@@ -27,7 +27,7 @@ export const EN = {
   emptyModel: "empty",
   layer: "Layer",
   output: "Output",
-  parameters: "Parameters",
+  parameters: "Params",
   macs: "Multiply-adds",
   sees: "Sees",
   total: "in all",
@@ -229,8 +229,7 @@ export const EN = {
       title: "Channels",
       text:
         "conv2 reads all maps of conv1 at once: for each of its outputs it has a kernel for each input map, and adds up what all of them give. More channels are more features, and more multiplications.",
-      task:
-        "Choose a model under “Begin with”, then double outChannels of conv1 and watch the multiply-adds of conv2.",
+      task: "Double outChannels of conv1 and watch the multiply-adds of conv2.",
     },
     {
       title: "Pooling",
@@ -267,7 +266,8 @@ export const EN = {
       title: "Under- and overfitting",
       text:
         "A network that is too small, or trained too little, is poor on train and test alike: bias. One that has learnt its training images by heart is good on these alone: variance. The gap between the curves shows it.",
-      task: "Reset, begin with mlp, train it for 60 epochs, and compare its curves with LeNet's.",
+      task:
+        "Begin with mlp, train it for twenty epochs or more, and compare its curves with LeNet's.",
     },
   ],
 };
