@@ -1,11 +1,29 @@
 /** The lab in a real browser, driven as a person would. */
 
+import { pathToFileURL } from "node:url";
+import { setTimeout as delay } from "node:timers/promises";
 import { encode as encodePng } from "fast-png";
+import {
+  conv2d,
+  decodeLayersModel,
+  decodeOnnx,
+  decodeSafetensorsModel,
+  evaluate,
+  flatten,
+  type LayerSpec,
+  linear,
+  loadDataset,
+  maxPool2d,
+  openBackend,
+  relu,
+  residual,
+  tanh,
+} from "../../mod.ts";
 import { assert, assertAlmostEquals, assertEquals, assertStringIncludes } from "../assert.ts";
 import { granted } from "../permissions.ts";
 import { namesIn, withTempDir } from "../temp.ts";
-import { Browser, findBrowser } from "./browser.ts";
-import { canRunCommands, runTask } from "./command.ts";
+import { Browser, findBrowser, runProgram } from "./browser.ts";
+import { canRunCommands, linesOf, ROOT, runDeno, runTask } from "./command.ts";
 import { LabPage, LabServer } from "./lab_server.ts";
 
 const canRun = canRunCommands() && granted({ name: "net", host: "127.0.0.1" });
@@ -107,4 +125,127 @@ Deno.test({
 /** A number as the page writes it. */
 function asNumber(text: string): number {
   return Number(text.trim().replace("\u2212", "-"));
+}
+
+/** A block and what else own layers may be, small enough to train in a moment. */
+const OWN_LAYERS: readonly LayerSpec[] = [
+  conv2d({ name: "conv1", outChannels: 4, kernelSize: 5, stride: 2 }),
+  relu(),
+  residual([conv2d({ outChannels: 4, kernelSize: 3, padding: 1 }), tanh()]),
+  maxPool2d({ poolSize: 2 }),
+  flatten(),
+  linear({ outFeatures: 10 }),
+];
+
+const PYTHON = canRun && (await runProgram("python3", ["-c", "import torch"])).code === 0;
+
+Deno.test({
+  name: "lab: what it exports and the code it writes give its own numbers",
+  ignore,
+  fn: () =>
+    withTempDir(async (folder) => {
+      await using server = await LabServer.start();
+      await using browser = await Browser.start(CHROMIUM!, `${folder}/profile`);
+      const layers = encodeURIComponent(JSON.stringify(OWN_LAYERS));
+      const settings = "epochs=2&optimizer=momentum&learningRate=0.02&schedule=cosine&seed=5";
+      const lab = await LabPage.open(
+        browser,
+        `${server.address}#model=own&layers=${layers}&${settings}`,
+      );
+      await browser.send("Browser.setDownloadBehavior", {
+        ...{ behavior: "allow", downloadPath: folder },
+      });
+      await lab.click("#start");
+      await lab.status("finished");
+      const accuracy = parseFloat(await lab.text("#accuracy b")) / 100;
+      await lab.click("#tab-home");
+      for (const format of ["safetensors", "onnx", "tfjs", "html", "start"]) {
+        await lab.click(`[data-format="${format}"]`);
+        await lab.until(
+          `document.querySelector("#saved").innerText.includes("${
+            { tfjs: "weights.bin", html: "model.html", start: "start" }[format] ?? `model.${format}`
+          }")`,
+        );
+      }
+      const names = ["model.html", "model.json", "model.onnx", "model.safetensors"];
+      names.push("start.safetensors", "weights.bin");
+      while (!names.every((name) => hasFile(`${folder}/${name}`))) await delay(50);
+
+      const { test } = await loadDataset("sample");
+      const read = (name: string) => Deno.readFile(`${folder}/${name}`);
+      const weights = await read("weights.bin");
+      const models = [
+        decodeSafetensorsModel(await read("model.safetensors"), "model.safetensors"),
+        decodeOnnx(await read("model.onnx"), "model.onnx"),
+        await decodeLayersModel(
+          await Deno.readTextFile(`${folder}/model.json`),
+          () => Promise.resolve(weights),
+          "model.json",
+        ),
+      ];
+      const losses: number[] = [];
+      for (const { model, parameters } of models) {
+        await using session = await openBackend("wasm", model, { parameters });
+        const found = await evaluate(session, test);
+        assertEquals(found.accuracy, accuracy);
+        losses.push(found.loss);
+      }
+      losses.forEach((loss) => assertAlmostEquals(loss, losses[0], 1e-6));
+
+      const page = await browser.open(pathToFileURL(`${folder}/model.html`).href);
+      await page.until(`document.body.dataset.state === "idle"`);
+      assertStringIncludes(
+        await page.evaluate(`document.querySelector("#engine-name").innerText`),
+        "wasm",
+      );
+      await lab.page.send("Page.bringToFront");
+
+      const code = async (name: string) => {
+        await lab.click(`[data-code="${name}"]`);
+        return await lab.text("#code");
+      };
+      await Deno.writeTextFile(`${folder}/program.ts`, await code("typescript"));
+      const program = await runDeno([
+        ...["run", "-q", "--check", "--no-prompt", "--config", `${ROOT}deno.json`, "--allow-read"],
+        `${folder}/program.ts`,
+      ]);
+      assertEquals([program.code, program.stderr], [0, ""]);
+      const last = JSON.parse(linesOf(program.stdout).at(-1)!);
+      assertEquals(last, { loss: losses[0], accuracy });
+
+      const words = (await code("command")).replaceAll("\\\n", "").trim().split(/\s+/).slice(3);
+      const trained = await runTask("train", [
+        ...words.map((word) => word === "start.safetensors" ? `${folder}/${word}` : word),
+        ...["--out", `${folder}/run`, "--json"],
+      ]);
+      assertEquals(trained.code, 0, trained.stderr);
+      const metrics = linesOf(await Deno.readTextFile(`${folder}/run/metrics.jsonl`));
+      const { testLoss, testAccuracy } = JSON.parse(metrics.at(-1)!);
+      assertEquals([testLoss, testAccuracy], [losses[0], accuracy]);
+
+      await Deno.writeTextFile(`${folder}/lab.py`, await code("pytorch"));
+      if (PYTHON) {
+        const told = await runProgram("python3", [
+          `${folder}/lab.py`,
+          `${folder}/model.safetensors`,
+        ]);
+        assertEquals(told.code, 0, told.stderr);
+        const [, loss, share] = /test loss (\S+), test accuracy (\S+)/.exec(told.stdout)!;
+        assertAlmostEquals(Number(loss), losses[0], 1e-5);
+        assertAlmostEquals(Number(share), accuracy, 1e-4);
+        const learnt = await runProgram("python3", [`${folder}/lab.py`]);
+        assertEquals(learnt.code, 0, learnt.stderr);
+        const [, reached] = /epoch 2, .* test accuracy (\S+)/.exec(learnt.stdout)!;
+        assertAlmostEquals(Number(reached), accuracy, 0.1);
+      }
+      assertQuiet(lab, server.address);
+    }),
+});
+
+function hasFile(path: string): boolean {
+  try {
+    return Deno.statSync(path).size > 0;
+  } catch {
+    return false;
+  }
 }
