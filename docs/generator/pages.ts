@@ -8,6 +8,7 @@ import { curvesSvg } from "../../src/report/curves.ts";
 import type { EpochMetrics } from "../../src/train/trainer.ts";
 import { fillBlocks, pictureNames } from "./blocks.ts";
 import {
+  architectureFigure,
   lossFigure,
   receptiveFieldFigure,
   standardizationFigure,
@@ -54,12 +55,15 @@ export async function generate(
     "lenet": tables.lenetTable(),
     "parameters": tables.parametersTable(trainings),
     "standardization": tables.standardizationTable(trainings),
+    "recipes": tables.recipesTable(trainings),
+    "exercises": tables.exerciseAnswers(),
   };
   const pictures: Record<string, string> = {
     "docs/curves.svg": await curvesSvg(
       "lenet on fashion-mnist",
       tables.find(trainings, "lenet-0").epochs as unknown as EpochMetrics[],
     ),
+    "docs/architecture.svg": await architectureFigure(zooModel("lenet")),
     "docs/loss.svg": await lossFigure(),
     "docs/windows.svg": await windowsFigure(),
     "docs/receptive_field.svg": await receptiveFieldFigure(test, zooModel("lenet")),

@@ -23,14 +23,24 @@ const COMMAND = defineCommand({
     ["--out site", "write it as files for any web server"],
   ],
   flags: {
-    port: { type: "integer", min: 0, max: 65_535, default: 8420, help: "where; 0 for any free port" },
+    port: {
+      type: "integer",
+      min: 0,
+      max: 65_535,
+      default: 8420,
+      help: "where; 0 for any free port",
+    },
     data: {
       type: "list",
       choices: SERVED_NAMES,
       defaultText: "all that are on this machine; with --out the sample",
       help: "sets of images that the page offers",
     },
-    out: { type: "string", placeholder: "DIR", help: "write files to this folder, and serve nothing" },
+    out: {
+      type: "string",
+      placeholder: "DIR",
+      help: "write files to this folder, and serve nothing",
+    },
     json: JSON_FLAG,
   },
 });
@@ -115,5 +125,8 @@ async function answer(files: ReadonlyMap<string, SiteFile>, request: Request): P
 }
 
 function failure(status: number, text: string): Response {
-  return new Response(`${text}\n`, { status, headers: { ...HEADERS, "Content-Type": "text/plain" } });
+  return new Response(`${text}\n`, {
+    status,
+    headers: { ...HEADERS, "Content-Type": "text/plain" },
+  });
 }

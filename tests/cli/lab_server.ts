@@ -1,10 +1,10 @@
 /** The lab as a user starts it, and its page as a user handles it. */
 
 import { ROOT, startDeno } from "./command.ts";
-import { Browser, type Page } from "./browser.ts";
+import type { Browser, Page } from "./browser.ts";
 
 /** After so long something has gone wrong. */
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 180_000;
 
 /** A server of the lab, until it is disposed of: by Ctrl-C, as its user ends it. */
 export class LabServer implements AsyncDisposable {

@@ -19,9 +19,9 @@ import {
   residual,
   tanh,
 } from "../../mod.ts";
-import { assert, assertAlmostEquals, assertEquals, assertStringIncludes } from "../assert.ts";
+import { assertAlmostEquals, assertEquals, assertStringIncludes } from "../assert.ts";
 import { granted } from "../permissions.ts";
-import { namesIn, withTempDir } from "../temp.ts";
+import { withTempDir } from "../temp.ts";
 import { Browser, findBrowser, runProgram } from "./browser.ts";
 import { canRunCommands, linesOf, ROOT, runDeno, runTask } from "./command.ts";
 import { LabPage, LabServer } from "./lab_server.ts";
@@ -51,7 +51,7 @@ Deno.test({
       const cores = await page.evaluate<number>("navigator.hardwareConcurrency");
       assertStringIncludes(
         await page.evaluate(`document.querySelector("#device").textContent`),
-        `, ${cores}`,
+        `Threads: ${cores}`,
       );
 
       await lab.click("#start");
@@ -241,6 +241,96 @@ Deno.test({
       assertQuiet(lab, server.address);
     }),
 });
+
+/** Where SwiftShader emulates a GPU. */
+const EMULATED_GPU = ["--enable-unsafe-webgpu", "--enable-features=Vulkan"];
+
+Deno.test({
+  name: "lab: takes dropped folders in colour, ten thousand pictures, and trains on webgpu too",
+  ignore,
+  fn: () =>
+    withTempDir(async (folder) => {
+      const photos = `${folder}/photos`;
+      for (const className of ["warm", "cold"]) {
+        await Deno.mkdir(`${photos}/${className}`, { recursive: true });
+        for (let n = 0; n < 20; n++) {
+          await Deno.writeFile(`${photos}/${className}/${n}.png`, tinted(className === "warm", n));
+        }
+      }
+      await Deno.writeTextFile(`${photos}/warm/notes.txt`, "no picture");
+      await using server = await LabServer.start();
+      await using browser = await Browser.start(CHROMIUM!, `${folder}/profile`, EMULATED_GPU);
+      const settings = "batchSize=8&epochs=30&model=lenet-relu";
+      const lab = await LabPage.open(browser, `${server.address}#${settings}`);
+      const { page } = lab;
+      await lab.click("#tab-own");
+      await lab.click("#colour");
+      const [x, y] = await lab.placeOf("#drop");
+      const data = { items: [], files: [photos], dragOperationsMask: 1 };
+      for (const type of ["dragEnter", "dragOver", "drop"]) {
+        await page.send("Input.dispatchDragEvent", { type, x, y, data });
+      }
+      await lab.until(`document.querySelectorAll(".classes li").length === 2`);
+      await lab.until(`document.querySelector(".own .notice")?.innerText.includes("notes.txt")`);
+      assertEquals(
+        await page.evaluate(
+          `[...document.querySelectorAll(".classes li b")].map((b) => b.innerText).sort()`,
+        ),
+        ["cold", "warm"],
+      );
+      await lab.click("#use-own");
+      await lab.until(
+        `document.querySelector("#data p")?.innerText.includes("3×28×28, 2 classes")`,
+      );
+      await lab.status("ready");
+      await lab.click("#start");
+      await lab.until(`parseFloat(document.querySelector("#accuracy b")?.innerText) === 100`);
+      await page.evaluate(`document.querySelector("#pause")?.click()`);
+
+      await page.evaluate(DROP_MANY);
+      await lab.until(`[...document.querySelectorAll(".classes li")]
+        .some((item) => item.innerText.includes("10,0"))`);
+
+      const webgpu = await LabPage.open(
+        browser,
+        `${server.address}#engine=webgpu&learningRate=0.002`,
+      );
+      assertStringIncludes(
+        await webgpu.page.evaluate(`document.querySelector("#device").textContent`),
+        "swiftshader",
+      );
+      await webgpu.click("#start");
+      await webgpu.until(`parseFloat(document.querySelector("#accuracy b")?.innerText) >= 70`);
+      await webgpu.click("#pause");
+      await webgpu.status("paused");
+      for (const one of [lab, webgpu]) assertQuiet(one, server.address);
+    }),
+});
+
+/** A picture of 40 x 30 in warm or cold colours of one brightness. */
+function tinted(isWarm: boolean, n: number): Uint8Array {
+  const data = Uint8Array.from({ length: 3 * 40 * 30 }, (_, index) => {
+    const light = 60 + (17 * n + 3 * Math.floor(index / 3)) % 120;
+    return [isWarm ? light + 60 : light, light, isWarm ? light : light + 60][index % 3];
+  });
+  return encodePng({ width: 40, height: 30, channels: 3, data });
+}
+
+/** Drops ten thousand pictures at once. */
+const DROP_MANY = `(async () => {
+  const canvas = new OffscreenCanvas(8, 8);
+  const context = canvas.getContext("2d");
+  const blobs = [];
+  for (let n = 0; n < 8; n++) {
+    context.fillStyle = "rgb(" + 30 * n + ", 90, 90)";
+    context.fillRect(0, 0, 8, 8);
+    blobs.push(await canvas.convertToBlob());
+  }
+  const dataTransfer = new DataTransfer();
+  for (let n = 0; n < 10000; n++) dataTransfer.items.add(new File([blobs[n % 8]], n + ".png"));
+  const event = new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true });
+  document.querySelector("#drop").dispatchEvent(event);
+})()`;
 
 function hasFile(path: string): boolean {
   try {

@@ -62,7 +62,7 @@ export function Mistakes() {
           <h3>
             {t.cell(classNames[chosen.truth], classNames[chosen.said], inCell.length)}{" "}
             <span class="soft small">
-              {t.showing(Math.min(MAX_SHOWN, inCell.length), inCell.length)}
+              {inCell.length > MAX_SHOWN && t.showing(MAX_SHOWN, inCell.length)}
             </span>
           </h3>
           <Gallery indices={inCell.slice(0, MAX_SHOWN)} losses={losses} predictions={predictions} />

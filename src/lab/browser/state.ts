@@ -4,7 +4,7 @@
 import { batch, computed, effect, signal } from "@preact/signals";
 import { modelOf as modelOfSpec } from "../../nn/model_spec.ts";
 import type { Model } from "../../nn/sequential.ts";
-import { MODEL_NAMES } from "../../nn/zoo.ts";
+import type { MODEL_NAMES } from "../../nn/zoo.ts";
 import {
   type DataName,
   type Experiment,

@@ -283,7 +283,8 @@ function Engines() {
         )}
       </div>
       <p class="small soft" id="device">
-        {device.value.description}, {device.value.threads}
+        {device.value.description}
+        {engine === "wasm" && `, ${t.threads}: ${device.value.threads}`}
         {!globalThis.crossOriginIsolated && `. ${t.oneThread}`}
       </p>
       <div class="row small">

@@ -154,7 +154,7 @@ export const EN = {
   noAssessment: "Train first, at least one epoch.",
   correctOf: (right: string, all: string, percent: string) =>
     `${right} of ${all} right: ${percent}`,
-  showing: (shown: number, all: number) => shown < all ? `${shown} of ${all}` : `${all}`,
+  showing: (shown: number, all: number) => `${shown} of ${all}`,
 
   ownLead:
     "Make your own set: a class for each thing to tell apart, twenty pictures or more of each. Drop a folder with a folder for each class, or fill classes one by one.",

@@ -147,7 +147,7 @@ export const ZH: Texts = {
   assess: "现在测试",
   noAssessment: "请先训练，至少一轮。",
   correctOf: (right, all, percent) => `${all} 张中对了 ${right} 张：${percent}`,
-  showing: (shown, all) => shown < all ? `显示 ${all} 张中的 ${shown} 张` : `共 ${all} 张`,
+  showing: (shown, all) => `显示 ${all} 张中的 ${shown} 张`,
 
   ownLead:
     "做一套自己的数据：每样要分辨的东西一个类别，每类二十张以上。拖入一个文件夹，里面每个类别一个文件夹；或者逐个类别添加。",
