@@ -185,8 +185,8 @@ function describePixels(standardization: Standardization): string {
 
 /** How to repeat what a table shows. */
 function provenance(trainings: readonly Training[]): string {
-  const [{ machine }] = trainings;
+  const machines = [...new Set(trainings.map(({ machine }) => machine))].join(" and ");
   const dates = [...new Set(trainings.map(({ date }) => date))].join(", ");
   const commands = trainings.map(({ command }) => `    ${command}`);
-  return `Measured on ${machine}, ${dates}, by\n\n${commands.join("\n")}`;
+  return `Measured on ${machines}, ${dates}, by\n\n${commands.join("\n")}`;
 }

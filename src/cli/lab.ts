@@ -91,17 +91,21 @@ async function serve(
   },
 ): Promise<number> {
   return await withInterrupt(async (signal) => {
-    const server = Deno.serve({
-      port,
-      hostname: HOST,
-      signal,
-      onListen: ({ port }) => {
-        const address = `http://${HOST}:${port}/`;
-        if (json) console.log(JSON.stringify({ address, data }));
-        else console.log(`The lab is at ${address} (images: ${data.join(", ")}); Ctrl-C ends it`);
-      },
-    }, (request) => answer(files, request));
-    await server.finished;
+    const onListen = ({ port }: Deno.NetAddr) => {
+      const address = `http://${HOST}:${port}/`;
+      if (json) console.log(JSON.stringify({ address, data }));
+      else console.log(`The lab is at ${address} (images: ${data.join(", ")}); Ctrl-C ends it`);
+    };
+    try {
+      const handler = (request: Request) => answer(files, request);
+      await Deno.serve({ port, hostname: HOST, signal, onListen }, handler).finished;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+      throw new TypeError(
+        `Cannot serve at port ${port}: another program uses it; choose one by --port, 0 for any`,
+        { cause: error },
+      );
+    }
     return EXIT.ok;
   });
 }

@@ -339,3 +339,71 @@ function hasFile(path: string): boolean {
     return false;
   }
 }
+
+Deno.test({
+  name: "lab: serves its own files to this machine alone, with the headers that give threads",
+  ignore: !canRun,
+  fn: async () => {
+    await using server = await LabServer.start();
+    const { hostname, port, origin } = new URL(server.address);
+    const page = await fetch(server.address);
+    assertStringIncludes(await page.text(), `<div id="lab">`);
+    const header = (name: string) => page.headers.get(name);
+    assertEquals(
+      [header("cross-origin-opener-policy"), header("cross-origin-embedder-policy")],
+      ["same-origin", "require-corp"],
+    );
+    assertStringIncludes(header("content-security-policy")!, "default-src 'none'");
+    assertEquals(await (await fetch(`${origin}/data/index.json`)).json(), ["sample"]);
+    const statuses = [];
+    for (
+      const path of ["deno.json", "../deno.json", "data/mnist/train-images-idx3-ubyte.gz", "%00"]
+    ) {
+      const response = await fetch(`${origin}/${path}`);
+      await response.body?.cancel();
+      statuses.push(response.status);
+    }
+    const post = await fetch(server.address, { method: "POST" });
+    await post.body?.cancel();
+    assertEquals([...statuses, post.status], [404, 404, 404, 404, 405]);
+
+    // Another site's name may lead here: its pages learn nothing.
+    using connection = await Deno.connect({ hostname, port: Number(port) });
+    await connection.write(new TextEncoder().encode(
+      "GET / HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n",
+    ));
+    const buffer = new Uint8Array(100);
+    const length = await connection.read(buffer) ?? 0;
+    assertStringIncludes(new TextDecoder().decode(buffer.subarray(0, length)), "403");
+
+    const second = await runTask("lab", ["--port", port]);
+    assertEquals(second.code, 1);
+    assertStringIncludes(second.stderr, `port ${port}`);
+    assertEquals(linesOf(second.stderr).length, 1);
+  },
+});
+
+Deno.test({
+  name: "lab: is written as files, smaller than 400 kB compressed without images",
+  ignore: !canRun,
+  fn: () =>
+    withTempDir(async (folder) => {
+      const { code, stdout, stderr } = await runTask("lab", ["--out", `${folder}/site`]);
+      assertEquals([code, stderr], [0, ""]);
+      assertStringIncludes(stdout, "_headers");
+      let bytes = 0;
+      for await (const { name, isFile } of Deno.readDir(`${folder}/site`)) {
+        if (!isFile) continue;
+        const packed = new Blob([await Deno.readFile(`${folder}/site/${name}`)]).stream()
+          .pipeThrough(new CompressionStream("gzip"));
+        bytes += (await new Response(packed).arrayBuffer()).byteLength;
+      }
+      if (bytes > 400_000) throw new Error(`Expected less than 400,000 bytes, found ${bytes}`);
+      assertStringIncludes(
+        await Deno.readTextFile(`${folder}/site/_headers`),
+        "Cross-Origin-Embedder-Policy: require-corp",
+      );
+      const missing = await runTask("lab", ["--out", `${folder}/x`, "--data", "sample,nothing"]);
+      assertEquals(missing.code, 2);
+    }),
+});

@@ -22,7 +22,7 @@ export async function loadServed(
   name: string,
   onBytes: (bytes: number, total: number) => void,
 ): Promise<LabData> {
-  const { classNames } = DATASETS.find((entry) => entry.name === name)!;
+  const { classNames, files } = DATASETS.find((entry) => entry.name === name)!;
   const arrived = new Map<Part, { bytes: number; total: number }>();
   const read = async (part: Part) => {
     const path = `data/${name}/${FILE_NAMES[part]}.gz`;
@@ -41,7 +41,11 @@ export async function loadServed(
       }),
     );
     const unpacked = counted.pipeThrough(new DecompressionStream("gzip"));
-    return new Uint8Array(await new Response(unpacked).arrayBuffer());
+    const bytes = new Uint8Array(await new Response(unpacked).arrayBuffer());
+    if (await digestOf(bytes) !== files[part].sha256) {
+      throw new Error(`Cannot use ${path}: it is damaged, or another file; obtain it again`);
+    }
+    return bytes;
   };
   const set = async (images: Part, labels: Part) => {
     const [imageBytes, labelBytes] = await Promise.all([read(images), read(labels)]);
@@ -56,6 +60,12 @@ export async function loadServed(
     set("testImages", "testLabels"),
   ]);
   return { name, classNames, train, test };
+}
+
+/** SHA-256 in hexadecimal. */
+async function digestOf(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 function sum(values: readonly number[]): number {
