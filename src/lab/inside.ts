@@ -2,14 +2,7 @@
 
 import type { Window } from "../nn/layers/layer.ts";
 import { definitionOf } from "../nn/layers/table.ts";
-import {
-  IMAGE,
-  type Layer,
-  type LayerKind,
-  type Model,
-  type Parameter,
-  type Shape,
-} from "../nn/sequential.ts";
+import { IMAGE, type Layer, type Model, type Parameter, type Shape } from "../nn/sequential.ts";
 
 /** A part of an image or map, its ends included; it may reach beyond the border. */
 export interface Box {
@@ -127,8 +120,9 @@ export interface Explanation {
 }
 
 /** How kinds without weights make a number of what they read; others apply something to it. */
-const RULES: { readonly [Kind in LayerKind]?: Rule } = {
+const RULES: Readonly<Record<string, Rule>> = {
   avgPool2d: "mean",
+  globalAvgPool2d: "mean",
   maxPool2d: "max",
   flatten: "copy",
   residual: "add",

@@ -4,7 +4,7 @@ import { ROOT, startDeno } from "./command.ts";
 import type { Browser, Page } from "./browser.ts";
 
 /** After so long something has gone wrong. */
-const PATIENCE_MS = 180_000;
+const PATIENCE_MS = 120_000;
 
 /** A server of the lab, until it is disposed of: by Ctrl-C, as its user ends it. */
 export class LabServer implements AsyncDisposable {

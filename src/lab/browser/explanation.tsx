@@ -32,13 +32,15 @@ export function ExplanationOf({ model, view, selection: { layer: index, place } 
   return (
     <div class="explanation" id="explanation">
       <p>
-        <b>{layer.name} {/\D/.test(layer.name) ? "" : layer.type}</b>,{" "}
+        <b>{/\D/.test(layer.name) ? layer.name : `${layer.name} ${layer.type}`}</b>,{" "}
         {layer.outputShape.length === 3 ? t.place(channel, y, x) : t.unit(place)}:{" "}
         <output id="value">{short(told.result)}</output>
         {isHeld.value && <span class="soft small">{` (${t.held})`}</span>}
       </p>
-      <p class="small soft">{t.fieldIs(bottom - top + 1, right - left + 1)}</p>
-      <p class="small">{t.rules[told.rule]}</p>
+      <p class="small">
+        <span class="soft">{t.fieldIs(bottom - top + 1, right - left + 1)}</span>{" "}
+        {t.rules[told.rule]}
+      </p>
       {told.window ? <Windows told={told} size={told.window.size} /> : <Terms told={told} />}
     </div>
   );

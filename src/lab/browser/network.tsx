@@ -2,6 +2,8 @@
 
 /// <reference lib="dom" />
 import { useSignal } from "@preact/signals";
+import type { NumberRange } from "../../check.ts";
+import { checkSpec } from "../../nn/check_spec.ts";
 import * as constructors from "../../nn/layers.ts";
 import type { Field as FieldSpec } from "../../nn/layers/layer.ts";
 import { definitionOf, LAYER_KINDS, type LayerSpec } from "../../nn/layers/table.ts";
@@ -201,7 +203,15 @@ function SpecField({ name, layer, field, value, rows, onChange }: {
 }) {
   const type: string = field.type;
   const label = texts.value.field(name, layer);
-  const range = { whole: type === "whole" || type === "pair", min: field.minimum };
+  const { maximum, open } = field as FieldSpec & {
+    readonly maximum?: number;
+    readonly open?: boolean;
+  };
+  const range: NumberRange = {
+    whole: type === "whole" || type === "pair",
+    max: maximum,
+    ...(open ? { above: field.minimum } : { min: field.minimum }),
+  };
   if (type === "layers") {
     const specs = (value ?? []) as readonly LayerSpec[];
     return (
@@ -211,7 +221,7 @@ function SpecField({ name, layer, field, value, rows, onChange }: {
       </fieldset>
     );
   }
-  if (type === "boolean" || typeof value === "boolean") {
+  if (type === "flag" || typeof value === "boolean") {
     return (
       <label class="field">
         <span>{name}</span>
@@ -280,7 +290,15 @@ function newLayer(kind: string): LayerSpec {
   const make = (constructors as unknown as Record<string, (options: unknown) => LayerSpec>)[kind];
   const fields = Object.values<FieldSpec>(definitionOf({ type: kind as LayerSpec["type"] }).fields);
   const holdsLayers = fields.some(({ type }) => type === "layers");
-  if (!holdsLayers) return make(BEGINNING);
+  if (!holdsLayers) {
+    try {
+      const spec = make(BEGINNING);
+      checkSpec(spec, 0);
+      return spec;
+    } catch {
+      return make(undefined); // of one number, which has a usual value
+    }
+  }
   const channels = BEGINNING.outChannels;
   return make(
     [constructors.conv2d({ outChannels: channels, kernelSize: 3, padding: 1 })] as unknown,

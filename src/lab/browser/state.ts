@@ -153,6 +153,9 @@ export function chooseData(name: DataName): Promise<void> {
   });
 }
 
+/** Counts changes of the network: a later one makes an earlier one's network not worth showing. */
+let lastReset = 0;
+
 async function load(): Promise<void> {
   status.value = "loading";
   problem.value = "";
@@ -171,7 +174,9 @@ async function open(): Promise<void> {
     status.value = "ready";
     return;
   }
+  const wanted = lastReset;
   const { model, ...facts } = await laboratory.open(experiment.value);
+  if (wanted !== lastReset) return; // it has been changed again, and will be opened as it is then
   batch(() => {
     opened.value = modelOfSpec(model);
     device.value = { description: facts.device, threads: facts.threads };
@@ -197,11 +202,13 @@ function keepRun(): void {
 export function edit(changes: Partial<Experiment>): Promise<void> {
   const live = Object.keys(changes).every((key) => key === "learningRate" || key === "epochs");
   if (live) {
+    const { learningRate: before } = experiment.value;
     experiment.value = { ...experiment.value, ...changes };
     const { learningRate, epochs } = experiment.value;
     const { step } = curve.value;
-    if (changes.learningRate !== undefined && step > 0) {
-      rates.value = [...rates.value.filter((one) => one.step !== step), { step, learningRate }];
+    if (learningRate !== before && step > 0) {
+      const earlier = rates.value.length > 0 ? rates.value : [{ step: 0, learningRate: before }];
+      rates.value = [...earlier.filter((one) => one.step !== step), { step, learningRate }];
     }
     return inTurn(() => laboratory.change({ learningRate, epochs }));
   }
@@ -210,8 +217,6 @@ export function edit(changes: Partial<Experiment>): Promise<void> {
   }
   return reset(changes);
 }
-
-let lastReset = 0;
 
 /** Begins anew, with changes where there are some; what was trained is kept to compare with. */
 export function reset(changes: Partial<Experiment> = {}): Promise<void> {
@@ -273,7 +278,10 @@ export function start(steps?: number): void {
   }
   problem.value = "";
   status.value = "running";
-  void inTurn(() => laboratory.start(steps));
+  void inTurn(() => {
+    status.value = "running";
+    return laboratory.start(steps);
+  });
 }
 
 /** Stops after the current step. */

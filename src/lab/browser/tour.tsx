@@ -58,7 +58,7 @@ const STOPS: readonly Stop[] = [
       return now.from === "test" && (assessment.value?.losses[now.index] ?? 0) > 1;
     },
   },
-  { target: "#training", isDone: () => rates.value.length >= 2 },
+  { target: "#training", isDone: () => rates.value.length >= 3 },
   {
     target: "#training",
     isDone: () =>

@@ -124,13 +124,15 @@ export function percent(share: number): string {
 
 /** A number in as few digits as tell it apart: 0.413, -12.4, 0.00031. */
 export function short(value: number): string {
-  if (!Number.isFinite(value)) return String(value);
-  const text = Math.abs(value) >= 100
+  const size = Math.abs(value);
+  const text = !Number.isFinite(value)
+    ? String(value)
+    : size >= 100
     ? value.toFixed(0)
-    : Math.abs(value) >= 10
+    : size >= 10
     ? value.toFixed(1)
-    : Math.abs(value) >= 0.01 || value === 0
+    : size >= 0.0005 || value === 0
     ? value.toFixed(3)
-    : value.toExponential(1);
-  return text.replace("-", "−");
+    : value.toExponential(0);
+  return text.replace("-", "\u2212");
 }

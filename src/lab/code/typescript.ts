@@ -1,5 +1,6 @@
 /** An experiment as a TypeScript program. */
 
+import * as constructors from "../../nn/layers.ts";
 import { definitionOf, type LayerSpec } from "../../nn/layers/table.ts";
 import { type Experiment, initOf, optimizerOf } from "../experiment.ts";
 
@@ -41,8 +42,8 @@ ${calls.join(",\n")},
   }
 });
 await using session = await openBackend("${engine}", model, {
-  optimizer: ${JSON.stringify(optimizerOf(experiment))},
-  init: ${JSON.stringify(initOf(experiment))},
+  optimizer: ${literal(optimizerOf(experiment))},
+  init: ${literal(initOf(experiment))},
   batchSize: ${batchSize},
   seed: ${seed},${engine === "wasm" ? `\n  threads: ${threads},` : ""}
 });
@@ -85,27 +86,79 @@ ${lines.join("\n")}
 `;
 }
 
-/** The call of a layer's constructor, which has the name of its kind. */
+/** The shortest call of a layer's constructor, which has the name of its kind, that gives the layer.
+ *
+ * Constructors take options, or the values of their fields one by one; blocks take their layers first.
+ */
 function constructorCall(spec: LayerSpec, names: Set<string>, depth: number): string {
   const indent = "  ".repeat(depth);
-  names.add(spec.type);
-  const fields = definitionOf(spec).fields as Readonly<Record<string, { readonly type: string }>>;
-  const values = spec as unknown as Readonly<Record<string, unknown>>;
-  const lists: string[] = [];
-  const options: string[] = spec.name === undefined ? [] : [`name: ${JSON.stringify(spec.name)}`];
-  for (const [key, { type }] of Object.entries(fields)) {
-    const value = values[key];
-    if (value === undefined) continue;
-    if (type === "layers") {
-      const inner = (value as LayerSpec[]).map((one) => constructorCall(one, names, depth + 1));
-      lists.push(inner.length === 0 ? "[]" : `[\n${inner.join(",\n")},\n${indent}]`);
-    } else options.push(`${key}: ${literal(value)}`);
+  const { type, ...values } = spec as { readonly type: string } & Readonly<Record<string, unknown>>;
+  const make = (constructors as unknown as Record<string, (...args: unknown[]) => unknown>)[type];
+  const fields: Readonly<Record<string, { readonly type: string }>> = definitionOf(spec).fields;
+  const lists = Object.keys(fields).filter((key) => fields[key].type === "layers")
+    .map((key) => values[key] ?? []) as (readonly LayerSpec[])[];
+  const single = Object.fromEntries(
+    Object.entries(values).filter(([key]) => fields[key]?.type !== "layers"),
+  );
+  const gives = (args: readonly unknown[]) => sameJson(make(...lists, ...args), spec);
+  names.add(type);
+  const inner = lists.map((list) =>
+    list.length === 0
+      ? "[]"
+      : `[\n${list.map((one) => constructorCall(one, names, depth + 1)).join(",\n")},\n${indent}]`
+  );
+  const call = (args: readonly string[]) => {
+    while (args.length === 0 && inner.at(-1) === "[]") inner.pop();
+    return `${indent}${type}(${[...inner, ...args].join(", ")})`;
+  };
+  const options = gives([single]) && shortest(single, (part) => gives([part]));
+  if (options) {
+    const parts = Object.entries(options).map(([key, value]) => `${key}: ${literal(value)}`);
+    return call(parts.length > 0 ? [`{ ${parts.join(", ")} }`] : []);
   }
-  const args = [...lists, ...(options.length > 0 ? [`{ ${options.join(", ")} }`] : [])];
-  return `${indent}${spec.type}(${args.join(", ")})`;
+  const inOrder = Object.keys(fields).filter((key) => key in single).map((key) => single[key]);
+  if (gives(inOrder)) return call(inOrder.map(literal));
+  names.delete(type);
+  return `${indent}${JSON.stringify(spec)}`;
 }
 
+/** The fields that cannot be left out. */
+function shortest(
+  fields: Readonly<Record<string, unknown>>,
+  isEnough: (fields: Readonly<Record<string, unknown>>) => boolean,
+): Readonly<Record<string, unknown>> {
+  let left = fields;
+  for (const key of Object.keys(fields)) {
+    const { [key]: _, ...rest } = left;
+    if (tried(() => isEnough(rest))) left = rest;
+  }
+  return left;
+}
+
+function tried(test: () => boolean): boolean {
+  try {
+    return test();
+  } catch {
+    return false;
+  }
+}
+
+/** Whether two are the same but for the order of keys. */
+function sameJson(one: unknown, other: unknown): boolean {
+  const sorted = (_: string, value: unknown) =>
+    typeof value === "object" && value !== null && !Array.isArray(value)
+      ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => a < b ? -1 : 1))
+      : value;
+  return JSON.stringify(one, sorted) === JSON.stringify(other, sorted);
+}
+
+/** A value as TypeScript writes it; a pair of one size as that size. */
 function literal(value: unknown): string {
-  const isPair = Array.isArray(value) && value.length === 2 && value[0] === value[1];
-  return JSON.stringify(isPair ? value[0] : value).replaceAll(",", ", ");
+  if (Array.isArray(value)) {
+    const isPair = value.length === 2 && value[0] === value[1];
+    return isPair ? literal(value[0]) : `[${value.map(literal).join(", ")}]`;
+  }
+  if (typeof value !== "object" || value === null) return JSON.stringify(value);
+  const parts = Object.entries(value).map(([key, one]) => `${key}: ${literal(one)}`);
+  return `{ ${parts.join(", ")} }`;
 }

@@ -130,8 +130,7 @@ export const EN = {
   products: "products",
   ofChannel: (n: number) => `channel ${n}`,
   padding: "padding",
-  fieldIs: (height: number, width: number) =>
-    `It sees ${height} × ${width} pixels of the picture, framed above.`,
+  fieldIs: (height: number, width: number) => `It sees ${height} × ${width} pixels of the picture.`,
   rules: {
     products:
       "Each number of the window times the weight at its place, all added up, plus the bias:",

@@ -127,7 +127,7 @@ export const ZH: Texts = {
   products: "乘积",
   ofChannel: (n) => `通道 ${n}`,
   padding: "填充",
-  fieldIs: (height, width) => `它看到图片的 ${height} × ${width} 个像素，见框出的部分。`,
+  fieldIs: (height, width) => `它看到图片的 ${height} × ${width} 个像素。`,
   rules: {
     products: "窗口里的每个数乘以对应位置的权重，全部相加，再加偏置：",
     mean: "窗口的平均值：",
