@@ -1,5 +1,5 @@
 /** `deno run -A tests/cli/lab_screenshots.ts FOLDER`: the lab in both themes and three widths, to be looked
- * at; `light-1200.png` is docs/lab.png, made smaller by `magick light-1200.png -colors 64 docs/lab.png`.
+ * at; `light-1600.png` becomes docs/lab.png by `convert light-1600.png -resize 1280x -dither None -colors 80 docs/lab.png`.
  */
 
 import { withTempDir } from "../temp.ts";

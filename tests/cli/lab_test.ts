@@ -398,6 +398,15 @@ Deno.test({
           .pipeThrough(new CompressionStream("gzip"));
         bytes += (await new Response(packed).arrayBuffer()).byteLength;
       }
+      // What computes is the worker's alone: the page's thread has no kernels.
+      const holdsKernels = async (name: string): Promise<boolean> => {
+        const text = await Deno.readTextFile(`${folder}/site/${name}`);
+        if (text.includes("AGFzbQ")) return true; // how WebAssembly begins, as base64
+        const chunks = [...text.matchAll(/"\.\/(chunk-\w+\.js)"/g)].map(([, chunk]) => chunk);
+        for (const chunk of new Set(chunks)) if (await holdsKernels(chunk)) return true;
+        return false;
+      };
+      assertEquals([await holdsKernels("lab.js"), await holdsKernels("worker.js")], [false, true]);
       if (bytes > 400_000) throw new Error(`Expected less than 400,000 bytes, found ${bytes}`);
       assertStringIncludes(
         await Deno.readTextFile(`${folder}/site/_headers`),

@@ -10,6 +10,7 @@ import { OwnPictures } from "./own.tsx";
 import { tab, tourStop } from "./state.ts";
 import { Tour } from "./tour.tsx";
 import { DataCard, TrainingCard } from "./training.tsx";
+import { CopyButton } from "./widgets.tsx";
 
 const PANELS = { inside: Inside, mistakes: Mistakes, own: OwnPictures, home: TakeHome };
 
@@ -24,6 +25,7 @@ export function App() {
           <p class="soft">{t.lead} {t.privacy}</p>
         </div>
         <div class="row">
+          <CopyButton label={t.link} text={() => location.href} />
           <button type="button" id="tour" onClick={() => tourStop.value = tourStop.value ?? 0}>
             {t.tour}
           </button>

@@ -28,7 +28,7 @@ import {
   status,
   tab,
 } from "./state.ts";
-import { CopyButton, count, Field, NumberField, percent, SelectField } from "./widgets.tsx";
+import { count, Field, NumberField, percent, SelectField } from "./widgets.tsx";
 
 /** The card of images. */
 export function DataCard() {
@@ -122,7 +122,6 @@ export function TrainingCard() {
         >
           {t.reset}
         </button>
-        <CopyButton label={t.link} text={() => location.href} />
       </div>
       {message !== "" && <p class="notice" role="alert" id="problem">{message}</p>}
       <LearningRate />
