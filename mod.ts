@@ -23,7 +23,10 @@ export type {
   PicturePolarity,
   UnreadablePicture,
 } from "./src/data/dataset.ts";
-export type { PictureHooks, PictureOptions } from "./src/data/image_folder.ts";
+export type { Augmentation } from "./src/data/augment.ts";
+export type { PictureHooks } from "./src/data/image_folder.ts";
+export type { Channels } from "./src/data/picture.ts";
+export type { PictureOptions, PictureSize } from "./src/data/picture_choices.ts";
 export { loadDataset, type LoadOptions } from "./src/data/load.ts";
 export { splitValidation } from "./src/data/split.ts";
 export { decodePictures } from "./src/data/decode_pictures.ts";
@@ -33,6 +36,7 @@ export * from "./src/nn/layers.ts";
 export * from "./src/nn/sequential.ts";
 export {
   byteTransform,
+  type ChannelStandardization,
   NORMALIZED,
   type Standardization,
   standardizationOf,
@@ -49,6 +53,7 @@ export {
   zooModel,
   zooRecipe,
 } from "./src/nn/zoo.ts";
+export { balancedWeights } from "./src/nn/loss.ts";
 export { type LayerSummary, summarize, trainingMacs } from "./src/nn/summary.ts";
 
 export * from "./src/backends/backend.ts";
@@ -66,6 +71,7 @@ export {
   type Checkpoint,
   type CheckpointInterval,
   DivergedError,
+  type Ended,
   type EpochMetrics,
   NOT_STARTED,
   type Outcome,
@@ -87,14 +93,14 @@ export {
   type Majority,
   type MajorityComparison,
 } from "./src/train/metrics.ts";
-export type { PlanOptions, Schedule, TrainPlan } from "./src/train/plan.ts";
+export type { Anneal, Monitor, PlanOptions, Schedule, TrainPlan } from "./src/train/plan.ts";
 export {
   decodeSafetensors,
   encodeSafetensors,
   type Safetensors,
   type Tensor,
 } from "./src/formats/safetensors/file.ts";
-export { fromTensors, toTensors } from "./src/formats/safetensors/state_dict.ts";
+export { fromTensors, statisticsFrom, toTensors } from "./src/formats/safetensors/state_dict.ts";
 export { type ModelFacts, modelPage } from "./src/page/model_page.ts";
 export type { ModelDescription, TrainedModel } from "./src/formats/trained_model.ts";
 export type { NamedModel } from "./src/page/page_model.ts";

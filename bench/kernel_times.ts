@@ -13,6 +13,7 @@ import { Runner } from "../src/backends/wasm/runner.ts";
 import { Team } from "../src/backends/wasm/team.ts";
 import { DataStore } from "../src/backends/wasm/data_store.ts";
 import { initialParameters } from "../src/nn/init.ts";
+import { batchDivisors } from "../src/nn/loss.ts";
 import { definitionOf } from "../src/nn/layers/table.ts";
 import type { Model } from "../src/nn/sequential.ts";
 import type { LabeledImages } from "../src/data/dataset.ts";
@@ -53,9 +54,12 @@ export async function timeKernels(
     thread: 0,
     threads: 1,
     optimizer: { type: "sgd", momentum: 0 },
+    seed: 0,
   });
   const order = Uint32Array.from({ length: data.count }, (_, index) => index);
+  const { labels } = data;
   const work = store.prepare(order, {
+    divisors: batchDivisors({ order, batchSize: BATCH_SIZE, labels }, undefined),
     learningRates: new Float32Array(Math.ceil(data.count / BATCH_SIZE)).fill(0.1),
   });
   const job: Job = {
@@ -63,6 +67,7 @@ export async function timeKernels(
     ...location,
     ...work.from(0, data.count),
     learningRates: work.learningRates,
+    divisors: work.divisors,
     batchSize: BATCH_SIZE,
     step: 0,
   };

@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { defineCommand, parseFlags } from "../src/cli/flags.ts";
 import { EXIT, runCommand } from "../src/cli/errors.ts";
 import { median } from "../src/compare/statistics.ts";
+import { inTurns } from "../src/compare/turns.ts";
 import { formatCount, formatTable } from "../src/report/table.ts";
 import { describeEnvironment } from "../src/run/environment.ts";
 import { allReduceMs, type CostModel, fitLink, stepMs } from "./mpi/model.ts";
@@ -106,18 +107,18 @@ async function measureInTurns(
   repeats: number,
   hosts?: number,
 ): Promise<Measured[]> {
-  const found = variants.map((): RankMeasurement[] => []);
-  for (let round = 0; round < repeats; round++) {
-    for (const [n, variant] of variants.entries()) found[n].push(await runOnce(variant, hosts));
-  }
-  return variants.map(({ name }, n) => ({
+  const entries = variants.map((variant) => ({ variant, found: [] as RankMeasurement[] }));
+  await inTurns(entries, repeats, async ({ variant, found }) => {
+    found.push(await runOnce(variant, hosts));
+  });
+  return entries.map(({ variant: { name }, found }) => ({
     name,
-    imagesPerSecond: found[n].map(({ imagesPerSecond }) => imagesPerSecond),
-    sumMs: found[n].map(({ sumMs }) => sumMs),
-    stepMs: found[n].map(({ stepMs }) => stepMs),
-    allReduce: found[n][0].allReduce.map(({ floats }, size) => ({
+    imagesPerSecond: found.map(({ imagesPerSecond }) => imagesPerSecond),
+    sumMs: found.map(({ sumMs }) => sumMs),
+    stepMs: found.map(({ stepMs }) => stepMs),
+    allReduce: found[0].allReduce.map(({ floats }, size) => ({
       floats,
-      ms: found[n].flatMap(({ allReduce }) => allReduce[size].ms),
+      ms: found.flatMap(({ allReduce }) => allReduce[size].ms),
     })),
   }));
 }

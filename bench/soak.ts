@@ -17,9 +17,10 @@ import { EXIT, runCommand } from "../src/cli/errors.ts";
 import { defineCommand, parseFlags } from "../src/cli/flags.ts";
 import type { LabeledImages } from "../src/data/dataset.ts";
 import { initialParameters } from "../src/nn/init.ts";
+import { median } from "../src/compare/statistics.ts";
 import type { Model } from "../src/nn/sequential.ts";
 import { MODEL_NAMES, zooModel } from "../src/nn/zoo.ts";
-import { createRandom } from "../src/random.ts";
+import { randomImages } from "./lineup.ts";
 
 /** Images of the steps by which an engine's pace is told. */
 const USUAL_BATCH_SIZE = 256;
@@ -122,24 +123,6 @@ async function trainOnce(session: Session, data: LabeledImages, batchSize: numbe
   const order = Uint32Array.from({ length: data.count }, (_, index) => index);
   const learningRates = new Float32Array(Math.ceil(data.count / batchSize)).fill(1e-4);
   return await session.train(data, { order, batchSize, learningRates });
-}
-
-function randomImages({ inputShape, classCount }: Model, count: number): LabeledImages {
-  const random = createRandom(1, "soak");
-  const [channels, height, width] = inputShape;
-  const pixels = count * channels * height * width;
-  return {
-    images: Uint8Array.from({ length: pixels }, () => random.below(256)),
-    labels: Uint8Array.from({ length: count }, () => random.below(classCount)),
-    count,
-    shape: inputShape,
-  };
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = Math.floor(sorted.length / 2);
-  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
 const COMMAND = defineCommand({

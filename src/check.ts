@@ -51,8 +51,8 @@ export function checkSeed(seed: unknown): void {
  *
  * @throws {TypeError} If it is not.
  */
-export function checkName(name: string, value: unknown, known: readonly string[]): void {
-  if (known.includes(value as string)) return;
+export function checkName(name: string, value: unknown, known: readonly unknown[]): void {
+  if (known.includes(value)) return;
   throw new TypeError(
     `Unknown ${name} ${showKind(value)}: expected ${known.length > 1 ? "one of " : ""}` +
       known.join(", "),

@@ -1,6 +1,6 @@
 /** Photo-like pictures of small images: a thing on a table, in uneven light. */
 
-import type { GreyPicture } from "../src/data/picture.ts";
+import type { Picture } from "../src/data/picture.ts";
 import { createRandom } from "../src/random.ts";
 
 /** What a photo is of. */
@@ -18,7 +18,7 @@ const SIDE = 28;
  * large. Light falls from one side and less at the corners, the table has a weave, the thing throws a
  * soft shadow, and the sensor is noisy.
  */
-export function photoOf(image: Uint8Array, { seed, darkOnLight }: PhotoOptions): GreyPicture {
+export function photoOf(image: Uint8Array, { seed, darkOnLight }: PhotoOptions): Picture {
   const random = createRandom(seed, "photo");
   const [width, height] = [[320, 240], [240, 320], [160, 160], [450, 300], [640, 480]][
     random.below(5)

@@ -25,8 +25,18 @@ export function randomModels(): fc.Arbitrary<Model> {
     vectorLayers: fc.array(vectorLayers(), { maxLength: 3 }),
     classCount: fc.integer({ min: 1, max: 5 }),
     named: fc.boolean(),
-    standardization: fc.constantFrom(undefined, { mean: 0.286041, std: 0.353024 }),
-  }).map(({ imageLayers, vectorLayers, classCount, named, ...options }) => {
+    pixels: fc.constantFrom("plain", "alike", "per channel"),
+  }).map(({ imageLayers, vectorLayers, classCount, named, pixels, ...rest }) => {
+    const channels = Array.from({ length: rest.inputShape[0] }, (_, n) => n);
+    const standardization = {
+      "plain": undefined,
+      "alike": { mean: 0.286041, std: 0.353024 },
+      "per channel": {
+        mean: channels.map((n) => 0.286041 + n / 10),
+        std: channels.map((n) => 0.353024 - n / 20),
+      },
+    }[pixels];
+    const options = { ...rest, standardization };
     const last = named ? linear({ name: "logits", outFeatures: classCount }) : linear({
       outFeatures: classCount,
     });

@@ -1,9 +1,12 @@
 /** The pictures of the pages, each drawn as SVG. */
 
 import { encode } from "fast-png";
+import { gatherImages } from "../../src/backends/gather.ts";
+import { AUGMENTATION_EXAMPLES, Augmenter, parseAugmentation } from "../../src/data/augment.ts";
 import type { LabeledImages } from "../../src/data/dataset.ts";
 import { corr2d, type Matrix, pad2d } from "../../src/nn/corr2d.ts";
-import type { Model } from "../../src/nn/sequential.ts";
+import { flatten, linear } from "../../src/nn/layers.ts";
+import { type Model, sequential } from "../../src/nn/sequential.ts";
 import { summarize } from "../../src/nn/summary.ts";
 import { drawChart, PALETTE } from "../../src/report/chart.ts";
 
@@ -193,6 +196,74 @@ export async function receptiveFieldFigure(
           y: axis("top", height, "descending"),
           y2: { field: "bottom" },
           color,
+        },
+      },
+    ],
+  });
+}
+
+/** Images as training sees them in its first step, a row for each augmentation, made as engines do. */
+export async function augmentationFigure(data: LabeledImages): Promise<string> {
+  const [scale, gap, columns] = [2, 2, 8];
+  const { shape, shape: [, height, width] } = data;
+  const model = sequential([flatten(), linear({ outFeatures: 1 })], { inputShape: shape });
+  const rows = [undefined, ...AUGMENTATION_EXAMPLES, AUGMENTATION_EXAMPLES.join()].map((text) => ({
+    label: text?.replace(/.*,.*/, "all of them") ?? "as they are",
+    augmentation: text === undefined ? undefined : parseAugmentation(text),
+  }));
+  const [right, down] = [scale * width + gap, scale * height + gap];
+  const sheet = { width: right * columns - gap, height: down * rows.length - gap };
+  const pixels = new Uint8Array(sheet.width * sheet.height).fill(255);
+  const indices = Uint32Array.from({ length: columns }, (_, image) => image);
+  for (const [row, { augmentation }] of rows.entries()) {
+    const seen = new Float64Array(columns * height * width);
+    const augmenter = augmentation && new Augmenter(augmentation, { seed: 0, shape });
+    const changeOf = augmenter && ((image: number) => augmenter.changeOf(0, image));
+    gatherImages(model, data.images, seen, { indices, changeOf });
+    for (const image of indices) {
+      const own = seen.subarray(image * height * width, (image + 1) * height * width);
+      for (let n = 0; n < scale * height * scale * width; n++) {
+        const [y, x] = [Math.floor(n / (scale * width)), n % (scale * width)];
+        const value = own[Math.floor(y / scale) * width + Math.floor(x / scale)];
+        pixels[(row * down + y) * sheet.width + image * right + x] = Math.min(255, 255 * value);
+      }
+    }
+  }
+  const picture = encode({ ...sheet, data: pixels, channels: 1 }).toBase64();
+  const place = (field: string, size: number) => ({
+    field,
+    type: "quantitative" as const,
+    scale: { domain: [0, size], nice: false, reverse: field === "y" },
+    axis: null,
+  });
+  const labels = rows.map(({ label }, row) => ({ label, x: 0, y: row * down + down / 2 - gap }));
+  return await drawChart({
+    ...COMMON,
+    ...sheet,
+    config: { ...COMMON.config, view: { stroke: null } },
+    layer: [
+      {
+        data: {
+          values: [{
+            url: `data:image/png;base64,${picture}`,
+            x: sheet.width / 2,
+            y: sheet.height / 2,
+          }],
+        },
+        mark: { type: "image", width: sheet.width, height: sheet.height },
+        encoding: {
+          x: place("x", sheet.width),
+          y: place("y", sheet.height),
+          url: { field: "url", type: "nominal" },
+        },
+      },
+      {
+        data: { values: labels },
+        mark: { type: "text", align: "right", dx: -10, fontSize: 13, clip: false },
+        encoding: {
+          x: place("x", sheet.width),
+          y: place("y", sheet.height),
+          text: { field: "label", type: "nominal" },
         },
       },
     ],

@@ -7,6 +7,7 @@ export const MEASUREMENTS: Readonly<Record<keyof Measurements, string>> = {
   trainings: "docs/measurements/trainings.json",
   bench: "docs/measurements/bench.json",
   webgpuBench: "docs/measurements/bench_webgpu.json",
+  accuracyBench: "docs/measurements/bench_accuracy.json",
 };
 
 /** Reads a file of the project; it is started in the project's folder. */

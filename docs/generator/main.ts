@@ -12,7 +12,7 @@ import {
   writeFiles,
 } from "./files.ts";
 import { generate } from "./pages.ts";
-import { readBench, readWebgpuBench } from "./speed.ts";
+import { readAccuracyBench, readBench, readWebgpuBench } from "./speed.ts";
 import { runTrainings } from "./trainings.ts";
 
 const COMMAND = defineCommand({
@@ -22,23 +22,28 @@ const COMMAND = defineCommand({
     ["", "from what is recorded in docs/measurements/"],
     ["--train", "after training again; about 20 minutes"],
     ["--bench FILE", "with what deno task bench --json measured"],
+    ["--bench-accuracy FILE", "with what deno task bench:accuracy --json measured"],
     ["--bench-webgpu FILE", "with what deno task bench:webgpu --json measured"],
   ],
   flags: {
     train: { type: "boolean", help: "train the lesson's models again" },
     bench: { type: "string", placeholder: "FILE", help: "a new measurement of the engines" },
     "bench-webgpu": { type: "string", placeholder: "FILE", help: "one of the webgpu engine" },
+    "bench-accuracy": { type: "string", placeholder: "FILE", help: "one of the time to accuracy" },
     check: { type: "boolean", help: "write nothing; exit code 1 if a file is not up to date" },
   },
 });
 
 async function figuresCommand(args: string[]): Promise<number> {
-  const { flags: { train, bench, benchWebgpu, check } } = parseFlags(COMMAND, args);
+  const { flags: { train, bench, benchWebgpu, benchAccuracy, check } } = parseFlags(COMMAND, args);
   const measured = {
     ...await readMeasurements(),
     ...(train && { trainings: await runTrainings((line) => console.error(line)) }),
     ...(bench && { bench: readBench(await readText(bench), bench) }),
     ...(benchWebgpu && { webgpuBench: readWebgpuBench(await readText(benchWebgpu), benchWebgpu) }),
+    ...(benchAccuracy && {
+      accuracyBench: readAccuracyBench(await readText(benchAccuracy), benchAccuracy),
+    }),
   };
   const files = await generate(measured, { read: readText, format: formatText });
   if (check) {

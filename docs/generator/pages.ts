@@ -9,17 +9,25 @@ import type { EpochMetrics } from "../../src/train/trainer.ts";
 import { fillBlocks, pictureNames } from "./blocks.ts";
 import {
   architectureFigure,
+  augmentationFigure,
   lossFigure,
   receptiveFieldFigure,
   standardizationFigure,
   windowsFigure,
 } from "./figures.ts";
-import { type Bench, speedBlock, type WebgpuBench, webgpuBlock } from "./speed.ts";
+import {
+  type AccuracyBench,
+  accuracyBlock,
+  type Bench,
+  speedBlock,
+  type WebgpuBench,
+  webgpuBlock,
+} from "./speed.ts";
 import * as tables from "./tables.ts";
 import type { Training } from "./trainings.ts";
 
 /** Pages with blocks. */
-export const PAGES = ["README.md", "docs/lesson.md"];
+export const PAGES = ["README.md", "docs/lesson.md", "docs/guide.md", "docs/speedrun.md"];
 
 /** What was measured. */
 export interface Measurements {
@@ -27,6 +35,7 @@ export interface Measurements {
   /** Left out until someone has measured it: the README's block then stays as it is. */
   readonly bench?: Bench;
   readonly webgpuBench?: WebgpuBench;
+  readonly accuracyBench?: AccuracyBench;
 }
 
 /** Images whose loss is computed before any training. */
@@ -44,12 +53,13 @@ export async function generate(
     readonly format: (markdown: string) => Promise<string>;
   },
 ): Promise<Map<string, string>> {
-  const { trainings, bench, webgpuBench } = measurements;
+  const { trainings, bench, webgpuBench, accuracyBench } = measurements;
   const { train, test } = await loadDataset("sample");
   const blocks: Record<string, string | undefined> = {
     "curves": await curvesBlock(trainings, read),
     "speed": bench && speedBlock(bench),
     "speed-webgpu": webgpuBench && webgpuBlock(webgpuBench),
+    "accuracy": accuracyBench && accuracyBlock(accuracyBench),
     "first-loss": await tables.firstLossTable(sliceImages(train, 0, FIRST_IMAGES)),
     "sizes": tables.sizesTable(),
     "lenet": tables.lenetTable(),
@@ -64,6 +74,7 @@ export async function generate(
       tables.find(trainings, "lenet-0").epochs as unknown as EpochMetrics[],
     ),
     "docs/architecture.svg": await architectureFigure(zooModel("lenet")),
+    "docs/augmentation.svg": await augmentationFigure(test),
     "docs/loss.svg": await lossFigure(),
     "docs/windows.svg": await windowsFigure(),
     "docs/receptive_field.svg": await receptiveFieldFigure(test, zooModel("lenet")),

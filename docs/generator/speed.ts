@@ -1,5 +1,6 @@
 /** The README's speed tables, from what `deno task bench` and `deno task bench:webgpu` wrote. */
 
+import { median } from "../../src/compare/statistics.ts";
 import { formatCount, formatTable } from "../../src/report/table.ts";
 
 interface Spread {
@@ -18,6 +19,8 @@ export interface Bench {
     readonly training: Spread;
     readonly evaluation?: Spread;
     readonly share?: number;
+    /** MFLOP of training on one image; not in measurements of 0.1. */
+    readonly mflop?: number;
   }[];
 }
 
@@ -29,6 +32,24 @@ export interface WebgpuBench {
   readonly rates: Readonly<Record<string, Spread>>;
 }
 
+/** What is kept of `deno task bench:accuracy --json FILE`. */
+export interface AccuracyBench {
+  readonly machine: string;
+  readonly date: string;
+  readonly seeds: number;
+  readonly results: readonly {
+    readonly target: number;
+    readonly who: string;
+    readonly recipe: string;
+    readonly reason?: string;
+    readonly runs: readonly {
+      readonly wallMs: number;
+      readonly accuracy: number;
+      readonly version?: string;
+    }[];
+  }[];
+}
+
 /** Picks what a page shows, and checks that it is there.
  *
  * @throws {SyntaxError} If the file is of something else.
@@ -38,7 +59,10 @@ export function readBench(text: string, label: string): Bench {
   if (!Array.isArray(rows) || rows.length === 0 || typeof machine !== "string") {
     throw new SyntaxError(`Cannot read ${label}: expected what deno task bench --json wrote`);
   }
-  const kept = (rows as Bench["rows"]).filter(({ name }) => rowTitle(name) !== undefined);
+  const all = rows as Bench["rows"];
+  const kept = all.filter((row) =>
+    rowTitle(row) !== undefined && (!networkOf(row.name) || hasPeer(row.name, all))
+  );
   return { machine, date: String(date).slice(0, 10), repeats: Number(repeats), rows: kept };
 }
 
@@ -59,10 +83,45 @@ export function readWebgpuBench(text: string, label: string): WebgpuBench {
   };
 }
 
+/** As {@linkcode readBench}, for the time to an accuracy. */
+export function readAccuracyBench(text: string, label: string): AccuracyBench {
+  const { machine, date, seeds, results } = parse(text, label);
+  if (!Array.isArray(results) || typeof machine !== "string") {
+    throw new SyntaxError(
+      `Cannot read ${label}: expected what deno task bench:accuracy --json wrote`,
+    );
+  }
+  return { machine, date: String(date).slice(0, 10), seeds: Number(seeds), results };
+}
+
+/** The sentences about the time to an accuracy. */
+export function accuracyBlock({ machine, date, seeds, results }: AccuracyBench): string {
+  const measured = results.filter(({ runs }) => runs.length > 0);
+  const targets = [...new Set(measured.map(({ target }) => target))].map((target) => {
+    const rows = measured.filter((row) => row.target === target);
+    const times = rows.map(({ who, runs }) => {
+      const [{ version }] = runs;
+      const compiled = who === "pytorch-compile" ? " with torch.compile" : "";
+      const name = version === undefined ? "`lenet`" : `PyTorch ${version}${compiled}`;
+      const ms = runs.map((run) => run.accuracy >= target ? run.wallMs : Infinity);
+      const reached = ms.filter((time) => time < Infinity).map((time) => time / 1000);
+      const middle = median(ms);
+      if (middle === Infinity) return `${name} in ${reached.length} of ${seeds} runs only`;
+      const [least, most] = [Math.min(...reached), Math.max(...reached)].map((s) => s.toFixed(1));
+      return `${name} in ${(middle / 1000).toFixed(1)} s (${least}-${most})`;
+    });
+    return `- to ${target.toFixed(2)}: ${times.join(", ")}; recipe \`${rows[0].recipe}\``;
+  });
+  return `Fashion-MNIST from the start of the process to a test accuracy, ${machine}, ${date}: medians ` +
+    `of ${seeds} seeds, with their range, by \`deno task bench:accuracy\`:\n\n${
+      targets.join("\n")
+    }`;
+}
+
 /** The table of the CPU. */
 export function speedBlock({ machine, date, repeats, rows }: Bench): string {
-  const lines = rows.map(({ name, training, evaluation, share }) => [
-    rowTitle(name)!,
+  const lines = rows.map(({ name, training, evaluation, share, mflop }) => [
+    rowTitle({ name, mflop })!,
     formatCount(training.median),
     `${formatCount(training.low)}-${formatCount(training.high)}`,
     share === undefined ? "" : `${(100 * share).toFixed(0)}%`,
@@ -93,11 +152,14 @@ function limitsOf(rows: Bench["rows"]): string {
 function ratioToPyTorch(rows: Bench["rows"]): string {
   const ratios = new Map<string, string[]>();
   for (const { name, training } of rows) {
-    const [, threads, version] = /^PyTorch, (\d+ threads?) \((PyTorch [^,]+)/.exec(name) ?? [];
-    const own = rows.find((row) => row.name === `wasm lenet, ${threads}, batch 256`);
+    const [, network = "lenet", threads, version, compiled = ""] =
+      /^PyTorch(?: (\S+))?, (\d+ threads?) \((PyTorch [^,]+)(, torch\.compile)?/.exec(name) ?? [];
+    const own = rows.find((row) => row.name === `wasm ${network}, ${threads}, batch 256`);
     if (version === undefined || own === undefined) continue;
     const ratio = (own.training.median / training.median).toFixed(1);
-    ratios.set(version, [...ratios.get(version) ?? [], `${ratio} on ${threads}`]);
+    const peer = `${version}${compiled && " with torch.compile"}` +
+      `${network === "lenet" ? "" : `, both on ${network}`}`;
+    ratios.set(peer, [...ratios.get(peer) ?? [], `${ratio} on ${threads}`]);
   }
   if (ratios.size === 0) return "";
   const versions = [...ratios].map(([version, [first, ...rest]]) =>
@@ -120,14 +182,33 @@ export function webgpuBlock({ adapter, date, repeats, rates }: WebgpuBench): str
 }
 
 /** What a row of the benchmark is called in the README; undefined for those it leaves out. */
-function rowTitle(name: string): string | undefined {
-  const [, threads, batch] = /^wasm lenet, (\d+ threads?), batch (\d+)$/.exec(name) ?? [];
-  if (batch === "256") return `\`wasm\`, ${threads}`;
+function rowTitle(
+  { name, mflop }: Pick<Bench["rows"][number], "name" | "mflop">,
+): string | undefined {
+  const [, model, threads, batch] = /^wasm (\S+), (\d+ threads?), batch (\d+)$/.exec(name) ?? [];
+  const network = model === "lenet" ? "" : `, ${model} (${mflop?.toFixed(1)} MFLOP an image)`;
+  if (batch === "256") return `\`wasm\`${network}, ${threads}`;
   if (batch === "1024" && threads !== "1 thread") return `\`wasm\`, ${threads}, batch 1,024`;
-  if (name === "tfjs-wasm") {
-    return "`tfjs-wasm` with this project's kernels (as published: cannot train)";
+  const tfjs = /^tfjs-wasm(?: \(TensorFlow\.js (.+)\))?$/.exec(name);
+  if (tfjs !== null) {
+    const version = tfjs[1];
+    return `\`tfjs-wasm\`${
+      version ? ` ${version}` : ""
+    } with this project's kernels (as published: ` +
+      "cannot train)";
   }
   return /^(PyTorch|jax)/i.test(name) ? name : undefined;
+}
+
+/** The network beside LeNet that the engine's row is of. */
+function networkOf(name: string): string | undefined {
+  const [, network] = /^wasm (\S+), /.exec(name) ?? [];
+  return network === "lenet" ? undefined : network;
+}
+
+/** Whether PyTorch has trained the row's network too: only such networks are shown. */
+function hasPeer(name: string, rows: Bench["rows"]): boolean {
+  return rows.some((row) => row.name.startsWith(`PyTorch ${networkOf(name)}, `));
 }
 
 function parse(text: string, label: string): Record<string, unknown> {

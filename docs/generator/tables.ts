@@ -5,7 +5,7 @@ import type { LabeledImages } from "../../src/data/dataset.ts";
 import { initialParameters } from "../../src/nn/init.ts";
 import { type Model, outputSize, sequential } from "../../src/nn/sequential.ts";
 import { conv2d, flatten, linear } from "../../src/nn/layers.ts";
-import { isNormalized, type Standardization } from "../../src/nn/standardization.ts";
+import { channelOf, isNormalized, type Standardization } from "../../src/nn/standardization.ts";
 import { MODEL_NAMES, ZOO, zooModel } from "../../src/nn/zoo.ts";
 import { costsOf, formatCount, formatTable, summaryTable } from "../../src/report/table.ts";
 import { COMPARED_EPOCHS, type Training } from "./trainings.ts";
@@ -96,8 +96,8 @@ export function standardizationTable(trainings: readonly Training[]): string {
     rows,
     "lrrrrr",
   );
-  const { mean, std } = compared.find(({ training }) => !isNormalized(training.standardization))!
-    .training.standardization;
+  const { training } = compared.find(({ training }) => !isNormalized(training.standardization))!;
+  const { mean, std } = channelOf(training.standardization, 0);
   return `The training set's mean is ${mean.toFixed(4)}, its standard deviation ${std.toFixed(4)}` +
     `.\n\n${table}\n\n${provenance(compared.map(({ training }) => training))}`;
 }

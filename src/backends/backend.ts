@@ -1,11 +1,13 @@
 /** The contract between training and the engines that execute it. */
 
 import { checkNumber } from "../check.ts";
+import type { Augmentation } from "../data/augment.ts";
 import type { LabeledImages } from "../data/dataset.ts";
+import type { LossOptions } from "../nn/loss.ts";
 import type { OptimizerOptions, OptimizerSpec } from "../nn/optimizers.ts";
 import type { Model } from "../nn/sequential.ts";
 
-export type { OptimizerOptions, OptimizerSpec };
+export type { LossOptions, OptimizerOptions, OptimizerSpec };
 
 /** Name of a backend on the command line. */
 export type BackendName =
@@ -20,6 +22,8 @@ export type BackendName =
 export interface TrainingState {
   /** Flat vector in the layout of `model.parameters`. */
   readonly parameters: Float32Array;
+  /** Running statistics, in the layout of `model.statistics`; left out of a model that has none. */
+  readonly statistics?: Float32Array;
   /** Optimiser memory, each as long as parameters: none, [velocity], or [mean, variance]. */
   readonly slots: readonly Float32Array[];
   /** Number of updates made so far; Adam's bias correction counts them. */
@@ -55,6 +59,10 @@ export interface Backend {
 export interface SessionOptions {
   /** How parameters follow from gradients; default: plain SGD. */
   readonly optimizer?: OptimizerOptions;
+  /** What is trained towards; default: plain softmax cross-entropy, which evaluation measures always. */
+  readonly loss?: LossOptions;
+  /** Largest norm of a step's gradient, above 0; a longer one is shortened to it. Default: none. */
+  readonly clipNorm?: number;
   /** Largest batch that will be trained, 1 or more; default 256. */
   readonly batchSize?: number;
   /** Threads to use where the backend has threads, up to four a core (16 are always allowed);
@@ -65,6 +73,12 @@ export interface SessionOptions {
   readonly adapter?: AdapterChoice;
   /** Makes the session one of several that train the same model together. */
   readonly shard?: Shard;
+  /** Key of what engines draw while they train, dropout and changes of images; an integer in 0 .. 2^53 - 1, default 0. */
+  readonly seed?: number;
+  /** How images are changed in `train` and `gradients`; default: not at all. A seed gives the same
+   * images on every backend, for any number of threads and shards, and to a training that goes on.
+   */
+  readonly augmentation?: Augmentation;
 }
 
 /** One session's part of a training that several sessions, each in a process of its own, share.
@@ -78,10 +92,10 @@ export interface Shard {
   readonly index: number;
   /** Sessions in all. */
   readonly count: number;
-  /** Replaces a step's gradients by their sum over all sessions; every session calls it once a step,
-   * between its gradients and its update.
+  /** Replaces numbers by their sums over all sessions, which all call it alike: for the gradients of a
+   * step before its update, and for what layers must know of the whole batch.
    */
-  sumGradients(gradients: Float32Array): void;
+  sum(values: Float32Array): void;
 }
 
 /** Part `index` of `count` of `length` images in a row: as even as whole images allow.
@@ -135,7 +149,7 @@ export interface TrainRequest {
 export interface TrainResult {
   /** Steps done: all that the request asked for, unless its signal stopped them. */
   readonly steps: number;
-  /** Mean loss of each step's batch; length steps. */
+  /** Mean loss of each step's batch, that of {@linkcode SessionOptions.loss}; length steps. */
   readonly losses: Float32Array;
   /** Correct predictions in each step's batch; length steps. */
   readonly corrects: Uint32Array;
@@ -143,7 +157,7 @@ export interface TrainResult {
 
 /** The model's answers on a data set. */
 export interface EvaluationResult {
-  /** Mean softmax cross-entropy over all images. */
+  /** Mean softmax cross-entropy over all images, without smoothing and weights. */
   readonly loss: number;
   /** Class with the largest logit, the first among equals; length count. */
   readonly predictions: Uint8Array;
@@ -160,9 +174,9 @@ export type Unlabeled = Omit<LabeledImages, "labels"> & Partial<LabeledImages>;
 export interface Session extends AsyncDisposable {
   /** What this session runs on. */
   readonly device: Device;
-  /** Copies parameters and optimiser memory to the device; missing slots start as zeros. */
+  /** Copies parameters, statistics and optimiser memory to the device; missing slots start as zeros. */
   loadState(state: TrainingState): Promise<void>;
-  /** Copies parameters and optimiser memory from the device. */
+  /** Copies parameters, statistics and optimiser memory from the device. */
   readState(): Promise<TrainingState>;
   /** Copies images and labels to the device, for the calls that name this very object; again does
    * nothing. What is changed in its arrays later may or may not be seen.
@@ -174,14 +188,15 @@ export interface Session extends AsyncDisposable {
   attach(data: LabeledImages): Promise<boolean>;
   /** Frees what {@linkcode Session.attach} copied; does nothing to what is not attached. */
   detach(data: LabeledImages): Promise<void>;
-  /** Trains on attached images; yields to the event loop several times a second. */
+  /** Trains on attached images, batch norm by each batch's own statistics and dropout by chance; yields to the event loop several times a second. */
   train(data: LabeledImages, request: TrainRequest): Promise<TrainResult>;
-  /** Runs the model forward over all images; those that are not attached are so for this call alone. */
+  /** Runs the model forward over all images, batch norm by its running statistics and without dropout;
+   * those that are not attached are so for this call alone. */
   evaluate(data: LabeledImages): Promise<EvaluationResult>;
   /** Logits [count, classCount] of images, row by row; attached or not, as in `evaluate`. */
   predict(data: Unlabeled): Promise<Float32Array>;
-  /** Mean loss of one batch of attached images and its gradient, a flat vector; nothing is updated.
-   * For tests. */
+  /** Mean loss of one batch of attached images and its gradient, a flat vector, as the next step of a
+   * training would have them, but not clipped; nothing is updated. For tests. */
   gradients(
     data: LabeledImages,
     indices: Uint32Array,

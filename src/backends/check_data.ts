@@ -7,9 +7,13 @@ import {
   checkName,
   checkNumber,
   checkObject,
+  checkSeed,
   showKind,
 } from "../check.ts";
+import { completeAugmentation } from "../data/augment.ts";
+import { lossTargets } from "../nn/loss.ts";
 import { completeOptimizer, slotCount } from "../nn/optimizers.ts";
+import { wholeBatchOf } from "../nn/layers/table.ts";
 import { type Model, showShape } from "../nn/sequential.ts";
 import type {
   OptimizerSpec,
@@ -34,11 +38,14 @@ const MAX_BATCH_SIZE = 2 ** 32 - 1;
 export function checkOptions(model: Model, options: SessionOptions = {}): EngineOptions {
   checkModelArgument(model);
   checkObject("options", options);
-  const { batchSize = 256, threads, adapter, shard } = options;
+  const { batchSize = 256, threads, adapter, shard, seed = 0, clipNorm } = options;
+  checkSeed(seed);
+  const augmentation = completeAugmentation(options.augmentation, model.inputShape);
   checkNumber("batchSize", batchSize, { whole: true, min: 1, max: MAX_BATCH_SIZE });
   if (threads !== undefined) {
     checkNumber("threads", threads, { whole: true, min: 1, max: MAX_THREADS });
   }
+  if (clipNorm !== undefined) checkNumber("clipNorm", clipNorm, { above: 0 });
   if (adapter !== undefined) {
     checkObject("adapter", adapter);
     const { powerPreference, deviceIndex } = adapter;
@@ -51,7 +58,9 @@ export function checkOptions(model: Model, options: SessionOptions = {}): Engine
     checkNumber("shard.count", shard.count, { whole: true, min: 1 });
     checkNumber("shard.index", shard.index, { whole: true, min: 0, max: shard.count - 1 });
   }
-  return { ...options, optimizer: completeOptimizer(options.optimizer), batchSize };
+  const targets = lossTargets(options.loss, model.classCount);
+  const optimizer = completeOptimizer(options.optimizer);
+  return { ...options, optimizer, targets, batchSize, seed, augmentation };
 }
 
 /** Checks that images fit a model.
@@ -104,7 +113,8 @@ export function checkImages(
 /** Checks that a state fits a model and an optimiser.
  *
  * @throws {TypeError} If a vector is not one of float32, has another length than the model's
- * parameters, or there are too many slots.
+ * parameters or statistics, statistics are missing, or there are too many slots.
+ * @throws {RangeError} If a running variance is below 0.
  */
 export function checkState(model: Model, optimizer: OptimizerSpec, state: TrainingState): void {
   checkObject("state", state, "an object with parameters, slots and step");
@@ -124,6 +134,7 @@ export function checkState(model: Model, optimizer: OptimizerSpec, state: Traini
       );
     }
   }
+  checkStatistics(model, state.statistics);
   const kept = slotCount(optimizer);
   if (slots.length > kept) {
     throw new TypeError(
@@ -131,6 +142,45 @@ export function checkState(model: Model, optimizer: OptimizerSpec, state: Traini
         `found ${slots.length}`,
     );
   }
+}
+
+function checkStatistics(model: Model, statistics: Float32Array | undefined): void {
+  const { name, statisticCount } = model;
+  if (statistics !== undefined) checkArray("statistics", statistics, Float32Array);
+  if ((statistics?.length ?? 0) !== statisticCount) {
+    throw new TypeError(
+      `Cannot load statistics into model "${name}": expected ${statisticCount} numbers, found ` +
+        `${statistics?.length ?? "none"}; take those that were trained with its parameters, or ` +
+        `initialStatistics(model) before a training`,
+    );
+  }
+  for (const { name: tensor, initial, offset, size } of model.statistics) {
+    // What begins as 1 is a variance.
+    if (
+      initial === 0 || statistics!.subarray(offset, offset + size).every((value) => !(value < 0))
+    ) {
+      continue;
+    }
+    throw new RangeError(
+      `Cannot load statistics into model "${name}": "${tensor}" has one below 0`,
+    );
+  }
+}
+
+/** Checks that no batch is too small for a layer that normalises by it.
+ *
+ * @throws {RangeError} If one is.
+ */
+export function checkSmallestBatch(model: Model, count: number, batchSize: number): void {
+  const smallest = count % batchSize || batchSize;
+  const layer = model.layers.find((layer) => wholeBatchOf(layer) > smallest);
+  if (layer === undefined || count === 0) return;
+  throw new RangeError(
+    `Cannot train on a batch of ${smallest} image: ${layer.type} "${layer.name}" needs ` +
+      `${
+        wholeBatchOf(layer)
+      } or more; choose a batch size that does not leave ${smallest} of ${count}`,
+  );
 }
 
 /** Checks a request.
@@ -141,7 +191,7 @@ export function checkState(model: Model, optimizer: OptimizerSpec, state: Traini
  */
 export function checkRequest(
   request: TrainRequest,
-  { count, maxBatchSize }: { count: number; maxBatchSize: number },
+  { model, count, maxBatchSize }: { model: Model; count: number; maxBatchSize: number },
 ): void {
   checkObject("request", request, "an object with order, batchSize and learningRates");
   const { order, batchSize, learningRates, signal, onProgress } = request;
@@ -161,6 +211,7 @@ export function checkRequest(
       `Cannot train ${steps} steps: expected as many learning rates, found ${learningRates.length}`,
     );
   }
+  checkSmallestBatch(model, order.length, batchSize);
   const missing = learningRates.findIndex(Number.isNaN);
   if (missing >= 0) throw new RangeError(`Invalid learning rate of step ${missing}: found NaN`);
   if (order.length > 0) checkIndices(order, count);

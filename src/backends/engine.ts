@@ -1,12 +1,25 @@
 /** What an engine is: the part of a backend that computes, below the one session of them all. */
 
 import type { LabeledImages } from "../data/dataset.ts";
+import type { LossTargets } from "../nn/loss.ts";
 import type { Device, OptimizerSpec, SessionOptions } from "./backend.ts";
 
 /** What an engine is opened with: checked, and with nothing left to default but threads. */
 export interface EngineOptions extends SessionOptions {
   readonly optimizer: OptimizerSpec;
+  /** What `loss` comes to; undefined where it is plain cross-entropy, which evaluation always measures. */
+  readonly targets?: LossTargets;
   readonly batchSize: number;
+  readonly seed: number;
+}
+
+/** What training changes, as flat vectors. */
+export interface Vectors {
+  readonly parameters: Float32Array;
+  /** Empty for a model without running statistics. */
+  readonly statistics: Float32Array;
+  /** All of the optimiser's. */
+  readonly slots: readonly Float32Array[];
 }
 
 /** Carries out what {@linkcode EngineSession} asks for.
@@ -26,10 +39,10 @@ export interface Engine<Images = unknown> {
    * the last has ended: a runtime may look but every 10 ms whether a device is done (Deno does).
    */
   readonly stretchesInFlight: number;
-  /** Copies parameters and all of the optimiser's vectors to where they are used. */
-  load(parameters: Float32Array, slots: readonly Float32Array[]): void | Promise<void>;
-  /** Copies of the parameters, then of the optimiser's vectors. */
-  read(): Promise<Float32Array[]>;
+  /** Copies vectors to where they are used. */
+  load(vectors: Vectors): void | Promise<void>;
+  /** Copies of them. */
+  read(): Promise<Vectors>;
   /** Copies images and labels to where they are used. */
   attach(data: LabeledImages): Images | Promise<Images>;
   /** Frees what `attach` gave. */
@@ -44,7 +57,7 @@ export interface Engine<Images = unknown> {
 
 /** What is to be done with images. */
 export interface Work<Images> {
-  /** `gradients` is one batch, and updates nothing. */
+  /** `gradients` is one batch, passes as in training, and updates nothing. */
   readonly kind: "train" | "gradients" | "evaluate" | "predict";
   readonly images: Images;
   /** Indices of images. */
@@ -53,6 +66,8 @@ export interface Work<Images> {
   readonly batchSize: number;
   /** Of each batch of a training. */
   readonly learningRates: Float32Array;
+  /** What losses and gradients of each batch's images are divided by: of a training, and of gradients. */
+  readonly divisors: Float64Array;
   /** Updates made before. */
   readonly step: number;
 }

@@ -19,9 +19,11 @@ import {
   checkIndices,
   checkOptions,
   checkRequest,
+  checkSmallestBatch,
   checkState,
   notAttached,
 } from "./check_data.ts";
+import { batchDivisors } from "../nn/loss.ts";
 import { slotCount } from "../nn/optimizers.ts";
 import { type Engine, type EngineOptions, nextTask, type Results, type Work } from "./engine.ts";
 
@@ -125,15 +127,16 @@ export class EngineSession<Images> implements Session {
         { length: slotCount(optimizer) },
         (_, slot) => state.slots[slot] ?? new Float32Array(this.#model.parameterCount),
       );
-      await this.#engine.load(state.parameters, slots);
+      const { parameters, statistics = new Float32Array() } = state;
+      await this.#engine.load({ parameters, statistics, slots });
       this.#step = state.step;
     });
   }
 
   readState(): Promise<TrainingState> {
     return this.#calls.make("readState", async () => {
-      const [parameters, ...slots] = await this.#engine.read();
-      return { parameters, slots, step: this.#step };
+      const { statistics, ...vectors } = await this.#engine.read();
+      return { ...vectors, ...(statistics.length > 0 && { statistics }), step: this.#step };
     });
   }
 
@@ -160,11 +163,12 @@ export class EngineSession<Images> implements Session {
       const images = this.#attached.get(data);
       if (images === undefined) throw notAttached();
       const { batchSize: maxBatchSize } = this.#options;
-      checkRequest(request, { count: data.count, maxBatchSize });
+      checkRequest(request, { model: this.#model, count: data.count, maxBatchSize });
       const { order, batchSize, learningRates } = request;
-      const work = { kind: "train", images, order, batchSize, learningRates } as const;
+      const divisors = this.#divisors(data, request);
+      const work = { kind: "train", images, order, batchSize, learningRates, divisors } as const;
       const { done, results } = await this.#run(work, request);
-      return this.#sum(data, request, { done, results });
+      return this.#sum(data, request, { done, results, divisors });
     });
   }
 
@@ -184,13 +188,16 @@ export class EngineSession<Images> implements Session {
       const images = this.#attached.get(data);
       if (images === undefined) throw notAttached();
       checkIndices(indices, data.count);
+      checkSmallestBatch(this.#model, indices.length, indices.length);
       const batch = {
         order: indices,
         batchSize: indices.length,
         learningRates: new Float32Array(),
       };
-      const { results } = await this.#run({ kind: "gradients", images, ...batch });
-      return { loss: mean(results.losses), gradients: await this.#engine.readGradients() };
+      const divisors = this.#divisors(data, batch);
+      const { results } = await this.#run({ kind: "gradients", images, ...batch, divisors });
+      const loss = sum(results.losses) / divisors[0];
+      return { loss, gradients: await this.#engine.readGradients() };
     });
   }
 
@@ -214,7 +221,8 @@ export class EngineSession<Images> implements Session {
     try {
       const order = Uint32Array.from({ length: data.count }, (_, index) => index);
       const batches = { order, batchSize: this.#engine.inferenceBatch };
-      const work = { kind, images, ...batches, learningRates: new Float32Array() };
+      const training = { learningRates: new Float32Array(), divisors: new Float64Array() };
+      const work = { kind, images, ...batches, ...training };
       return (await this.#run(work)).results;
     } finally {
       if (known === undefined) this.#engine.detach(images);
@@ -271,11 +279,19 @@ export class EngineSession<Images> implements Session {
     }
   }
 
+  #divisors({ labels }: LabeledImages, batches: Pick<TrainRequest, "order" | "batchSize">) {
+    return batchDivisors({ ...batches, labels }, this.#options.targets);
+  }
+
   /** Sums up what came of each step's images: of this session's part of them. */
   #sum(
     { labels }: LabeledImages,
     { order, batchSize }: TrainRequest,
-    { done, results }: { readonly done: number; readonly results: Results },
+    { done, results, divisors }: {
+      readonly done: number;
+      readonly results: Results;
+      readonly divisors: Float64Array;
+    },
   ): TrainResult {
     const losses = new Float32Array(done);
     const corrects = new Uint32Array(done);
@@ -283,7 +299,8 @@ export class EngineSession<Images> implements Session {
       const first = step * batchSize;
       const batch = Math.min(batchSize, order.length - first);
       const { start, end } = shardRange(batch, this.#options.shard ?? WHOLE);
-      losses[step] = sum(results.losses.subarray(first + start, first + end)) / batch;
+      losses[step] = sum(results.losses.subarray(first + start, first + end)) /
+        divisors[step];
       for (let place = first + start; place < first + end; place++) {
         if (results.predictions[place] === labels[order[place]]) corrects[step]++;
       }

@@ -15,15 +15,9 @@ import { loadBefore, LoadMeter } from "../compare/load.ts";
 import { measureScaling } from "../compare/scaling.ts";
 import { describeComparison } from "../compare/table.ts";
 import { timeToAccuracy } from "../compare/until.ts";
-import {
-  backendContender,
-  type Contender,
-  peerContender,
-  SLOW_BACKENDS,
-  startPeer,
-} from "../compare/contender.ts";
+import { backendContender, type Contender, SLOW_BACKENDS } from "../compare/contender.ts";
 import { describeEnvironment } from "../run/environment.ts";
-import { PEER_NAMES, PeerProcess } from "../compare/peers.ts";
+import { PEER_NAMES, peerContender, PeerProcess, startPeer } from "../compare/peers.ts";
 import { median } from "../compare/statistics.ts";
 import { writeAtomic } from "../write_atomic.ts";
 import { obtainForTraining } from "./dataset_flag.ts";
@@ -147,16 +141,11 @@ async function backendsOf({ backends, maxSteps, epochs }: Flags) {
   return [...new Set([(await chooseBackend()).name, ...names])];
 }
 
-/** A peer that may take part, and its process where it could be started. */
-interface StartedPeer {
-  readonly contender: Contender;
-  readonly process?: PeerProcess;
-}
-
-async function startPeers({ peers, threads }: Flags, stack: AsyncDisposableStack) {
-  const started: StartedPeer[] = [];
+/** Starts peers, and says what contender each is. */
+async function startPeers({ peers }: Flags, stack: AsyncDisposableStack) {
+  const started: { readonly contender: Contender; readonly process?: PeerProcess }[] = [];
   for (const name of new Set(peers)) {
-    const peer = await startPeer(name, threads ?? navigator.hardwareConcurrency);
+    const peer = await startPeer(name);
     const process = peer instanceof PeerProcess ? stack.use(peer) : undefined;
     started.push({ contender: peerContender(name, peer), process });
   }
@@ -168,7 +157,8 @@ function makePlan(flags: Flags, whole: Dataset): ComparisonPlan {
   const model = zooModel(flags.model, {
     inputShape: whole.train.shape,
     classCount: whole.classNames.length,
-    ...(flags.standardize && { standardization: standardizationOf(whole.train.images) }),
+    ...(flags.standardize &&
+      { standardization: standardizationOf(whole.train.images, whole.train.shape) }),
   });
   const { recipe } = ZOO[flags.model];
   const testCount = Math.min(SHORT_TEST_COUNT, whole.test.count);

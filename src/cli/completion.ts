@@ -153,19 +153,29 @@ function flagOffers([name, spec]: [string, FlagSpec]): (readonly [string, string
 }
 
 function valueOffers(spec: Exclude<FlagSpec, { type: "boolean" }>, current: string): Offers {
-  if (!("choices" in spec)) return placeholderOffers(spec.placeholder ?? "");
+  const known = spec.type === "list"
+    ? spec.choices ?? spec.offers
+    : spec.type === "choice"
+    ? spec.choices
+    : undefined;
+  if (known === undefined) return placeholderOffers(spec.placeholder ?? "");
   const before = spec.type === "list" ? /^.*,|/s.exec(current)![0] : "";
-  const taken = before.split(",");
-  const free = (spec.choices ?? []).filter((word) => !taken.includes(word));
+  const taken = before.split(",").map((word) => word.split("=")[0]);
+  const free = known.filter((word) => !taken.includes(word.split("=")[0]));
   return { words: free.map((word) => [word, ""]), before };
 }
 
-/** What a value can be by what help calls it; commands call nothing NAME but a dataset. */
+/** What a value can be by what help calls it: words stand for themselves, and commands call nothing NAME
+ * but a dataset. */
 function placeholderOffers(placeholder: string): Offers {
   if (placeholder === "SHELL") return { words: SHELLS.map((shell) => [shell, ""]) };
   const names = placeholder.includes("NAME") ? DATASETS : [];
+  const words = placeholder.split("|").filter((word) => /^[a-z]+$/.test(word));
   return {
-    words: names.map(({ name, title }) => [name, title]),
+    words: [
+      ...words.map((word) => [word, ""] as const),
+      ...names.map(({ name, title }) => [name, title] as const),
+    ],
     paths: /FILE|PATH|IMAGE/.test(placeholder)
       ? "files"
       : placeholder.includes("DIR")

@@ -3,7 +3,7 @@
 
 import type { Dataset } from "../data/dataset.ts";
 import { DatasetError } from "../data/errors.ts";
-import type { PictureOptions } from "../data/image_folder.ts";
+import type { PictureOptions } from "../data/picture_choices.ts";
 import { loadDataset, type LoadOptions, obtainDataset } from "../data/load.ts";
 import { SAMPLE } from "../data/registry.ts";
 import { invocation } from "../quote.ts";
@@ -49,7 +49,8 @@ export async function obtainForTraining(
     });
     stop();
     if (!quiet) sayNotes(dataset);
-    if (dataset.pictures?.darkOnLight && !quiet) console.error(darkOnLightNote(dataset));
+    const isGrey = dataset.train.shape[0] === 1;
+    if (isGrey && dataset.pictures?.darkOnLight && !quiet) console.error(darkOnLightNote(dataset));
     if (fallbackReason !== undefined && !quiet) {
       console.error(
         `${describeError(fallbackReason)}\n` +

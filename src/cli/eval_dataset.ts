@@ -6,7 +6,7 @@ import { DatasetError } from "../data/errors.ts";
 import { DEFAULT_TEST_SPLIT } from "../data/image_folder.ts";
 import { loadDataset } from "../data/load.ts";
 import { joinImages } from "../data/split.ts";
-import { quote, quoteWhole } from "../quote.ts";
+import { countOf, quote, quoteWhole } from "../quote.ts";
 import {
   type PICTURE_FLAGS,
   picturesFor,
@@ -34,7 +34,7 @@ export interface Evaluated {
 }
 
 type EvalFlags =
-  & Omit<FlagValues<typeof PICTURE_FLAGS>, "imageSize">
+  & Omit<FlagValues<typeof PICTURE_FLAGS>, "imageSize" | "channels">
   & { readonly dataset?: string; readonly json: boolean };
 
 /** Loads what is to be evaluated: the test set, or of pictures that have none what fits the case.
@@ -60,6 +60,7 @@ export async function loadForEvaluation(
     return load(place, { loaded, flags, testSplit: 1 });
   });
   requirePictures(dataset, flags);
+  requireColors(dataset, loaded);
   sayNotes(dataset);
   const { pictures } = dataset;
   if (!pictures && isOwn && run !== undefined) requireOwnDataset(dataset, loaded);
@@ -87,6 +88,23 @@ export async function loadForEvaluation(
   const all = matchClasses({ ...dataset, test: whole }, loaded);
   const notes = config === undefined ? [...all.notes, note] : all.notes;
   return { dataset, ...all, notes, part: "all" };
+}
+
+/** Pictures of one channel say little of a model of colours, unless it was trained on such, too.
+ *
+ * @throws {TypeError} If images have other channels than the model takes.
+ */
+function requireColors(
+  { name, pictures, train: { shape: [channels] } }: Dataset,
+  { label, model: { inputShape: [expected] }, pictures: known }: LoadedModel,
+): void {
+  const isShort = channels === expected && pictures?.hasGrey && !known?.hasGrey;
+  if (channels === expected && !isShort) return;
+  const found = isShort ? "some of its pictures have 1" : `its images have ${channels}`;
+  throw new TypeError(
+    `Cannot evaluate ${label} on dataset ${quoteWhole(name)}: the model takes ` +
+      `${countOf(expected, "channel")}, ${found}; give it others with --dataset`,
+  );
 }
 
 function partOf(testSplit: number): EvaluatedPart {

@@ -16,7 +16,7 @@ const COMMAND = defineCommand({
     ["", "the whole of Fashion-MNIST"],
     ["mnist", "another dataset"],
     ["--list", "what there is, and what is here already"],
-    ["--from ~/Downloads", "from a folder of IDX files, gzipped or not"],
+    ["--from ~/Downloads", "from a folder of its files, gzipped or not, or of its archive"],
     ["--from https://example.org/fashion/", "from a mirror"],
     ["--force", "again, though it is here already"],
   ],
@@ -93,16 +93,21 @@ function namesOf({ dataset, from }: Flags, positionals: readonly string[]): stri
 async function fetchOne(name: string, flags: Flags): Promise<void> {
   const { dataDir, from, force, loopbackHttp: allowLoopbackHttp, json, quiet } = flags;
   const { onEvent, stop } = showFetch(name, flags);
-  const { folder, sources } = await withInterrupt((signal) =>
+  const { folder, sources, unchecked } = await withInterrupt((signal) =>
     fetchDataset(name, { dataDir, from, allowLoopbackHttp, force, signal, onEvent })
   ).finally(stop);
   const { trainCount, testCount } = findDataset(name)!;
-  if (json) printJson({ dataset: name, type: "done", folder, sources, trainCount, testCount });
+  const unsure = unchecked.length > 0 && { unchecked };
+  if (json) {
+    printJson({ dataset: name, type: "done", folder, sources, trainCount, testCount, ...unsure });
+  }
   if (json || quiet) return;
   const origin = sources.length > 0 ? `from ${sources.join(" and ")}` : "already there";
   console.log(
     `${name}: ${formatCount(trainCount)} training and ${formatCount(testCount)} test images in ` +
-      `${placeText(name, folder)}, verified (${origin})`,
+      `${placeText(name, folder)}, ` +
+      (unsure ? "of the right length, which is all that is known of them" : "verified") +
+      ` (${origin})`,
   );
 }
 
@@ -114,10 +119,10 @@ async function listDatasets({ dataDir, json }: Flags): Promise<number> {
       printJson({ dataset: name, title, license, trainCount, testCount, folder });
       continue;
     }
-    const [train, test] = [trainCount, testCount].map((count) => formatCount(count).padStart(6));
+    const [train, test] = [trainCount, testCount].map((count) => formatCount(count).padStart(7));
     const state = folder === null ? "not fetched" : `verified in ${placeText(name, folder)}`;
-    console.log(`${name.padEnd(14)} ${train} + ${test} images  ${state}`);
-    console.log(`${" ".repeat(15)}${title} (${license})`);
+    console.log(`${name.padEnd(16)} ${train} + ${test} images  ${state}`);
+    console.log(`${" ".repeat(17)}${title} (${license})`);
   }
   return EXIT.ok;
 }

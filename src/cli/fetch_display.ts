@@ -37,7 +37,12 @@ export function showFetch(
         // With --from there is one source, and its failure is the error printed at the end.
         return from === undefined ? say(`  failed: ${event.reason}`) : stop();
       case "stored":
-        return say(`  ${event.file}: ${formatCount(event.byteLength)} bytes, verified`);
+        return say(
+          `  ${event.file}: ${formatCount(event.byteLength)} bytes, ` +
+            (event.isChecked
+              ? "verified"
+              : "its digest is not published: only its length is checked"),
+        );
       case "progress":
         if (shownFile !== event.file) {
           stop();

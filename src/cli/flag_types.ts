@@ -64,6 +64,8 @@ export interface ListFlag extends ValueSpec {
   readonly type: "list";
   /** The words accepted; any if left out. */
   readonly choices?: readonly string[];
+  /** Where any are, those that completion offers. */
+  readonly offers?: readonly string[];
   /** Value where the flag is not given. */
   readonly default?: readonly string[];
 }

@@ -185,7 +185,9 @@ function expectation(spec: Exclude<FlagSpec, { type: "boolean" }>): string {
     case "choice":
       return `one of ${spec.choices.join(", ")}`;
     case "list":
-      return spec.choices ? `a comma-separated list of ${spec.choices.join(", ")}` : "a,b,c";
+      return spec.choices
+        ? `a comma-separated list of ${spec.choices.join(", ")}`
+        : spec.offers?.join() ?? "a,b,c";
   }
 }
 

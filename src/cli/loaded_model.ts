@@ -45,6 +45,8 @@ export interface LoadedModel {
   readonly config?: RunConfig;
   readonly model: Model;
   readonly parameters: Float32Array;
+  /** Running statistics, if the model has any. */
+  readonly statistics?: Float32Array;
   /** The dataset it was trained on, or Fashion-MNIST where nobody knows. */
   readonly datasetName: string;
   /** Digest of that dataset; undefined where nobody knows. */
@@ -87,7 +89,7 @@ export async function loadModel(
  * @throws {BackendUnavailableError} If that backend cannot run here.
  */
 export async function openTrained(
-  { model, parameters }: LoadedModel,
+  { model, parameters, statistics }: LoadedModel,
   flags: FlagValues<typeof DEVICE_FLAGS>,
 ): Promise<OpenedSession> {
   const opened = await openSession(flags.backend, model, {
@@ -95,14 +97,14 @@ export async function openTrained(
     batchSize: 1,
     ...deviceOptions(flags),
   });
-  await opened.session.loadState({ parameters, slots: [], step: 0 });
+  await opened.session.loadState({ parameters, statistics, slots: [], step: 0 });
   return opened;
 }
 
 async function modelOfRun(path: string, isNewest: boolean): Promise<LoadedModel> {
   const config = await readRunConfig(path);
   const model = configuredModel(config);
-  const parameters = await readRunParameters(path, model).catch((error) => {
+  const learned = await readRunParameters(path, model).catch((error) => {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
     const run = isNewest ? `${path}, the newest run` : path;
     throw new TypeError(
@@ -114,7 +116,7 @@ async function modelOfRun(path: string, isNewest: boolean): Promise<LoadedModel>
         ", or name another run with --run",
     );
   });
-  requireFinite({ model, parameters }, path);
+  requireFinite({ model, ...learned }, path);
   const { name: datasetName, classNames: names, ...facts } = config.dataset;
   const classNames = namesFor(model, names);
   const notes = [
@@ -126,7 +128,7 @@ async function modelOfRun(path: string, isNewest: boolean): Promise<LoadedModel>
   const { digest, transposed } = facts;
   const pictures = knownPictures(config);
   const trainedOn = { datasetName, digest, classNames, pictures, transposed, notes };
-  return { label: path, run: path, config, model, parameters, ...trainedOn };
+  return { label: path, run: path, config, model, ...learned, ...trainedOn };
 }
 
 async function modelOfFile(path: string, name: ModelName | undefined): Promise<LoadedModel> {

@@ -28,16 +28,23 @@ export async function readModelFile(path: string, name?: ModelName): Promise<Tra
  * @throws {TypeError} If one is NaN or infinite; the message names its tensor.
  */
 export function requireFinite(
-  { model, parameters }: Pick<TrainedModel, "model" | "parameters">,
+  { model, parameters, statistics = new Float32Array() }: Omit<TrainedModel, "notes">,
   label: string,
 ): void {
-  const index = parameters.findIndex((value) => !Number.isFinite(value));
-  if (index < 0) return;
-  const { name } = model.parameters.findLast(({ offset }) => offset <= index)!;
-  throw new TypeError(
-    `Cannot use ${label}: expected numbers in ${quote(name)}, found ${parameters[index]}; ` +
-      `its training has diverged, or the file is damaged`,
-  );
+  for (
+    const [values, tensors] of [
+      [parameters, model.parameters],
+      [statistics, model.statistics],
+    ] as const
+  ) {
+    const index = values.findIndex((value) => !Number.isFinite(value));
+    if (index < 0) continue;
+    const { name } = tensors.findLast(({ offset }) => offset <= index)!;
+    throw new TypeError(
+      `Cannot use ${label}: expected numbers in ${quote(name)}, found ${values[index]}; ` +
+        `its training has diverged, or the file is damaged`,
+    );
+  }
 }
 
 async function readAnyModel(path: string, name: ModelName | undefined): Promise<TrainedModel> {

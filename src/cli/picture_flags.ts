@@ -4,12 +4,12 @@
 import { join } from "node:path";
 import type { Dataset, PictureFacts } from "../data/dataset.ts";
 import { DEFAULT_DATA_DIR } from "../data/fetch.ts";
+import { DEFAULT_TEST_SPLIT, type PictureHooks } from "../data/image_folder.ts";
 import {
   DEFAULT_IMAGE_SIZE,
-  DEFAULT_TEST_SPLIT,
-  type PictureHooks,
+  LARGE_IMAGE_SIZE,
   type PictureOptions,
-} from "../data/image_folder.ts";
+} from "../data/picture_choices.ts";
 import type { Model } from "../nn/sequential.ts";
 import { formatCount, printable, quoteWhole } from "../quote.ts";
 import { type Progress, startProgress } from "../report/progress.ts";
@@ -29,8 +29,14 @@ export const PICTURE_FLAGS = {
     type: "integer",
     min: 1,
     max: 1024,
-    defaultText: `${DEFAULT_IMAGE_SIZE}, for pictures`,
+    defaultText: `${LARGE_IMAGE_SIZE} if most pictures are as large, else ${DEFAULT_IMAGE_SIZE}`,
     help: "side of the square that pictures are fitted to",
+  },
+  channels: {
+    type: "choice",
+    choices: ["auto", "1", "3"],
+    defaultText: "auto, for pictures: 3 if any has colour",
+    help: "1 makes pictures grey, 3 keeps their colours",
   },
   invert: { type: "boolean", help: "turn pictures that are dark on light into light on dark" },
   "skip-unreadable": { type: "boolean", help: "go on without pictures that cannot be read" },
@@ -41,19 +47,21 @@ type PictureFlags = FlagValues<typeof PICTURE_FLAGS>;
 
 /** What the flags ask for. */
 export function pictureOptions(
-  { imageSize, testSplit, invert, skipUnreadable }: PictureFlags,
+  { imageSize, channels = "auto", testSplit, invert, skipUnreadable }: PictureFlags,
 ): PictureOptions {
-  const size = imageSize === undefined ? undefined : { width: imageSize, height: imageSize };
-  return { testSplit, size, invert, skipUnreadable };
+  const size = imageSize === undefined ? "auto" : { width: imageSize, height: imageSize };
+  const asked = channels === "auto" ? channels : channels === "3" ? 3 : 1;
+  return { testSplit, size, channels: asked, invert, skipUnreadable };
 }
 
 /** What makes pictures again as a model's training had them. */
 export function picturesFor(
-  { inputShape: [, height, width] }: Model,
+  { inputShape: [channels, height, width] }: Model,
   { testSplit, invert, unreadable }: Partial<PictureFacts> = {},
 ): PictureOptions {
   const skipUnreadable = unreadable !== undefined;
-  return { testSplit, invert, skipUnreadable, size: { width, height } };
+  const size = { width, height };
+  return { testSplit, invert, skipUnreadable, size, channels: channels === 3 ? 3 : 1 };
 }
 
 /** Checks that flags for pictures or IDX files had some to work on.
@@ -66,10 +74,11 @@ export function requirePictures(
 ): void {
   const cannot = (flag: string, reason: string) =>
     new UsageError(`Cannot use --${flag} with dataset ${quoteWhole(name)}: ${reason}`);
-  const { transpose, testSplit, imageSize, invert, skipUnreadable } = flags;
+  const { transpose, testSplit, imageSize, channels, invert, skipUnreadable } = flags;
   const given = Object.entries({
     "test-split": testSplit !== undefined,
     "image-size": imageSize !== undefined,
+    channels: channels !== undefined,
     invert,
     "skip-unreadable": skipUnreadable,
   }).find(([, isGiven]) => isGiven)?.[0];

@@ -2,8 +2,9 @@
 /** The predict command: what a trained model sees in pictures. */
 
 import type { LabeledImages } from "../data/dataset.ts";
-import { CROPS } from "../data/picture_view.ts";
-import { countOf, invocation, quote } from "../quote.ts";
+import { isPictureChannels } from "../data/picture.ts";
+import { CROPS, type ViewOptions } from "../data/picture_view.ts";
+import { countOf, formatCount, invocation, quote } from "../quote.ts";
 import { type ClassProbability, topClasses } from "../train/metrics.ts";
 import { DEVICE_FLAGS } from "./backend_flags.ts";
 import { EXIT } from "./errors.ts";
@@ -55,24 +56,25 @@ export async function predictCommand(args: string[]): Promise<number> {
   const { flags, positionals } = parseFlags(COMMAND, args);
   const loaded = await loadModel(flags);
   sayNotes(loaded);
-  const [channels, height, width] = loaded.model.inputShape;
-  if (channels !== 1) {
+  const { inputShape: [channels, height, width] } = loaded.model;
+  if (!isPictureChannels(channels)) {
     throw new TypeError(
       `Cannot predict pictures with ${loaded.label}: its model takes ${channels} channels, ` +
-        `pictures are made grey`,
+        `expected 1 or 3`,
     );
   }
   const { session: opened } = await openTrained(loaded, flags);
   await using session = opened;
   const { pictures } = loaded;
   const swap = flags.invert ? !(pictures?.invert ?? false) : undefined;
-  const view = { size: { width, height }, pictures, crop: flags.crop, swap };
+  const size = { width, height };
+  const view: ViewOptions = { channels, size, pictures, crop: flags.crop, swap };
   const show = shower(loaded, flags);
-  let [failed, count, cropped] = [false, 0, 0];
+  let [failed, count, cropped, greyed] = [false, 0, 0, 0];
   let chunk: PictureInput[] = [];
   const flush = async () => {
     if (chunk.length === 0) return;
-    const data = toImages(chunk, { width, height });
+    const data = toImages(chunk, loaded.model.inputShape);
     const logits = await session.predict(data);
     chunk.forEach((input, n) => {
       show(
@@ -93,13 +95,20 @@ export async function predictCommand(args: string[]): Promise<number> {
     }
     count++;
     if (input.view.box !== undefined) cropped++;
+    if (input.lostColors) greyed++;
     chunk.push(input);
     if (chunk.length === CHUNK_SIZE) await flush();
   }
   await flush();
   if (cropped > 0 && !flags.json) {
     if (pictures === undefined) console.error(`note: ${GUESS}`);
-    console.error(cropNote(cropped, count));
+    console.error(channels === 1 ? cropNote(cropped, count) : partNote(cropped, count));
+  }
+  if (greyed > 0 && !flags.json) {
+    const some = greyed === count ? "" : `${formatCount(greyed)} of `;
+    console.error(
+      `note: made ${some}${countOf(count, "picture")} grey, as the model's training images are`,
+    );
   }
   return failed ? EXIT.failure : EXIT.ok;
 }
@@ -130,12 +139,13 @@ function shower(
 }
 
 function jsonOf(
-  { name, view: { box, isSwapped, doubt } }: PictureInput,
+  { name, lostColors, view: { box, isSwapped, doubt } }: PictureInput,
   top: readonly ClassProbability[],
 ) {
   const [{ className, label, probability }] = top;
   const seen = { ...(box && { crop: box }), ...(isSwapped && { inverted: true }) };
-  return { file: name, className, label, probability, top, ...seen, ...(doubt && { doubt }) };
+  const made = { ...seen, ...(lostColors && { madeGrey: true }) };
+  return { file: name, className, label, probability, top, ...made, ...(doubt && { doubt }) };
 }
 
 function doubtLine({ name, view }: PictureInput, invert: boolean): string | undefined {
@@ -145,6 +155,7 @@ function doubtLine({ name, view }: PictureInput, invert: boolean): string | unde
     "blank": `${quote(name)} is blank: all its pixels are the same`,
     "inverted": `${quote(name)} looks dark on light, but the model was trained on light on dark: ` +
       advice,
+    "no colour": `${quote(name)} has no colour, but the model was trained on colours`,
     "no object": `nothing stands out in ${quote(name)}: it is taken whole`,
   }[view.doubt];
 }
@@ -158,12 +169,17 @@ function cropNote(cropped: number, count: number): string {
     "model's training images are; --show draws it, --crop whole leaves it";
 }
 
+function partNote(cropped: number, count: number): string {
+  return `note: cut out the part with the thing in ${cropped} of ${countOf(count, "picture")}`;
+}
+
 function toImages(
   inputs: readonly PictureInput[],
-  { width, height }: { readonly width: number; readonly height: number },
+  shape: LabeledImages["shape"],
 ): LabeledImages {
-  const images = new Uint8Array(inputs.length * width * height);
-  inputs.forEach(({ picture }, n) => images.set(picture.pixels, n * width * height));
+  const size = shape[0] * shape[1] * shape[2];
+  const images = new Uint8Array(inputs.length * size);
+  inputs.forEach(({ picture }, n) => images.set(picture.pixels, n * size));
   const labels = new Uint8Array(inputs.length);
-  return { images, labels, count: inputs.length, shape: [1, height, width] };
+  return { images, labels, count: inputs.length, shape };
 }

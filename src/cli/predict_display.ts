@@ -1,6 +1,6 @@
 /** Predictions as text: a line a picture, or the picture itself with its classes beside it. */
 
-import { fitPicture, type GreyPicture } from "../data/picture.ts";
+import { fitPicture, greyOf, type Picture, planesOf } from "../data/picture.ts";
 import { printable } from "../quote.ts";
 import type { ClassProbability } from "../train/metrics.ts";
 import type { PictureInput } from "./predict_inputs.ts";
@@ -40,8 +40,8 @@ export function pictureLines(
 }
 
 /** Draws a picture in letters, two a pixel, from a blank for black to `@` for white. */
-export function shades(picture: GreyPicture): string[] {
-  const { width, height, pixels } = shrunk(picture);
+export function shades(picture: Picture): string[] {
+  const { width, height, pixels } = greyOf(shrunk(picture));
   const letters = " .:-=+*#%@";
   return Array.from({ length: height }, (_, row) =>
     Array.from(
@@ -51,19 +51,22 @@ export function shades(picture: GreyPicture): string[] {
 }
 
 /** Draws a picture two rows a line: the upper half of each character and its background. */
-export function halfBlocks(picture: GreyPicture): string[] {
-  const { width, height, pixels } = shrunk(picture);
+export function halfBlocks(picture: Picture): string[] {
+  const small = shrunk(picture);
+  const { width, height } = small;
+  const planes = planesOf(small);
+  const color = (n: number) =>
+    [0, 1, 2].map((channel) => (planes[channel] ?? planes[0]).pixels[n] ?? 0).join(";");
   return Array.from({ length: Math.ceil(height / 2) }, (_, line) => {
     const cells = Array.from({ length: width }, (_, x) => {
-      const upper = pixels[2 * line * width + x];
-      const lower = 2 * line + 1 < height ? pixels[(2 * line + 1) * width + x] : 0;
-      return `\x1b[38;2;${upper};${upper};${upper}m\x1b[48;2;${lower};${lower};${lower}m\u2580`;
+      const [upper, lower] = [color(2 * line * width + x), color((2 * line + 1) * width + x)];
+      return `\x1b[38;2;${upper}m\x1b[48;2;${lower}m\u2580`;
     });
     return `${cells.join("")}\x1b[0m`;
   });
 }
 
-function shrunk(picture: GreyPicture): GreyPicture {
+function shrunk(picture: Picture): Picture {
   const scale = Math.min(1, MAX_COLUMNS / picture.width);
   return scale === 1
     ? picture

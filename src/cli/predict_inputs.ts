@@ -1,7 +1,7 @@
 /** The pictures that a command line names: files, folders and standard input. */
 
 import { FolderReader, listKinds } from "../data/folder_reader.ts";
-import { fitPicture, type GreyPicture } from "../data/picture.ts";
+import { fitPicture, type Picture } from "../data/picture.ts";
 import { decodePicture, MAX_PICTURE_BYTES, PICTURE_KINDS } from "../data/picture_file.ts";
 import {
   type PictureView,
@@ -18,7 +18,9 @@ export interface PictureInput {
   /** The path, or `-`. */
   readonly name: string;
   /** As large as the model's input. */
-  readonly picture: GreyPicture;
+  readonly picture: Picture;
+  /** Whether its file has colours that the model is not shown. */
+  readonly lostColors: boolean;
   /** How it was made. */
   readonly view: Omit<PictureView, "picture">;
 }
@@ -78,11 +80,19 @@ export async function readPicture(
     const [label, bytes] = name === "-"
       ? ["standard input", await readStandardInput()]
       : [quote(name), await readBounded(name, MAX_PICTURE_BYTES)];
-    const { width, height } = options.size;
+    const { channels = 1, size: { width, height }, pictures } = options;
     const detail = viewShare(options) > 0 ? DETAIL : 1;
     const fit = { width: detail * width, height: detail * height };
-    const { picture, ...view } = viewPicture(decodePicture(bytes, label, { fit }), options);
-    return { name, picture: fitPicture(picture, options.size), view };
+    const decoded = decodePicture(bytes, label, { channels, fit });
+    if (channels === 3 && decoded.isGrey && !pictures?.hasGrey) {
+      throw new TypeError(
+        `Cannot use ${label}: it has one channel, expected three: the model was trained on colours; ` +
+          `give it pictures in colour, or train one with --channels 1`,
+      );
+    }
+    const { picture, ...view } = viewPicture(decoded, options);
+    const lostColors = channels === 1 && !decoded.isGrey;
+    return { name, picture: fitPicture(picture, options.size), lostColors, view };
   } catch (error) {
     return { name, message: describeError(error) };
   }

@@ -4,6 +4,7 @@
 import type { Dataset } from "../data/dataset.ts";
 import { findDataset } from "../data/registry.ts";
 import { findLauncher } from "../distributed/launcher.ts";
+import { zooRecipe } from "../nn/zoo.ts";
 import { describeEnvironment } from "../run/environment.ts";
 import { claimFolder, makeFolder, requireVacant, RUNS } from "../run/files.ts";
 import { readSweep, type SweepRecord, type SweepResult, writeSweep } from "../run/sweep_record.ts";
@@ -13,6 +14,7 @@ import { decidingAccuracy } from "../train/trainer.ts";
 import { obtainForTraining } from "./dataset_flag.ts";
 import { EXIT, UsageError, withInterrupt } from "./errors.ts";
 import { requireWritePermission } from "./permissions.ts";
+import { lossOf } from "./recipe_flags.ts";
 import { requirePictures, sayNotes } from "./picture_flags.ts";
 import { recordedDataset } from "./recorded_path.ts";
 import { baseFlags, SWEEP_COMMAND, type SweepFlags } from "./sweep_flags.ts";
@@ -56,7 +58,9 @@ async function sweep(
   const dataset = await obtainForTraining({ ...flags, pictures }, signal);
   requirePictures(dataset, flags);
   // Says now what every configuration would.
-  const { notes } = beginningOf(base, setApart(dataset, flags), source);
+  const parts = setApart(dataset, flags);
+  const { notes } = beginningOf(base, parts, source);
+  await lossOf(base, parts);
   if (!flags.quiet) sayNotes({ notes });
   const out = flags.out ?? await makeFolder("sweep");
   await Deno.mkdir(out, { recursive: true });
@@ -153,10 +157,13 @@ async function openRecord(
 function sharedFlags(flags: SweepFlags, dataset: string): Record<string, unknown> {
   const where = ["dataset", "out", "threads"];
   const free = ["grid", "retryFailed", "quiet", "json", "debug", "help", ...where];
-  const { model = "lenet", optimizer = "sgd" } = flags;
-  const known = findDataset(dataset) && { model, optimizer };
+  const { model = "lenet" } = flags;
+  const { optimizer: own, schedule: ownSchedule = "constant" } = zooRecipe(model);
+  const { optimizer = own?.type ?? "sgd", schedule = ownSchedule } = flags;
+  const known = findDataset(dataset) && { model, optimizer, schedule };
   const entries = Object.entries({ ...flags, ...known })
-    .filter(([name, value]) => value !== undefined && !free.includes(name));
+    .filter(([name, value]) => value !== undefined && !free.includes(name))
+    .map(([name, value]) => [name, Array.isArray(value) ? value.join() : value]);
   return Object.fromEntries(entries);
 }
 

@@ -7,7 +7,9 @@ import { checkCombination, TRAIN_COMMAND, type TrainFlags } from "./train_flags.
 /** Flags of `train` that a grid may vary. */
 const GRID_NAMES = [
   ...["model", "epochs", "batch-size", "lr", "optimizer", "momentum", "schedule", "seed"],
-  ...["shuffle", "standardize", "max-steps", "backend", "threads"],
+  ...["shuffle", "standardize", "augment", "max-steps", "backend", "threads", "weight-decay"],
+  ...["clip-norm", "warmup", "step-size", "gamma", "anneal", "label-smoothing", "class-weights"],
+  ...["monitor", "patience"],
 ];
 
 const MOST_CONFIGURATIONS = 10_000;

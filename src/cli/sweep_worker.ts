@@ -4,12 +4,14 @@ import type { Dataset } from "../data/dataset.ts";
 import type { World } from "../distributed/world.ts";
 import { printable } from "../quote.ts";
 import type { SweepResult } from "../run/sweep_record.ts";
+import type { Monitor } from "../train/plan.ts";
 import { bestEpoch, type EpochMetrics, train } from "../train/trainer.ts";
 import { deviceOptions, openSession } from "./backend_flags.ts";
 import { describeError } from "./errors.ts";
 import type { SweepFlags } from "./sweep_flags.ts";
 import { flagsOf, type Settings } from "./sweep_grid.ts";
-import { setApart, type TrainFlags } from "./train_flags.ts";
+import { lossOf } from "./recipe_flags.ts";
+import { augmentationOf, setApart, type TrainFlags } from "./train_flags.ts";
 import { beginningOf, readInitialModel } from "./train_init.ts";
 
 /** What a rank needs to train configurations. */
@@ -47,38 +49,45 @@ export async function trainConfiguration(
   const started = performance.now();
   const epochs: EpochMetrics[] = [];
   let error: string | undefined;
+  let monitor: Monitor | undefined;
+  let restored = false;
   try {
     const given = flagsOf(base, settings);
     const dataset = setApart(whole, given);
-    const { flags, plan, optimizer, model, parameters } = beginningOf(
+    const { flags, plan, optimizer, model, state } = beginningOf(
       given,
       dataset,
       await readInitialModel(given),
     );
+    ({ monitor } = plan);
     const device = deviceOptions(flags);
     const { session } = await openSession(flags.backend, model, {
       optimizer,
+      ...await lossOf(flags, dataset),
       batchSize: plan.batchSize,
+      seed: plan.seed,
+      augmentation: augmentationOf(flags),
       ...device,
       threads: device.threads ?? threads,
     });
     await using _ending = session;
-    await session.loadState({ parameters, slots: [], step: 0 });
-    const { outcome } = await train(session, dataset, plan, {
+    await session.loadState(state);
+    const ended = await train(session, dataset, plan, {
       signal,
       onEpoch: (metrics) => {
         epochs.push(metrics);
         return Promise.resolve();
       },
     });
-    if (outcome === "interrupted") return undefined;
+    if (ended.outcome === "interrupted") return undefined;
+    ({ restored } = ended);
   } catch (failure) {
     if (signal.aborted) return undefined;
     error = recordedError(failure);
   }
   const elapsedMs = performance.now() - started;
-  const last = epochs.at(-1);
-  const best = bestEpoch(epochs);
+  const best = bestEpoch(epochs, monitor);
+  const last = restored ? best?.metrics : epochs.at(-1);
   return {
     settings,
     ...(last && best && { last, bestAccuracy: best.accuracy, chosenOn: best.chosenOn }),

@@ -9,11 +9,13 @@ import { liveChart, type Screen } from "../report/live_chart.ts";
 import { type Progress, startProgress } from "../report/progress.ts";
 import { countOf, formatCount } from "../report/table.ts";
 import { partsText, type RunConfig } from "../run/config.ts";
-import { completeOptimizer, type OptimizerSpec } from "../nn/optimizers.ts";
+import { showAugmentation } from "../data/augment.ts";
 import type { Model } from "../nn/sequential.ts";
 import { isNormalized } from "../nn/standardization.ts";
+import { lossText, optimizerText, scheduleText } from "../run/recipe_text.ts";
 import type { RunFolder } from "../run/folder.ts";
 import { compareWithMajority, type MajorityComparison, majorityRemark } from "../train/metrics.ts";
+import type { Monitor } from "../train/plan.ts";
 import {
   type BestEpoch,
   bestEpoch,
@@ -21,6 +23,7 @@ import {
   decidingAccuracy,
   type EpochMetrics,
   type Outcome,
+  scoreOf,
 } from "../train/trainer.ts";
 import { widthOf, wrapLine } from "./wrap.ts";
 
@@ -109,7 +112,14 @@ export function trainDisplay({ quiet, json, live }: {
       history.forEach(add);
       for (const note of notes) remark(printable(`note: ${note}`));
       for (const line of startLines(config, model, opened, out)) say(line, 9);
-      emit({ type: "start", out: out ?? null, ...config, ...(notes.length > 0 && { notes }) });
+      const measured = config.loss && { measured: "plain cross-entropy, but for trainLoss" };
+      emit({
+        type: "start",
+        out: out ?? null,
+        ...config,
+        ...measured,
+        ...(notes.length > 0 && { notes }),
+      });
     },
     progress({ epoch, steps }) {
       const { plan: { epochs, batchSize, maxSteps = Infinity }, dataset: { trainCount } } = run!;
@@ -135,7 +145,7 @@ export function trainDisplay({ quiet, json, live }: {
     epoch(metrics) {
       stop();
       add(metrics);
-      say(epochLine(metrics, run!.plan.epochs));
+      say(epochLine(metrics, run!.plan));
       emit({ type: "epoch", ...metrics });
     },
     end(outcome, lines, facts) {
@@ -151,16 +161,22 @@ export function trainDisplay({ quiet, json, live }: {
 /** `epoch  3/20  loss 0.612  acc 0.765  test acc 0.771  5.1 s  11,800 img/s`: loss and accuracy are of
  * training.
  *
- * With a validation set, `valid acc` stands in the place of `test acc`, which then decides nothing.
+ * With a validation set, `valid acc` stands in the place of `test acc`, which then decides nothing; where
+ * the loss decides, `valid loss` or `test loss`.
  */
-export function epochLine(metrics: EpochMetrics, epochs: number): string {
+export function epochLine(
+  metrics: EpochMetrics,
+  { epochs, monitor }: { readonly epochs: number; readonly monitor?: Monitor },
+): string {
   const { epoch, trainLoss, trainAccuracy, trainMs, imagesPerSecond } = metrics;
   const deciding = metrics.validationAccuracy === undefined ? "test" : "valid";
   return [
     `epoch ${String(epoch).padStart(String(epochs).length)}/${epochs}`,
     `loss ${trainLoss.toFixed(3)}`,
     `acc ${trainAccuracy.toFixed(3)}`,
-    `${deciding} acc ${decidingAccuracy(metrics).toFixed(3)}`,
+    monitor === "loss"
+      ? `${deciding} loss ${(-scoreOf(metrics, monitor)).toFixed(3)}`
+      : `${deciding} acc ${decidingAccuracy(metrics).toFixed(3)}`,
     `${(trainMs / 1000).toFixed(1)} s`,
     `${formatCount(imagesPerSecond)} img/s`,
   ].join("  ");
@@ -172,10 +188,12 @@ export interface Standing {
   readonly best?: Pick<BestEpoch, "accuracy" | "chosenOn"> & {
     readonly epoch: number;
     readonly testAccuracy: number;
+    /** What it was chosen by, where that is the loss. */
+    readonly loss?: number;
   };
-  /** The last epoch's test accuracy. */
+  /** Test accuracy of the last epoch, or of the best where the run went back to it. */
   readonly test?: MajorityComparison;
-  /** The last epoch's training accuracy. */
+  /** The same epoch's training accuracy. */
   readonly train?: MajorityComparison;
 }
 
@@ -183,12 +201,16 @@ export interface Standing {
 export function standingOf(
   history: readonly EpochMetrics[],
   { train, test, classNames }: Dataset,
+  { monitor, restored = false }: { readonly monitor?: Monitor; readonly restored?: boolean } = {},
 ): Standing {
-  const [best, last] = [bestEpoch(history), history.at(-1)];
-  if (best === undefined || last === undefined) return {};
-  const { metrics: { epoch, testAccuracy }, accuracy, chosenOn } = best;
+  const best = bestEpoch(history, monitor);
+  if (best === undefined) return {};
+  const { metrics, accuracy, chosenOn } = best;
+  const { epoch, testAccuracy } = metrics;
+  const loss = monitor === "loss" ? { loss: -scoreOf(metrics, monitor) } : {};
+  const last = restored ? metrics : history[history.length - 1];
   return {
-    best: { epoch, accuracy, chosenOn, testAccuracy },
+    best: { epoch, accuracy, chosenOn, testAccuracy, ...loss },
     test: compareWithMajority(last.testAccuracy, test.labels, classNames),
     train: compareWithMajority(last.trainAccuracy, train.labels, classNames),
   };
@@ -198,12 +220,16 @@ export function standingOf(
 export function endLines(
   outcome: Outcome,
   { path, history, config }: RunFolder,
-  { step, backend, standing: { best, test, train }, lost }: Checkpoint["progress"] & {
-    readonly backend: string;
-    readonly standing: Standing;
-    /** Folder of the dataset, where it must be named to go on. */
-    readonly lost?: string;
-  },
+  { step, backend, standing: { best, test, train }, lost, restored, sinceBest = 0 }:
+    & Checkpoint["progress"]
+    & {
+      readonly backend: string;
+      /** Whether the model is that of the best epoch. */
+      readonly restored?: boolean;
+      readonly standing: Standing;
+      /** Folder of the dataset, where it must be named to go on. */
+      readonly lost?: string;
+    },
 ): string[] {
   const saved =
     `Saved ${path}: report.html, model.safetensors, best.safetensors, model/, metrics.jsonl, ` +
@@ -228,21 +254,31 @@ export function endLines(
       const accuracy = `test accuracy ${(test?.accuracy ?? 0).toFixed(3)}`;
       const remark = test && majorityRemark(test);
       return [
+        ...(outcome === "no improvement"
+          ? [
+            `Ended early: ${countOf(sinceBest, "epoch")} were no better on the ` +
+            `${best?.chosenOn} set`,
+          ]
+          : []),
         ...(remark
           ? [`Done, but ${accuracy} is ${remark}`, cost, `Try ${advice(config, train)}`]
           : [`Done: ${accuracy} ${cost}`]),
-        ...(best ? [bestLine(best)] : []),
+        ...(best ? [bestLine(best) + (restored ? "; the model is that epoch's" : "")] : []),
         saved,
       ];
     }
   }
 }
 
-function bestLine({ epoch, accuracy, chosenOn, testAccuracy }: NonNullable<Standing["best"]>) {
+function bestLine(
+  { epoch, accuracy, chosenOn, testAccuracy, loss }: NonNullable<Standing["best"]>,
+) {
+  const lossText = loss === undefined ? "" : ` loss ${loss.toFixed(3)}`;
   return `Best: epoch ${epoch}, ` +
     (chosenOn === "test"
-      ? `test accuracy ${accuracy.toFixed(3)}, chosen on the test set (see --valid-split)`
-      : `chosen on validation accuracy ${accuracy.toFixed(3)}; test accuracy ` +
+      ? `${lossText && `test${lossText}, `}test accuracy ${accuracy.toFixed(3)}, chosen on the ` +
+        `test set (see --valid-split)`
+      : `chosen on validation${lossText || ` accuracy ${accuracy.toFixed(3)}`}; test accuracy ` +
         testAccuracy.toFixed(3));
 }
 
@@ -263,7 +299,7 @@ function advice({ chosen, dataset, plan }: RunConfig, train: MajorityComparison 
 }
 
 function startLines(
-  { dataset, plan, optimizer, init, chosen }: RunConfig,
+  { dataset, plan, optimizer, loss, clipNorm, augmentation, init, chosen }: RunConfig,
   model: Model,
   { backend, reason, session: { device } }: OpenedSession,
   out: string | undefined,
@@ -278,9 +314,15 @@ function startLines(
     ...(plan.maxSteps === undefined ? [] : [`at most ${countOf(plan.maxSteps, "step")}`]),
     `batch ${plan.batchSize}`,
     optimizerText(optimizer),
-    `${plan.schedule} learning rate ${plan.learningRate}`,
+    scheduleText(plan),
+    ...(clipNorm === undefined ? [] : [`gradients clipped to ${clipNorm}`]),
+    ...(plan.patience === undefined ? [] : [
+      `patience of ${countOf(plan.patience, "epoch")} by ${plan.monitor ?? "accuracy"} on the ` +
+      `${dataset.validationCount === undefined ? "test" : "validation"} set`,
+    ]),
     `seed ${plan.seed}`,
     ...(isNormalized(model.standardization) ? [] : ["standardized pixels"]),
+    ...(augmentation ? [`augmented by ${showAugmentation(augmentation)}`] : []),
     ...(plan.shuffle ? [] : ["not shuffled"]),
   ];
   return [
@@ -289,6 +331,9 @@ function startLines(
     `Data     ${dataset.name}, ${partsText(dataset)} images, ${dataset.classNames.length} classes`,
     `Backend  ${backend}: ${device.description}${threads}${reason ? `; ${reason}` : ""}`,
     `Recipe   ${recipe.join(", ")}`,
+    ...(loss
+      ? [`Loss     ${lossText(loss, dataset.classNames)} in training; measured plain elsewhere`]
+      : []),
     ...(chosen
       ? [
         `Chosen   for ${formatCount(dataset.trainCount)} images of ` +
@@ -297,14 +342,4 @@ function startLines(
       : []),
     ...(out === undefined ? [] : [`Run      ${out}`]),
   ];
-}
-
-/** `sgd with momentum 0.9`: a type, and the fields that are not as usual. */
-function optimizerText(optimizer: OptimizerSpec): string {
-  const { type, ...fields } = optimizer;
-  const usual: object = completeOptimizer({ type });
-  const changed = Object.entries(fields)
-    .filter(([name, value]) => value !== usual[name as keyof typeof usual])
-    .map(([name, value]) => `${name} ${value}`);
-  return [type, ...changed.length > 0 ? [`with ${changed.join(", ")}`] : []].join(" ");
 }

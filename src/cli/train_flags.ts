@@ -1,23 +1,26 @@
 /** The flags of the train command, and the configuration they ask for. */
 
+import { type Augmentation, AUGMENTATION_EXAMPLES, parseAugmentation } from "../data/augment.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { findDataset } from "../data/registry.ts";
 import { splitValidation } from "../data/split.ts";
 import { invocation } from "../quote.ts";
-import {
-  completeOptimizer,
-  definitionOf,
-  optimizerPresets,
-  type OptimizerSpec,
-  suitingRate,
-} from "../nn/optimizers.ts";
+import { completeOptimizer, suitingRate } from "../nn/optimizers.ts";
 import type { Model } from "../nn/sequential.ts";
 import { standardizationOf } from "../nn/standardization.ts";
-import { fittedRecipe, MODEL_NAMES, type ModelName, ZOO, zooModel } from "../nn/zoo.ts";
-import type { TrainPlan } from "../train/plan.ts";
+import {
+  fittedRecipe,
+  MODEL_NAMES,
+  type ModelName,
+  type Recipe,
+  ZOO,
+  zooModel,
+} from "../nn/zoo.ts";
+import { completePlan, type TrainPlan } from "../train/plan.ts";
 import type { CheckpointInterval } from "../train/trainer.ts";
 import { DEVICE_FLAGS } from "./backend_flags.ts";
 import { PICTURE_FLAGS } from "./picture_flags.ts";
+import { checkRecipe, optimizerOf, RECIPE_FLAGS, recipePlan } from "./recipe_flags.ts";
 import { UsageError } from "./errors.ts";
 import type { Command, FlagTable, Parsed } from "./flag_types.ts";
 import { defineCommand, OUTPUT_FLAGS, parseFlags } from "./flags.ts";
@@ -34,20 +37,23 @@ export const TRAIN_COMMAND = defineCommand({
       "--dataset photos/",
       "your own pictures, a folder for each class; the recipe fits their number",
     ],
+    ["--augment flip,shift=2", "each image as it is or mirrored, moved by up to 2 pixels"],
     ["--resume runs/first --epochs 5", "go on with a run, up to 5 epochs in all"],
   ],
   flags: {
     model: {
       type: "choice",
       choices: MODEL_NAMES,
-      defaultText: "lenet; for your own data lenet-relu",
+      defaultText: "lenet; for your own data vgg-small, of colours cnn-rgb",
       help: "what to train, by its own recipe",
     },
     dataset: {
       type: "string",
       placeholder: "NAME|DIR",
       defaultText: "fashion-mnist, or the sample if it cannot be had",
-      help: "fashion-mnist, mnist, sample, or a folder of pictures or of IDX files",
+      help:
+        "fashion-mnist, mnist, kmnist, emnist-letters, cifar10, sample, ... (fetch --list), or a " +
+        "folder of pictures, of IDX files or of CIFAR-10's batches",
     },
     ...PICTURE_FLAGS,
     "valid-split": {
@@ -62,48 +68,30 @@ export const TRAIN_COMMAND = defineCommand({
       type: "integer",
       min: 1,
       max: 1_000_000,
-      defaultText: "20 for lenet, else 10; 10 to 100 for your own data, by its size",
+      defaultText: "the model's, 10 to 30; 10 to 100 for your own data, by its size",
       help: "passes over the training set",
     },
     "batch-size": {
       type: "integer",
       min: 1,
       max: 65_536,
-      defaultText: "256; 4 to 128 for your own data, by its size",
+      defaultText: "the model's, 256 or 128; 4 to 128 for your own data, by its size",
       help: "images per step",
     },
     lr: {
       type: "number",
       exclusiveMin: 0,
       max: 1000,
-      defaultText: "the model's, times (1 - momentum); for adam 0.001, of your own data 0.002",
+      defaultText: "the model's; with another optimizer named, what suits that",
       help: "learning rate",
     },
-    optimizer: {
-      type: "choice",
-      choices: Object.keys(optimizerPresets()),
-      defaultText: "sgd; for your own data adam",
-      help: "how parameters follow from gradients",
-    },
-    momentum: {
-      type: "number",
-      min: 0,
-      exclusiveMax: 1,
-      defaultText: "0.9 for momentum, else 0",
-      help: "share of the last update that is kept",
-    },
-    schedule: {
-      type: "choice",
-      choices: ["constant", "cosine"],
-      default: "constant",
-      help: "how the learning rate changes over the run",
-    },
+    ...RECIPE_FLAGS,
     seed: {
       type: "integer",
       min: 0,
       max: Number.MAX_SAFE_INTEGER,
       default: 0,
-      help: "draws initial weights and order",
+      help: "draws initial weights, order and how images are changed",
     },
     shuffle: {
       type: "boolean",
@@ -115,6 +103,13 @@ export const TRAIN_COMMAND = defineCommand({
     standardize: {
       type: "boolean",
       help: "(pixel / 255 - mean) / std of the training set, the default for your own data",
+    },
+    augment: {
+      type: "list",
+      offers: AUGMENTATION_EXAMPLES,
+      placeholder: "LIST",
+      defaultText: "none",
+      help: `change training images at each step: ${AUGMENTATION_EXAMPLES.join(",")}`,
     },
     init: {
       type: "string",
@@ -174,7 +169,7 @@ export function asksForMpi(args: readonly string[]): boolean {
 const RESUME_FLAGS = [
   ...["resume", "epochs", "backend", "threads", "device-index", "power-preference", "dataset"],
   ...["max-steps", "target-accuracy", "checkpoint-every", "mpi", "log-steps", "live", "quiet"],
-  ...["json", "debug"],
+  ...["json", "debug", "patience"],
 ];
 
 /** Checks that no flag contradicts another.
@@ -182,14 +177,12 @@ const RESUME_FLAGS = [
  * @throws {UsageError} If one does.
  */
 export function checkCombination(args: readonly string[], flags: TrainFlags): void {
-  const { optimizer, momentum } = flags;
-  if (optimizer !== undefined && momentum !== undefined && !("momentum" in fieldsOf(optimizer))) {
-    throw new UsageError(`Cannot use --momentum with --optimizer ${optimizer}: choose one of them`);
-  }
+  checkRecipe(flags);
   if (flags.normalize && flags.standardize) {
     throw new UsageError("Cannot use --normalize and --standardize together: choose one of them");
   }
   checkpointIntervalOf(flags);
+  augmentationOf(flags);
   if (flags.resume === undefined) return;
   const given = args.filter((arg) => arg.startsWith("--"))
     .map((arg) => arg.slice(2).split("=")[0]);
@@ -227,40 +220,55 @@ export interface FilledFlags extends TrainFlags {
  *
  * That is the recipe of the model that is named, or of LeNet for datasets that are known by name. For
  * others, without a model named, {@linkcode fittedRecipe} chooses. In each case, what a flag names wins
- * over the recipe, which still decides the rest.
+ * over the recipe, which still decides the rest; but the optimiser's numbers, and a schedule with its
+ * warm-up, are the recipe's or the flags' as a whole.
  */
 export function fillFlags(flags: TrainFlags, { name, train }: Dataset): FilledFlags {
   const isOwn = flags.model === undefined && findDataset(name) === undefined;
   const fitted = isOwn ? fittedRecipe(train) : undefined;
   const model = flags.model ?? fitted?.model ?? "lenet";
-  const { recipe } = ZOO[model];
-  const optimizer = flags.optimizer ??
-    (flags.momentum === undefined ? fitted?.optimizer : undefined) ?? "sgd";
-  const spec = optimizerOf({ ...flags, optimizer });
-  const rate = fitted?.optimizer === spec.type
-    ? fitted.learningRate
-    : suitingRate(spec, recipe.learningRate);
-  const filled = {
-    model,
-    epochs: flags.epochs ?? (fitted ?? recipe).epochs,
-    batchSize: flags.batchSize ?? (fitted ?? recipe).batchSize,
-    optimizer,
-    lr: flags.lr ?? Number(rate.toPrecision(12)),
-    standardize: flags.standardize || (!flags.normalize && fitted !== undefined),
+  const recipe: Recipe = fitted ?? ZOO[model].recipe;
+  const filled: Partial<TrainFlags> = {
+    epochs: recipe.epochs,
+    batchSize: recipe.batchSize,
+    labelSmoothing: recipe.labelSmoothing,
+    ...optimizerFlags(flags, recipe),
+    ...(flags.schedule === undefined && { schedule: recipe.schedule, warmup: recipe.warmup }),
+    ...(recipe.standardize && !flags.normalize && { standardize: true }),
   };
-  const chosen = fitted && {
-    model: true,
-    epochs: flags.epochs === undefined,
-    "batch-size": flags.batchSize === undefined,
-    optimizer: flags.optimizer === undefined && flags.momentum === undefined,
-    lr: flags.lr === undefined,
-    standardize: !flags.standardize && !flags.normalize,
-  };
+  const gaps = Object.entries(filled).filter(([key, value]) =>
+    value !== undefined && !isNamed(flags[key as keyof TrainFlags])
+  );
   return {
     ...flags,
-    ...filled,
-    ...(chosen && { chosen: Object.entries(chosen).filter(([, is]) => is).map(([flag]) => flag) }),
+    ...{ standardize: false, model, ...Object.fromEntries(gaps) } as FilledFlags,
+    ...(fitted && { chosen: ["model", ...gaps.map(([key]) => kebab(key))] }),
   };
+}
+
+/** Whether a flag is on the command line; false is what a flag without a value is by default. */
+function isNamed(value: unknown): boolean {
+  return value !== undefined && value !== false;
+}
+
+function kebab(key: string): string {
+  return key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+/** Fields of an optimiser. */
+type Numbers = Readonly<Record<string, number>>;
+
+/** The optimiser's flags: the recipe's, unless others are named, which get the rate that suits them. */
+function optimizerFlags(flags: TrainFlags, { optimizer: own, learningRate }: Recipe) {
+  const isOwn = own && flags.optimizer === undefined && flags.momentum === undefined;
+  if (!isOwn) {
+    const optimizer = flags.optimizer ?? "sgd";
+    // Recipes of other optimisers know no rate of SGD: this one suits most networks.
+    const rate = suitingRate(optimizerOf({ ...flags, optimizer }), own ? 0.1 : learningRate);
+    return { optimizer, lr: Number(rate.toPrecision(12)) };
+  }
+  const { beta1, beta2, weightDecay } = completeOptimizer(own) as unknown as Numbers;
+  return { optimizer: own.type, betas: `${beta1},${beta2}`, weightDecay, lr: learningRate };
 }
 
 /** The model that the flags ask for, for a dataset's images and classes. */
@@ -271,36 +279,33 @@ export function modelFor(
   return zooModel(model, {
     inputShape: shape,
     classCount: classNames.length,
-    ...(standardize && { standardization: standardizationOf(images) }),
+    ...(standardize && { standardization: standardizationOf(images, shape) }),
   });
 }
 
-/** The plan that the flags ask for. */
+/** The plan that the flags ask for.
+ *
+ * @throws {RangeError} If the warm-up is as long as the run.
+ */
 export function planOf(flags: FilledFlags): TrainPlan {
-  return {
-    epochs: flags.epochs,
-    batchSize: flags.batchSize,
-    learningRate: flags.lr,
-    schedule: flags.schedule,
-    seed: flags.seed,
-    shuffle: flags.shuffle,
-    ...(flags.maxSteps !== undefined && { maxSteps: flags.maxSteps }),
-    ...(flags.targetAccuracy !== undefined && { targetAccuracy: flags.targetAccuracy }),
-  };
+  const { lr: learningRate, epochs, batchSize, seed, shuffle, maxSteps, targetAccuracy } = flags;
+  const numbers = { epochs, batchSize, learningRate, seed, shuffle, maxSteps, targetAccuracy };
+  return completePlan({ ...numbers, ...recipePlan(flags) });
 }
 
-/** The optimiser that the flags ask for. */
-export function optimizerOf(
-  { optimizer, momentum }: Pick<FilledFlags, "optimizer" | "momentum">,
-): OptimizerSpec {
-  return completeOptimizer({
-    ...optimizerPresets()[optimizer],
-    ...(momentum !== undefined && { momentum }),
-  });
-}
-
-function fieldsOf(optimizer: string): object {
-  return definitionOf(optimizerPresets()[optimizer].type).fields;
+/** The augmentation that `--augment` asks for; undefined for none.
+ *
+ * @throws {UsageError} If it names an unknown one, one twice, or a number out of range.
+ */
+export function augmentationOf(
+  { augment }: Pick<TrainFlags, "augment">,
+): Augmentation | undefined {
+  if (augment === undefined) return undefined;
+  try {
+    return parseAugmentation(augment.join());
+  } catch (error) {
+    throw new UsageError((error as Error).message);
+  }
 }
 
 /** The interval that `--checkpoint-every` asks for: `100` is steps, `30s` seconds.

@@ -1,24 +1,19 @@
 /** What `--init` starts from: what its file says stands, and flags that say otherwise are refused. */
 
+import type { TrainingState } from "../backends/backend.ts";
 import type { Dataset } from "../data/dataset.ts";
-import type { PictureOptions } from "../data/image_folder.ts";
+import type { PictureOptions } from "../data/picture_choices.ts";
 import { findDataset } from "../data/registry.ts";
 import { haveSameLayers, sizedAs, type TrainedModel } from "../formats/trained_model.ts";
-import { initialParameters } from "../nn/init.ts";
+import { initialParameters, initialStatistics } from "../nn/init.ts";
 import { type Model, showShape } from "../nn/sequential.ts";
 import { isNormalized, showPixels, standardizationOf } from "../nn/standardization.ts";
 import { MODEL_NAMES, type ModelName, ZOO } from "../nn/zoo.ts";
-import { quote, quoteWhole } from "../quote.ts";
+import { countOf, quote, quoteWhole } from "../quote.ts";
 import { readModelFile } from "./model_files.ts";
-import { pictureOptions } from "./picture_flags.ts";
-import {
-  type FilledFlags,
-  fillFlags,
-  modelFor,
-  optimizerOf,
-  planOf,
-  type TrainFlags,
-} from "./train_flags.ts";
+import { pictureOptions, picturesFor } from "./picture_flags.ts";
+import { optimizerOf } from "./recipe_flags.ts";
+import { type FilledFlags, fillFlags, modelFor, planOf, type TrainFlags } from "./train_flags.ts";
 
 /** Whose recipe trains layers that no model of the zoo has. */
 const RECIPE: ModelName = "lenet-relu";
@@ -40,17 +35,19 @@ export async function readInitialModel(flags: TrainFlags): Promise<InitialModel 
   const { init: label } = flags;
   if (label === undefined) return undefined;
   const trained = await readModelFile(label, flags.model);
-  const { standardization, inputShape: [, height, width] } = trained.model;
+  const { standardization, inputShape: [channels, height, width] } = trained.model;
   const isPlain = isNormalized(standardization);
   const isFree = trained.assumesPixels === true;
   const pixels = showPixels(standardization);
-  const { imageSize } = flags;
+  const { imageSize, channels: asked = "auto" } = flags;
   const contradicted = flags.normalize && !isPlain
     ? [`--normalize`, `its pixels are ${pixels}`]
     : flags.standardize && isPlain && !isFree
     ? [`--standardize`, `its pixels are ${pixels}`]
     : imageSize !== undefined && (imageSize !== height || imageSize !== width)
     ? [`--image-size ${imageSize}`, `its images are ${height} x ${width}`]
+    : asked !== "auto" && Number(asked) !== channels
+    ? [`--channels ${asked}`, `its images have ${countOf(channels, "channel")}`]
     : undefined;
   if (contradicted) {
     const [flag, fact] = contradicted;
@@ -77,9 +74,9 @@ export async function readInitialModel(flags: TrainFlags): Promise<InitialModel 
 export function picturesOf(flags: TrainFlags, source: InitialModel | undefined): PictureOptions {
   const options = pictureOptions(flags);
   if (source === undefined) return options;
-  const { model: { inputShape: [, height, width] }, pictures } = source;
-  const invert = flags.invert || (pictures?.invert ?? false);
-  return { ...options, invert, size: { width, height } };
+  const invert = flags.invert || (source.pictures?.invert ?? false);
+  const { size, channels } = picturesFor(source.model);
+  return { ...options, invert, size, channels };
 }
 
 /** Fills the flags' gaps by the recipe of the file's model, or one that fits the user's own data. */
@@ -111,7 +108,7 @@ function fitToDataset(
     );
   }
   const isFree = assumesPixels === true && flags.standardize;
-  const standardization = isFree ? standardizationOf(images) : model.standardization;
+  const standardization = isFree ? standardizationOf(images, shape) : model.standardization;
   const moved = classNames?.findIndex((className, k) => className !== found[k]) ?? -1;
   const isTurned = facts && pictures && facts.darkOnLight !== pictures.darkOnLight;
   const all = [
@@ -145,6 +142,11 @@ export function beginningOf(
     ? fitToDataset(source, dataset, given)
     : { model: modelFor(flags, dataset), notes: [] as readonly string[] };
   const { init } = ZOO[flags.model].recipe;
-  const parameters = source?.parameters ?? initialParameters(model, plan.seed, init);
-  return { flags, plan, optimizer: optimizerOf(flags), model, parameters, notes };
+  const state: TrainingState = {
+    parameters: source?.parameters ?? initialParameters(model, plan.seed, init),
+    statistics: source?.statistics ?? initialStatistics(model),
+    slots: [],
+    step: 0,
+  };
+  return { flags, plan, optimizer: optimizerOf(flags), model, state, notes };
 }

@@ -4,8 +4,8 @@ import type { SessionOptions } from "../backends/backend.ts";
 import { countOf, quoteWhole } from "../quote.ts";
 import { configuredModel, type RunConfig } from "../run/config.ts";
 import { claimFolder } from "../run/files.ts";
-import { readRunConfig, RunFolder } from "../run/folder.ts";
-import { learningRates, type TrainPlan } from "../train/plan.ts";
+import { readRunConfig, readRunParameters, RunFolder } from "../run/folder.ts";
+import { completePlan, learningRates, type TrainPlan } from "../train/plan.ts";
 import { deviceOptions, openSession } from "./backend_flags.ts";
 import { obtainForTraining } from "./dataset_flag.ts";
 import { requireWritePermission } from "./permissions.ts";
@@ -29,12 +29,13 @@ export async function resumeRun(
   using _claim = await claimFolder(path);
   const { config: before, ...saved } = await RunFolder.open(path);
   const { maxSteps: _, ...planBefore } = before.plan;
-  const plan: TrainPlan = {
+  const plan = completePlan({
     ...planBefore,
     ...(flags.epochs !== undefined && { epochs: flags.epochs }),
     ...(flags.maxSteps !== undefined && { maxSteps: flags.maxSteps }),
     ...(flags.targetAccuracy !== undefined && { targetAccuracy: flags.targetAccuracy }),
-  };
+    ...(flags.patience !== undefined && { patience: flags.patience }),
+  });
   const checkpointEvery = checkpointIntervalOf(flags) ?? before.checkpointEvery;
   const logSteps = flags.logSteps || before.logSteps;
   const config: RunConfig = {
@@ -64,7 +65,11 @@ export async function resumeRun(
   const wasShared = (config.resumed?.at(-1) ?? config).ranks !== undefined;
   const options: SessionOptions = {
     optimizer: config.optimizer,
+    loss: config.loss,
+    clipNorm: config.clipNorm,
     batchSize: plan.batchSize,
+    seed: plan.seed,
+    augmentation: config.augmentation,
     ...deviceOptions(flags),
     threads: flags.threads ?? (wasShared || world ? undefined : config.device.threads),
   };
@@ -72,7 +77,10 @@ export async function resumeRun(
   await using session = opened.session;
   const { checkpoint, damage } = saved;
   await session.loadState(checkpoint.state);
-  const { epochsDone, step } = checkpoint.progress;
+  const { epochsDone, step, sinceBest = 0 } = checkpoint.progress;
+  const best = plan.patience === undefined || epochsDone === 0
+    ? undefined
+    : { ...await readRunParameters(path, model, "best"), slots: [], step };
   const { device } = session;
   const ranks = world && { ranks: world.size };
   const resumption = { started: new Date().toISOString(), step, backend, device, ...ranks };
@@ -83,28 +91,30 @@ export async function resumeRun(
   display.start(config, model, opened, { out: path, notes, history });
   if (damage !== undefined) display.note(`${damage}: going on from the one before it`);
   display.note(
-    epochsDone < plan.epochs
+    sinceBest >= (plan.patience ?? Infinity)
+      ? `Nothing left to train: ${countOf(sinceBest, "epoch")} were no better than the best; go ` +
+        `further with --patience ${sinceBest + 1} or more`
+      : epochsDone < plan.epochs
       ? `Going on after epoch ${epochsDone}, step ${step}`
       : `Nothing left to train: all ${epochsDone} epochs are done; ` +
         `go further with --epochs ${epochsDone + 1} or more`,
   );
-  return await runTraining({ folder, dataset, opened, display, signal, checkpoint });
+  return await runTraining({ folder, dataset, opened, display, signal, checkpoint, best });
 }
 
-/** What other `--epochs` do to a learning rate that changes over the whole run. */
+/** What other `--epochs` do to the learning rates that are left, where the length of the run decides them. */
 function scheduleNote(
   { plan: before, dataset: { trainCount } }: RunConfig,
   plan: TrainPlan,
   step: number,
 ): string | undefined {
-  if (plan.schedule === "constant" || plan.epochs === before.epochs) return undefined;
   const stepsPerEpoch = Math.ceil(trainCount / plan.batchSize);
-  const [rate, rateBefore] = [plan, before].map((one) => {
-    const first = Math.min(step, one.epochs * stepsPerEpoch);
-    return Number(learningRates(one, { first, count: 1, stepsPerEpoch })[0].toPrecision(3));
-  });
-  return `the ${plan.schedule} learning rate now falls over ${
-    countOf(plan.epochs, "epoch")
-  }, not ` +
+  const count = Math.max(1, plan.epochs * stepsPerEpoch - step);
+  const [rates, ratesBefore] = [plan, before].map((one) =>
+    learningRates(one, { first: step, count, stepsPerEpoch })
+  );
+  if (rates.every((rate, index) => rate === ratesBefore[index])) return undefined;
+  const [rate, rateBefore] = [rates, ratesBefore].map(([first]) => Number(first.toPrecision(3)));
+  return `the ${plan.schedule} learning rate now goes over ${countOf(plan.epochs, "epoch")}, not ` +
     `${before.epochs}: it goes on at ${rate} instead of ${rateBefore}`;
 }

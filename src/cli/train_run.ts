@@ -1,7 +1,7 @@
 /** What a run does from where it starts to its end: trains, saves, says, and reports. */
 
 import { basename, resolve } from "node:path";
-import type { Session } from "../backends/backend.ts";
+import type { Session, TrainingState } from "../backends/backend.ts";
 import { type Dataset, type LabeledImages, sliceImages } from "../data/dataset.ts";
 import type { World } from "../distributed/world.ts";
 import type { Ending } from "../report/run_report.ts";
@@ -42,6 +42,8 @@ interface Run {
   readonly display: TrainDisplay;
   readonly signal: AbortSignal;
   readonly checkpoint?: Checkpoint;
+  /** State of the best epoch so far, of a run that goes on with patience. */
+  readonly best?: TrainingState;
 }
 
 /** Trains and saves, and returns the exit code.
@@ -65,8 +67,9 @@ export async function runTraining(run: Run): Promise<number> {
   const onAbort = () => display.note("Stopping after this step; Ctrl-C again ends at once");
   signal.addEventListener("abort", onAbort, { once: true });
   try {
-    const { outcome, progress } = await train(session, dataset, plan, {
+    const { outcome, progress, restored } = await train(session, dataset, plan, {
       start: run.checkpoint?.progress ?? NOT_STARTED,
+      best: run.best,
       signal,
       checkpointEvery: stretch,
       onProgress: display.progress,
@@ -85,14 +88,16 @@ export async function runTraining(run: Run): Promise<number> {
         savedMs = performance.now();
       },
     });
-    await folder.finish((await session.readState()).parameters);
+    const missing = await folder.finish(await session.readState(), restored);
+    if (missing !== undefined) display.note(missing);
     await drawCurves(folder);
-    await writeReport(run, { outcome, step: progress.step });
-    const standing = standingOf(folder.history, dataset);
+    await writeReport(run, { outcome, step: progress.step, restored });
+    const standing = standingOf(folder.history, dataset, { ...plan, restored });
     // Only what lies below here is found again by itself.
     const lost = isElsewhere(folder.config.dataset.name) ? dataset.name : undefined;
-    const lines = endLines(outcome, folder, { ...progress, backend, standing, lost });
-    display.end(outcome, lines, { out: folder.path, ...progress, ...standing });
+    const lines = endLines(outcome, folder, { ...progress, restored, backend, standing, lost });
+    const facts = { ...progress, ...standing, ...(restored && { restored }) };
+    display.end(outcome, lines, { out: folder.path, ...facts });
     return outcome === "interrupted" ? EXIT.interrupted : EXIT.ok;
   } catch (error) {
     display.stop();
@@ -116,12 +121,12 @@ async function writeReport(
   const { path, config, model, history } = folder;
   const hasModel = ending.outcome !== "diverged" || history.length > 0;
   if (ending.outcome === "diverged" && hasModel) {
-    const parameters = await readRunParameters(path, model);
-    await session.loadState({ parameters, slots: [], step: 0 });
+    const learned = await readRunParameters(path, model);
+    await session.loadState({ ...learned, slots: [], step: 0 });
   }
   const shown = ending.outcome === "interrupted" ? await affordable(session, test) : test;
   const trained = !hasModel ? undefined : {
-    parameters: (await session.readState()).parameters,
+    ...await session.readState(),
     logits: await session.predict(shown),
   };
   const { runReport } = await import("../report/run_report.ts"); // only now: a run starts without it
@@ -147,11 +152,12 @@ async function affordable(session: Session, test: LabeledImages): Promise<Labele
 
 /** Draws the curves of a run; one of no epochs has none. */
 async function drawCurves(folder: RunFolder): Promise<void> {
-  const { model, config: { dataset }, history } = folder;
+  const { model, config: { dataset, loss }, history } = folder;
+  const recipe = loss ? "; train loss smoothed or weighted, the others plain" : "";
   if (history.length === 0) return;
   const { curvesSvg } = await import("../report/curves.ts");
   await folder.writePicture(
     "curves.svg",
-    await curvesSvg(`${model.name} on ${dataset.name}`, history),
+    await curvesSvg(`${model.name} on ${dataset.name}${recipe}`, history),
   );
 }

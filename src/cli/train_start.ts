@@ -1,6 +1,6 @@
 /** Starts a run: dataset, model and session as the flags ask, and the folder that keeps it. */
 
-import type { SessionOptions, TrainingState } from "../backends/backend.ts";
+import type { SessionOptions } from "../backends/backend.ts";
 import { type Dataset, sliceImages } from "../data/dataset.ts";
 import { objectShareOf } from "../data/picture_view.ts";
 import { specOf } from "../nn/model_spec.ts";
@@ -13,10 +13,11 @@ import { deviceOptions, type OpenedSession, openSession } from "./backend_flags.
 import { loadForDryRun, obtainForTraining } from "./dataset_flag.ts";
 import { EXIT } from "./errors.ts";
 import { requireWritePermission } from "./permissions.ts";
+import { lossOf } from "./recipe_flags.ts";
 import { requirePictures } from "./picture_flags.ts";
 import { recordedDataset, recordedPath, recordedWay } from "./recorded_path.ts";
 import { trainDisplay } from "./train_display.ts";
-import { checkpointIntervalOf, setApart, type TrainFlags } from "./train_flags.ts";
+import { augmentationOf, checkpointIntervalOf, setApart, type TrainFlags } from "./train_flags.ts";
 import { beginningOf, picturesOf, readInitialModel } from "./train_init.ts";
 import { DEFAULT_INTERVAL, runTraining, type Surroundings } from "./train_run.ts";
 
@@ -37,12 +38,15 @@ export async function startRun(
     : await obtainForTraining({ ...given, pictures }, signal);
   requirePictures(whole, given);
   const dataset = setApart(whole, given);
-  const { flags, plan, optimizer, model, parameters, notes } = beginningOf(given, dataset, source);
+  const { flags, plan, optimizer, model, state, notes } = beginningOf(given, dataset, source);
   const { init } = ZOO[flags.model].recipe;
-  const options: SessionOptions = { optimizer, batchSize: plan.batchSize, ...deviceOptions(flags) };
+  const { batchSize, seed } = plan;
+  const loss = await lossOf(flags, dataset);
+  const augmentation = augmentationOf(flags);
+  const recipe = { optimizer, batchSize, seed, ...loss, augmentation };
+  const options: SessionOptions = { ...recipe, ...deviceOptions(flags) };
   const opened = await openSession(flags.backend, model, options, world);
   await using session = opened.session;
-  const state: TrainingState = { parameters, slots: [], step: 0 };
   await session.loadState(state);
   const out = flags.dryRun ? undefined : flags.out ?? await makeFolder(flags.model);
   const workingDirectory = out && recordedWay(out);
@@ -66,6 +70,8 @@ export async function startRun(
     ...(workingDirectory !== undefined && { workingDirectory }),
     plan,
     optimizer,
+    ...loss,
+    ...(augmentation && { augmentation }),
     ...(flags.chosen && { chosen: flags.chosen }),
     init: flags.init === undefined ? init : { type: "file", path: recordedPath(flags.init) },
     backend: opened.backend,

@@ -1,5 +1,6 @@
 /** Whether a contender computes what it should: its first steps against the float64 reference's. */
 
+import type { LabeledImages } from "../data/dataset.ts";
 import type { Model } from "../nn/sequential.ts";
 import { backendContender, type Contender, type Runner } from "./contender.ts";
 import { type ComparisonPlan, SampleOrder } from "./plan.ts";
@@ -32,32 +33,22 @@ const BATCH_SIZE = 256;
 /** For contenders that take seconds for more. */
 const SLOW_BATCH_SIZE = 8;
 
+/** A tensor of zeros to which only rounding gives gradients is compared as if it held this. */
+const LEAST = 1e-3;
+
 interface Outcome {
   readonly losses: Float32Array;
   readonly parameters: Float32Array;
 }
 
-interface RunOptions {
-  readonly batchSize: number;
-  readonly signal?: AbortSignal;
-}
-
-interface Attempt {
-  readonly attempt: number;
-  readonly signal?: AbortSignal;
-}
-
-/** Runs the reference once for each batch size, and compares others with it. */
+/** Runs the reference once for each model and batch, and compares others with it. */
 export class Oracle {
-  readonly #plan: ComparisonPlan;
-  readonly #order: SampleOrder;
   readonly #reference: Contender;
-  readonly #outcomes = new Map<string, Outcome>();
+  /** By the images, and by model, batch and attempt. */
+  readonly #outcomes = new Map<LabeledImages, Map<string, Promise<Outcome>>>();
 
   /** @param reference What others are compared with; for tests. */
-  constructor(plan: ComparisonPlan, reference = backendContender("reference")) {
-    this.#plan = plan;
-    this.#order = new SampleOrder(plan);
+  constructor(reference = backendContender("reference")) {
     this.#reference = reference;
   }
 
@@ -66,35 +57,35 @@ export class Oracle {
    * A ReLU whose input is zero but for rounding takes a side by chance, and a whole image's gradient
    * with it: some runs in a hundred differ so. Who differs is therefore given other images once.
    */
-  async judge(contender: Contender, runner: Runner, signal?: AbortSignal): Promise<Agreement> {
-    const first = await this.#compare(contender, runner, { attempt: 0, signal });
-    if (first.verdict === "agrees") return first;
-    return await this.#compare(contender, runner, { attempt: 1, signal });
-  }
-
-  async #compare({ slow }: Contender, runner: Runner, { attempt, signal }: Attempt) {
-    const { batchSize: asked, model } = this.#plan;
-    const batchSize = Math.min(asked, slow ? SLOW_BATCH_SIZE : BATCH_SIZE);
-    const order = this.#order.slice(attempt * STEPS * batchSize, STEPS * batchSize);
-    const key = `${batchSize}, ${attempt}`;
-    if (!this.#outcomes.has(key)) {
-      this.#outcomes.set(key, await this.#runReference(order, { batchSize, signal }));
-    }
-    const expected = this.#outcomes.get(key)!;
-    const actual = await this.#run(runner, order, { batchSize, signal });
-    return { steps: STEPS, batchSize, ...compareOutcomes(model, actual, expected) };
-  }
-
-  async #runReference(order: Uint32Array, options: RunOptions): Promise<Outcome> {
-    await using runner = await this.#reference.open(this.#plan);
-    return await this.#run(runner, order, options);
-  }
-
-  async #run(runner: Runner, order: Uint32Array, options: RunOptions): Promise<Outcome> {
-    const { parameters, learningRate } = this.#plan;
-    await runner.load(parameters);
-    const { losses } = await runner.train(order, { ...options, learningRate });
-    return { losses, parameters: await runner.readParameters() };
+  async judge(
+    { slow }: Contender,
+    runner: Runner,
+    { plan, signal }: { readonly plan: ComparisonPlan; readonly signal?: AbortSignal },
+  ): Promise<Agreement> {
+    const { model, parameters, learningRate, batchSize: asked, judgedBatch = BATCH_SIZE } = plan;
+    const batchSize = Math.min(asked, slow ? SLOW_BATCH_SIZE : judgedBatch);
+    const samples = new SampleOrder(plan);
+    const compare = async (attempt: number): Promise<Agreement> => {
+      const order = samples.slice(attempt * STEPS * batchSize, STEPS * batchSize);
+      const run = async (runner: Runner): Promise<Outcome> => {
+        await runner.load(parameters);
+        const { losses } = await runner.train(order, { batchSize, learningRate, signal });
+        return { losses, parameters: await runner.readParameters() };
+      };
+      const runReference = async () => {
+        await using reference = await this.#reference.open(plan);
+        return await run(reference);
+      };
+      const key = `${model.name}, ${batchSize}, ${attempt}`;
+      const known = this.#outcomes.get(plan.dataset.train) ?? new Map<string, Promise<Outcome>>();
+      this.#outcomes.set(plan.dataset.train, known);
+      const expected = known.get(key) ?? runReference();
+      known.set(key, expected);
+      const [right, actual] = [await expected, await run(runner)];
+      return { steps: STEPS, batchSize, ...compareOutcomes(model, actual, right) };
+    };
+    const first = await compare(0);
+    return first.verdict === "agrees" ? first : await compare(1);
   }
 }
 
@@ -112,7 +103,7 @@ export function compareOutcomes(
   }
   let parameterDifference = 0;
   for (const { offset, size } of model.parameters) {
-    let [difference, largest] = [0, 1e-6];
+    let [difference, largest] = [0, LEAST];
     for (let index = offset; index < offset + size; index++) {
       difference = Math.max(
         difference,

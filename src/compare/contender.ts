@@ -3,30 +3,34 @@
 import type { BackendName, Device, Session } from "../backends/backend.ts";
 import { loadBackend } from "../backends/registry.ts";
 import { type LabeledImages, sliceImages } from "../data/dataset.ts";
+import { initialStatistics } from "../nn/init.ts";
+import type { Model } from "../nn/sequential.ts";
 import { countCorrect } from "../train/metrics.ts";
 import type { OpenPlan } from "./plan.ts";
-import { PeerMissingError, type PeerName, PeerProcess } from "./peers.ts";
 
 /** What a contender did in some steps. */
 export interface Trained {
+  /** Mean loss of each step's batch. */
   readonly losses: Float32Array;
   /** Correct predictions in all batches; undefined if they are not counted. */
   readonly correct?: number;
+  /** By the contender's own clock. */
   readonly elapsedMs: number;
+}
+
+/** How it trains: plain SGD. */
+export interface StepOptions {
+  readonly batchSize: number;
+  readonly learningRate: number;
+  readonly signal?: AbortSignal;
 }
 
 /** One who takes part, open and with its data. Calls must not overlap. */
 export interface Runner extends AsyncDisposable {
   readonly device: Device;
+  /** Sets all parameters, in PyTorch's order and layout. */
   load(parameters: Float32Array): Promise<void>;
-  train(
-    order: Uint32Array,
-    options: {
-      readonly batchSize: number;
-      readonly learningRate: number;
-      readonly signal?: AbortSignal;
-    },
-  ): Promise<Trained>;
+  train(order: Uint32Array, options: StepOptions): Promise<Trained>;
   /** Evaluates the first images of the test set. */
   evaluate(count: number): Promise<{ readonly accuracy: number; readonly elapsedMs: number }>;
   readParameters(): Promise<Float32Array>;
@@ -58,17 +62,13 @@ export function backendContender(name: BackendName): Contender {
     outside: false,
     threaded: name === "wasm",
     slow: SLOW_BACKENDS.includes(name),
-    async open(plan) {
-      const { model, batchSize, threads, dataset } = plan;
+    async open({ model, batchSize, threads, dataset, parameters }) {
       const optimizer = { type: "sgd", momentum: 0 } as const;
-      const session = await (await loadBackend(name)).open(model, {
-        optimizer,
-        batchSize,
-        threads,
-      });
+      const backend = await loadBackend(name);
+      const session = await backend.open(model, { optimizer, batchSize, threads });
       try {
-        const runner = new SessionRunner(session, plan);
-        await runner.load(plan.parameters);
+        const runner = sessionRunner(session, dataset, model);
+        await runner.load(parameters);
         await session.attach(dataset.train);
         await session.attach(dataset.test);
         return runner;
@@ -80,131 +80,38 @@ export function backendContender(name: BackendName): Contender {
   };
 }
 
-/** A program of its own, started already, or the reason why it could not be. */
-export function peerContender(name: PeerName, peer: PeerProcess | PeerMissingError): Contender {
+function sessionRunner(
+  session: Session,
+  { train, test }: OpenPlan["dataset"],
+  model: import("../nn/sequential.ts").Model,
+): Runner {
+  // The whole test set is attached from the start; parts of it when first evaluated.
+  const parts = new Map<number, LabeledImages>([[test.count, test]]);
   return {
-    name,
-    outside: true,
-    threaded: name === "pytorch",
-    slow: name === "jax-js",
-    async open({ model, dataset, parameters, threads }) {
-      if (peer instanceof PeerMissingError) throw peer;
-      if (model.name !== "lenet" || dataset.classNames.length !== 10) {
-        throw new PeerMissingError("trains the model lenet with 10 classes only");
-      }
-      await peer.attach("train", dataset.train, model.standardization);
-      await peer.attach("test", dataset.test, model.standardization);
-      await peer.load(parameters);
-      return new PeerRunner(peer, threads ?? peer.threads);
+    device: session.device,
+    load: (parameters) =>
+      session.loadState({ parameters, statistics: initialStatistics(model), slots: [], step: 0 }),
+    async train(order, { batchSize, learningRate, signal }) {
+      const steps = Math.ceil(order.length / batchSize);
+      const learningRates = new Float32Array(steps).fill(learningRate);
+      const started = performance.now();
+      const { losses, corrects } = await session.train(train, {
+        ...{ order, batchSize, learningRates, signal },
+      });
+      const elapsedMs = performance.now() - started;
+      signal?.throwIfAborted();
+      return { losses, correct: corrects.reduce((sum, count) => sum + count, 0), elapsedMs };
     },
+    async evaluate(count) {
+      const data = parts.get(count) ?? sliceImages(test, 0, count);
+      if (!parts.has(count)) await session.attach(data);
+      parts.set(count, data);
+      const started = performance.now();
+      const { predictions } = await session.evaluate(data);
+      const elapsedMs = performance.now() - started;
+      return { accuracy: countCorrect(predictions, data.labels) / count, elapsedMs };
+    },
+    readParameters: async () => (await session.readState()).parameters,
+    [Symbol.asyncDispose]: () => session[Symbol.asyncDispose](),
   };
-}
-
-/** Starts a peer now: later on this process may have given back the permission to. */
-export async function startPeer(name: PeerName, threads: number) {
-  try {
-    return await PeerProcess.start(name, threads);
-  } catch (error) {
-    if (error instanceof PeerMissingError) return error;
-    throw error;
-  }
-}
-
-class SessionRunner implements Runner {
-  readonly device: Device;
-  readonly #session: Session;
-  readonly #train: LabeledImages;
-  readonly #test: LabeledImages;
-  /** The whole test set is attached from the start; parts of it when first evaluated. */
-  readonly #parts = new Map<number, LabeledImages>();
-
-  constructor(session: Session, { dataset }: OpenPlan) {
-    this.device = session.device;
-    this.#session = session;
-    this.#train = dataset.train;
-    this.#test = dataset.test;
-    this.#parts.set(dataset.test.count, dataset.test);
-  }
-
-  async load(parameters: Float32Array): Promise<void> {
-    await this.#session.loadState({ parameters, slots: [], step: 0 });
-  }
-
-  async train(
-    order: Uint32Array,
-    { batchSize, learningRate, signal }: {
-      batchSize: number;
-      learningRate: number;
-      signal?: AbortSignal;
-    },
-  ): Promise<Trained> {
-    const learningRates = new Float32Array(Math.ceil(order.length / batchSize)).fill(learningRate);
-    const started = performance.now();
-    const { losses, corrects } = await this.#session.train(this.#train, {
-      order,
-      batchSize,
-      learningRates,
-      signal,
-    });
-    const elapsedMs = performance.now() - started;
-    signal?.throwIfAborted();
-    return { losses, correct: corrects.reduce((sum, count) => sum + count, 0), elapsedMs };
-  }
-
-  async evaluate(count: number) {
-    const data = await this.#part(count);
-    const started = performance.now();
-    const { predictions } = await this.#session.evaluate(data);
-    const elapsedMs = performance.now() - started;
-    return { accuracy: countCorrect(predictions, data.labels) / count, elapsedMs };
-  }
-
-  async readParameters(): Promise<Float32Array> {
-    return (await this.#session.readState()).parameters;
-  }
-
-  async #part(count: number): Promise<LabeledImages> {
-    const known = this.#parts.get(count);
-    if (known !== undefined) return known;
-    const part = sliceImages(this.#test, 0, count);
-    await this.#session.attach(part);
-    this.#parts.set(count, part);
-    return part;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#session[Symbol.asyncDispose]();
-  }
-}
-
-class PeerRunner implements Runner {
-  readonly device: Device;
-  readonly #peer: PeerProcess;
-
-  constructor(peer: PeerProcess, threads: number) {
-    this.#peer = peer;
-    const { description } = peer;
-    this.device = { kind: "cpu", description, threads, software: false };
-  }
-
-  load(parameters: Float32Array): Promise<void> {
-    return this.#peer.load(parameters);
-  }
-
-  async train(order: Uint32Array, options: { batchSize: number; learningRate: number }) {
-    await this.#peer.setThreads(this.device.threads);
-    return await this.#peer.train(order, options);
-  }
-
-  async evaluate(count: number) {
-    const { correct, elapsedMs } = await this.#peer.evaluate(count);
-    return { accuracy: correct / count, elapsedMs };
-  }
-
-  readParameters(): Promise<Float32Array> {
-    return this.#peer.read();
-  }
-
-  /** The process ends with its owner, who started it: it may be opened again. */
-  async [Symbol.asyncDispose](): Promise<void> {}
 }

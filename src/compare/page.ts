@@ -11,11 +11,10 @@ import {
   rateText,
   speedTable,
   startTable,
-  type Table,
   untilTable,
 } from "./table.ts";
 import { type Fragment, Html, html, htmlPage, htmlTable } from "../report/html.ts";
-import { spread } from "./statistics.ts";
+import { median } from "./statistics.ts";
 
 /** Makes the page: one HTML file without scripts, light or dark, that loads nothing. */
 export async function comparisonPage(facts: ComparisonFacts): Promise<string> {
@@ -36,6 +35,21 @@ export async function comparisonPage(facts: ComparisonFacts): Promise<string> {
     figure("More threads", await scalingChart(scaling, "threads"), "wasm, one batch size."),
     figure("Larger batches", await scalingChart(scaling, "batch"), "All threads."),
   ];
+  const missing = rows.flatMap((row) =>
+    isMeasured(row) ? [] : [html`<p class="soft">${row.backend}: ${row.reason}</p>`]
+  );
+  const untilPart = until && html`
+    <h2>Time to a test accuracy of ${until.accuracy}</h2>
+    <div class="charts">
+      ${figure("Training, evaluation left out", await untilChart(until), "Whole epochs.")}
+    </div>
+    ${htmlTable("Time to an accuracy", untilTable(until))}
+  `;
+  const { header, rows: starts } = startTable(facts);
+  const devices = {
+    header: [...header, "device"],
+    rows: starts.map((row, index) => [...row, deviceText(measured[index])]),
+  };
   return htmlPage(
     title,
     html`
@@ -46,19 +60,18 @@ export async function comparisonPage(facts: ComparisonFacts): Promise<string> {
       ${notices(facts)} ${tiles(measured)}
       <h2>How fast</h2>
       <div class="charts">${charts}</div>
-      ${htmlTable("Speed", speedTable(facts))} ${missingList(facts)}
+      ${htmlTable("Speed", speedTable(facts))} ${missing}
       <h2>Do they compute the same?</h2>
       <p>Each one's first steps against the float64 reference, from the same parameters on the same
         batches: the largest relative difference of a loss and of a parameter.</p>
-      ${htmlTable("Agreement", agreementTable(facts))} ${until &&
-        await untilSection(until)} ${scaling.length > 0
+      ${htmlTable("Agreement", agreementTable(facts))} ${untilPart} ${scaling.length > 0
         ? html`
           <h2>Threads and batches</h2>
           <div class="charts">${scalingCharts}</div>
         `
         : undefined}
       <h2>Start-up and devices</h2>
-      ${htmlTable("Devices", deviceTable(facts))}
+      ${htmlTable("Devices", devices)}
       <p class="soft">All start from the same parameters, take samples in the same order and take
         turns, so that a slow minute of the machine hurts all alike. Rates are medians of the
         repeats; start, first step and warm-up are not part of them.</p>
@@ -76,7 +89,7 @@ function notices({ rows, warnings }: ComparisonFacts): Fragment {
 
 function tiles(measured: readonly Measured[]): Fragment {
   if (measured.length === 0) return html`<p class="notice">Nothing could be measured.</p>`;
-  const rate = ({ trainImagesPerSecond }: Measured) => spread(trainImagesPerSecond).median;
+  const rate = ({ trainImagesPerSecond }: Measured) => median(trainImagesPerSecond);
   const fastest = measured.reduce((best, row) => rate(row) > rate(best) ? row : best);
   const agreeing = measured.filter(({ agreement }) => agreement.verdict === "agrees").length;
   return html`
@@ -97,29 +110,4 @@ function figure(title: string, svg: string | undefined, note: string): Fragment 
       <figcaption class="soft">${note}</figcaption>
     </figure>
   `;
-}
-
-function missingList({ rows }: ComparisonFacts): Fragment {
-  return rows.flatMap((row) =>
-    isMeasured(row) ? [] : [html`<p class="soft">${row.backend}: ${row.reason}</p>`]
-  );
-}
-
-async function untilSection(until: NonNullable<ComparisonFacts["until"]>): Promise<Html> {
-  const chart = await untilChart(until);
-  return html`
-    <h2>Time to a test accuracy of ${until.accuracy}</h2>
-    <div class="charts">${figure("Training, evaluation left out", chart, "Whole epochs.")}</div>
-    ${htmlTable("Time to an accuracy", untilTable(until))}
-  `;
-}
-
-/** Start-up, with the device of each. */
-function deviceTable(facts: ComparisonFacts): Table {
-  const { header, rows } = startTable(facts);
-  const devices = facts.rows.filter(isMeasured).map(deviceText);
-  return {
-    header: [...header, "device"],
-    rows: rows.map((row, index) => [...row, devices[index]]),
-  };
 }

@@ -20,6 +20,8 @@ export interface ComparisonPlan {
   /** Milliseconds that training may take in a repeat, where steps are left open. */
   readonly budgetMs: number;
   readonly threads?: number;
+  /** Largest batch of the steps that are compared with the reference; default 256. */
+  readonly judgedBatch?: number;
 }
 
 /** What a contender is opened with. */
@@ -37,10 +39,10 @@ export interface Work {
   readonly evalPasses: number;
 }
 
-/** Most steps of a repeat whose length the budget decides. */
-const MAX_STEPS = 500;
+/** Most steps, or passes, of a repeat whose length the budget decides. */
+const MAX_TIMES = 500;
 /** Longest step, in budgets, that is done as asked; beyond it the batch shrinks. */
-const LONG_STEP = 4;
+const LONG = 4;
 /** Evaluation's share of the budget. */
 const EVAL_SHARE = 0.25;
 
@@ -50,27 +52,34 @@ export function chooseSteps(
   msPerImage: number,
 ): Pick<Work, "steps" | "batchSize"> {
   if (steps !== undefined) return { steps, batchSize };
-  const stepMs = msPerImage * batchSize;
-  if (stepMs > LONG_STEP * budgetMs) {
-    return { steps: 1, batchSize: powerOfTwoBelow(2 * budgetMs / msPerImage) };
-  }
-  return { steps: Math.min(MAX_STEPS, Math.max(1, Math.floor(budgetMs / stepMs))), batchSize };
+  const [times, images] = fit(batchSize, { msPerImage, limitMs: budgetMs, shortMs: 2 * budgetMs });
+  return { steps: times, batchSize: images };
 }
 
 /** Fits evaluation into its share of the budget: several passes, or one, or one over fewer images. */
 export function chooseEvaluation(
-  { dataset, steps, budgetMs }: Pick<ComparisonPlan, "dataset" | "steps" | "budgetMs">,
+  { dataset: { test: { count } }, steps, budgetMs }: Pick<
+    ComparisonPlan,
+    "dataset" | "steps" | "budgetMs"
+  >,
   msPerImage: number,
 ): Pick<Work, "evalImages" | "evalPasses"> {
-  const { count } = dataset.test;
   if (steps !== undefined) return { evalImages: count, evalPasses: 1 };
   const limitMs = EVAL_SHARE * budgetMs;
-  const passMs = msPerImage * count;
-  if (passMs > LONG_STEP * limitMs) {
-    return { evalImages: Math.min(count, powerOfTwoBelow(limitMs / msPerImage)), evalPasses: 1 };
+  const [evalPasses, images] = fit(count, { msPerImage, limitMs, shortMs: limitMs });
+  return { evalImages: Math.min(count, images), evalPasses };
+}
+
+/** How often some images fit into a limit; where once is far too long, a power of two that is not. */
+function fit(
+  images: number,
+  { msPerImage, limitMs, shortMs }: Readonly<Record<"msPerImage" | "limitMs" | "shortMs", number>>,
+): [times: number, images: number] {
+  const onceMs = msPerImage * images;
+  if (onceMs > LONG * limitMs) {
+    return [1, 2 ** Math.max(0, Math.floor(Math.log2(shortMs / msPerImage)))];
   }
-  const evalPasses = Math.min(MAX_STEPS, Math.max(1, Math.floor(limitMs / passMs)));
-  return { evalImages: count, evalPasses };
+  return [Math.min(MAX_TIMES, Math.max(1, Math.floor(limitMs / onceMs))), images];
 }
 
 /** Samples in training order: epochs follow one another, each with its own order. */
@@ -101,8 +110,4 @@ export class SampleOrder {
     const plan = { seed: this.#seed, shuffle: true };
     return this.#epochs[index] ??= epochOrder(plan, index + 1, this.#count);
   }
-}
-
-function powerOfTwoBelow(value: number): number {
-  return 2 ** Math.max(0, Math.floor(Math.log2(value)));
 }

@@ -1,9 +1,9 @@
 /** How the rate of training grows with threads and with the batch. */
 
-import { type ComparisonHooks, inTurns } from "./turns.ts";
-import { chooseSteps, type ComparisonPlan, SampleOrder } from "./plan.ts";
-import type { Contender, Runner } from "./contender.ts";
+import type { Contender } from "./contender.ts";
+import { chooseSteps, type ComparisonPlan } from "./plan.ts";
 import { type Estimate, medianInterval, spread } from "./statistics.ts";
+import { type ComparisonHooks, Entry, inTurns } from "./turns.ts";
 
 /** A contender's training rate at one number of threads and one batch size. */
 export interface Scaled {
@@ -21,14 +21,6 @@ const BATCH_SIZES = [32, 256, 1024];
 const MIN_RATE = 300;
 const BUDGET_MS = 250;
 
-interface Variant extends Pick<Scaled, "backend" | "along" | "batchSize"> {
-  readonly plan: ComparisonPlan;
-  readonly runner: Runner;
-  readonly rates: number[];
-  steps: number;
-  position: number;
-}
-
 /** Measures some numbers of threads, where they can be chosen, and some batch sizes, in turns.
  *
  * @param rates Training images a second by contender, as measured; slow ones are left out.
@@ -45,53 +37,44 @@ export async function measureScaling(
     readonly batchSizes?: readonly number[];
   },
 ): Promise<Scaled[]> {
-  const order = new SampleOrder(plan);
-  const variants: Variant[] = [];
+  const variants: { readonly backend: string; along: Scaled["along"]; readonly entry: Entry }[] =
+    [];
   try {
     for (const contender of contenders) {
       if (!((rates.get(contender.name) ?? 0) >= MIN_RATE)) continue;
       const changes = [
-        ...(contender.threaded ? threads : [])
-          .map((threads) => ({ along: "threads" as const, threads })),
-        ...batchSizes.map((batchSize) => ({ along: "batch" as const, batchSize })),
+        ...(contender.threaded ? threads : []).map((threads) => ({ threads })),
+        ...batchSizes.map((batchSize) => ({ batchSize })),
       ];
-      for (const { along, ...change } of changes) {
+      for (const change of changes) {
         signal?.throwIfAborted();
         const changed = { ...plan, ...change, steps: undefined, budgetMs: BUDGET_MS };
-        const runner = await contender.open(changed);
-        const { name: backend } = contender;
-        const { batchSize } = changed;
-        variants.push({
-          ...{ backend, along, batchSize, plan: changed, runner },
-          ...{ rates: [], steps: 1, position: 0 },
-        });
-        say(`${backend}: ${runner.device.threads} threads, batch ${batchSize}: warm-up`);
-        await train(variants.at(-1)!, order, signal);
-        const warm = await train(variants.at(-1)!, order, signal);
-        variants.at(-1)!.steps = chooseSteps(changed, warm / batchSize).steps;
+        const entry = new Entry(changed, await contender.open(changed));
+        const along = "threads" in change ? "threads" : "batch";
+        variants.push({ backend: contender.name, along, entry });
+        const { batchSize, runner: { device } } = { ...changed, ...entry };
+        say(`${contender.name}: ${device.threads} threads, batch ${batchSize}: warm-up`);
+        entry.work = { steps: 1, batchSize, evalImages: 0, evalPasses: 0 };
+        for (let step = 0; step < 2; step++) await entry.takeTurn(signal);
+        const { steps } = chooseSteps(changed, entry.repeats.stepMs[1] / batchSize);
+        entry.work = { ...entry.work, steps };
+        await entry.restart();
       }
     }
     await inTurns(variants, plan.repeats, async (variant, repeat) => {
       signal?.throwIfAborted();
       if (variant === variants[0]) say(`scaling: repeat ${repeat + 1} of ${plan.repeats}`);
-      const elapsedMs = await train(variant, order, signal);
-      variant.rates.push(1000 * variant.steps * variant.batchSize / elapsedMs);
+      await variant.entry.takeTurn(signal);
     });
-    return variants.map(({ backend, along, batchSize, runner, rates }) => {
-      const { median, min, max } = spread(rates);
-      const estimate = medianInterval(rates, { seed: plan.seed }) ??
+    return variants.map(({ backend, along, entry: { runner, work: { batchSize }, repeats } }) => {
+      const { trainImagesPerSecond } = repeats;
+      const { median, min, max } = spread(trainImagesPerSecond);
+      const estimate = medianInterval(trainImagesPerSecond, { seed: plan.seed }) ??
         { value: median, low: min, high: max };
       const { threads } = runner.device;
-      return { backend, along, threads, batchSize, trainImagesPerSecond: rates, estimate };
+      return { backend, along, threads, batchSize, trainImagesPerSecond, estimate };
     });
   } finally {
-    for (const { runner } of variants) await runner[Symbol.asyncDispose]();
+    for (const { entry } of variants) await entry.runner[Symbol.asyncDispose]();
   }
-}
-
-async function train(variant: Variant, order: SampleOrder, signal?: AbortSignal): Promise<number> {
-  const { runner, batchSize, steps, plan: { learningRate } } = variant;
-  const samples = order.slice(variant.position, steps * batchSize);
-  variant.position += samples.length;
-  return (await runner.train(samples, { batchSize, learningRate, signal })).elapsedMs;
 }

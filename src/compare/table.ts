@@ -2,7 +2,7 @@
 
 import { isMeasured, type Measured } from "./turns.ts";
 import type { ComparisonFacts } from "./facts.ts";
-import { type Estimate, spread } from "./statistics.ts";
+import { type Estimate, median, spread } from "./statistics.ts";
 import { countOf, formatCount, formatTable } from "../report/table.ts";
 
 /** Describes all that was found. */
@@ -21,8 +21,10 @@ export function describeComparison(facts: ComparisonFacts): string {
     ],
     [explanation(facts.rates[0]?.backend)],
   ];
-  return sections.map((part) => "header" in part ? inText(part) : part.join("\n"))
-    .filter((text) => text !== "").join("\n\n");
+  return sections.map((part) => {
+    if (!("header" in part)) return part.join("\n");
+    return formatTable(part.header, part.rows, `l${"r".repeat(part.header.length - 1)}`);
+  }).filter((text) => text !== "").join("\n\n");
 }
 
 /** What was done, in a sentence. */
@@ -85,20 +87,17 @@ export interface Table {
 
 /** Rates, in the order of the contenders; a row of two cells for who is not there. */
 export function speedTable({ rows, rates }: ComparisonFacts): Table {
-  const header = ["backend", "steps", "train img/s", "range", "ratio", "eval img/s", "step"];
   return {
-    header,
+    header: ["backend", "steps", "train img/s", "range", "ratio", "eval img/s", "step"],
     rows: rows.map((row) => {
       if (!isMeasured(row)) return [row.backend, "unavailable"];
       const train = spread(row.trainImagesPerSecond);
       return [
-        row.backend,
-        workText(row.work),
-        rateText(train.median),
+        ...[row.backend, workText(row.work), rateText(train.median)],
         `${rateText(train.min)}..${rateText(train.max)}`,
         ratioText(rates.find(({ backend }) => backend === row.backend)?.ratio),
-        rateText(spread(row.evalImagesPerSecond).median),
-        durationText(spread(row.stepMs).median),
+        rateText(median(row.evalImagesPerSecond)),
+        durationText(median(row.stepMs)),
       ];
     }),
   };
@@ -109,8 +108,7 @@ export function startTable({ rows }: ComparisonFacts): Table {
   return {
     header: ["backend", "start", "first step", "warm-up"],
     rows: rows.filter(isMeasured).map((row) => [
-      row.backend,
-      durationText(row.startMs),
+      ...[row.backend, durationText(row.startMs)],
       `${durationText(row.firstStepMs)} (batch ${row.firstBatchSize})`,
       durationText(row.warmUpMs),
     ]),
@@ -121,15 +119,13 @@ export function startTable({ rows }: ComparisonFacts): Table {
 export function agreementTable({ rows }: ComparisonFacts): Table {
   return {
     header: ["backend", "compared", "losses", "parameters", "allowed", "verdict"],
-    rows: rows.filter(isMeasured).map(({ backend, agreement }) => [
-      backend,
-      workText(agreement),
-      differenceText(agreement.lossDifference),
-      differenceText(agreement.parameterDifference),
-      `${differenceText(agreement.tolerance.losses)}, ` +
-      differenceText(agreement.tolerance.parameters),
-      agreement.verdict === "agrees" ? "agrees" : "DIFFERS",
-    ]),
+    rows: rows.filter(isMeasured).map(({ backend, agreement }) => {
+      const { lossDifference, parameterDifference, tolerance, verdict } = agreement;
+      const [losses, parameters] = [lossDifference, parameterDifference].map(differenceText);
+      const allowed = [tolerance.losses, tolerance.parameters].map(differenceText).join(", ");
+      const judged = verdict === "agrees" ? "agrees" : "DIFFERS";
+      return [backend, workText(agreement), losses, parameters, allowed, judged];
+    }),
   };
 }
 
@@ -137,34 +133,25 @@ export function agreementTable({ rows }: ComparisonFacts): Table {
 export function untilTable({ accuracy, times }: NonNullable<ComparisonFacts["until"]>): Table {
   return {
     header: [`until ${accuracy}`, "training", "wall", "epoch", "epochs", "test accuracy"],
-    rows: times.map((time) =>
-      time.reason !== undefined ? [time.backend, time.reason] : [
-        time.backend,
-        time.reached ? durationText(time.trainMs!) : "not reached",
-        durationText(time.wallMs!),
-        durationText(time.epochMs!),
-        `${time.epochs}`,
-        time.testAccuracy!.toFixed(4),
-      ]
-    ),
+    rows: times.map((time) => {
+      if (time.reason !== undefined) return [time.backend, time.reason];
+      const [training, wall, epoch] = [time.trainMs!, time.wallMs!, time.epochMs!].map(
+        durationText,
+      );
+      const reached = time.reached ? training : "not reached";
+      return [time.backend, reached, wall, epoch, `${time.epochs}`, time.testAccuracy!.toFixed(4)];
+    }),
   };
 }
 
 function scalingTable(scaling: NonNullable<ComparisonFacts["scaling"]>): Table {
   return {
     header: ["scaling", "threads", "batch", "train img/s", "95%"],
-    rows: scaling.map(({ backend, threads, batchSize, estimate: { value, low, high } }) => [
-      backend,
-      `${threads}`,
-      `${batchSize}`,
-      rateText(value),
-      `${rateText(low)}..${rateText(high)}`,
-    ]),
+    rows: scaling.map(({ backend, threads, batchSize, estimate }) => {
+      const [value, low, high] = [estimate.value, estimate.low, estimate.high].map(rateText);
+      return [backend, `${threads}`, `${batchSize}`, value, `${low}..${high}`];
+    }),
   };
-}
-
-function inText({ header, rows }: Table): string {
-  return formatTable(header, rows, `l${"r".repeat(header.length - 1)}`);
 }
 
 function explanation(first: string | undefined): string {

@@ -2,6 +2,8 @@
 
 import { BackendUnavailableError, type Device } from "../backends/backend.ts";
 import { type Agreement, Oracle } from "./agreement.ts";
+import type { Contender, Runner } from "./contender.ts";
+import { PeerMissingError } from "./peers.ts";
 import {
   chooseEvaluation,
   chooseSteps,
@@ -9,11 +11,23 @@ import {
   SampleOrder,
   type Work,
 } from "./plan.ts";
-import type { Contender, Runner } from "./contender.ts";
-import { PeerMissingError } from "./peers.ts";
+
+/** What grows with every repeat. */
+interface Repeats {
+  /** Milliseconds of a step, one number a repeat; so are the rates. */
+  readonly stepMs: number[];
+  readonly trainImagesPerSecond: number[];
+  readonly evalImagesPerSecond: number[];
+  /** Mean loss over the last repeat's batches, before each update. */
+  trainLoss: number;
+  /** Over the last repeat's batches; undefined if it does not count. */
+  trainAccuracy?: number;
+  /** After the last repeat, over its images of the test set. */
+  testAccuracy: number;
+}
 
 /** What one contender did. */
-export interface Measured {
+export interface Measured extends Readonly<Repeats> {
   /** Name of the backend or the peer. */
   readonly backend: string;
   /** Whether it is a program of its own. */
@@ -29,16 +43,6 @@ export interface Measured {
   readonly warmUpSteps: number;
   /** What it did in each repeat. */
   readonly work: Work;
-  /** Milliseconds of a step, one number a repeat; so are the rates. */
-  readonly stepMs: readonly number[];
-  readonly trainImagesPerSecond: readonly number[];
-  readonly evalImagesPerSecond: readonly number[];
-  /** Mean loss over the last repeat's batches, before each update. */
-  readonly trainLoss: number;
-  /** Over the last repeat's batches; undefined if it does not count. */
-  readonly trainAccuracy?: number;
-  /** After the last repeat, over its images of the test set. */
-  readonly testAccuracy: number;
   readonly agreement: Agreement;
 }
 
@@ -63,64 +67,106 @@ export interface ComparisonHooks {
   readonly say?: (activity: string) => void;
 }
 
+/** Who takes part, under which name, and what is asked of it. */
+export interface Entrant {
+  readonly name: string;
+  readonly contender: Contender;
+  readonly plan: ComparisonPlan;
+}
+
 /** Fewest images of the evaluation that tells how fast one is. */
 const MIN_EVALUATION = 32;
 /** Images of the first step by a contender that is known to be slow. */
 const SLOW_BATCH_SIZE = 8;
 
-/** A contender under way. */
-interface Entry {
-  readonly contender: Contender;
+/** An entrant under way: it trains on as it takes its turns. */
+export class Entry {
+  readonly plan: ComparisonPlan;
   readonly runner: Runner;
-  readonly opened: Omit<Measured, keyof Repeats>;
-  readonly repeats: Repeats;
-  /** Samples trained on so far. */
-  position: number;
+  readonly order: SampleOrder;
+  work: Work = { steps: 1, batchSize: 1, evalImages: 0, evalPasses: 0 };
+  repeats: Repeats = emptyRepeats();
+  #position = 0;
+
+  constructor(plan: ComparisonPlan, runner: Runner) {
+    [this.plan, this.runner, this.order] = [plan, runner, new SampleOrder(plan)];
+  }
+
+  /** Trains and evaluates as its work says, on the samples that follow. */
+  async takeTurn(signal?: AbortSignal): Promise<void> {
+    const { runner, repeats, plan: { learningRate } } = this;
+    const { steps, batchSize, evalImages, evalPasses } = this.work;
+    const images = steps * batchSize;
+    const samples = this.order.slice(this.#position, images);
+    this.#position += images;
+    const trained = await runner.train(samples, { batchSize, learningRate, signal });
+    repeats.stepMs.push(trained.elapsedMs / steps);
+    repeats.trainImagesPerSecond.push(1000 * images / trained.elapsedMs);
+    repeats.trainLoss = trained.losses.reduce((sum, loss) => sum + loss, 0) / steps;
+    repeats.trainAccuracy = trained.correct === undefined ? undefined : trained.correct / images;
+    if (evalPasses === 0) return;
+    let evalMs = 0;
+    for (let pass = 0; pass < evalPasses; pass++) {
+      const { elapsedMs, accuracy } = await runner.evaluate(evalImages);
+      evalMs += elapsedMs;
+      repeats.testAccuracy = accuracy;
+    }
+    repeats.evalImagesPerSecond.push(1000 * evalPasses * evalImages / evalMs);
+  }
+
+  /** Begins again where it began: what it did so far was to warm up. */
+  async restart(): Promise<void> {
+    await this.runner.load(this.plan.parameters);
+    this.repeats = emptyRepeats();
+    this.#position = 0;
+  }
 }
 
-/** What grows with every repeat. */
-interface Repeats {
-  readonly stepMs: number[];
-  readonly trainImagesPerSecond: number[];
-  readonly evalImagesPerSecond: number[];
-  trainLoss: number;
-  trainAccuracy?: number;
-  testAccuracy: number;
-}
-
-/** Runs the plan with each contender, repeats in turns (A B C A B C), so that drift hits all alike.
- *
- * All start from the same bits and take samples in the same order. Before the repeats each one's
- * first steps are compared with the reference's, and it warms up.
- *
- * @throws {Error} The signal's reason, once it aborts.
- */
+/** Runs the plan with each contender; see {@linkcode measureEntrants}. */
 export async function compareContenders(
   contenders: readonly Contender[],
   plan: ComparisonPlan,
-  { signal, say = () => {}, oracle = new Oracle(plan) }: ComparisonHooks & {
+  hooks: Parameters<typeof measureEntrants>[2] = {},
+): Promise<Row[]> {
+  const entrants = contenders.map((contender) => ({ name: contender.name, contender, plan }));
+  return await measureEntrants(entrants, plan.repeats, hooks);
+}
+
+/** Measures entrants, repeats in turns (A B C A B C), so that drift hits all alike.
+ *
+ * All with equal plans start from the same bits and take samples in the same order. Before the repeats
+ * each one's first steps are compared with the reference's, and it warms up.
+ *
+ * @throws {Error} The signal's reason, once it aborts.
+ */
+export async function measureEntrants(
+  entrants: readonly Entrant[],
+  repeats: number,
+  { signal, say = () => {}, oracle = new Oracle(), onRound }: ComparisonHooks & {
     readonly oracle?: Oracle;
+    /** What else is measured before each round. */
+    readonly onRound?: (round: number) => Promise<void>;
   } = {},
 ): Promise<Row[]> {
-  const order = new SampleOrder(plan);
-  const entries: (Entry | Unavailable)[] = [];
-  const running = () => entries.filter((entry) => "runner" in entry);
+  const rows: (Unavailable | { readonly entry: Entry; readonly opened: Opened })[] = [];
+  const running = () => rows.filter((row) => "entry" in row);
   try {
-    for (const contender of contenders) {
+    for (const entrant of entrants) {
       signal?.throwIfAborted();
-      say(`${contender.name}: start, first steps against the reference, warm-up`);
-      entries.push(await openEntry(contender, plan, { order, oracle, signal }));
+      say(`${entrant.name}: start, first steps against the reference, warm-up`);
+      rows.push(await openEntry(entrant, oracle, signal));
     }
-    await inTurns(running(), plan.repeats, async (entry, repeat) => {
+    await inTurns(running(), repeats, async (row, round) => {
+      if (row === running()[0]) await onRound?.(round);
       signal?.throwIfAborted();
-      say(`${entry.contender.name}: repeat ${repeat + 1} of ${plan.repeats}`);
-      await measureRepeat(entry, plan, { order, signal });
+      say(`${row.opened.backend}: repeat ${round + 1} of ${repeats}`);
+      await row.entry.takeTurn(signal);
     });
-    return entries.map((entry): Row =>
-      "runner" in entry ? { ...entry.opened, ...entry.repeats } : entry
+    return rows.map((row) =>
+      "entry" in row ? { ...row.opened, work: row.entry.work, ...row.entry.repeats } : row
     );
   } finally {
-    for (const { runner } of running()) await runner[Symbol.asyncDispose]();
+    for (const { entry } of running()) await entry.runner[Symbol.asyncDispose]();
   }
 }
 
@@ -143,42 +189,25 @@ export function unavailable(name: string, error: unknown): Unavailable {
   throw error;
 }
 
-interface Means {
-  readonly order: SampleOrder;
-  readonly oracle: Oracle;
-  readonly signal?: AbortSignal;
-}
+type Opened = Omit<Measured, keyof Repeats | "work">;
 
-async function openEntry(
-  contender: Contender,
-  plan: ComparisonPlan,
-  means: Means,
-): Promise<Entry | Unavailable> {
+async function openEntry({ name, contender, plan }: Entrant, oracle: Oracle, signal?: AbortSignal) {
   const started = performance.now();
   let runner: Runner;
   try {
     runner = await contender.open(plan);
   } catch (error) {
-    return unavailable(contender.name, error);
+    return unavailable(name, error);
   }
   try {
     const startMs = performance.now() - started;
-    const warm = await warmUp(contender, runner, plan, means);
-    const opened = {
-      backend: contender.name,
-      outside: contender.outside,
-      device: runner.device,
-      startMs,
-      ...warm,
+    const entry = new Entry(plan, runner);
+    const warm = await warmUp(contender, entry, oracle, signal);
+    const { device } = runner;
+    return {
+      entry,
+      opened: { backend: name, outside: contender.outside, device, startMs, ...warm },
     };
-    const repeats = {
-      stepMs: [],
-      trainImagesPerSecond: [],
-      evalImagesPerSecond: [],
-      trainLoss: NaN,
-      testAccuracy: NaN,
-    };
-    return { contender, runner, opened, repeats, position: 0 };
   } catch (error) {
     await runner[Symbol.asyncDispose]();
     throw error;
@@ -186,14 +215,10 @@ async function openEntry(
 }
 
 /** First step, agreement, and as much more as it takes to know how fast it is; ends where it began. */
-async function warmUp(
-  contender: Contender,
-  runner: Runner,
-  plan: ComparisonPlan,
-  { order, oracle, signal }: Means,
-) {
+async function warmUp(contender: Contender, entry: Entry, oracle: Oracle, signal?: AbortSignal) {
+  const { plan, runner, order } = entry;
+  const { learningRate, steps: asked, dataset: { test } } = plan;
   let [warmUpSteps, warmUpMs] = [0, 0];
-  const { learningRate, parameters } = plan;
   const step = async (batchSize: number) => {
     const batch = order.slice(0, batchSize);
     const { elapsedMs } = await runner.train(batch, { batchSize, learningRate, signal });
@@ -201,11 +226,11 @@ async function warmUp(
     warmUpMs += elapsedMs;
     return elapsedMs;
   };
-  const isShort = contender.slow && plan.steps === undefined;
+  const isShort = contender.slow && asked === undefined;
   const firstBatchSize = isShort ? Math.min(SLOW_BATCH_SIZE, plan.batchSize) : plan.batchSize;
   const firstStepMs = await step(firstBatchSize);
-  const agreement = await oracle.judge(contender, runner, signal);
-  await runner.load(parameters);
+  const agreement = await oracle.judge(contender, runner, { plan, signal });
+  await runner.load(plan.parameters);
   const stepMs = await step(firstBatchSize);
   const steps = chooseSteps(plan, stepMs / firstBatchSize);
   if (steps.batchSize !== firstBatchSize) await step(steps.batchSize);
@@ -216,36 +241,18 @@ async function warmUp(
   };
   // Evaluation does less than training: what training could do in its time, it can.
   const { evalImages } = chooseEvaluation(plan, stepMs / firstBatchSize);
-  const firstCount = Math.min(plan.dataset.test.count, Math.max(evalImages, MIN_EVALUATION));
+  const firstCount = Math.min(test.count, Math.max(evalImages, MIN_EVALUATION));
   const coldMs = await evaluate(firstCount);
   // Where the length is fixed, a second evaluation would tell nothing, and may take minutes.
-  const evalMs = plan.steps === undefined ? await evaluate(firstCount) : coldMs;
-  const evaluation = chooseEvaluation(plan, evalMs);
-  await runner.load(parameters);
-  const work: Work = { ...steps, ...evaluation };
-  return { firstStepMs, firstBatchSize, warmUpMs, warmUpSteps, agreement, work };
+  const evalMs = asked === undefined ? await evaluate(firstCount) : coldMs;
+  entry.work = { ...steps, ...chooseEvaluation(plan, evalMs) };
+  await entry.restart();
+  return { firstStepMs, firstBatchSize, warmUpMs, warmUpSteps, agreement };
 }
 
-async function measureRepeat(
-  entry: Entry,
-  { learningRate }: ComparisonPlan,
-  { order, signal }: Pick<Means, "order" | "signal">,
-): Promise<void> {
-  const { runner, repeats, opened: { work } } = entry;
-  const { steps, batchSize, evalImages, evalPasses } = work;
-  const images = steps * batchSize;
-  const samples = order.slice(entry.position, images);
-  entry.position += images;
-  const trained = await runner.train(samples, { batchSize, learningRate, signal });
-  repeats.stepMs.push(trained.elapsedMs / steps);
-  repeats.trainImagesPerSecond.push(1000 * images / trained.elapsedMs);
-  repeats.trainLoss = trained.losses.reduce((sum, loss) => sum + loss, 0) / steps;
-  repeats.trainAccuracy = trained.correct === undefined ? undefined : trained.correct / images;
-  let evalMs = 0;
-  for (let pass = 0; pass < evalPasses; pass++) {
-    const { elapsedMs, accuracy } = await runner.evaluate(evalImages);
-    evalMs += elapsedMs;
-    repeats.testAccuracy = accuracy;
-  }
-  repeats.evalImagesPerSecond.push(1000 * evalPasses * evalImages / evalMs);
+function emptyRepeats(): Repeats {
+  return {
+    ...{ stepMs: [], trainImagesPerSecond: [], evalImagesPerSecond: [] },
+    ...{ trainLoss: NaN, testAccuracy: NaN },
+  };
 }

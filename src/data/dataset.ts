@@ -52,6 +52,10 @@ export interface PicturePolarity {
    * them, as in MNIST: then predicting looks for the thing in a photo. 0 or left out where not.
    */
   readonly objectShare?: number;
+  /** Whether some of the pictures that a colour model was trained on had one channel: it takes such;
+   * left out where not.
+   */
+  readonly hasGrey?: true;
 }
 
 /** How pictures were made into a dataset: what is needed to do it again. */

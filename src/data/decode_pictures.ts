@@ -1,16 +1,18 @@
 /** Pictures in memory, made into images that a model takes. */
 
 import { checkArray, checkNumber, checkObject } from "../check.ts";
+import { quote } from "../quote.ts";
 import type { LabeledImages } from "./dataset.ts";
-import { fitPicture } from "./picture.ts";
+import { type Channels, fitPicture, isPictureChannels } from "./picture.ts";
 import { decodePicture } from "./picture_file.ts";
 
-/** Decodes PNG, JPEG, WebP, GIF and BMP files to grey images of one size, as training and `predict` do.
+/** Decodes PNG, JPEG, WebP, GIF and BMP files to images of one size, as training and `predict` do.
  *
  * A picture is scaled whole and centred, what is beside it is black. Labels are all 0.
  *
  * @param files Contents of the files.
  * @param size Height and width of the model's input.
+ * @param channels 1 makes them grey, the default; 3 keeps red, green and blue.
  * @param invert Turns dark on light into light on dark; default false.
  * @throws {SyntaxError} If one is none of these, is damaged, or is too large.
  * @example A picture of one white pixel
@@ -27,9 +29,10 @@ import { decodePicture } from "./picture_file.ts";
  */
 export function decodePictures(
   files: readonly Uint8Array[],
-  { invert = false, ...size }: {
+  { channels = 1, invert = false, ...size }: {
     readonly height: number;
     readonly width: number;
+    readonly channels?: Channels;
     readonly invert?: boolean;
   },
 ): LabeledImages {
@@ -38,12 +41,16 @@ export function decodePictures(
   for (const [name, value] of Object.entries({ height, width })) {
     checkNumber(name, value, { whole: true, min: 1, max: 65_536 });
   }
-  const images = new Uint8Array(files.length * height * width);
+  if (!isPictureChannels(channels)) {
+    throw new RangeError(`Invalid channels ${quote(channels)}: expected 1 or 3`);
+  }
+  const imageSize = channels * height * width;
+  const images = new Uint8Array(files.length * imageSize);
   for (const [n, file] of files.entries()) {
     checkArray(`picture ${n}`, file, Uint8Array, " of a file's bytes");
-    const picture = decodePicture(file, `picture ${n}`, { invert, fit: size });
-    images.set(fitPicture(picture, size).pixels, n * height * width);
+    const picture = decodePicture(file, `picture ${n}`, { channels, invert, fit: size });
+    images.set(fitPicture(picture, size).pixels, n * imageSize);
   }
   const labels = new Uint8Array(files.length);
-  return { images, labels, count: files.length, shape: [1, height, width] };
+  return { images, labels, count: files.length, shape: [channels, height, width] };
 }

@@ -1,6 +1,6 @@
 /** How a camera was held: the orientation that a file's EXIF data says, and pictures turned by it. */
 
-import type { GreyPicture } from "./picture.ts";
+import { mapPlanes, type Picture } from "./picture.ts";
 
 /** EXIF's 1 to 8: 1 upright, 2 mirrored, 3 upside down, 4 both, 5 to 8 the same with x and y swapped. */
 export type Orientation = 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8;
@@ -35,22 +35,24 @@ export function exifOrientation(block: Uint8Array): Orientation {
 }
 
 /** A picture as a viewer shows it. */
-export function upright(picture: GreyPicture, orientation: Orientation): GreyPicture {
+export function upright(picture: Picture, orientation: Orientation): Picture {
   if (orientation === 1) return picture;
-  const { width: fromWidth, height: fromHeight, pixels: from } = picture;
+  const { width: fromWidth, height: fromHeight } = picture;
   const isSwapped = orientation >= 5;
   const [width, height] = isSwapped ? [fromHeight, fromWidth] : [fromWidth, fromHeight];
   // Where the stored picture's rows and columns run backwards.
   const isMirrored = [2, 3, 7, 8].includes(orientation);
   const isFlipped = [3, 4, 6, 7].includes(orientation);
-  const pixels = new Uint8Array(from.length);
-  for (let y = 0, n = 0; y < height; y++) {
-    for (let x = 0; x < width; x++, n++) {
-      const [column, row] = isSwapped ? [y, x] : [x, y];
-      const fromX = isMirrored ? fromWidth - 1 - column : column;
-      const fromY = isFlipped ? fromHeight - 1 - row : row;
-      pixels[n] = from[fromY * fromWidth + fromX];
+  return mapPlanes(picture, ({ pixels: from }) => {
+    const pixels = new Uint8Array(from.length);
+    for (let y = 0, n = 0; y < height; y++) {
+      for (let x = 0; x < width; x++, n++) {
+        const [column, row] = isSwapped ? [y, x] : [x, y];
+        const fromX = isMirrored ? fromWidth - 1 - column : column;
+        const fromY = isFlipped ? fromHeight - 1 - row : row;
+        pixels[n] = from[fromY * fromWidth + fromX];
+      }
     }
-  }
-  return { width, height, pixels };
+    return { width, height, pixels };
+  });
 }

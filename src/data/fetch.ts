@@ -4,8 +4,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { removeIfThere, TEMPORARY } from "../write_atomic.ts";
 import { DatasetError, MissingFileError } from "./errors.ts";
-import { requireVerified } from "./files.ts";
-import { type DatasetEntry, datasetEntry, type DatasetFile, PARTS, SAMPLE } from "./registry.ts";
+import { requireVerified } from "./verified.ts";
+import { type DatasetEntry, datasetEntry, type DatasetFile, SAMPLE } from "./registry.ts";
 import { partialPath, type Source, sourcesOf, UNPACK_PREFIX } from "./sources.ts";
 
 /** Folder that holds the datasets, one folder each, unless told otherwise. */
@@ -23,7 +23,13 @@ export type FetchEvent =
     readonly bytes: number;
     readonly total: number | undefined;
   }
-  | { readonly type: "stored"; readonly file: string; readonly byteLength: number }
+  | {
+    readonly type: "stored";
+    readonly file: string;
+    readonly byteLength: number;
+    /** Whether its digest is known, or that of its archive, and right. */
+    readonly isChecked: boolean;
+  }
   | { readonly type: "failed"; readonly source: string; readonly reason: string };
 
 /** How to fetch. */
@@ -48,6 +54,8 @@ export interface FetchResult {
   readonly folder: string;
   /** Sources that gave a file; empty if all was there already. */
   readonly sources: readonly string[];
+  /** Files whose length alone could be checked, as nobody publishes a digest of them by themselves. */
+  readonly unchecked: readonly string[];
 }
 
 /** Makes sure that a dataset is in its folder, complete and verified.
@@ -64,8 +72,8 @@ export async function fetchDataset(name: string, options: FetchOptions = {}): Pr
   if (name !== SAMPLE) return await fetchEntry(entry, options);
   // It is part of the project: all that can be done is to look whether it is whole.
   const folder = folderOf(entry);
-  for (const part of PARTS) await requireVerified(folder, entry.files[part]);
-  return { folder, sources: [] };
+  for (const file of Object.values(entry.files)) await requireVerified(folder, file);
+  return { folder, sources: [], unchecked: [] };
 }
 
 /** The same as {@linkcode fetchDataset} for an entry that need not be in the registry. */
@@ -77,20 +85,19 @@ export async function fetchEntry(
   const { name } = entry;
   const folder = folderOf(entry, dataDir);
   const sources = sourcesOf(entry, options);
-  if (!force && await verifiedFolder(entry, dataDir)) return { folder, sources: [] };
+  const unchecked: string[] = [];
+  if (!force && await verifiedFolder(entry, dataDir)) return { folder, sources: [], unchecked };
   await Deno.mkdir(folder, { recursive: true });
   using _lock = await lockFolder(folder, options);
   // Once more, as another process may have fetched while this one waited.
-  const missing = force
-    ? PARTS.map((part) => entry.files[part])
-    : await unverified(entry, folder, onEvent);
+  const missing = force ? Object.values(entry.files) : await unverified(entry, folder, onEvent);
   const used: string[] = [];
   const failures: string[] = [];
   for (const source of sources) {
     if (missing.length === 0) break;
     const before = missing.length;
     try {
-      await storeFrom(source, missing, folder, options);
+      unchecked.push(...await storeFrom(source, missing, folder, options));
     } catch (error) {
       if (!(error instanceof DatasetError)) throw error;
       failures.push(error.message);
@@ -100,7 +107,7 @@ export async function fetchEntry(
     }
     if (missing.length < before) used.push(source.name);
   }
-  if (missing.length === 0) return { folder, sources: used };
+  if (missing.length === 0) return { folder, sources: used, unchecked };
   throw new DatasetError(
     from !== undefined
       ? `Cannot fetch ${name} from ${sources[0].name}: ${failures[0]}`
@@ -110,13 +117,17 @@ export async function fetchEntry(
   );
 }
 
-/** Stores the files that are missing one by one, and takes them from the list. */
+/** Stores the files that are missing one by one, and takes them from the list.
+ *
+ * @returns Names of those that no digest is known of.
+ */
 async function storeFrom(
   source: Source,
   missing: DatasetFile[],
   folder: string,
   { signal, onEvent = () => {} }: FetchOptions,
-): Promise<void> {
+): Promise<string[]> {
+  const unchecked: string[] = [];
   signal?.throwIfAborted();
   onEvent({ type: "source", source: source.name });
   const store = await source.open({
@@ -126,11 +137,13 @@ async function storeFrom(
       onEvent({ type: "progress", file: file.name, bytes, total }),
   });
   for (let file; (file = missing[0]) !== undefined; missing.shift()) {
-    await store(file);
+    const isChecked = await store(file);
+    if (!isChecked) unchecked.push(file.name);
     await removeIfThere(partialPath(folder, file)); // of a download that failed before
     signal?.throwIfAborted();
-    onEvent({ type: "stored", file: file.name, byteLength: file.byteLength });
+    onEvent({ type: "stored", file: file.name, byteLength: file.byteLength, isChecked });
   }
+  return unchecked;
 }
 
 /** Folder that holds the files of a dataset once it is there.
@@ -160,8 +173,7 @@ async function unverified(
   onEvent: (event: FetchEvent) => void = () => {},
 ): Promise<DatasetFile[]> {
   const missing: DatasetFile[] = [];
-  for (const part of PARTS) {
-    const file = entry.files[part];
+  for (const file of Object.values(entry.files)) {
     try {
       await requireVerified(folder, file);
     } catch (error) {

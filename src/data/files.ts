@@ -1,11 +1,7 @@
-/** Dataset files on disk: bounded reading, decompression, checking by digest. */
-import { createHash } from "node:crypto";
-import { join } from "node:path";
+/** Dataset files on disk: bounded reading, decompression. */
 import { isSystemError, readingReason } from "../system_reason.ts";
-import { streamAtomic } from "../write_atomic.ts";
 import { DatasetError, MissingFileError } from "./errors.ts";
 import { MAX_IDX_BYTES } from "./idx.ts";
-import type { DatasetFile } from "./registry.ts";
 
 /** Small, so that one slice of a gzip bomb (1,000 to 1) cannot inflate to more than 8 MB. */
 export const SLICE_BYTES = 8192;
@@ -43,47 +39,6 @@ export async function readIdxFile(
   const size = await sizeOf(path);
   if (size === undefined) throw new MissingFileError(`Cannot find "${path}"`);
   return { bytes: await collect(contentOf(path, maxBytes), Math.min(size, MAX_IDX_BYTES)), path };
-}
-
-/** Reads a file of a known dataset from a folder, gzipped or not, and checks its digest.
- *
- * @throws {DatasetError} If the file is missing, unreadable or not the one expected.
- */
-export async function readVerified(folder: string, file: DatasetFile): Promise<Uint8Array> {
-  return await collect(verified(await locate(folder, file), file), file.byteLength);
-}
-
-/** Checks a file as {@linkcode readVerified} does, and keeps nothing of it. */
-export async function requireVerified(folder: string, file: DatasetFile): Promise<void> {
-  for await (const _ of verified(await locate(folder, file), file));
-}
-
-/** Copies a file of a known dataset into a folder, uncompressed, where it gets its name only after
- * its digest has been checked. It is never in memory as a whole.
- *
- * @param label How messages call the file that is copied.
- * @throws {DatasetError} If the file is unreadable or not the one expected.
- * @throws {Error} What the file system says if it cannot be written.
- */
-export async function copyVerified(
-  path: string,
-  file: DatasetFile,
-  folder: string,
-  label = path,
-): Promise<void> {
-  await streamAtomic(join(folder, file.name), verified(path, file, label));
-}
-
-/** Finds a file of a known dataset in a folder, as it is or with `.gz`.
- *
- * @throws {DatasetError} If there is neither.
- */
-export async function locate(folder: string, { name }: DatasetFile): Promise<string> {
-  const path = join(folder, name);
-  for (const candidate of [path, `${path}.gz`]) {
-    if (await sizeOf(candidate) !== undefined) return candidate;
-  }
-  throw new MissingFileError(`Cannot find "${path}", neither as it is nor as .gz`);
 }
 
 /** Says whether bytes begin as a gzip file does. */
@@ -138,7 +93,7 @@ export async function collect(
 }
 
 /** Passes on content piece by piece; fails as soon as it is larger than it may be. */
-async function* bounded(
+export async function* bounded(
   chunks: AsyncIterable<Uint8Array>,
   { name, maxBytes }: ContentOptions,
 ): AsyncGenerator<Uint8Array> {
@@ -161,46 +116,13 @@ async function* bounded(
   }
 }
 
-/** Passes on the content of a file of a known dataset piece by piece; at its end, or as soon as it is
- * too large, fails if it is not the one expected.
- */
-async function* verified(
-  path: string,
-  file: DatasetFile,
-  label = path,
-): AsyncGenerator<Uint8Array> {
-  const hash = createHash("sha256");
-  let byteLength = 0;
-  try {
-    for await (const chunk of contentOf(path, file.byteLength)) {
-      hash.update(chunk);
-      byteLength += chunk.length;
-      yield chunk;
-    }
-  } catch (error) {
-    if (!(error instanceof SyntaxError || error instanceof DatasetError)) throw error;
-    throw new DatasetError(error.message.replaceAll(path, label), { cause: error });
-  }
-  const sha256 = hash.digest("hex");
-  if (sha256 === file.sha256) return;
-  const [expected, found, advice] = byteLength === file.byteLength
-    ? [
-      `SHA-256 ${file.sha256.slice(0, 16)}...`,
-      `${sha256.slice(0, 16)}...`,
-      "; the file is damaged or another one",
-    ]
-    : [`${count(file.byteLength)} bytes`, count(byteLength), ""];
-  throw new DatasetError(
-    `Cannot use "${label}": expected ${expected} of ${file.name}, found ${found}${advice}`,
-  );
-}
-
 /** The uncompressed content of a file, piece by piece. */
-async function* contentOf(
+export async function* contentOf(
   path: string,
   maxBytes: ContentOptions["maxBytes"],
+  name = path,
 ): AsyncGenerator<Uint8Array> {
-  const options = { name: path, maxBytes };
+  const options = { name, maxBytes };
   try {
     using file = await Deno.open(path);
     const head = new Uint8Array(2);
@@ -209,20 +131,20 @@ async function* contentOf(
     if (isGzip(head)) yield* gunzip(slicesOf(file, SLICE_BYTES), options);
     else yield* bounded(slicesOf(file, 8 * SLICE_BYTES), options);
   } catch (error) {
-    throw unreadable(path, error);
+    throw unreadable(name, error);
   }
 }
 
 /** A file, slice by slice. Each overwrites the last, so that none waits to be collected: a reader,
  * a decompressor too, is done with one before it asks for the next.
  */
-async function* slicesOf(file: Deno.FsFile, sliceBytes: number): AsyncGenerator<Uint8Array> {
+export async function* slicesOf(file: Deno.FsFile, sliceBytes: number): AsyncGenerator<Uint8Array> {
   const slice = new Uint8Array(sliceBytes);
   for (let read; (read = await file.read(slice)) !== null;) yield slice.subarray(0, read);
 }
 
 /** Size of a file; undefined where there is none. A pipe or a device might never end. */
-async function sizeOf(path: string): Promise<number | undefined> {
+export async function sizeOf(path: string): Promise<number | undefined> {
   try {
     const { isFile, size } = await Deno.stat(path);
     if (isFile) return size;

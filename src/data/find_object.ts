@@ -1,6 +1,6 @@
 /** Finding the one thing that a photo is of, before an even ground; web-standard, as pages use it too. */
 
-import { fitPicture, fittedSize, type GreyPicture } from "./picture.ts";
+import { fitPicture, fittedSize, type Picture } from "./picture.ts";
 
 interface Size {
   readonly width: number;
@@ -16,7 +16,7 @@ export interface Box extends Size {
 /** A thing found in a picture. */
 export interface FoundObject {
   /** The thing alone, light on black, in the middle, with a margin. */
-  readonly picture: GreyPicture;
+  readonly picture: Picture;
   /** Where in the picture that was. */
   readonly box: Box;
   /** Whether it was darker than its ground. */
@@ -60,7 +60,7 @@ const MIN_AREA = 0.002;
  *
  * @returns Undefined where nothing stands out, or what does is no more than a part of the ground.
  */
-export function findObject(picture: GreyPicture, options: FindOptions): FoundObject | undefined {
+export function findObject(picture: Picture, options: FindOptions): FoundObject | undefined {
   const box = { width: SEARCH_SIDE, height: SEARCH_SIDE };
   const isSmall = Math.max(picture.width, picture.height) <= SEARCH_SIDE;
   const copy = isSmall ? picture : fitPicture(picture, fittedSize(picture, box));
@@ -81,7 +81,7 @@ function valueAt(surface: Surface, x: number, y: number): number {
 }
 
 /** The ground's surface, how far its pixels are from it, about, and how far each pixel is. */
-function groundOf({ width, height, pixels }: GreyPicture) {
+function groundOf({ width, height, pixels }: Picture) {
   const ring = Math.max(1, Math.round(RING * Math.min(width, height)));
   const [onRing, all] = [[] as number[], Array.from(pixels.keys())];
   const terms = new Float64Array(6 * pixels.length);
@@ -213,7 +213,7 @@ interface Cut extends FindOptions {
 }
 
 /** Cuts the thing out of the whole picture, before black. */
-function cutOut(picture: GreyPicture, cut: Cut): FoundObject {
+function cutOut(picture: Picture, cut: Cut): FoundObject {
   const { width: columns, height: rows, mask, surface, darkOnLight } = cut;
   const box = boxOf(picture, cut);
   const { width, height } = box;
@@ -248,7 +248,7 @@ function cutOut(picture: GreyPicture, cut: Cut): FoundObject {
 
 /** The part of the whole picture to cut out: the thing, and the margin that it is to have. */
 function boxOf(
-  picture: GreyPicture,
+  picture: Picture,
   { width: columns, height: rows, mask, size, share }: Cut,
 ): Box {
   const [xs, ys] = [[] as number[], [] as number[]];

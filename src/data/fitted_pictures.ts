@@ -50,7 +50,8 @@ export async function* fittedPictures(
       const bytes = await readBounded(path, MAX_PICTURE_BYTES);
       const digest = sha256Hex(bytes);
       const cached = cache?.get(digest);
-      if (cached !== undefined) return { picture: cached, digest, isCached: true };
+      const isEnough = !options.findColor || cached?.hasColor !== undefined;
+      if (cached !== undefined && isEnough) return { picture: cached, digest, isCached: true };
       decodedBytes += bytes.length;
       const started = performance.now();
       const task = { bytes, ...options };

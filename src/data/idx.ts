@@ -99,10 +99,15 @@ export interface IdxPair {
  *
  * Shapes: images [count, height, width] -> [count, 1, height, width]; labels [count].
  *
- * @param classCount Every label must be below it; 256 accepts any.
+ * @param classCount How many classes there are; 256 accepts any label.
+ * @param first Label of the first class; default 0.
  * @throws {SyntaxError} If a file is malformed, the counts differ or a label is out of range.
  */
-export function parseLabeledImages(pair: IdxPair, classCount = 256): LabeledImages {
+export function parseLabeledImages(
+  pair: IdxPair,
+  classCount = 256,
+  first = 0,
+): LabeledImages {
   const images = parseIdx(pair.images, pair.imagesName, 3);
   const labels = parseIdx(pair.labels, pair.labelsName, 1);
   const [imageCount, height, width] = images.dimensions as [number, number, number];
@@ -113,11 +118,12 @@ export function parseLabeledImages(pair: IdxPair, classCount = 256): LabeledImag
       `${count(labels.data.length)}; obtain both files again from one place`,
     );
   }
-  const wrong = labels.data.findIndex((label) => label >= classCount);
+  const last = first + classCount - 1;
+  const wrong = labels.data.findIndex((label) => label < first || label > last);
   if (wrong >= 0) {
     throw malformed(
       pair.labelsName,
-      `labels from 0 to ${classCount - 1}`,
+      `labels from ${first} to ${last}`,
       `${labels.data[wrong]} at index ${count(wrong)}; obtain the file again`,
     );
   }

@@ -181,7 +181,8 @@ async function readMapping(path: string) {
   return { path, names };
 }
 
-function transposed(set: LabeledImages): LabeledImages {
+/** Images with rows and columns swapped. */
+export function transposed(set: LabeledImages): LabeledImages {
   const [channels, height, width] = set.shape;
   const size = height * width;
   const images = new Uint8Array(set.images.length);

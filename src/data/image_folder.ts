@@ -4,32 +4,25 @@ import { relative } from "node:path";
 import type { Dataset, LabeledImages, UnreadablePicture } from "./dataset.ts";
 import { DatasetError, UnreadablePicturesError } from "./errors.ts";
 import { MAX_IDX_BYTES } from "./idx.ts";
-import { countOf, formatCount, printable, quoteWhole } from "../quote.ts";
+import { countOf, formatCount, printable, quote, quoteWhole } from "../quote.ts";
 import { sha256Hex } from "../sha256.ts";
 import { isSystemError, readingReason } from "../system_reason.ts";
 import { fittedPictures } from "./fitted_pictures.ts";
+import { type Channels, isPictureChannels } from "./picture.ts";
+import {
+  choiceNotes,
+  DEFAULT_IMAGE_SIZE,
+  type PictureOptions,
+  type PictureSize,
+  squareOf,
+  usualSize,
+} from "./picture_choices.ts";
+import type { FitTask } from "./picture_file.ts";
 import { type ListedPicture, listPictures, type PictureListing } from "./picture_listing.ts";
 import { orderByContent, selectImages, splitByContent, splitByPart } from "./split.ts";
 
-/** What becomes of pictures. */
-export interface PictureOptions {
-  /** What they are fitted to; default 28 x 28. */
-  readonly size?: { readonly width: number; readonly height: number };
-  /** Share of each class that becomes the test set, above 0; 1 for all, where nothing is to be
-   * trained; default 0.2. Of no effect on a folder with a test folder of its own.
-   */
-  readonly testSplit?: number;
-  /** Turns dark on light into light on dark; default false. */
-  readonly invert?: boolean;
-  /** Goes on without pictures that cannot be read, and counts them; default false. */
-  readonly skipUnreadable?: boolean;
-}
-
 /** Share of each class that becomes the test set where nothing else is asked for. */
 export const DEFAULT_TEST_SPLIT = 0.2;
-
-/** Side of the square that pictures are fitted to where nothing else is asked for. */
-export const DEFAULT_IMAGE_SIZE = 28;
 
 /** How loading is watched and stopped. */
 export interface PictureHooks {
@@ -43,7 +36,7 @@ export interface PictureHooks {
   readonly signal?: AbortSignal;
 }
 
-/** Loads pictures of any size from a folder for each class, made grey and fitted.
+/** Loads pictures of any size from a folder for each class, made grey or in colour, and fitted.
  *
  * Validation and test set are the folder's own; without a test, a share of each class becomes it, see
  * {@linkcode splitByContent}. Pictures are decoded on all cores, and only a few
@@ -57,7 +50,8 @@ export async function loadImageFolder(
   options: PictureOptions & PictureHooks = {},
 ): Promise<Dataset> {
   const {
-    size = { width: DEFAULT_IMAGE_SIZE, height: DEFAULT_IMAGE_SIZE },
+    size: askedSize = squareOf(DEFAULT_IMAGE_SIZE),
+    channels: askedChannels = 1,
     testSplit = DEFAULT_TEST_SPLIT,
     invert = false,
   } = options;
@@ -67,18 +61,20 @@ export async function loadImageFolder(
       `Cannot split ${place}: testSplit must be above 0 and at most 1: found ${testSplit}`,
     );
   }
+  if (askedChannels !== "auto" && !isPictureChannels(askedChannels)) {
+    throw new RangeError(`Invalid channels ${quote(askedChannels)}: expected 1, 3 or "auto"`);
+  }
   const listing = await listPictures(folder);
   const { classNames, parts } = listing;
-  requireRoom(listing, { place, size });
-  const { all, pictures, digests, unreadable, lightBorders, ...read } = await readPictures(
-    listing,
-    {
-      ...options,
-      folder,
-      size,
-      invert,
-    },
-  );
+  const size = askedSize === "auto" ? await usualSize(listing) : askedSize;
+  const how = { ...options, folder, size, invert };
+  const findColor = askedChannels === "auto";
+  const grey = askedChannels === 3
+    ? undefined
+    : await readPictures(listing, { ...how, channels: 1, findColor });
+  // A picture of colour ends reading in grey; without looking for it, nothing does.
+  const made = grey ?? (await readPictures(listing, { ...how, channels: 3 }))!;
+  const { all, pictures, digests, unreadable, lightBorders, ...read } = made;
   const skipped = skippedNotes(listing, { place, unreadable, ...options });
   const trained = new Set(pictures.map(({ part, label }) => part === "train" ? label : undefined));
   const gone = classNames.findIndex((_, label) => !trained.has(label));
@@ -102,7 +98,9 @@ export async function loadImageFolder(
   const [train, test] = [selectImages(all, split.train), selectImages(all, split.test)];
   const validation = parts.has("validation") && selectImages(all, split.validation ?? []);
   const sets = { classNames, train, test, ...(validation && { validation }) };
-  const notes = [...listing.notes, ...read.notes, ...skipped];
+  const asked = { size: askedSize, channels: askedChannels };
+  const chosen = choiceNotes(all, read.colored, asked);
+  const notes = [...listing.notes, ...read.notes, ...skipped, ...chosen];
   return {
     name: folder,
     ...sets,
@@ -111,30 +109,36 @@ export async function loadImageFolder(
       ...(!parts.has("test") && { testSplit }),
       invert,
       darkOnLight: 2 * lightBorders > all.count,
+      ...(all.shape[0] === 3 && read.greys > 0 && { hasGrey: true }),
       ...(options.skipUnreadable && { unreadable }),
     },
     ...(notes.length > 0 && { notes }),
   };
 }
 
-/** Reads and fits all pictures; what cannot be read is left out and named. */
+/** Reads and fits all pictures; what cannot be read is left out and named.
+ *
+ * @returns Undefined if colour was looked for and found, in a picture that can be read.
+ */
 async function readPictures(
   listing: PictureListing,
-  { folder, size, invert, signal, cacheDir, onPicture }:
-    & Required<Pick<PictureOptions, "size" | "invert">>
+  { folder, size, channels, invert, findColor = false, signal, cacheDir, onPicture }:
+    & Omit<FitTask, "bytes" | "label">
     & PictureHooks
     & { readonly folder: string },
 ) {
-  const pixelCount = size.width * size.height;
+  requireRoom(listing, { place: quoteWhole(folder), size, channels });
+  const pixelCount = channels * size.width * size.height;
   const images = new Uint8Array(listing.pictures.length * pixelCount);
   const pictures: ListedPicture[] = [];
   const digests: string[] = [];
   const nameOf = (path: string) => relative(folder, path).replaceAll("\\", "/");
   const unreadable = listing.unreadable.map(({ path, reason }) => ({ name: nameOf(path), reason }));
-  let lightBorders = 0;
+  let [lightBorders, greys] = [0, 0];
+  const colored: string[] = [];
   let [done, cached, animated] = [0, 0, 0];
   const paths = listing.pictures.map(({ path }) => path);
-  const options = { folder, label: LABEL, size, invert, cacheDir, signal };
+  const options = { folder, label: LABEL, size, channels, invert, findColor, cacheDir, signal };
   for await (const read of fittedPictures(paths, options)) {
     const picture = listing.pictures[done++];
     if ("error" in read) {
@@ -143,9 +147,13 @@ async function readPictures(
         reason: unreadableReason(read.error, picture.path),
       });
     } else {
-      images.set(read.picture.pixels, pictures.length * pixelCount);
-      lightBorders += read.picture.hasLightBorder ? 1 : 0;
-      animated += read.picture.isAnimated ? 1 : 0;
+      const { pixels, hasColor, isGrey, hasLightBorder, isAnimated } = read.picture;
+      if (findColor && hasColor) return undefined;
+      images.set(pixels, pictures.length * pixelCount);
+      lightBorders += hasLightBorder ? 1 : 0;
+      animated += isAnimated ? 1 : 0;
+      greys += isGrey ? 1 : 0;
+      if (hasColor) colored.push(nameOf(picture.path));
       cached += read.isCached ? 1 : 0;
       digests.push(read.digest);
       pictures.push(picture);
@@ -156,14 +164,21 @@ async function readPictures(
     images: images.subarray(0, pictures.length * pixelCount),
     labels: Uint8Array.from(pictures, ({ label }) => label),
     count: pictures.length,
-    shape: [1, size.height, size.width],
+    shape: [channels, size.height, size.width],
     names: pictures.map(({ path }) => nameOf(path)),
   };
   unreadable.sort((a, b) => a.name < b.name ? -1 : 1);
-  const notes = animated === 0
-    ? []
-    : [`took the first frame of ${countOf(animated, "animated picture")}`];
-  return { all, pictures, digests, unreadable, lightBorders, notes };
+  const colors = pictures.length - greys;
+  const notes = [
+    ...(channels === 1 && !findColor && colors > 0
+      ? [`made ${countOf(colors, "picture")} of three channels grey`]
+      : []),
+    ...(animated > 0 ? [`took the first frame of ${countOf(animated, "animated picture")}`] : []),
+    ...(channels === 3 && greys > 0
+      ? [`${countOf(greys, "picture")} of one channel ${greys > 1 ? "have" : "has"} it three times`]
+      : []),
+  ];
+  return { all, pictures, digests, unreadable, lightBorders, greys, colored, notes };
 }
 
 /** How a decoder's error calls the picture, whose name stands before it. */
@@ -216,18 +231,19 @@ function skippedNotes(
 
 function requireRoom(
   { pictures }: PictureListing,
-  { place, size: { width, height } }: {
+  { place, size: { width, height }, channels }: {
     readonly place: string;
-    readonly size: { readonly width: number; readonly height: number };
+    readonly size: PictureSize;
+    readonly channels: Channels;
   },
 ): void {
-  if (pictures.length * width * height <= MAX_IDX_BYTES) return;
-  const largest = Math.floor(Math.sqrt(MAX_IDX_BYTES / pictures.length));
+  if (pictures.length * channels * width * height <= MAX_IDX_BYTES) return;
+  const largest = Math.floor(Math.sqrt(MAX_IDX_BYTES / pictures.length / channels));
   throw new DatasetError(
     `Cannot hold the ${
       formatCount(pictures.length)
-    } pictures of ${place} at ${width} x ${height}: ` +
-      `expected at most ${formatCount(MAX_IDX_BYTES)} pixels in all; use --image-size ${largest} ` +
+    } pictures of ${place} at ${channels} x ${height} x ${width}: ` +
+      `expected at most ${formatCount(MAX_IDX_BYTES)} bytes in all; use --image-size ${largest} ` +
       `or less`,
   );
 }

@@ -5,22 +5,30 @@ import { countOf, invocation, isPrintable, quoteWhole } from "../quote.ts";
 import { sha256Hex } from "../sha256.ts";
 import { isSystemError } from "../system_reason.ts";
 import type { Dataset } from "./dataset.ts";
+import { loadCifarFolder, parseCifar } from "./cifar.ts";
 import { DatasetError } from "./errors.ts";
 import { DEFAULT_DATA_DIR, fetchDataset, type FetchOptions, folderOf } from "./fetch.ts";
-import { type FileContent, readVerified } from "./files.ts";
+import type { FileContent } from "./files.ts";
 import { FolderReader } from "./folder_reader.ts";
-import { loadImageFolder, type PictureHooks, type PictureOptions } from "./image_folder.ts";
+import { loadImageFolder, type PictureHooks } from "./image_folder.ts";
+import type { PictureOptions } from "./picture_choices.ts";
 import { parseLabeledImages } from "./idx.ts";
-import { holdsIdxFiles, isDatasetFolder, loadIdxFolder, requireShape } from "./idx_folder.ts";
+import {
+  holdsIdxFiles,
+  isDatasetFolder,
+  loadIdxFolder,
+  requireShape,
+  transposed,
+} from "./idx_folder.ts";
 import {
   type DatasetEntry,
+  type DatasetFile,
   DATASETS,
   FILE_NAMES,
   findDataset,
-  type Part,
-  PARTS,
   SAMPLE,
 } from "./registry.ts";
+import { readVerified } from "./verified.ts";
 
 /** Where the datasets are, and what becomes of pictures. */
 export interface LoadOptions extends PictureHooks {
@@ -47,8 +55,10 @@ export interface ObtainedDataset {
  * - of IDX files, gzipped or not, of images of any one size, named as MNIST's are, with dots or
  *   with a prefix, as `emnist-letters-train-images-idx3-ubyte`; `folder/emnist-letters` is that one
  *   of several. Nothing is known of their digest, all else is checked;
+ * - or of CIFAR-10's binary batches, gzipped or not, or the archive of them, such as
+ *   `cifar-10-binary.tar.gz`;
  * - or of pictures of any size, in a folder for each class, whose name is the class's. They are made
- *   grey and fitted to `pictures.size`. A share of each class, chosen by content, becomes the test
+ *   grey, or keep their colours, and are fitted to `pictures.size`. A share of each class, chosen by content, becomes the test
  *   set; or folders such as `train`, `valid` and `test` hold the classes.
  *
  * What was left out or taken for something is in `notes` of the dataset.
@@ -74,7 +84,7 @@ export async function loadDataset(
   }
   const entry = findDataset(nameOrFolder);
   try {
-    return await (entry ? loadKnown(entry, dataDir) : loadFolder(nameOrFolder, options));
+    return await (entry ? loadEntry(entry, dataDir) : loadFolder(nameOrFolder, options));
   } catch (error) {
     if (error instanceof SyntaxError) throw new DatasetError(error.message, { cause: error });
     throw error;
@@ -121,18 +131,23 @@ async function loadOrFetch(
   return await loadDataset(nameOrFolder, options);
 }
 
-async function loadKnown(entry: DatasetEntry, dataDir: string): Promise<Dataset> {
+/** The same as {@linkcode loadDataset} for an entry that need not be in the registry. */
+export async function loadEntry(entry: DatasetEntry, dataDir: string): Promise<Dataset> {
   const folder = folderOf(entry, dataDir);
-  const read = async (part: Part): Promise<FileContent> => ({
-    bytes: await readVerifiedOrAdvise(entry, part, folder),
-    path: join(folder, entry.files[part].name),
-  });
-  return assemble(entry.name, await readParts(read), entry.classNames);
+  // One after another: hashing takes most of the time, and the first fault is always the same.
+  const files = await Array.fromAsync(
+    Object.values(entry.files),
+    async (file): Promise<FileContent> => ({
+      bytes: await readVerifiedOrAdvise(entry, file, folder),
+      path: join(folder, file.name),
+    }),
+  );
+  return assemble(entry, files);
 }
 
-async function readVerifiedOrAdvise(entry: DatasetEntry, part: Part, folder: string) {
+async function readVerifiedOrAdvise(entry: DatasetEntry, file: DatasetFile, folder: string) {
   try {
-    return await readVerified(folder, entry.files[part]);
+    return await readVerified(folder, file);
   } catch (error) {
     if (!(error instanceof DatasetError)) throw error;
     const advice = entry.name === SAMPLE
@@ -150,7 +165,7 @@ async function loadFolder(folder: string, options: LoadOptions): Promise<Dataset
     );
   }
   await requireFolder(folder);
-  const dataset = await loadIdxFolder(folder, options);
+  const dataset = await loadIdxFolder(folder, options) ?? await loadCifarFolder(folder);
   if (dataset !== undefined) return dataset;
   const { folders, pictures } = await (await FolderReader.open(folder)).look(folder);
   if (folders.length === 0) {
@@ -159,7 +174,7 @@ async function loadFolder(folder: string, options: LoadOptions): Promise<Dataset
       : "neither";
     throw new DatasetError(
       `Cannot use "${folder}" as a dataset: expected a folder of pictures for each class, or four ` +
-        `IDX files (${FILE_NAMES.trainImages}, ...), found ${found}`,
+        `IDX files (${FILE_NAMES.trainImages}, ...), or CIFAR-10's batches, found ${found}`,
     );
   }
   for (const inner of folders.map((name) => join(folder, name))) {
@@ -190,33 +205,40 @@ async function requireFolder(path: string): Promise<void> {
   }
 }
 
-async function readParts(
-  read: (part: Part) => Promise<FileContent>,
-): Promise<Record<Part, FileContent>> {
-  // One after another: hashing takes most of the time, and the first fault is always the same.
-  return {
-    trainImages: await read("trainImages"),
-    trainLabels: await read("trainLabels"),
-    testImages: await read("testImages"),
-    testLabels: await read("testLabels"),
-  };
-}
-
 function assemble(
-  name: string,
-  files: Record<Part, FileContent>,
-  classNames: readonly string[],
+  { name, classNames, isCifar, isTransposed, firstLabel = 0 }: DatasetEntry,
+  files: readonly FileContent[],
 ): Dataset {
-  const parse = (images: FileContent, labels: FileContent) =>
-    parseLabeledImages({
-      images: images.bytes,
-      labels: labels.bytes,
-      imagesName: images.path,
-      labelsName: labels.path,
-    }, classNames.length);
-  const train = parse(files.trainImages, files.trainLabels);
-  const test = parse(files.testImages, files.testLabels);
-  requireShape(test, train, files.testImages.path);
-  const digest = sha256Hex(...PARTS.map((part) => files[part].bytes));
-  return { name, classNames, train, test, digest };
+  const digest = sha256Hex(...files.map(({ bytes }) => bytes));
+  if (isCifar) {
+    const train = parseCifar(files.slice(0, -1), classNames.length);
+    return {
+      name,
+      classNames,
+      train,
+      test: parseCifar(files.slice(-1), classNames.length),
+      digest,
+    };
+  }
+  const parse = (images: FileContent, labels: FileContent) => {
+    const set = parseLabeledImages(
+      {
+        images: images.bytes,
+        labels: labels.bytes,
+        imagesName: images.path,
+        labelsName: labels.path,
+      },
+      classNames.length,
+      firstLabel,
+    );
+    const labelsFrom0 = set.labels.map((label) => label - firstLabel);
+    const turned = isTransposed ? transposed(set) : set;
+    return firstLabel === 0 ? turned : { ...turned, labels: labelsFrom0 };
+  };
+  const [trainImages, trainLabels, testImages, testLabels] = files;
+  const train = parse(trainImages, trainLabels);
+  const test = parse(testImages, testLabels);
+  requireShape(test, train, testImages.path);
+  const turned = isTransposed && { transposed: true as const };
+  return { name, classNames, train, test, digest, ...turned };
 }

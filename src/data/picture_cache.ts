@@ -4,10 +4,11 @@ import { join } from "node:path";
 import { readBounded } from "../read_bounded.ts";
 import { sha256Hex } from "../sha256.ts";
 import { writeAtomic } from "../write_atomic.ts";
+import type { Channels } from "./picture.ts";
 import type { FittedPicture } from "./picture_file.ts";
 
 /** Goes up with every change of what decoding or fitting makes of a file. */
-const VERSION = 1;
+const VERSION = 2;
 const MAGIC = new TextEncoder().encode(`lenet pictures ${VERSION}\n`);
 const DIGEST_BYTES = 32;
 /** Beyond this a cache is not written, so that memory and disk stay free. */
@@ -15,7 +16,7 @@ const MAX_CACHE_BYTES = 512 * 2 ** 20;
 /** Sets, and sizes of one, that are kept: the ones written last. */
 const MAX_CACHES = 8;
 const ENDING = ".pictures";
-const [LIGHT_BORDER, ANIMATED] = [1, 2];
+const [LIGHT_BORDER, ANIMATED, GREY, COLOR_SOUGHT, COLOR] = [1, 2, 4, 8, 16];
 
 /** What decides what a file becomes, beside its content. */
 export interface CacheOptions {
@@ -24,6 +25,7 @@ export interface CacheOptions {
   /** The dataset's folder. */
   readonly folder: string;
   readonly size: { readonly width: number; readonly height: number };
+  readonly channels: Channels;
   readonly invert: boolean;
 }
 
@@ -39,11 +41,11 @@ export class PictureCache {
   readonly #used = new Map<string, FittedPicture>();
   #hasNew = false;
 
-  private constructor({ cacheDir, size, invert }: CacheOptions, realFolder: string) {
-    const key = JSON.stringify([realFolder, size.width, size.height, invert]);
+  private constructor({ cacheDir, size, channels, invert }: CacheOptions, realFolder: string) {
+    const key = JSON.stringify([realFolder, channels, size.width, size.height, invert]);
     this.#dir = cacheDir;
     this.#path = join(cacheDir, sha256Hex(new TextEncoder().encode(key)).slice(0, 32) + ENDING);
-    this.#recordBytes = DIGEST_BYTES + 1 + size.width * size.height;
+    this.#recordBytes = DIGEST_BYTES + 1 + channels * size.width * size.height;
   }
 
   /** Opens the cache of a folder; never fails. */
@@ -70,6 +72,8 @@ export class PictureCache {
         pixels: records.subarray(at + DIGEST_BYTES + 1, at + this.#recordBytes),
         hasLightBorder: (flags & LIGHT_BORDER) > 0,
         isAnimated: (flags & ANIMATED) > 0,
+        isGrey: (flags & GREY) > 0,
+        ...(flags & COLOR_SOUGHT && { hasColor: (flags & COLOR) > 0 }),
       });
     }
   }
@@ -99,10 +103,11 @@ export class PictureCache {
     const content = new Uint8Array(bytes);
     content.set(MAGIC);
     let at = MAGIC.length + DIGEST_BYTES;
-    for (const [digest, { pixels, hasLightBorder, isAnimated }] of this.#used) {
+    for (const [digest, { pixels, ...facts }] of this.#used) {
       content.set(Uint8Array.fromHex(digest), at);
-      content[at + DIGEST_BYTES] = (hasLightBorder ? LIGHT_BORDER : 0) |
-        (isAnimated ? ANIMATED : 0);
+      content[at + DIGEST_BYTES] = (facts.hasLightBorder ? LIGHT_BORDER : 0) |
+        (facts.isAnimated ? ANIMATED : 0) | (facts.isGrey ? GREY : 0) |
+        (facts.hasColor !== undefined ? COLOR_SOUGHT : 0) | (facts.hasColor ? COLOR : 0);
       content.set(pixels, at + DIGEST_BYTES + 1);
       at += this.#recordBytes;
     }

@@ -2,12 +2,14 @@
 
 import { upright } from "./exif.ts";
 import {
+  type Channels,
   fitPicture,
   fittedSize,
-  greyOf,
-  type GreyPicture,
+  hasColor,
   hasLightBorder,
   invertPicture,
+  type Picture,
+  pictureOf,
 } from "./picture.ts";
 import { type PictureHeader, pictureHeader } from "./picture_header.ts";
 import { KIND_NAMES, otherKind, PictureFault, pictureKind } from "./picture_kind.ts";
@@ -23,13 +25,17 @@ export const PICTURE_KINDS = ".png, .jpg, .webp, .gif or .bmp";
 export const MAX_PICTURE_BYTES = 256 * 2 ** 20;
 
 /** A decoded file. */
-export interface DecodedPicture extends GreyPicture {
+export interface DecodedPicture extends Picture {
   /** Whether it holds more pictures than this one, its first. */
   readonly isAnimated: boolean;
+  /** Whether the file has one channel, whatever was asked for. */
+  readonly isGrey: boolean;
 }
 
 /** What a picture is wanted for. */
 export interface DecodeOptions {
+  /** 1 makes it grey, 3 gives red, green and blue, all alike of a file of one channel; default 1. */
+  readonly channels?: Channels;
   /** Turns dark on light into light on dark; default false. */
   readonly invert?: boolean;
   /** What it is going to be fitted into: a large JPEG is decoded to no less than twice that,
@@ -47,11 +53,11 @@ const MOST_MOVED = 0.05;
 /** A coefficient of a JPEG that has to be read to its end before the first pixel is known. */
 const COEFFICIENT_BYTES = 2;
 
-/** Decodes a PNG, JPEG, WebP, GIF or BMP file to grey, light on dark.
+/** Decodes a PNG, JPEG, WebP, GIF or BMP file, to grey or colours.
  *
  * Training and predicting share it, so that a model is asked about what it was trained on. The kind is
  * told by the content. Grey is the luma of ITU-R BT.601: 0.299 red + 0.587 green + 0.114 blue. The
- * picture is turned upright as its EXIF data says; what shows through it, see {@linkcode greyOf}.
+ * picture is turned upright as its EXIF data says; what shows through it, see {@linkcode pictureOf}.
  *
  * @param label Names the file in errors.
  * @throws {SyntaxError} If the file is none of them, is damaged, or is too large.
@@ -59,7 +65,7 @@ const COEFFICIENT_BYTES = 2;
 export function decodePicture(
   bytes: Uint8Array,
   label: string,
-  { invert = false, fit }: DecodeOptions = {},
+  { channels = 1, invert = false, fit }: DecodeOptions = {},
 ): DecodedPicture {
   try {
     const kind = pictureKind(bytes);
@@ -67,7 +73,7 @@ export function decodePicture(
       throw new PictureFault(`it is ${otherKind(bytes)}, expected ${KIND_NAMES}`);
     }
     const header = pictureHeader(bytes, kind);
-    const { divisor, decoderBytes } = planDecoding(header, fit);
+    const { divisor, decoderBytes } = planDecoding(header, { fit, channels });
     if (decoderBytes > MAX_DECODER_BYTES) {
       const { width, height } = header;
       const [found, most] = [decoderBytes, MAX_DECODER_BYTES].map((n) => Math.ceil(n / 2 ** 20));
@@ -76,9 +82,12 @@ export function decodePicture(
           `${most}; save it smaller`,
       );
     }
-    const stored = kind === "jpeg" ? decodeJpeg(header, divisor) : decodeRgba(kind, header, greyOf);
+    const stored = kind === "jpeg"
+      ? decodeJpeg(header, { divisor, channels })
+      : decodeRgba(kind, header, (picture) => pictureOf(picture, channels));
     const picture = upright(stored, header.orientation);
-    return { ...(invert ? invertPicture(picture) : picture), isAnimated: header.isAnimated };
+    const { isAnimated, isGrey } = header;
+    return { ...(invert ? invertPicture(picture) : picture), isAnimated, isGrey };
   } catch (error) {
     if (!(error instanceof PictureFault)) throw error;
     throw new SyntaxError(`Cannot read ${label} as a picture: ${error.message}`, { cause: error });
@@ -92,13 +101,20 @@ export interface FitTask {
   /** Names the file in errors. */
   readonly label: string;
   readonly size: { readonly width: number; readonly height: number };
+  readonly channels: Channels;
   readonly invert: boolean;
+  /** Whether to look for colour in a picture that is made grey; default false. */
+  readonly findColor?: boolean;
 }
 
 /** A picture as a model takes it. */
 export interface FittedPicture {
-  /** One byte a pixel, 0 black to 255 white, of the size asked for. */
+  /** A plane a channel, 0 black to 255 white, of the size asked for. */
   readonly pixels: Uint8Array;
+  /** Whether it shows colour; left out where nobody looked. */
+  readonly hasColor?: boolean;
+  /** Whether its file has one channel. */
+  readonly isGrey: boolean;
   /** Whether it was dark on light, by its border. */
   readonly hasLightBorder: boolean;
   /** Whether it is the first of several in its file. */
@@ -112,34 +128,53 @@ export type FitReport = { readonly fitted: FittedPicture } | { readonly fault: s
  *
  * @throws {SyntaxError} If it cannot be decoded.
  */
-export function fitFile({ bytes, label, size, invert }: FitTask): FittedPicture {
-  const picture = decodePicture(bytes, label, { invert, fit: size });
-  const { isAnimated } = picture;
+export function fitFile(
+  { bytes, label, size, channels, invert, findColor = false }: FitTask,
+): FittedPicture {
+  const decode = (wanted: Channels) =>
+    decodePicture(bytes, label, { channels: wanted, invert, fit: size });
+  const picture = decode(channels);
+  const { isAnimated, isGrey } = picture;
+  const fitted = fitPicture(picture, size);
+  const isColored = channels === 3
+    ? hasColor(fitted)
+    : findColor
+    ? !isGrey && hasColor(fitPicture(decode(3), size))
+    : undefined;
   return {
-    pixels: fitPicture(picture, size).pixels,
+    pixels: fitted.pixels,
+    ...(isColored !== undefined && { hasColor: isColored }),
+    isGrey,
     hasLightBorder: hasLightBorder(picture),
     isAnimated,
   };
 }
 
 /** Memory that decoding a file takes, about, in bytes; 0 where it is not going to be decoded. */
-export function decodingBytes(bytes: Uint8Array, fit: DecodeOptions["fit"]): number {
+export function decodingBytes(
+  { bytes, size: fit, channels }: Pick<FitTask, "bytes" | "size" | "channels">,
+): number {
   try {
     const kind = pictureKind(bytes);
-    return kind === undefined ? 0 : planDecoding(pictureHeader(bytes, kind), fit).decoderBytes;
+    if (kind === undefined) return 0;
+    return planDecoding(pictureHeader(bytes, kind), { fit, channels }).decoderBytes;
   } catch {
     return 0; // what is wrong with it is said when it is decoded
   }
 }
 
-function planDecoding(header: PictureHeader, fit: DecodeOptions["fit"]) {
+function planDecoding(
+  header: PictureHeader,
+  { fit, channels }: Pick<DecodeOptions, "fit"> & { readonly channels: Channels },
+) {
   const { kind, width, height, bufferedSamples = 0 } = header;
   const pixels = width * height;
   if (kind !== "jpeg") {
     return { divisor: 1, decoderBytes: DECODER_BYTES_PER_PIXEL * pixels } as const;
   }
   const divisor = fit === undefined ? 1 : divisorFor(header, fit);
-  const decoderBytes = COEFFICIENT_BYTES * bufferedSamples + 4 * pixels / divisor ** 2;
+  const decoderBytes = COEFFICIENT_BYTES * bufferedSamples +
+    (channels === 3 ? 7 : 4) * pixels / divisor ** 2;
   return { divisor, decoderBytes } as const;
 }
 

@@ -13,6 +13,8 @@ export interface PictureHeader {
   readonly orientation: Orientation;
   /** Whether it holds more pictures than the one that is taken, its first. */
   readonly isAnimated: boolean;
+  /** Whether its pixels have one channel, beside opacity. */
+  readonly isGrey: boolean;
   /** Makes what the decoder gets: the file, checked, without what a decoder might stumble over. */
   readonly content: () => Uint8Array;
   /** Samples whose coefficients a decoder of JPEG holds all at once. */
@@ -52,10 +54,13 @@ const READERS: {
   readonly [Kind in PictureKind]: (bytes: Uint8Array, view: DataView) => Found;
 } = { bmp: readBmp, gif: readGif, jpeg: readJpeg, png: readPng, webp: readWebp };
 
+/** Colour types of PNG that are grey, without and with opacity. */
+const GREY_PNG = [0, 4];
+
 /** What a block of a GIF begins with. */
 const [EXTENSION, IMAGE, END_OF_GIF] = [0x21, 0x2c, 0x3b];
 
-const STILL = { orientation: 1, isAnimated: false } as const;
+const STILL = { orientation: 1, isAnimated: false, isGrey: false } as const;
 
 function readBmp(bytes: Uint8Array, view: DataView): Found {
   const isOld = view.getUint32(14, true) === 12;
@@ -104,6 +109,7 @@ function readPng(bytes: Uint8Array, view: DataView): Found {
     height: view.getUint32(20),
     orientation: exif === undefined ? 1 : exifOrientation(exif),
     isAnimated,
+    isGrey: GREY_PNG.includes(view.getUint8(25)),
     content: needed,
   };
 }
@@ -194,7 +200,7 @@ function readJpeg(bytes: Uint8Array, view: DataView): Found {
     const { width, height } = frame;
     checkScans(bytes, width * height);
     return {
-      ...{ width, height, orientation },
+      ...{ width, height, orientation, isGrey: frame.parts === 1 },
       ...(isBuffered && { bufferedSamples: frame.samples }),
     };
   }

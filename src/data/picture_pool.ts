@@ -47,7 +47,7 @@ export class PicturePool implements Disposable {
    */
   fit(task: FitTask): Promise<FittedPicture> {
     const { promise, resolve } = Promise.withResolvers<FittedPicture>();
-    this.#waiting.push({ task, bytes: decodingBytes(task.bytes, task.size), resolve });
+    this.#waiting.push({ task, bytes: decodingBytes(task), resolve });
     this.#start();
     return promise;
   }

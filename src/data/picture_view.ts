@@ -4,10 +4,16 @@ import type { LabeledImages, PicturePolarity } from "./dataset.ts";
 import { type Box, findObject } from "./find_object.ts";
 import {
   borderTone,
-  type GreyPicture,
+  type Channels,
+  channelsOf,
+  cropPicture,
+  greyOf,
+  hasColor,
   hasLightBorder,
   invertPicture,
   padPicture,
+  type Picture,
+  planesOf,
 } from "./picture.ts";
 
 /** What can be asked for: the thing in a picture, all of it, or what the model was trained on. */
@@ -18,6 +24,8 @@ export type Crop = typeof CROPS[number];
 
 /** What is known, and asked for. */
 export interface ViewOptions {
+  /** Of the model's input; default 1. A picture to view has as many. */
+  readonly channels?: Channels;
   /** Of the model's input. */
   readonly size: { readonly width: number; readonly height: number };
   /** How the model's training took pictures. */
@@ -30,7 +38,7 @@ export interface ViewOptions {
 
 /** What a model is shown, as large as it is in the picture. */
 export interface PictureView {
-  readonly picture: GreyPicture;
+  readonly picture: Picture;
   /** Whether light and dark were swapped. */
   readonly isSwapped: boolean;
   /** The part that was cut out, in shares of the picture's width and height. */
@@ -39,8 +47,10 @@ export interface PictureView {
   readonly doubt?: Doubt;
 }
 
-/** Light and dark the other way round than in training, one tone alone, or nothing stands out. */
-export type Doubt = "inverted" | "blank" | "no object";
+/** Light and dark the other way round than in training, one tone alone, no colour where training had it,
+ * or nothing stands out.
+ */
+export type Doubt = "inverted" | "blank" | "no colour" | "no object";
 
 /** Darkest and lightest tone that counts as black and white. */
 const [BLACK, WHITE] = [3, 252];
@@ -51,11 +61,12 @@ const FRAMED = 0.85;
 
 /** Share of the model's input that the thing in a picture is to take; 0 where pictures are taken whole.
  *
- * A model of which nothing is known is taken for one of Fashion-MNIST, whose things fill their images.
+ * A grey model of which nothing is known is taken for one of Fashion-MNIST, whose things fill their
+ * images.
  */
-export function viewShare({ pictures, crop = "auto" }: ViewOptions): number {
+export function viewShare({ pictures, channels = 1, crop = "auto" }: ViewOptions): number {
   if (crop === "whole") return 0;
-  const share = pictures === undefined ? 1 : pictures.objectShare ?? 0;
+  const share = pictures === undefined && channels === 1 ? 1 : pictures?.objectShare ?? 0;
   return share === 0 && crop === "object" ? 1 : share;
 }
 
@@ -65,17 +76,32 @@ export function viewShare({ pictures, crop = "auto" }: ViewOptions): number {
  * thing each on black, as MNIST's, sees the thing alone, light on black and as large as there, but for
  * pictures that already are that: of the model's own size, or before even black or white. Where a
  * picture of such a model is taken whole, its borders continue when it is fitted.
+ *
+ * A model of colours sees a picture whole, as it is, or where that is asked for the part that the thing
+ * is in, with its ground.
  */
-export function viewPicture(picture: GreyPicture, options: ViewOptions): PictureView {
+export function viewPicture(picture: Picture, options: ViewOptions): PictureView {
   const { size, pictures, crop = "auto", swap } = options;
-  const isBlank = picture.pixels.every((pixel) => pixel === picture.pixels[0]);
+  const isColored = channelsOf(picture) === 3;
+  const isBlank = planesOf(picture).every(({ pixels }) =>
+    pixels.every((pixel) => pixel === pixels[0])
+  );
   const share = isBlank ? 0 : viewShare(options);
   const isExact = picture.width === size.width && picture.height === size.height;
   const isReady = crop === "auto" && (isExact || isFramed(picture, size, share));
   const isLightKnown = pictures?.darkOnLight === true;
   if (share > 0 && !isReady) {
     const darkOnLight = swap === undefined ? undefined : swap !== isLightKnown;
-    const found = findObject(picture, { size, share, darkOnLight });
+    const found = findObject(greyOf(picture), { size, share, darkOnLight });
+    if (found !== undefined && isColored) {
+      const part = cropPicture(picture, found.box);
+      const isSwapped = swap ?? pictures?.invert ?? false;
+      return {
+        picture: isSwapped ? invertPicture(part) : part,
+        isSwapped,
+        box: sharesOf(found.box, picture),
+      };
+    }
     if (found !== undefined) {
       return {
         picture: isLightKnown ? invertPicture(found.picture) : found.picture,
@@ -85,13 +111,15 @@ export function viewPicture(picture: GreyPicture, options: ViewOptions): Picture
     }
   }
   const isOwn = pictures !== undefined && (pictures.objectShare ?? 0) === 0;
-  const isSwapped = swap ??
-    (isOwn ? pictures.invert : !isExact && !isBlank && hasLightBorder(picture));
+  const looksSwapped = !isColored && !isExact && !isBlank && hasLightBorder(picture);
+  const isSwapped = swap ?? (isOwn ? pictures.invert : looksSwapped);
   const shown = isSwapped ? invertPicture(picture) : picture;
   const doubt = isBlank
     ? "blank"
     : share > 0 && !isReady
     ? "no object"
+    : isColored
+    ? pictures?.hasGrey || hasColor(shown) ? undefined : "no colour"
     : hasLightBorder(shown) && !isLightKnown
     ? "inverted"
     : undefined;
@@ -99,15 +127,16 @@ export function viewPicture(picture: GreyPicture, options: ViewOptions): Picture
 }
 
 /** Measures what share of the side of a set's images things take, in the middle of all; 0 unless nearly
- * all show something on black.
+ * all show something on black, and of images in colour, which are taken whole.
  */
 export function objectShareOf(
   { images, count, shape: [channels, height, width] }: LabeledImages,
 ): number {
+  if (channels > 1) return 0;
   const shares: number[] = [];
   const step = Math.max(1, Math.floor(count / 1000));
   for (let n = 0; n < count; n += step) {
-    const start = n * channels * height * width;
+    const start = n * height * width;
     const pixels = images.subarray(start, start + height * width);
     const picture = { width, height, pixels };
     shares.push(borderTone(picture) <= BLACK ? visibleShare(picture, 0, picture) : 0);
@@ -117,14 +146,14 @@ export function objectShareOf(
   return isUsual ? Number(shares[shares.length >> 1].toFixed(3)) : 0;
 }
 
-function isFramed(picture: GreyPicture, size: ViewOptions["size"], share: number): boolean {
+function isFramed(picture: Picture, size: ViewOptions["size"], share: number): boolean {
   const tone = borderTone(picture);
   return (tone <= BLACK || tone >= WHITE) && visibleShare(picture, tone, size) >= FRAMED * share;
 }
 
 /** Share of its side that what differs from a tone takes once the picture is fitted. */
 function visibleShare(
-  { width, height, pixels }: GreyPicture,
+  { width, height, pixels }: Picture,
   tone: number,
   size: ViewOptions["size"],
 ): number {
@@ -139,7 +168,7 @@ function visibleShare(
   return Math.max(0, (right - left) / size.width, (bottom - top) / size.height) / scale;
 }
 
-function sharesOf({ left, top, width, height }: Box, picture: GreyPicture): Box {
+function sharesOf({ left, top, width, height }: Box, picture: Picture): Box {
   const share = (part: number, whole: number) => Number((part / whole).toFixed(4));
   return {
     left: share(left, picture.width),

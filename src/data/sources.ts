@@ -2,9 +2,10 @@
 import { join } from "node:path";
 import { removeIfThere } from "../write_atomic.ts";
 import { addressText, download, isLoopbackHttp } from "./download.ts";
-import { DatasetError, DownloadError } from "./errors.ts";
-import { copyVerified, locate, unreadable } from "./files.ts";
-import type { DatasetEntry, DatasetFile, DatasetPackage } from "./registry.ts";
+import { DatasetError, DownloadError, MissingFileError } from "./errors.ts";
+import { unreadable } from "./files.ts";
+import type { DatasetArchive, DatasetEntry, DatasetFile, DatasetPackage } from "./registry.ts";
+import { copyVerified, locate, requirePacked, unpackVerified } from "./verified.ts";
 
 /** What a source is given to work with. */
 export interface FetchContext {
@@ -21,12 +22,12 @@ export interface Source {
   /** How messages call it. */
   readonly name: string;
   /** Makes it ready. Resolves with what stores a file in the dataset's folder, uncompressed, once
-   * its digest has been checked.
+   * its digest has been checked, and with whether one is known.
    *
    * @throws {DatasetError} If it is not there or may not be used; so does what stores a file, if the
    * source cannot give it.
    */
-  open(context: FetchContext): Promise<(file: DatasetFile) => Promise<void>>;
+  open(context: FetchContext): Promise<(file: DatasetFile) => Promise<boolean>>;
 }
 
 /** Lists the sources of a dataset in the order of trying: `from` alone, or all that are known.
@@ -39,12 +40,12 @@ export function sourcesOf(
 ): Source[] {
   if (from === undefined) {
     return [
-      ...entry.systemFolders.map(folderSource),
-      ...entry.homes.map((home) => addressSource(new URL(home), false)),
+      ...entry.systemFolders.map((folder) => folderSource(folder)),
+      ...entry.homes.map((home) => addressSource(new URL(home), entry, false)),
       ...(entry.package ? [packageSource(entry.package)] : []),
     ];
   }
-  if (!/^[a-z][a-z0-9+.-]*:\/\//i.test(from)) return [folderSource(from)];
+  if (!/^[a-z][a-z0-9+.-]*:\/\//i.test(from)) return [folderSource(from, entry)];
   const home = URL.parse(from);
   if (home?.protocol !== "https:" && !(home && allowLoopbackHttp && isLoopbackHttp(home))) {
     const found = home === null ? from : addressText(home);
@@ -53,29 +54,58 @@ export function sourcesOf(
     );
   }
   if (!home.pathname.endsWith("/")) home.pathname += "/";
-  return [addressSource(home, true)];
+  return [addressSource(home, entry, true)];
 }
 
 /** Where the download of a file grows until it is complete and checked. */
-export function partialPath(folder: string, file: DatasetFile): string {
+export function partialPath(folder: string, file: Pick<DatasetFile, "name">): string {
   return join(folder, `${file.name}.download.part`);
 }
 
-function folderSource(folder: string): Source {
+/** A folder that holds the files, or the archive of them. */
+function folderSource(folder: string, { archive }: Pick<DatasetEntry, "archive"> = {}): Source {
   return {
     name: `folder ${folder}`,
     async open(context) {
       await requireFolder(folder);
-      return async (file) => await copyVerified(await locate(folder, file), file, context.folder);
+      const unpack = archive && once(async () => {
+        const path = join(folder, archive.name);
+        await requirePacked(path, archive);
+        return path;
+      });
+      return async (file) => {
+        try {
+          return await copyVerified(await locate(folder, file), file, context.folder);
+        } catch (error) {
+          if (!(error instanceof MissingFileError) || unpack === undefined) throw error;
+          if (!await isFile(join(folder, archive!.name))) throw error;
+        }
+        await unpackVerified(await unpack(), file, context.folder);
+        return true;
+      };
     },
   };
 }
 
-/** An address below which the files lie.
+/** What a function resolves to, asked for once. */
+function once<Type>(make: () => Promise<Type>): () => Promise<Type> {
+  let made: Promise<Type> | undefined;
+  return () => made ??= make();
+}
+
+async function isFile(path: string): Promise<boolean> {
+  return await Deno.stat(path).then((info) => info.isFile, () => false);
+}
+
+/** An address below which the files lie, or the archive of them.
  *
  * @param mayPrompt Whether Deno may ask the user for the network where it is not allowed yet.
  */
-function addressSource(home: URL, mayPrompt: boolean): Source {
+function addressSource(
+  home: URL,
+  { archive }: Pick<DatasetEntry, "archive">,
+  mayPrompt: boolean,
+): Source {
   return {
     name: addressText(home),
     async open(context) {
@@ -83,13 +113,50 @@ function addressSource(home: URL, mayPrompt: boolean): Source {
       if (!mayPrompt) {
         await requireGranted({ name: "net", host }, `reach ${host} (--allow-net=${host})`);
       }
-      return (file) => storeFromAddress(home, file, context);
+      if (archive === undefined) return (file) => storeFromAddress(home, file, context);
+      const url = new URL(archive.name, home);
+      const unpack = once(() => downloadArchive(url, archive, context));
+      return async (file) => {
+        await unpackVerified(await unpack(), file, context.folder, addressText(url));
+        return true;
+      };
     },
   };
 }
 
+/** Downloads an archive, and checks it; it lies in a temporary folder that the fetch removes. */
+async function downloadArchive(
+  url: URL,
+  archive: DatasetArchive,
+  context: FetchContext,
+  mayRepeat = true,
+): Promise<string> {
+  const { folder, signal } = context;
+  const { name, byteLength } = archive;
+  const partial = partialPath(folder, archive);
+  const isContinued = await download(url, partial, {
+    maxBytes: byteLength,
+    signal,
+    onProgress: (bytes, total) => context.onProgress({ name, byteLength }, bytes, total),
+  });
+  try {
+    await requirePacked(partial, { ...archive, label: addressText(url) });
+    const path = join(await Deno.makeTempDir({ dir: folder, prefix: UNPACK_PREFIX }), name);
+    await Deno.rename(partial, path);
+    return path;
+  } catch (error) {
+    await removeIfThere(partial);
+    if (!(isContinued && mayRepeat && error instanceof DatasetError)) throw error;
+  }
+  return await downloadArchive(url, archive, context, false);
+}
+
 /** Stores `name.gz`, or `name` where a mirror holds the files unpacked. */
-async function storeFromAddress(home: URL, file: DatasetFile, context: FetchContext) {
+async function storeFromAddress(
+  home: URL,
+  file: DatasetFile,
+  context: FetchContext,
+): Promise<boolean> {
   let missing: unknown;
   for (const name of [`${file.name}.gz`, file.name]) {
     try {
@@ -112,7 +179,7 @@ async function storeDownload(
   file: DatasetFile,
   context: FetchContext,
   mayRepeat = true,
-): Promise<void> {
+): Promise<boolean> {
   const { folder, signal } = context;
   const path = partialPath(folder, file);
   const isContinued = await download(url, path, {
@@ -123,13 +190,13 @@ async function storeDownload(
   });
   try {
     // The temporary path is gone when a message is read: the address says more.
-    return await copyVerified(path, file, folder, addressText(url));
+    return await copyVerified(path, file, folder, { label: addressText(url), isForeign: true });
   } catch (error) {
     if (!(isContinued && mayRepeat && error instanceof DatasetError)) throw error;
   } finally {
     await removeIfThere(path);
   }
-  await storeDownload(url, file, context, false);
+  return await storeDownload(url, file, context, false);
 }
 
 /** Prefix of the temporary folders of packages, which the fetch removes at its end. */

@@ -4,7 +4,7 @@
  * packages' own functions, which know neither grey nor scaled JPEGs and always take this thread's files.
  */
 
-import type { GreyPicture, RgbaPicture } from "./picture.ts";
+import type { Channels, Picture, RgbaPicture } from "./picture.ts";
 import type { PictureHeader } from "./picture_header.ts";
 import { PictureFault, type PictureKind } from "./picture_kind.ts";
 
@@ -131,20 +131,21 @@ export function decodeRgba<Result>(
 }
 
 /** TurboJPEG's formats of pixels, and the first of its colour spaces that are of ink. */
-const [GREY, INK] = [6, 11];
+const [COLOR, GREY, INK] = [0, 6, 11];
 const FIRST_INK_SPACE = 3;
 /** Warnings of files that all viewers show: what is between segments, and unusual headers. */
 const HARMLESS = /extraneous bytes before marker|unknown (Adobe|JFIF)/;
 
-/** Decodes a JPEG to its brightness, by ITU-R BT.601 as stored, in a size divided by 1, 2, 4 or 8.
+/** Decodes a JPEG in a size divided by 1, 2, 4 or 8, to its brightness, by ITU-R BT.601 as stored, or to
+ * its colours.
  *
- * @returns One byte a pixel; width and height are rounded up.
+ * @returns Width and height are rounded up.
  * @throws {PictureFault} If it is damaged.
  */
 export function decodeJpeg(
   { width, height, content }: PictureHeader,
-  divisor: 1 | 2 | 4 | 8,
-): GreyPicture {
+  { divisor, channels }: { readonly divisor: 1 | 2 | 4 | 8; readonly channels: Channels },
+): Picture {
   const bytes = content();
   return withLibrary("jpeg", (library) => {
     const call = (name: string, ...args: number[]) => (library[name] as CFunction)(...args);
@@ -163,14 +164,22 @@ export function decodeJpeg(
         throw new PictureFault("its header is damaged");
       }
       const size = { width: Math.ceil(width / divisor), height: Math.ceil(height / divisor) };
-      const [format, channels] = space >= FIRST_INK_SPACE ? [INK, 4] : [GREY, 1];
-      const length = size.width * size.height * channels;
+      const [format, samples] = space >= FIRST_INK_SPACE
+        ? [INK, 4]
+        : channels === 3
+        ? [COLOR, 3]
+        : [GREY, 1];
+      const length = size.width * size.height * samples;
       const output = allocate(library, length);
       const target = [output, size.width, 0, size.height];
       const status = call("tjDecompress2", handle, input, bytes.length, ...target, format, 0);
       if (status !== 0 && !HARMLESS.test(words())) throw new Error("a warning");
       const decoded = new Uint8Array(library.memory.buffer, output, length);
-      const pixels = channels === 1 ? decoded.slice() : greyOfInk(decoded);
+      const pixels = samples === 4
+        ? ofInk(decoded, channels)
+        : samples === 3
+        ? planar(decoded)
+        : decoded.slice();
       call("tjDestroy", handle);
       for (const at of [output, facts, input]) library.free(at);
       return { ...size, pixels };
@@ -183,12 +192,27 @@ export function decodeJpeg(
   });
 }
 
-/** Brightness of cyan, magenta, yellow and black, each stored as what is left of the light. */
-function greyOfInk(inks: Uint8Array): Uint8Array {
-  const pixels = new Uint8Array(inks.length / 4);
-  for (let n = 0; n < pixels.length; n++) {
-    const [red, green, blue] = [inks[4 * n], inks[4 * n + 1], inks[4 * n + 2]];
-    pixels[n] = Math.round((0.299 * red + 0.587 * green + 0.114 * blue) * inks[4 * n + 3] / 255);
+/** Brightness or colours of cyan, magenta, yellow and black, each stored as what is left of the light. */
+function ofInk(inks: Uint8Array, channels: Channels): Uint8Array {
+  const area = inks.length / 4;
+  const pixels = new Uint8Array(channels * area);
+  for (let n = 0; n < area; n++) {
+    const [red, green, blue, light] = inks.subarray(4 * n, 4 * n + 4);
+    if (channels === 3) {
+      [red, green, blue].forEach((tone, k) =>
+        pixels[k * area + n] = Math.round(tone * light / 255)
+      );
+    } else pixels[n] = Math.round((0.299 * red + 0.587 * green + 0.114 * blue) * light / 255);
+  }
+  return pixels;
+}
+
+/** Planes of red, green and blue, of pixels of all three. */
+function planar(colors: Uint8Array): Uint8Array {
+  const area = colors.length / 3;
+  const pixels = new Uint8Array(colors.length);
+  for (let k = 0; k < 3; k++) {
+    for (let n = 0; n < area; n++) pixels[k * area + n] = colors[3 * n + k];
   }
   return pixels;
 }

@@ -4,7 +4,7 @@ import type { BackendName, SessionOptions } from "../backends/backend.ts";
 import { checkImages } from "../backends/check_data.ts";
 import type { LabeledImages } from "../data/dataset.ts";
 import { modelOf, type ModelSpec } from "../nn/model_spec.ts";
-import type { Model } from "../nn/sequential.ts";
+import { freeze, type Model } from "../nn/sequential.ts";
 import { Member } from "./member.ts";
 import { openParts } from "./open_part.ts";
 import { agree, hear, tell } from "./wire.ts";
@@ -16,6 +16,7 @@ export type Command =
     readonly type: "open";
     readonly backend: BackendName;
     readonly model: ModelSpec;
+    readonly frozen: Model["frozen"];
     readonly options: SessionOptions;
   }
   | { readonly type: "load"; readonly step: number }
@@ -51,7 +52,7 @@ export async function follow(world: World): Promise<void> {
         return;
       case "open": {
         const opened = await openParts(world, () => {
-          const shared = { ...command, model: modelOf(command.model) };
+          const shared = { ...command, model: freeze(modelOf(command.model), command.frozen) };
           model = shared.model;
           return shared;
         });
@@ -60,8 +61,8 @@ export async function follow(world: World): Promise<void> {
       }
       case "load":
         await agree(world, async () => {
-          const [parameters, ...slots] = parts.map((part) => new Float32Array(part));
-          await member!.session.loadState({ parameters, slots, step: command.step });
+          const [parameters, statistics, ...slots] = parts.map((part) => new Float32Array(part));
+          await member!.session.loadState({ parameters, statistics, slots, step: command.step });
         });
         break;
       case "attach": {

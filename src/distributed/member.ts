@@ -73,13 +73,13 @@ export class Member {
     return { loss: sums[0] / data.count, predictions: Uint8Array.from(sums.subarray(1)) };
   }
 
-  /** Ranks whose parameters or optimiser memory differ from those of rank 0. */
+  /** Ranks whose parameters, statistics or optimiser memory differ from those of rank 0. */
   async findStrays(): Promise<number[]> {
     const { rank, size } = this.#world;
-    const { parameters, slots } = await this.session.readState();
-    const vectors = [parameters, ...slots];
-    const whole = new Float32Array(vectors.length * parameters.length);
-    vectors.forEach((vector, n) => whole.set(vector, n * parameters.length));
+    const { parameters, statistics = [], slots } = await this.session.readState();
+    const vectors = [parameters, Float32Array.from(statistics), ...slots];
+    const whole = new Float32Array(vectors.reduce((sum, { length }) => sum + length, 0));
+    vectors.reduce((start, vector) => (whole.set(vector, start), start + vector.length), 0);
     const digest = new DataView(await crypto.subtle.digest("SHA-256", whole));
     const digests = new Float64Array(size);
     digests[rank] = digest.getUint32(0) * 2 ** 16 + digest.getUint16(4);

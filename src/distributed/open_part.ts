@@ -37,7 +37,7 @@ async function openPart(
   // One rank alone trains as a process without MPI does.
   const shard = count === 1
     ? undefined
-    : { index, count, sumGradients: (gradients: Float32Array) => world.sum(gradients) };
+    : { index, count, sum: (values: Float32Array) => world.sum(values) };
   const { threads = threadShare(world) } = options;
   const adapter = backend === "webgpu" ? await chooseAdapter(world, options) : undefined;
   return await (await loadBackend(backend)).open(model, { ...options, threads, adapter, shard });

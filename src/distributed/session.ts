@@ -48,7 +48,8 @@ export class RankFailedError extends Error {
  */
 export async function openTogether(world: World, shared: SharedOptions): Promise<Session> {
   const { backend, model, options } = shared;
-  tell(world, { type: "open", backend, model: specOf(model), options } satisfies Command);
+  const { frozen } = model;
+  tell(world, { type: "open", backend, model: specOf(model), frozen, options } satisfies Command);
   const opened = await openParts(world, () => shared);
   if ("error" in opened) throw opened.error;
   return new SharedSession(world, opened.value, shared);
@@ -80,9 +81,9 @@ class SharedSession implements Session {
   loadState(state: TrainingState): Promise<void> {
     return this.#calls.make("loadState", async () => {
       checkState(this.#model, this.#options.optimizer, state);
-      const { parameters, slots, step } = state;
+      const { parameters, statistics = new Float32Array(), slots, step } = state;
       await this.#together(
-        { command: { type: "load", step }, parts: [parameters, ...slots] },
+        { command: { type: "load", step }, parts: [parameters, statistics, ...slots] },
         () => this.#member.session.loadState(state),
       );
     });
@@ -105,7 +106,7 @@ class SharedSession implements Session {
       const id = this.#sent.get(data);
       if (id === undefined) throw notAttached();
       const { batchSize: maxBatchSize } = this.#options;
-      checkRequest(request, { count: data.count, maxBatchSize });
+      checkRequest(request, { model: this.#model, count: data.count, maxBatchSize });
       const { order, batchSize, learningRates } = request;
       this.#tell({ type: "train", id, batchSize }, [order, learningRates]);
       const { result, strays } = await this.#inStep(async () => ({

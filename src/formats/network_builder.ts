@@ -9,8 +9,15 @@ import {
   sequential,
   type Shape,
   showShape,
+  type Tensor as Placed,
 } from "../nn/sequential.ts";
-import { checkStandardization, NORMALIZED, type Standardization } from "../nn/standardization.ts";
+import {
+  channelOf,
+  checkStandardization,
+  joinChannels,
+  NORMALIZED,
+  type Standardization,
+} from "../nn/standardization.ts";
 import { quote } from "../quote.ts";
 import { evenSides, NO_PADDING, type Padding, type Sides, sidesOf } from "./padding.ts";
 import type { Tensor } from "./safetensors/file.ts";
@@ -19,10 +26,23 @@ import type { TrainedModel } from "./trained_model.ts";
 /** Orders of an image's axes: 0 is channels, 1 rows, 2 columns. */
 export const [CHANNELS_LAST, CHANNELS_FIRST] = [[1, 2, 0], [0, 1, 2]];
 
-/** The parameters of a layer: weight OIHW or [out, in]; a bias that is left out is zeros. */
+/** The parameters of a layer: weight OIHW or [out, in]; left out, there is no bias. */
 interface Weights {
   readonly weight: Tensor;
   readonly bias?: Float32Array;
+}
+
+/** What a batch norm has learned, one number of each for a channel or feature, in the file's order. */
+export interface BatchNormWeights {
+  /** Left out: ones. */
+  readonly gamma?: Float32Array;
+  /** Left out: zeros. */
+  readonly beta?: Float32Array;
+  readonly mean: Float32Array;
+  readonly variance: Float32Array;
+  readonly epsilon: number;
+  /** Share of a batch's statistics in the running ones. */
+  readonly momentum: number;
 }
 
 /** Windows over an image. */
@@ -31,12 +51,18 @@ interface Windows {
   readonly padding: Padding;
 }
 
-type Convolution = Windows & Weights & { readonly name: string; readonly kernelSize: Pair };
+type Convolution = Windows & Weights & {
+  readonly name: string;
+  readonly kernelSize: Pair;
+  readonly groups?: number;
+};
 
 /** A layer, or a residual block of several, with its parameters in the model's order. */
 interface Step {
   readonly spec: LayerSpec;
   readonly tensors: readonly Float32Array[];
+  /** Running statistics, likewise. */
+  readonly statistics: readonly Float32Array[];
   /** Layers in it. */
   readonly size: number;
   /** What a flatten layer started from. */
@@ -68,8 +94,7 @@ const MAX_STEPS = 4_000;
  *
  * In the file the axes may lie otherwise than here, as in TensorFlow, and axes of length 1 may come and
  * go. What is no layer here becomes one or disappears, and `notes` of the model say so: multiplications
- * and additions for each channel, such as a batch norm at inference, go into the layer before
- * ({@linkcode scaleOutputs}); a softmax at the end is left out ({@linkcode softmax}); one output z
+ * and additions for each channel go into the layer before ({@linkcode scaleOutputs}); a softmax at the end is left out ({@linkcode softmax}); one output z
  * with a sigmoid at the end, which is how Keras tells two classes apart, becomes the logits [0, z],
  * whose softmax is the same, and one output without a sigmoid is refused ({@linkcode finish}).
  */
@@ -218,7 +243,10 @@ export class NetworkBuilder {
    * @throws {TypeError} If the layer cannot take its input.
    * @throws {RangeError} If a size is not in range.
    */
-  add(spec: LayerSpec, { weight, bias }: Partial<Weights> = {}): void {
+  add(
+    spec: LayerSpec,
+    { weight, bias, statistics = [] }: Partial<Weights> & Partial<Pick<Step, "statistics">> = {},
+  ): void {
     const { steps, shape } = this.#state;
     const { name, ...unnamed } = spec;
     const candidate = name?.replaceAll(/[./:-]/g, "_") ?? "";
@@ -229,20 +257,22 @@ export class NetworkBuilder {
     this.#requireOpen();
     const outputShape = outputShapeOf(named, shape);
     const [outputs] = outputShape;
-    const tensors = weight ? [this.#inOrder(weight.data), bias ?? new Float32Array(outputs)] : [];
-    if (tensors.length > 0 && tensors[1].length !== outputs) {
+    const tensors = weight ? [this.#inOrder(weight.data), ...(bias ? [bias] : [])] : [];
+    if (bias && bias.length !== outputs) {
       throw new TypeError(
         `the bias of ${named.type} ${quote(name ?? "")} must be [${outputs}], ` +
-          `found ${tensors[1].length} numbers`,
+          `found ${bias.length} numbers`,
       );
     }
     if (weight) this.#change({ flattened: undefined });
-    this.#change({ steps: [...steps, { spec: named, tensors, size: 1 }], shape: outputShape });
+    const step = { spec: named, tensors, statistics, size: 1 };
+    this.#change({ steps: [...steps, step], shape: outputShape });
   }
 
   /** Adds a convolution, which takes zeros that are there already and its own at each side. */
-  conv2d({ name, kernelSize, stride, padding, weight, bias }: Convolution): void {
-    const { shape: [outChannels, inChannels, height, width], data } = weight;
+  conv2d({ name, kernelSize, stride, padding, groups = 1, weight, bias }: Convolution): void {
+    const { shape: [outChannels, groupIn, height, width], data } = weight;
+    const inChannels = groupIn * groups;
     const windowSize: Pair = [height, width];
     if (showShape(kernelSize) !== showShape(windowSize)) {
       throw new TypeError(`its kernel size is not that of its weight, ${showShape(weight.shape)}`);
@@ -261,26 +291,42 @@ export class NetworkBuilder {
     this.#change({ padding: NO_PADDING });
     const geometry = { kernelSize: even.kernelSize, stride, padding: even.padding };
     this.add(
-      { type: "conv2d", name, inChannels, outChannels, ...geometry },
+      {
+        ...{ type: "conv2d", name, inChannels, outChannels, ...geometry },
+        ...(groups > 1 && { groups }),
+        ...(!bias && { bias: false }),
+      },
       { weight: { ...weight, data: even.weight }, bias },
     );
   }
 
-  /** Adds a pooling layer, whose padding must add nothing; left out, it is one of the whole image. */
-  pool2d(type: "avgPool2d" | "maxPool2d", windows?: Windows & { readonly poolSize: Pair }): void {
+  /** Adds a pooling layer; without windows, one of the whole image.
+   *
+   * @param windows Padding must be alike at both sides. Averages must count its zeros: `isCounted`.
+   */
+  pool2d(
+    type: "avgPool2d" | "maxPool2d",
+    windows?: Windows & { readonly poolSize: Pair; readonly isCounted?: boolean },
+  ): void {
     const [, height, width] = this.#state.shape;
     if (windows === undefined) {
-      return this.add({ type, poolSize: [height, width], stride: [height, width] });
+      const size: Pair = [height, width];
+      const whole = { type: "maxPool2d", poolSize: size, stride: size } as const;
+      return this.add(type === "avgPool2d" ? { type: "globalAvgPool2d" } : whole);
     }
-    const { poolSize, stride, padding } = windows;
+    const { poolSize, stride, padding, isCounted } = windows;
     const sides = sidesOf(padding, { size: [height, width], windowSize: poolSize, stride });
-    if (sides.flat().some((rows) => rows > 0)) {
-      throw new TypeError(
-        `padding of a pooling layer is supported where it adds nothing: windows of ` +
-          `${poolSize.join("x")} with stride ${stride.join("x")} over ${height}x${width} add to it`,
-      );
+    const isPadded = sides.flat().some((rows) => rows > 0);
+    if (!isPadded) return this.add({ type, poolSize, stride });
+    const shown = `windows of ${poolSize.join("x")} with stride ${stride.join("x")} over ` +
+      `${height}x${width}`;
+    if (sides.some(([first, last]) => first !== last)) {
+      throw new TypeError(`padding of a pooling layer must be alike at both sides: ${shown}`);
     }
-    this.add({ type, poolSize, stride });
+    if (type === "avgPool2d" && !isCounted) {
+      throw new TypeError(`padding of averages must count as zeros, here it does not: ${shown}`);
+    }
+    this.add({ type, poolSize, stride, padding: [sides[0][0], sides[1][0]] });
   }
 
   /** Adds a linear layer. */
@@ -293,20 +339,19 @@ export class NetworkBuilder {
       );
     }
     const [outFeatures, inFeatures] = weight.shape;
-    this.add({ type: "linear", name, inFeatures, outFeatures }, { weight, bias });
+    const sizes = { inFeatures, outFeatures, ...(!bias && { bias: false }) };
+    this.add({ type: "linear", name, ...sizes }, { weight, bias });
   }
 
   /** Multiplies each channel, or each number of a vector, and adds to it.
    *
    * Goes into the convolution or linear layer before; where there is none, a layer that does it is
-   * added: a convolution of 1x1, or a linear one. Of the pixels, all channels must be treated alike:
-   * then it is part of what becomes of them.
+   * added: a convolution of 1x1, or a linear one. Of the pixels it is part of what becomes of them.
    *
    * @param scale One number for all, or one for each channel or feature, in the file's order.
-   * @param what Names an operation that a note should tell of.
    * @throws {TypeError} If a number is not finite, or the vector too long for a layer of its own.
    */
-  scaleOutputs(scale: ArrayLike<number>, offset: ArrayLike<number>, what?: string): void {
+  scaleOutputs(scale: ArrayLike<number>, offset: ArrayLike<number>): void {
     this.#requireOpen();
     const { steps, shape: [count, ...area], flattened } = this.#state;
     for (const { length } of [scale, offset]) {
@@ -320,9 +365,11 @@ export class NetworkBuilder {
     }
     const order = flattened && orderOf(flattened);
     const { type } = steps.at(-1)!.spec;
-    const hasWeights = type === "conv2d" || type === "linear";
+    const hasWeights = /^(conv2d|linear|batchNorm.d)$/.test(type);
     if (!hasWeights) this.#addIdentity(count, area.length === 0);
-    const { spec, tensors: [weight, bias] } = this.#state.steps.at(-1)!;
+    const step = this.#state.steps.at(-1)!;
+    const { spec: { bias: _, ...spec }, tensors: [weight, bias = new Float32Array(count)] } =
+      step as Step & { readonly spec: { readonly bias?: boolean } };
     const [scales, offsets] = [scale, offset].map((list) =>
       Float64Array.from({ length: count }, (_, n) => list[list.length === 1 ? 0 : order?.(n) ?? n])
     );
@@ -331,32 +378,43 @@ export class NetworkBuilder {
       weight.map((value, n) => value * scales[Math.floor(n / inputs)] + 0), // of -0 makes 0
       bias.map((value, n) => value * scales[n] + offsets[n]),
     ];
-    const last = { spec, tensors: scaled, size: 1 };
+    const isWithout = step.tensors.length === 1 && scaled[1].every((value) => value === 0);
+    const last: Step = isWithout
+      ? { ...step, tensors: scaled.slice(0, 1) }
+      : { ...step, spec: spec as LayerSpec, tensors: scaled };
     this.#change({ steps: this.#state.steps.with(-1, last), flattened });
-    if (!hasWeights) {
-      this.note(`${what ?? "arithmetic between layers"} has become a layer of its own`);
-    } else if (what !== undefined) this.note(`${what} is folded into the layer before it`);
+    if (!hasWeights) this.note("arithmetic between layers has become a layer of its own");
   }
 
-  /** Adds what a batch norm does once trained.
+  /** Adds a batch norm.
    *
-   * @param what Names it in a note.
+   * @throws {TypeError} If there are not as many numbers as channels, or a variance is below 0.
    */
-  normalize(
-    { gamma, beta, mean, variance, epsilon }: {
-      readonly gamma?: Float32Array;
-      readonly beta?: Float32Array;
-      readonly mean: Float32Array;
-      readonly variance: Float32Array;
-      readonly epsilon: number;
-    },
-    what: string,
-  ): void {
-    const scale = Array.from(
-      variance,
-      (value, n) => (gamma?.[n] ?? 1) / Math.sqrt(value + epsilon),
-    );
-    this.scaleOutputs(scale, scale.map((factor, n) => (beta?.[n] ?? 0) - mean[n] * factor), what);
+  batchNorm(name: string, { epsilon: eps, momentum, ...learned }: BatchNormWeights): void {
+    const { shape: [count, ...area], flattened } = this.#state;
+    const ones = new Float32Array(count).fill(1);
+    const { gamma = ones, beta = new Float32Array(count), mean, variance } = learned;
+    const order = flattened && orderOf(flattened);
+    const [weight, bias, ...statistics] = [gamma, beta, mean, variance].map((values) => {
+      if (values.length !== count) {
+        throw new TypeError(`it must have ${count} numbers of each kind, found ${values.length}`);
+      }
+      return order ? values.map((_, n) => values[order(n)]) : values;
+    });
+    if (variance.some((value) => !(value >= 0))) {
+      throw new TypeError("its variances must be numbers of 0 or more");
+    }
+    const isMomentum = momentum > 0 && momentum <= 1;
+    if (!isMomentum) this.note(`${quote(name)} has a momentum out of range: it is taken as 0.1`);
+    const type = area.length > 0 ? "batchNorm2d" : "batchNorm1d";
+    const rounded = Number((isMomentum ? momentum : 0.1).toPrecision(6)); // float32 has no 0.1
+    this.#change({ flattened: undefined }); // in order already
+    this.add({ type, name, momentum: rounded, eps: Number(eps.toPrecision(6)) }, {
+      weight: { shape: [count], data: weight },
+      bias,
+      statistics: [...statistics, new Float32Array(1)],
+    });
+    this.#change({ flattened });
   }
 
   /** Adds another value, which comes from the same one: what lies between becomes a residual block.
@@ -393,8 +451,13 @@ export class NetworkBuilder {
       ...{ type: "residual", body: specs },
       ...(around.length > 0 && { shortcut: around }),
     };
-    const tensors = all.flatMap(({ tensors }) => tensors);
-    this.#change({ steps: [...one.steps.slice(0, shared), { spec, tensors, size }] });
+    const block: Step = {
+      spec,
+      tensors: all.flatMap(({ tensors }) => tensors),
+      statistics: all.flatMap(({ statistics }) => statistics),
+      size,
+    };
+    this.#change({ steps: [...one.steps.slice(0, shared), block] });
   }
 
   /** Ends the network with a softmax, which is left out: what it takes are the logits.
@@ -429,16 +492,10 @@ export class NetworkBuilder {
     const fit = /^\P{C}{1,100}$/u.test(name) ? name : "imported";
     const options = { name: fit, inputShape: this.#inputShape, standardization };
     const model = sequential(specs, options);
-    const tensors = steps.flatMap(({ tensors }) => tensors);
-    const parameters = new Float32Array(model.parameterCount);
-    model.parameters.forEach(({ name, shape, offset, size }, index) => {
-      const { length } = tensors[index];
-      if (length !== size) {
-        throw new TypeError(`${quote(name)} must be ${showShape(shape)}, found ${length} numbers`);
-      }
-      parameters.set(tensors[index], offset);
-    });
-    return { model, parameters, notes: [...this.#notes] };
+    const parameters = flat(model.parameters, steps.flatMap(({ tensors }) => tensors));
+    const statistics = flat(model.statistics, steps.flatMap(({ statistics }) => statistics));
+    const notes = [...this.#notes];
+    return { model, parameters, ...(statistics.length > 0 && { statistics }), notes };
   }
 
   #change(changes: Partial<State>): void {
@@ -468,28 +525,34 @@ export class NetworkBuilder {
     const weights = { weight: { shape: [count, count], data } };
     this.#change({ flattened: undefined }); // its columns are in this project's order already
     const kernel = { kernelSize: [1, 1], stride: [1, 1], padding: [0, 0] } as const;
-    if (isVector) this.add({ type: "linear", outFeatures: count }, weights);
-    else this.add({ type: "conv2d", outChannels: count, ...kernel }, weights);
+    const bias = false;
+    if (isVector) this.add({ type: "linear", outFeatures: count, bias }, weights);
+    else this.add({ type: "conv2d", outChannels: count, ...kernel, bias }, weights);
   }
 
-  /** Multiplication and addition of all pixels alike, as part of what becomes of them. */
+  /** Multiplication and addition of each channel's pixels, as part of what becomes of them. */
   #rescale(scales: ArrayLike<number>, offsets: ArrayLike<number>): void {
-    const [scale, offset] = [scales[0], offsets[0]];
-    const areAlike = Array.from(scales).every((value) => value === scale) &&
-      Array.from(offsets).every((value) => value === offset);
-    if (!areAlike) {
+    const { shape, standardization: before } = this.#state;
+    const lists = [scales, offsets].map((list) => Array.from(list));
+    const areAlike = lists.every((list) => list.every((value) => value === list[0]));
+    if (!areAlike && shape.length === 1) {
       throw new TypeError(
-        "arithmetic on pixels is supported where all channels are treated alike",
+        "arithmetic on pixels is supported where all pixels of a channel are treated alike",
       );
     }
-    if (!(scale > 0)) {
+    const dark = lists[0].find((scale) => !(scale > 0));
+    if (dark !== undefined) {
       throw new TypeError(
-        `its factor ${scale} turns light into dark: that is supported behind the first layer only`,
+        `its factor ${dark} turns light into dark: that is supported behind the first layer only`,
       );
     }
-    const { mean, std } = this.#state.standardization;
-    const standardization = { mean: mean - offset * std / scale, std: std / scale };
-    checkStandardization(standardization);
+    const [channels] = this.#inputShape;
+    const standardization = joinChannels(Array.from({ length: channels }, (_, channel) => {
+      const { mean, std } = channelOf(before, channel);
+      const [scale, offset] = lists.map((list) => list[areAlike ? 0 : channel] ?? list[0]);
+      return { mean: mean - offset * std / scale, std: std / scale };
+    }));
+    checkStandardization(standardization, channels);
     this.#change({ standardization });
   }
 
@@ -505,7 +568,7 @@ export class NetworkBuilder {
     }
     this.#change({ steps: steps.toSpliced(place, 1) });
     const weight = { shape: [2, 1], data: Float32Array.of(0, 1) };
-    this.add({ type: "linear", outFeatures: 2 }, { weight });
+    this.add({ type: "linear", outFeatures: 2, bias: false }, { weight });
     this.note("its one output with a sigmoid is read as two classes: 1 where it is above a half");
   }
 
@@ -530,6 +593,19 @@ export class NetworkBuilder {
     const length = volume(flattened.shape);
     return weight.map((_, n) => weight[n - n % length + order(n % length)]);
   }
+}
+
+/** Tensors in a row, each checked to be as long as its place. */
+function flat(layout: readonly Placed[], tensors: readonly Float32Array[]): Float32Array {
+  const values = new Float32Array(layout.reduce((sum, { size }) => sum + size, 0));
+  layout.forEach(({ name, shape, offset, size }, index) => {
+    const { length } = tensors[index];
+    if (length !== size) {
+      throw new TypeError(`${quote(name)} must be ${showShape(shape)}, found ${length} numbers`);
+    }
+    values.set(tensors[index], offset);
+  });
+  return values;
 }
 
 /** The axes of a value with other lengths, where only lengths of 1 come and go. */

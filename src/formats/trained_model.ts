@@ -4,7 +4,13 @@ import type { PicturePolarity } from "../data/dataset.ts";
 import { definitionOf } from "../nn/layers/table.ts";
 import { type Layer, type Model, showShape } from "../nn/sequential.ts";
 import { modelOf, specOf } from "../nn/model_spec.ts";
-import { isNormalized, NORMALIZED, type Standardization } from "../nn/standardization.ts";
+import {
+  channelOf,
+  isNormalized,
+  joinChannels,
+  NORMALIZED,
+  showPixels,
+} from "../nn/standardization.ts";
 import { type ModelName, zooModel } from "../nn/zoo.ts";
 import { parseJson } from "../parse_json.ts";
 import { isPrintable } from "../quote.ts";
@@ -23,6 +29,8 @@ export interface ModelDescription {
 export interface TrainedModel extends ModelDescription {
   /** A flat vector, laid out as {@linkcode Model.parameters} says. */
   readonly parameters: Float32Array;
+  /** Likewise, as {@linkcode Model.statistics} says; left out of a model without any. */
+  readonly statistics?: Float32Array;
   /** What reading it assumed, left out or changed, a sentence each; every command shows them to its user. */
   readonly notes?: readonly string[];
   /** Whether what becomes of pixels is taken for granted, as its file does not say. */
@@ -67,10 +75,12 @@ export function knownOf(
 
 /** Of what is known of pictures, what every file says. */
 function polarityOf(pictures: unknown): PicturePolarity | undefined {
-  const { invert, darkOnLight, objectShare } = Object(pictures);
+  const { invert, darkOnLight, objectShare, hasGrey } = Object(pictures);
   const isKnown = typeof invert === "boolean" && typeof darkOnLight === "boolean";
   const isShare = typeof objectShare === "number" && objectShare >= 0 && objectShare <= 1;
-  return isKnown ? { invert, darkOnLight, ...(isShare && { objectShare }) } : undefined;
+  if (!isKnown) return undefined;
+  const known = { ...(isShare && { objectShare }), ...(hasGrey === true && { hasGrey }) };
+  return { invert, darkOnLight, ...known };
 }
 
 function parseFields(description: string): unknown {
@@ -94,18 +104,18 @@ export function areNamesOf({ classCount }: Model, names: unknown): names is read
  * the file leaves open.
  */
 export function withDescription(
-  { model, parameters, notes = [] }: TrainedModel,
+  { model, notes = [], ...values }: TrainedModel,
   description: string | undefined,
 ): TrainedModel {
   const described = description === undefined ? undefined : tryDescription(description);
   const isOwn = described !== undefined && haveSameLayers(described.model, model) &&
-    areClose(described.model.standardization, model.standardization);
+    areClose(described.model, model);
   const known = knownOf(model, described);
-  if (isOwn) return { model: described.model, parameters, notes, ...known };
+  if (isOwn) return { ...values, model: described.model, notes, ...known };
   const taken = takingPixels(model);
   return {
+    ...values,
     model: taken.model,
-    parameters,
     ...known,
     notes: [
       ...notes,
@@ -180,21 +190,26 @@ const ROUNDING = 2 ** -22;
 function takingPixels(
   model: Model,
 ): Required<Pick<TrainedModel, "model" | "notes" | "assumesPixels">> {
-  const { mean, std } = model.standardization;
-  const isForBytes = std > 1 + ROUNDING || Math.abs(mean) > 1 + ROUNDING;
-  const [low, high] = isForBytes ? [mean / 255, std / 255] : [mean, std];
-  const isPlain = Math.abs(low) <= ROUNDING && Math.abs(high - 1) <= ROUNDING;
+  const channels = channelsOf(model);
+  const isForBytes = channels.some(({ mean, std }) =>
+    std > 1 + ROUNDING || Math.abs(mean) > 1 + ROUNDING
+  );
+  const most = isForBytes ? 255 : 1;
+  const taken = channels.map(({ mean, std }) => ({ mean: mean / most, std: std / most }));
+  const isPlain = taken.every(({ mean, std }) =>
+    Math.abs(mean) <= ROUNDING && Math.abs(std - 1) <= ROUNDING
+  );
   const endsInSigmoids = model.layers.at(-1)?.type === "sigmoid";
-  const shown = [low, high].map((value) => Number(value.toPrecision(4)));
+  const standardization = isPlain ? NORMALIZED : joinChannels(taken);
   return {
-    model: { ...model, standardization: isPlain ? NORMALIZED : { mean: low, std: high } },
+    model: { ...model, standardization },
     assumesPixels: isPlain && !isForBytes,
     notes: [
       isForBytes
         ? `its first step is made for bytes: pixels are taken as 0 to 255`
         : isPlain
         ? "it does not say what pixels become: they are taken as pixel / 255"
-        : `pixels become (pixel / 255 - ${shown[0]}) / ${shown[1]}, as its first step says`,
+        : `pixels become ${showPixels(standardization)}, as its first step says`,
       ...(endsInSigmoids
         ? ["its outputs end in a sigmoid each: the largest wins, percentages are a softmax of them"]
         : []),
@@ -203,10 +218,20 @@ function takingPixels(
 }
 
 /** Whether two are the same but for the rounding of a file's float32 numbers. */
-function areClose(one: Standardization, other: Standardization): boolean {
-  if (isNormalized(one) || isNormalized(other)) return isNormalized(one) && isNormalized(other);
-  const tolerance = 1e-6 * (Math.abs(one.mean) + one.std);
-  return Math.abs(one.mean - other.mean) <= tolerance && Math.abs(one.std - other.std) <= tolerance;
+function areClose(one: Model, other: Model): boolean {
+  const [isPlain, isOtherPlain] = [one, other].map((model) => isNormalized(model.standardization));
+  if (isPlain || isOtherPlain) return isPlain && isOtherPlain;
+  const others = channelsOf(other);
+  return channelsOf(one).every(({ mean, std }, channel) => {
+    const tolerance = 1e-6 * (Math.abs(mean) + std);
+    return Math.abs(mean - others[channel].mean) <= tolerance &&
+      Math.abs(std - others[channel].std) <= tolerance;
+  });
+}
+
+/** What becomes of the pixels of each channel of a model's images. */
+function channelsOf({ inputShape: [count], standardization }: Model) {
+  return Array.from({ length: count }, (_, channel) => channelOf(standardization, channel));
 }
 
 /** Whether two compute the same of parameters and pixels that are. */

@@ -12,7 +12,7 @@ import {
 import { type ImageShape, type Model, sequential } from "../nn/sequential.ts";
 import type { Standardization } from "../nn/standardization.ts";
 import { MODEL_NAMES, type ModelName, ZOO, zooModel } from "../nn/zoo.ts";
-import type { Schedule } from "../train/plan.ts";
+import { type Schedule, SCHEDULES } from "../train/plan.ts";
 
 /** Engines that run in a browser, the fastest first. */
 export const ENGINE_NAMES = ["webgpu", "wasm", "reference"] as const;
@@ -40,6 +40,10 @@ export interface Experiment {
   /** After so many it stops by itself. */
   readonly epochs: number;
   readonly schedule: Schedule;
+  /** How long the rate rises: 1 or more are epochs, less is a share of all steps. */
+  readonly warmup: number;
+  /** Share of each label that all classes get alike. */
+  readonly labelSmoothing: number;
   readonly seed: number;
   /** Whether pixels get the mean 0 and the deviation 1. */
   readonly standardize: boolean;
@@ -53,32 +57,43 @@ export const RANGES = {
   learningRate: { above: 0, max: 1000 },
   batchSize: { whole: true, min: 1, max: 4096 },
   epochs: { whole: true, min: 1, max: 10_000 },
+  warmup: { min: 0, max: 1000 },
+  labelSmoothing: { min: 0, max: 0.99 },
   seed: { whole: true, min: 0, max: Number.MAX_SAFE_INTEGER },
   threads: { whole: true, min: 0, max: 64 },
 } as const;
 
-/** A model of the zoo with its recipe, by an optimiser. */
+/** A model of the zoo with its recipe: all of it, or by another optimiser.
+ *
+ * @param optimizer Default: the recipe's.
+ */
 export function zooExperiment(
   model: ModelName,
-  { classCount = 10, optimizer = "sgd" }: {
+  { classCount = 10, optimizer }: {
     readonly classCount?: number;
     readonly optimizer?: string;
   } = {},
-): Pick<Experiment, "model" | "layers" | "learningRate" | "batchSize" | "epochs" | "optimizer"> {
-  const { specs, recipe: { learningRate, batchSize, epochs } } = ZOO[model];
+): Omit<Experiment, "data" | "seed" | "engine" | "threads"> {
+  const { specs, recipe } = ZOO[model];
+  const { epochs, batchSize, schedule = "constant", warmup = 0, labelSmoothing = 0 } = recipe;
+  const own = recipe.optimizer?.type ?? "sgd";
   return {
     model,
     layers: specs(classCount),
-    learningRate: rateFor(optimizer, learningRate),
-    batchSize,
-    epochs,
-    optimizer,
+    optimizer: optimizer ?? own,
+    learningRate: rateFor(model, optimizer ?? own),
+    ...{ epochs, batchSize, schedule, warmup, labelSmoothing },
+    standardize: recipe.standardize ?? false,
   };
 }
 
-/** The learning rate that suits an optimiser, from that of plain SGD. */
-export function rateFor(optimizer: string, recipe: number): number {
-  return Number(suitingRate(optimizerOf({ optimizer }), recipe).toPrecision(12));
+/** The rate of the recipe that an optimiser is of, or one that suits it. */
+export function rateFor(model: ModelName, optimizer: string): number {
+  const { recipe } = ZOO[model];
+  if (optimizer === (recipe.optimizer?.type ?? "sgd")) return recipe.learningRate;
+  // Recipes of other optimisers know no rate of SGD: this one suits most networks.
+  const rate = recipe.optimizer ? 0.1 : recipe.learningRate;
+  return Number(suitingRate(optimizerOf({ model, optimizer }), rate).toPrecision(12));
 }
 
 /** The experiment that a page begins with: learns in a moment, also from the sample. */
@@ -87,16 +102,25 @@ export const FIRST: Experiment = {
   ...zooExperiment("lenet-relu", { optimizer: "adam" }),
   batchSize: 64,
   epochs: 20,
-  schedule: "constant",
   seed: 0,
   standardize: true,
   engine: "wasm",
   threads: 0,
 };
 
-/** The optimiser of an experiment. */
-export function optimizerOf({ optimizer }: Pick<Experiment, "optimizer">): OptimizerSpec {
-  return completeOptimizer(optimizerPresets()[optimizer]);
+/** The optimiser of an experiment: with the numbers of the model's recipe, where that is by it. */
+export function optimizerOf(
+  { model, optimizer }: Pick<Experiment, "model" | "optimizer">,
+): OptimizerSpec {
+  return completeOptimizer(ownOptimizer({ model, optimizer }) ?? optimizerPresets()[optimizer]);
+}
+
+/** The optimiser of a model's recipe, if the experiment's is that. */
+export function ownOptimizer(
+  { model, optimizer }: Pick<Experiment, "model" | "optimizer">,
+): OptimizerSpec | undefined {
+  const own = model === "own" ? undefined : ZOO[model].recipe.optimizer;
+  return own?.type === optimizer ? own : undefined;
 }
 
 /** How weights are drawn: as the zoo's recipe says, and of own layers by Xavier's rule. */
@@ -158,7 +182,9 @@ export function fromAddress(address: string): Experiment {
     learningRate: number("learningRate", FIRST.learningRate),
     batchSize: number("batchSize", FIRST.batchSize),
     epochs: number("epochs", FIRST.epochs),
-    schedule: choice("schedule", ["constant", "cosine"] as const, FIRST.schedule),
+    schedule: choice("schedule", SCHEDULES, FIRST.schedule),
+    warmup: number("warmup", FIRST.warmup),
+    labelSmoothing: number("labelSmoothing", FIRST.labelSmoothing),
     seed: number("seed", FIRST.seed),
     standardize: choice("standardize", ["true", "false"] as const, "true") === "true",
     engine: choice("engine", ENGINE_NAMES, FIRST.engine),

@@ -2,7 +2,7 @@
 
 import { DatasetError } from "../data/errors.ts";
 import { folderOf } from "../data/fetch.ts";
-import { locate } from "../data/files.ts";
+import { locate } from "../data/verified.ts";
 import { DATASETS, PARTS } from "../data/registry.ts";
 import { SERVED_NAMES } from "./experiment.ts";
 

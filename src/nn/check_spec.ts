@@ -91,8 +91,14 @@ function isKind(type: unknown): type is LayerSpec["type"] {
   return LAYER_KINDS.some((kind) => kind === type);
 }
 
-function checkField(value: unknown, { type, minimum }: Field, what: string): void {
+function checkField(value: unknown, field: Field, what: string): void {
+  const { type, minimum } = field;
   if (type === "whole") return checkSize(value, minimum, what);
+  if (type === "number") return checkReal(value, field, what);
+  if (type === "flag") {
+    if (typeof value === "boolean") return;
+    throw new TypeError(`Invalid ${what}: expected true or false, found ${quote(value)}`);
+  }
   if (type === "layers") {
     if (Array.isArray(value) && value.length >= minimum) return;
     const expected = minimum > 0 ? `a list of ${minimum} or more layers` : "a list of layers";
@@ -102,6 +108,20 @@ function checkField(value: unknown, { type, minimum }: Field, what: string): voi
     throw new TypeError(`Invalid ${what}: expected [height, width], found ${quote(value)}`);
   }
   for (const size of value) checkSize(size, minimum, what);
+}
+
+function checkReal(
+  value: unknown,
+  { minimum, maximum = Infinity, open }: Field,
+  what: string,
+): void {
+  const fits = typeof value === "number" && value <= maximum &&
+    (open ? value > minimum : value >= minimum);
+  if (fits) return;
+  throw new RangeError(
+    `Invalid ${what}: expected a number in ${open ? "(" : "["}${minimum}, ${maximum}], found ` +
+      `${quote(value)}`,
+  );
 }
 
 function checkSize(value: unknown, minimum: number, what: string): void {

@@ -4,7 +4,8 @@ import { checkModelArgument, checkName, checkNumber, checkObject, checkSeed } fr
 import { createRandom, type Random } from "../random.ts";
 import type { Model, Parameter } from "./sequential.ts";
 
-/** How weights are drawn; biases are always PyTorch's default, uniform in +-1/sqrt(fanIn).
+/** How weights are drawn; biases are always PyTorch's default, uniform in +-1/sqrt(fanIn), scales of a
+ * batch norm 1 and its shifts 0.
  *
  * - `xavierUniform`: uniform in +-sqrt(6 / (fanIn + fanOut)); Glorot and Bengio 2010.
  * - `xavierNormal`: normal with variance 2 / (fanIn + fanOut).
@@ -50,15 +51,43 @@ export function initialParameters(
   const random = createRandom(seed, "parameters");
   const values = new Float32Array(model.parameterCount);
   for (const parameter of model.parameters) {
-    const draw = parameter.kind === "bias"
-      ? torchDefault(parameter, random)
-      : weightDraw(parameter, random, init);
+    const draw = DRAWS[parameter.kind](parameter, random, init);
     for (let index = 0; index < parameter.size; index++) {
       values[parameter.offset + index] = draw();
     }
   }
   return values;
 }
+
+/** What a model's running statistics begin as: means 0 and variances 1, in the layout of
+ * `model.statistics`.
+ *
+ * @throws {TypeError} If the model is none.
+ * @example A model without batch norm has none
+ * ```ts
+ * import { initialStatistics, lenet } from "@lenet/lenet";
+ *
+ * if (initialStatistics(lenet()).length !== 0) throw new Error("expected none");
+ * ```
+ */
+export function initialStatistics(model: Model): Float32Array<ArrayBuffer> {
+  checkModelArgument(model);
+  const values = new Float32Array(model.statisticCount);
+  for (const { initial, offset, size } of model.statistics) {
+    values.fill(initial, offset, offset + size);
+  }
+  return values;
+}
+
+/** What draws each number of a tensor. */
+type Draw = (parameter: Parameter, random: Random, init: WeightInit) => () => number;
+
+const DRAWS: { readonly [Kind in Parameter["kind"]]: Draw } = {
+  weight: weightDraw,
+  bias: torchDefault,
+  scale: () => () => 1,
+  shift: () => () => 0,
+};
 
 function weightDraw(parameter: Parameter, random: Random, init: WeightInit): () => number {
   const { fanIn, fanOut } = parameter;

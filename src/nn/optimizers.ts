@@ -4,21 +4,41 @@ import { checkName, checkNumber, checkObject, isNumber, type NumberRange } from 
 
 /** How parameters follow from gradients, as PyTorch defines it.
  *
- * - `sgd`: velocity = momentum * velocity + gradient; parameter -= learningRate * velocity.
+ * - `sgd`: velocity = momentum * velocity + gradient; parameter -= learningRate * velocity. With
+ *   `nesterov`, parameter -= learningRate * (gradient + momentum * velocity). `weightDecay` times the
+ *   parameter is first added to the gradient.
  * - `adam`: Kingma and Ba 2015 with bias correction; epsilon is added outside the square root.
+ * - `adamw`: the same after parameter -= learningRate * weightDecay * parameter. Loshchilov and Hutter 2019.
+ *
+ * Weights decay; biases, and what a norm has, do not: in PyTorch, a group of parameters of their own.
  */
 export type OptimizerSpec =
-  | { readonly type: "sgd"; readonly momentum: number }
+  | {
+    readonly type: "sgd";
+    readonly momentum: number;
+    /** Left out where it is 0. */
+    readonly weightDecay?: number;
+    /** Left out where it is false; needs a momentum. */
+    readonly nesterov?: boolean;
+  }
   | {
     readonly type: "adam";
     readonly beta1: number;
     readonly beta2: number;
     readonly epsilon: number;
+  }
+  | {
+    readonly type: "adamw";
+    readonly beta1: number;
+    readonly beta2: number;
+    readonly epsilon: number;
+    readonly weightDecay: number;
   };
 
 /** An {@linkcode OptimizerSpec} of which only the type must be said.
  *
- * Defaults: momentum 0; beta1 0.9, beta2 0.999, epsilon 1e-8.
+ * Defaults: momentum 0, weightDecay 0, nesterov false; beta1 0.9, beta2 0.999, epsilon 1e-8, weightDecay of
+ * `adamw` 0.01.
  */
 export type OptimizerOptions = {
   [Type in OptimizerSpec["type"]]:
@@ -40,8 +60,8 @@ export interface StepNumbers {
 export interface UpdateRule<Fields = Readonly<Record<string, number>>> {
   /** Of its kernel. */
   readonly name: string;
-  /** The rule is for specs in which this field is 0; without it, for all that are left. */
-  readonly without?: keyof Fields;
+  /** The rule is for specs in which these fields are 0; without it, for all that are left. */
+  readonly without?: readonly (keyof Fields)[];
   /** Names of the vectors that it keeps beside the parameters; zeros at first. */
   readonly slots: readonly string[];
   /** Numbers of a step, computed in float64. */
@@ -55,40 +75,77 @@ export interface UpdateRule<Fields = Readonly<Record<string, number>>> {
   readonly update: readonly (readonly [target: string, expression: string])[];
 }
 
+/** What a field may hold: a number of a range, or yes or no, which rules see as 1 or 0. */
+interface FieldDefinition extends NumberRange {
+  readonly default: number | boolean;
+  /** Whether specs leave it out at its default: those of version 0.1 have no such field. */
+  readonly optional?: true;
+  /** Another field that must then be above 0. */
+  readonly needs?: string;
+}
+
 /** One optimiser. */
 interface OptimizerDefinition<Spec> {
   /** For reports. */
   readonly title: string;
-  readonly fields: {
-    readonly [Field in FieldOf<Spec>]: NumberRange & { readonly default: number };
-  };
+  readonly fields: { readonly [Field in FieldOf<Spec>]-?: FieldDefinition };
   /** Other names on the command line, and the fields that they set. */
   readonly presets?: Readonly<Record<string, Partial<Omit<Spec, "type">>>>;
   /** See {@linkcode suitingRate}. */
   learningRate(recipe: number, spec: Spec): number;
-  readonly rules: readonly UpdateRule<{ readonly [Field in FieldOf<Spec>]: number }>[];
+  readonly rules: readonly UpdateRule<{ readonly [Field in FieldOf<Spec>]-?: number }>[];
 }
 
 /** A mean with a share of 1 would never move. */
 const SHARE = { min: 0, max: 1 - 1e-9 };
 
+const MOMENTS = {
+  beta1: { default: 0.9, ...SHARE },
+  beta2: { default: 0.999, ...SHARE },
+  epsilon: { default: 1e-8, min: 0, max: 1 },
+};
+
+const ADAM_RULE: UpdateRule<Omit<SpecOf<"adam">, "type">> = {
+  name: "adam",
+  slots: ["mean", "variance"],
+  constants: {
+    beta1: ({ beta1 }) => beta1,
+    rest1: ({ beta1 }) => 1 - beta1, // in float32, 1 - 0.999 would be off by 2e-5
+    beta2: ({ beta2 }) => beta2,
+    rest2: ({ beta2 }) => 1 - beta2,
+    epsilon: ({ epsilon }) => epsilon,
+    rate: ({ learningRate, beta1, step }) => learningRate / (1 - beta1 ** step),
+    scale: ({ beta2, step }) => 1 / Math.sqrt(1 - beta2 ** step),
+  },
+  update: [
+    ["mean", "beta1 * mean + rest1 * gradient"],
+    ["variance", "beta2 * variance + rest2 * (gradient * gradient)"],
+    ["parameter", "parameter - rate * mean / (sqrt(variance) * scale + epsilon)"],
+  ],
+};
+
 /** All optimisers. */
 export const OPTIMIZERS: { readonly [Type in Kind]: OptimizerDefinition<SpecOf<Type>> } = {
   sgd: {
     title: "SGD",
-    fields: { momentum: { default: 0, ...SHARE } },
-    presets: { momentum: { momentum: 0.9 } },
+    fields: {
+      momentum: { default: 0, ...SHARE },
+      weightDecay: { default: 0, min: 0, max: 1, optional: true },
+      nesterov: { default: false, optional: true, needs: "momentum" },
+    },
+    presets: { momentum: { momentum: 0.9 }, nesterov: { momentum: 0.9, nesterov: true } },
     learningRate: (recipe, { momentum }) => recipe * (1 - momentum),
     rules: [
       {
         name: "sgd",
-        without: "momentum",
+        without: ["momentum", "weightDecay"],
         slots: [],
         constants: { descent: ({ learningRate }) => -learningRate },
         update: [["parameter", "fma(descent, gradient, parameter)"]],
       },
       {
         name: "momentum",
+        without: ["weightDecay", "nesterov"],
         slots: ["velocity"],
         constants: {
           descent: ({ learningRate }) => -learningRate,
@@ -99,33 +156,45 @@ export const OPTIMIZERS: { readonly [Type in Kind]: OptimizerDefinition<SpecOf<T
           ["parameter", "fma(descent, velocity, parameter)"],
         ],
       },
+      {
+        name: "decayedMomentum",
+        slots: ["velocity"],
+        constants: {
+          decay: ({ weightDecay }) => weightDecay,
+          momentum: ({ momentum }) => momentum,
+          // What is descended along: the velocity, or what Nesterov's next step would see of it.
+          ofVelocity: ({ learningRate, momentum, nesterov }) =>
+            -learningRate * (nesterov ? momentum : 1),
+          ofGradient: ({ learningRate, nesterov }) => -learningRate * nesterov,
+        },
+        update: [
+          ["velocity", "fma(momentum, velocity, fma(decays * decay, parameter, gradient))"],
+          [
+            "parameter",
+            "fma(ofVelocity, velocity, fma(ofGradient, fma(decays * decay, parameter, gradient), parameter))",
+          ],
+        ],
+      },
     ],
   },
   adam: {
     title: "Adam",
-    fields: {
-      beta1: { default: 0.9, ...SHARE },
-      beta2: { default: 0.999, ...SHARE },
-      epsilon: { default: 1e-8, min: 0, max: 1 },
-    },
+    fields: MOMENTS,
+    learningRate: () => 0.001,
+    rules: [ADAM_RULE],
+  },
+  adamw: {
+    title: "AdamW",
+    fields: { ...MOMENTS, weightDecay: { default: 0.01, min: 0, max: 1 } },
     learningRate: () => 0.001,
     rules: [{
-      name: "adam",
-      slots: ["mean", "variance"],
+      ...ADAM_RULE,
+      name: "adamw",
       constants: {
-        beta1: ({ beta1 }) => beta1,
-        rest1: ({ beta1 }) => 1 - beta1, // in float32, 1 - 0.999 would be off by 2e-5
-        beta2: ({ beta2 }) => beta2,
-        rest2: ({ beta2 }) => 1 - beta2,
-        epsilon: ({ epsilon }) => epsilon,
-        rate: ({ learningRate, beta1, step }) => learningRate / (1 - beta1 ** step),
-        scale: ({ beta2, step }) => 1 / Math.sqrt(1 - beta2 ** step),
+        ...ADAM_RULE.constants,
+        decay: ({ learningRate, weightDecay }) => learningRate * weightDecay,
       },
-      update: [
-        ["mean", "beta1 * mean + rest1 * gradient"],
-        ["variance", "beta2 * variance + rest2 * (gradient * gradient)"],
-        ["parameter", "parameter - rate * mean / (sqrt(variance) * scale + epsilon)"],
-      ],
+      update: [["parameter", "parameter - decays * decay * parameter"], ...ADAM_RULE.update],
     }],
   },
 };
@@ -166,10 +235,15 @@ export function completeOptimizer(options: OptimizerOptions = { type: "sgd" }): 
   const names = ["type", ...ranges.map(([field]) => field)];
   for (const field of Object.keys(options)) checkName(`field of ${options.type}`, field, names);
   const given = options as Readonly<Record<string, unknown>>;
-  const fields = ranges.map(([field, { default: usual, ...range }]) => {
+  const fields = ranges.flatMap(([field, { default: usual, optional, needs, ...range }]) => {
     const { [field]: value = usual } = given;
-    checkNumber(`${field} of ${options.type}`, value, range);
-    return [field, value];
+    const name = `${field} of ${options.type}`;
+    if (typeof usual === "boolean") checkName(name, value, [true, false]);
+    else checkNumber(name, value, range);
+    if (needs !== undefined && value && !given[needs]) {
+      throw new RangeError(`Invalid ${name}: expected a ${needs} above 0 with it, such as 0.9`);
+    }
+    return optional && value === usual ? [] : [[field, value]];
   });
   return { type: options.type, ...Object.fromEntries(fields) };
 }
@@ -178,15 +252,21 @@ export function completeOptimizer(options: OptimizerOptions = { type: "sgd" }): 
 export function isOptimizerSpec(value: unknown): boolean {
   const fields = Object(value);
   return Object.hasOwn(OPTIMIZERS, fields.type) &&
-    Object.entries(definitionOf(fields.type).fields).every(([name, range]) =>
-      isNumber(fields[name], range)
+    Object.entries(definitionOf(fields.type).fields).every((
+      [name, { default: usual, optional, needs, ...range }],
+    ) =>
+      fields[name] === undefined
+        ? optional === true
+        : typeof usual === "boolean"
+        ? typeof fields[name] === "boolean" && (!fields[name] || fields[needs ?? "type"] > 0)
+        : isNumber(fields[name], range)
     );
 }
 
 /** The rule by which an optimiser updates. */
 export function ruleOf(spec: OptimizerSpec): UpdateRule {
   return definitionOf(spec.type).rules
-    .find(({ without }) => without === undefined || (spec as Fields)[without] === 0)!;
+    .find(({ without = [] }) => without.every((field) => !(spec as Fields)[field]))!;
 }
 
 /** The learning rate that suits an optimiser, where a model's recipe has one for plain SGD. */
@@ -201,10 +281,21 @@ export function slotCount(spec: OptimizerSpec): number {
 
 /** A rule's constants in a step, by name and in order. */
 export function constantsOf(spec: OptimizerSpec, numbers: StepNumbers): Record<string, number> {
-  const fields = { ...spec, ...numbers } as unknown as Record<string, number> & StepNumbers;
+  const given = spec as Fields;
+  const values = Object.entries(definitionOf(spec.type).fields)
+    .map(([name, { default: usual }]) => [name, Number(given[name] ?? usual)]);
+  const fields = { ...Object.fromEntries(values), ...numbers };
   return Object.fromEntries(
     Object.entries(ruleOf(spec).constants).map(([name, compute]) => [name, compute(fields)]),
   );
+}
+
+/** What gradients are multiplied by so that the norm of all of them together is at most `clipNorm`, as
+ * PyTorch's `clip_grad_norm_` does.
+ */
+export function clipFactor(norm: number, clipNorm: number): number {
+  const factor = clipNorm / (norm + 1e-6);
+  return factor < 1 || Number.isNaN(factor) ? factor : 1;
 }
 
 /** What an engine makes of the parts of an expression. */

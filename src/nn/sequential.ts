@@ -1,19 +1,45 @@
 /** Sequential models: layer specs with every shape and parameter worked out once, for all engines. */
 
-import { checkNumber, checkObject } from "../check.ts";
+import { checkModelArgument, checkNumber, checkObject } from "../check.ts";
+import { quote } from "../quote.ts";
 import { checkElements, checkModel, checkSpec, MAX_LAYERS } from "./check_spec.ts";
-import { type ImageShape, type Parameter, type Shape, showShape, volume } from "./layers/layer.ts";
+import {
+  type ImageShape,
+  type Parameter,
+  type Shape,
+  showShape,
+  type Statistic,
+  type Tensor,
+  volume,
+} from "./layers/layer.ts";
 import { definitionOf, type Layer, type LayerSpec } from "./layers/table.ts";
-import { checkStandardization, NORMALIZED, type Standardization } from "./standardization.ts";
+import {
+  channelOf,
+  checkStandardization,
+  joinChannels,
+  NORMALIZED,
+  type Standardization,
+} from "./standardization.ts";
 
-export type { ImageShape, Parameter, Placed, Shape, Weighted } from "./layers/layer.ts";
+export type {
+  ImageShape,
+  Parameter,
+  Placed,
+  Shape,
+  Statistic,
+  Tensor,
+  Weighted,
+} from "./layers/layer.ts";
 export { outputSize, showShape } from "./layers/layer.ts";
 export type {
   ActivationLayer,
+  BatchNormLayer,
   Conv2dLayer,
+  DropoutLayer,
   FlattenLayer,
   Layer,
   LayerKind,
+  LeakyReluLayer,
   LinearLayer,
   Pool2dLayer,
   ResidualLayer,
@@ -35,6 +61,12 @@ export interface Model {
   readonly parameters: readonly Parameter[];
   /** Length of the flat parameter vector. */
   readonly parameterCount: number;
+  /** Running statistics, in layer order, offsets without gaps. */
+  readonly statistics: readonly Statistic[];
+  /** Length of the flat vector of running statistics. */
+  readonly statisticCount: number;
+  /** Names of layers and blocks whose parameters training leaves as they are. */
+  readonly frozen: readonly string[];
   /** Length of the logits. */
   readonly classCount: number;
 }
@@ -47,6 +79,9 @@ export interface SequentialOptions {
   readonly inputShape?: ImageShape;
   /** What pixels become before the first layer; default pixel / 255. */
   readonly standardization?: Standardization;
+  /** Layers, or blocks, whose parameters training leaves as they are: their names, or the beginning of
+   * some names and a star; default none. */
+  readonly frozen?: readonly string[];
 }
 
 /** Labels and predictions are bytes. */
@@ -72,11 +107,12 @@ const MAX_CLASSES = 256;
  */
 export function sequential(specs: readonly LayerSpec[], options: SequentialOptions = {}): Model {
   const { name = "sequential", inputShape = [1, 28, 28], standardization = NORMALIZED } = options;
+  const { frozen = [] } = options;
   checkModel(specs, name, inputShape);
-  checkStandardization(standardization);
-  const builder = new Builder();
+  checkStandardization(standardization, inputShape[0]);
+  const builder = new Builder(frozen);
   const { shape } = builder.append(specs, { prefix: "", depth: 0, end: IMAGE, shape: inputShape });
-  const { layers, parameters } = builder;
+  const { layers, parameters, statistics } = builder;
   if (shape.length !== 1) {
     throw new TypeError(
       `Cannot use model "${name}" as a classifier: its output must be a vector of logits, ` +
@@ -89,15 +125,66 @@ export function sequential(specs: readonly LayerSpec[], options: SequentialOptio
         `found ${shape[0]}`,
     );
   }
-  const last = parameters.at(-1);
-  if (last === undefined) {
+  if (parameters.length === 0) {
     throw new TypeError(`Cannot train model "${name}": it has no layer with parameters`);
   }
-  const parameterCount = last.offset + last.size;
+  checkFrozen(frozen, builder);
+  const [parameterCount, statisticCount] = [endOf(parameters), endOf(statistics)];
   checkElements([parameterCount], `the parameters of model "${name}"`);
   const [classCount] = shape;
-  const input = { inputShape, standardization };
-  return { name, ...input, specs, layers, parameters, parameterCount, classCount };
+  const channels = Array.from(
+    { length: inputShape[0] },
+    (_, channel) => channelOf(standardization, channel),
+  );
+  const input = { inputShape, standardization: joinChannels(channels) };
+  const tensors = { parameters, parameterCount, statistics, statisticCount };
+  return { name, ...input, specs, layers, ...tensors, frozen, classCount };
+}
+
+/** The model with some layers frozen, and no others: training leaves their parameters as they are, and
+ * a frozen batch norm takes its running statistics, and leaves them so.
+ *
+ * @param names Names of layers (`conv1`) or blocks (`3.body`), or the beginning of names and a star
+ * (`conv*`).
+ * @throws {RangeError} If a name matches no layer with parameters, or nothing is left to train.
+ * @example Train LeNet's linear layers alone
+ * ```ts
+ * import { freeze, lenet } from "@lenet/lenet";
+ *
+ * const model = freeze(lenet(), ["conv*"]);
+ * const trained = model.parameters.filter(({ trained }) => trained);
+ * if (trained.length !== 6) throw new Error("expected three weights and three biases");
+ * ```
+ */
+export function freeze(model: Model, names: readonly string[]): Model {
+  checkModelArgument(model);
+  return sequential(model.specs, { ...model, frozen: names });
+}
+
+/** Whether a name of `frozen` means a layer. */
+function isMeant(name: string, layer: string): boolean {
+  if (name.endsWith("*")) return layer.startsWith(name.slice(0, -1));
+  return layer === name || layer.startsWith(`${name}.`);
+}
+
+function checkFrozen(frozen: readonly string[], { layers, parameters }: Builder): void {
+  const names = layers.filter((layer) => layer.parameters.length > 0).map((layer) => layer.name);
+  const wrong = frozen.find((name) => !names.some((layer) => isMeant(name, layer)));
+  if (wrong !== undefined) {
+    throw new RangeError(
+      `Cannot freeze ${quote(wrong)}: expected the name, or its beginning and a star, of one of ` +
+        `${names.join(", ")}`,
+    );
+  }
+  if (parameters.every(({ trained }) => !trained)) {
+    throw new RangeError(`Cannot freeze ${frozen.join(", ")}: no layer would be left to train`);
+  }
+}
+
+/** Length of the flat vector of tensors. */
+function endOf(tensors: readonly Tensor[]): number {
+  const last = tensors.at(-1);
+  return last === undefined ? 0 : last.offset + last.size;
 }
 
 /** Shape of one sample's output of a layer.
@@ -118,7 +205,7 @@ export function outputShapeOf(spec: LayerSpec, inputShape: Shape): Shape {
   checkObject("inputShape", inputShape, "an array of sizes");
   for (const size of inputShape) checkNumber("inputShape", size, { whole: true, min: 1 });
   const start = { prefix: "", depth: 0, end: IMAGE, shape: inputShape };
-  return new Builder().add(spec, spec.name ?? "", start).shape;
+  return new Builder([]).add(spec, spec.name ?? "", start).shape;
 }
 
 /** The place of the image among the layers that a layer reads. */
@@ -141,6 +228,12 @@ interface Row {
 class Builder {
   readonly layers: Layer[] = [];
   readonly parameters: Parameter[] = [];
+  readonly statistics: Statistic[] = [];
+  readonly #frozen: readonly string[];
+
+  constructor(frozen: readonly string[]) {
+    this.#frozen = frozen;
+  }
 
   /** Adds layers in a row; returns where it ends. */
   append(specs: readonly unknown[], row: Row): Row {
@@ -170,7 +263,13 @@ class Builder {
       name,
       inputs: [end],
       inputShape: shape,
-      tensor: (part, tensor) => this.#addTensor({ name: `${name}.${part}`, ...tensor }),
+      parameter: (part, tensor) =>
+        place(this.parameters, {
+          ...tensor,
+          name: `${name}.${part}`,
+          trained: !this.#frozen.some((pattern) => isMeant(pattern, name)),
+        }),
+      statistic: (part, tensor) => place(this.statistics, { ...tensor, name: `${name}.${part}` }),
       branch: (part, specs) =>
         this.append(specs, { prefix: `${name}.${part}.`, depth: depth + 1, end, shape }),
     });
@@ -182,12 +281,11 @@ class Builder {
     }
     return { ...row, end: this.layers.push(layer) - 1, shape: layer.outputShape };
   }
+}
 
-  #addTensor(tensor: Omit<Parameter, "offset" | "size">): Parameter {
-    const last = this.parameters.at(-1);
-    const offset = last === undefined ? 0 : last.offset + last.size;
-    const parameter = { ...tensor, offset, size: volume(tensor.shape) };
-    this.parameters.push(parameter);
-    return parameter;
-  }
+/** Adds a tensor behind others. */
+function place<T extends Tensor>(tensors: T[], tensor: Omit<T, "offset" | "size">): T {
+  const placed = { ...tensor, offset: endOf(tensors), size: volume(tensor.shape) } as T;
+  tensors.push(placed);
+  return placed;
 }

@@ -15,12 +15,12 @@ export interface LayerSummary {
   readonly detail: string;
   /** Shape of one sample's output. */
   readonly outputShape: Shape;
-  /** Number of trainable numbers. */
+  /** Number of numbers that training changes, or would if they were not frozen. */
   readonly parameters: number;
   /** Multiply-accumulates of one image's forward pass. */
   readonly forwardMacs: number;
-  /** Multiply-accumulates of one image's training step: forward, weight gradient and, unless
-   * nothing before this layer has parameters, input gradient. */
+  /** Multiply-accumulates of one image's training step: forward, weight gradient unless it is frozen, and
+   * input gradient unless nothing before this layer is trained. */
   readonly trainingMacs: number;
   /** Pixels of the input that one output sees, height and width; can exceed the input with padding. */
   readonly receptiveField: Pair;
@@ -50,6 +50,7 @@ export function summarize(model: Model): LayerSummary[] {
       jump: perAxis((axis) => Math.max(...inputs.map(({ jump }) => jump[axis]))),
       isTrained: inputs.some(({ isTrained }) => isTrained),
     };
+    const isTrained = layer.parameters.some(({ trained }) => trained);
     const { macs: forwardMacs, sees } = definitionOf(layer).cost(layer);
     const window = sees === "everything" ? undefined : sees;
     const receptiveField = sees === "everything"
@@ -58,7 +59,7 @@ export function summarize(model: Model): LayerSummary[] {
     sights.push({
       field: receptiveField,
       jump: perAxis((axis) => before.jump[axis] * (window?.stride[axis] ?? 1)),
-      isTrained: before.isTrained || layer.parameters.length > 0,
+      isTrained: before.isTrained || isTrained,
     });
     return {
       name: layer.name,
@@ -67,7 +68,7 @@ export function summarize(model: Model): LayerSummary[] {
       outputShape: layer.outputShape,
       parameters: layer.parameters.reduce((sum, { size }) => sum + size, 0),
       forwardMacs,
-      trainingMacs: (before.isTrained ? 3 : 2) * forwardMacs,
+      trainingMacs: (1 + Number(isTrained) + Number(before.isTrained)) * forwardMacs,
       receptiveField,
     };
   });

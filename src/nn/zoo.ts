@@ -3,16 +3,39 @@
 import { checkName, checkNumber } from "../check.ts";
 import type { WeightInit } from "./init.ts";
 import type { ActivationSpec, LayerSpec, Pool2dOptions, Pool2dSpec } from "./layers.ts";
-import { avgPool2d, conv2d, flatten, linear, maxPool2d, relu, sigmoid } from "./layers.ts";
+import {
+  avgPool2d,
+  batchNorm1d,
+  batchNorm2d,
+  conv2d,
+  flatten,
+  globalAvgPool2d,
+  linear,
+  maxPool2d,
+  relu,
+  residual,
+  sigmoid,
+} from "./layers.ts";
+import type { OptimizerSpec } from "./optimizers.ts";
 import { type Model, sequential } from "./sequential.ts";
 import type { Standardization } from "./standardization.ts";
 
 /** Name of a model of the zoo. */
-export type ModelName = "lenet" | "lenet-d2l" | "lenet-relu" | "mlp" | "softmax";
+export type ModelName =
+  | "lenet"
+  | "lenet-d2l"
+  | "lenet-relu"
+  | "lenet-bn"
+  | "resnet8"
+  | "resnet14"
+  | "vgg-small"
+  | "cnn-rgb"
+  | "mlp"
+  | "softmax";
 
 /** What trains a model well: the defaults of the train command. */
 export interface Recipe {
-  /** For plain SGD. */
+  /** For its optimiser. */
   readonly learningRate: number;
   /** Passes over the training set. */
   readonly epochs: number;
@@ -20,6 +43,15 @@ export interface Recipe {
   readonly batchSize: number;
   /** How the weights are drawn. */
   readonly init: WeightInit;
+  /** Default: plain SGD. */
+  readonly optimizer?: OptimizerSpec;
+  /** As {@linkcode TrainPlan} has it; default: constant, at once. */
+  readonly schedule?: "cosine";
+  readonly warmup?: number;
+  /** Share of each label that all classes get alike; default 0. */
+  readonly labelSmoothing?: number;
+  /** Whether pixels are standardised by mean and deviation of the training set; default: they are not. */
+  readonly standardize?: true;
 }
 
 interface ZooEntry {
@@ -29,6 +61,20 @@ interface ZooEntry {
 }
 
 const xavier: WeightInit = { type: "xavierUniform" };
+
+/** What trains networks with batch norm: chosen on a validation split, see docs/record.md. */
+const MODERN = {
+  learningRate: 0.01,
+  epochs: 30,
+  batchSize: 128,
+  init: { type: "torchDefault" },
+  optimizer: { type: "adamw", beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0.02 },
+  schedule: "cosine",
+  warmup: 0.25,
+  labelSmoothing: 0.1,
+  standardize: true,
+} as const satisfies Recipe;
+
 const smallNormal: WeightInit = { type: "normal", standardDeviation: 0.01 };
 
 /** Every model of the zoo: its layers and its recipe. */
@@ -47,6 +93,52 @@ export const ZOO: Readonly<Record<ModelName, ZooEntry>> = {
     description: "LeNet with ReLU and max pooling",
     specs: (classCount) => lenetSpecs(classCount, [relu(), relu()], maxPool2d),
     recipe: { learningRate: 0.1, epochs: 10, batchSize: 256, init: xavier },
+  },
+  "lenet-bn": {
+    description: "LeNet with batch normalization, sigmoid throughout",
+    specs: (classCount) => [
+      ...lenetConvolutions([6, 16]),
+      flatten(),
+      ...[120, 84].flatMap((outFeatures, n) => [
+        linear({ name: `fc${n + 1}`, outFeatures }),
+        batchNorm1d({ name: `bn${n + 3}` }),
+        sigmoid(),
+      ]),
+      linear({ name: "fc3", outFeatures: classCount }),
+    ],
+    recipe: { learningRate: 1, epochs: 10, batchSize: 256, init: xavier },
+  },
+  "resnet8": {
+    description: "Residual network, a block each of 16, 32 and 64 channels",
+    specs: (classCount) => residualNetwork([16, 32, 64], 1, classCount),
+    recipe: MODERN,
+  },
+  "resnet14": {
+    description: "Residual network, two blocks each of 12, 24 and 48 channels",
+    specs: (classCount) => residualNetwork([12, 24, 48], 2, classCount),
+    recipe: MODERN,
+  },
+  "vgg-small": {
+    description: "Six convolutions of 3x3 with batch normalization, of 16 to 64 channels",
+    specs: (classCount) => [
+      ...[16, 16, "pool", 32, 32, "pool", 48, "pool", 64].flatMap((step) =>
+        typeof step === "number" ? convolution(step) : [maxPool2d({ poolSize: 2 })]
+      ),
+      ...classifier(classCount),
+    ],
+    recipe: MODERN,
+  },
+  "cnn-rgb": {
+    description: "Four convolutions of 3x3 with batch normalization, for colour pictures",
+    specs: (classCount) => [
+      ...[16, 32, 48].flatMap((channels) => [
+        ...convolution(channels),
+        maxPool2d({ poolSize: 2 }),
+      ]),
+      ...convolution(64),
+      ...classifier(classCount),
+    ],
+    recipe: { ...MODERN, batchSize: 32 },
   },
   "mlp": {
     description: "Multilayer perceptron with one hidden layer of 256 units",
@@ -142,17 +234,14 @@ export function zooRecipe(name: ModelName): Recipe {
   return ZOO[name].recipe;
 }
 
-/** What trains own pictures, of which nothing is known but their number and size. */
+/** What trains own pictures, of which nothing is known but their number, size and channels. */
 export interface FittedRecipe extends Recipe {
   /** What to train. */
   readonly model: ModelName;
-  /** Whose learning rate it is: Adam, with its usual constants. */
-  readonly optimizer: "adam";
-  /** Whether pixels are standardised by mean and deviation of the training set. */
-  readonly standardize: true;
 }
 
-/** What trains a set of images that no recipe was made for: LeNet with ReLU, by Adam.
+/** What trains a set of images that no recipe was made for: a small network with batch norm, `cnn-rgb`
+ * for colour pictures, by the recipe of its own.
  *
  * A step takes the largest power of two from 4 to 128 images that leaves 20 steps an epoch. There are
  * as many epochs, from 10 to 100, as make 1,000 steps, but of large sets no more than 10^9 pixels are
@@ -166,7 +255,7 @@ export interface FittedRecipe extends Recipe {
  * import { fittedRecipe } from "@lenet/lenet";
  *
  * const { model, batchSize, epochs } = fittedRecipe({ count: 720, shape: [1, 28, 28] });
- * if (model !== "lenet-relu" || batchSize !== 32 || epochs !== 44) throw new Error("expected 44 epochs");
+ * if (model !== "vgg-small" || batchSize !== 32 || epochs !== 44) throw new Error("expected 44 epochs");
  * ```
  */
 export function fittedRecipe(
@@ -178,15 +267,9 @@ export function fittedRecipe(
   const batchSize = Math.min(128, Math.max(4, 2 ** Math.floor(Math.log2(count / 20))));
   const wanted = Math.ceil(1000 / Math.ceil(count / batchSize));
   const affordable = Math.floor(1e9 / (count * shape[0] * shape[1] * shape[2]));
-  return {
-    model: "lenet-relu",
-    optimizer: "adam",
-    learningRate: 0.002,
-    epochs: Math.min(Math.max(wanted, 10), 100, Math.max(affordable, 3)),
-    batchSize,
-    standardize: true,
-    init: ZOO["lenet-relu"].recipe.init,
-  };
+  const epochs = Math.min(Math.max(wanted, 10), 100, Math.max(affordable, 3));
+  const model = shape[0] > 1 ? "cnn-rgb" : "vgg-small";
+  return { ...ZOO[model].recipe, model, epochs, batchSize };
 }
 
 function lenetSpecs(
@@ -207,5 +290,61 @@ function lenetSpecs(
     linear({ name: "fc2", outFeatures: 84 }),
     linearActivation,
     linear({ name: "fc3", outFeatures: classCount }),
+  ];
+}
+
+/** LeNet's convolutions with batch normalization. */
+function lenetConvolutions(channels: readonly number[]): LayerSpec[] {
+  return channels.flatMap((outChannels, n) => [
+    conv2d({ name: `conv${n + 1}`, outChannels, kernelSize: 5, padding: n === 0 ? 2 : 0 }),
+    batchNorm2d({ name: `bn${n + 1}` }),
+    sigmoid(),
+    avgPool2d({ poolSize: 2 }),
+  ]);
+}
+
+/** A convolution of 3x3 that keeps the size, or halves it, normalized. */
+function normalized(outChannels: number, stride = 1): LayerSpec[] {
+  return [
+    conv2d({ outChannels, kernelSize: 3, stride, padding: 1, bias: false }),
+    batchNorm2d(),
+  ];
+}
+
+function convolution(outChannels: number): LayerSpec[] {
+  return [...normalized(outChannels), relu()];
+}
+
+/** Logits from the means of all maps. */
+function classifier(classCount: number): LayerSpec[] {
+  return [globalAvgPool2d(), flatten(), linear({ name: "fc", outFeatures: classCount })];
+}
+
+/** Stages of basic blocks, each stage but the first of half the size.
+ *
+ * Source: He et al. 2016, section 4.2, with projections in place of zeros.
+ */
+function residualNetwork(
+  stages: readonly number[],
+  blocks: number,
+  classCount: number,
+): LayerSpec[] {
+  const block = (channels: number, stride: number) => {
+    const projection = [
+      conv2d({ outChannels: channels, kernelSize: 1, stride, bias: false }),
+      batchNorm2d(),
+    ];
+    const body = [...normalized(channels, stride), relu(), ...normalized(channels)];
+    return [residual<LayerSpec, LayerSpec>(body, stride > 1 ? projection : []), relu()];
+  };
+  return [
+    ...convolution(stages[0]),
+    ...stages.flatMap((channels, stage) =>
+      Array.from(
+        { length: blocks },
+        (_, n) => block(channels, stage > 0 && n === 0 ? 2 : 1),
+      ).flat()
+    ),
+    ...classifier(classCount),
   ];
 }

@@ -1,5 +1,6 @@
 /** A trained model as one HTML page that classifies drawings and pictures in the browser. */
 
+import { isPictureChannels } from "../data/picture.ts";
 import type { Model } from "../nn/sequential.ts";
 import { Html, html, htmlPage } from "../report/html.ts";
 import { encodePageModel, type NamedModel } from "./page_model.ts";
@@ -21,7 +22,7 @@ export interface ModelFacts {
  * It loads nothing: it works from a file, without a network. Pictures become the model's input as they
  * do in the `predict` command.
  *
- * @throws {TypeError} If the model's images are not grey.
+ * @throws {TypeError} If the model's images are neither grey nor in colour.
  * @example A page of a model that has not been trained
  * ```ts
  * import { initialParameters, lenet, modelPage } from "@lenet/lenet";
@@ -35,10 +36,9 @@ export interface ModelFacts {
 export async function modelPage(trained: NamedModel, facts: ModelFacts = {}): Promise<string> {
   const { model } = trained;
   const [channels, height, width] = model.inputShape;
-  if (channels !== 1) {
+  if (!isPictureChannels(channels)) {
     throw new TypeError(
-      `Cannot write a page for model "${model.name}": it takes ${channels} channels, and pictures ` +
-        `are made grey`,
+      `Cannot write a page for model "${model.name}": it takes ${channels} channels, expected 1 or 3`,
     );
   }
   // Imported only here: no other command needs it.
@@ -53,7 +53,7 @@ export async function modelPage(trained: NamedModel, facts: ModelFacts = {}): Pr
       <noscript><p class="notice">The network runs in JavaScript, which is switched off.</p></noscript>
     </header>
     <main>
-    ${boardSection(width, height)}
+    ${boardSection(model)}
     ${resultSection(width, height)}
     </main>
     ${footer(model, facts)}
@@ -64,7 +64,10 @@ export async function modelPage(trained: NamedModel, facts: ModelFacts = {}): Pr
   return htmlPage(title, body, { style: MODEL_PAGE_STYLE, scriptPolicy });
 }
 
-function boardSection(width: number, height: number): Html {
+function boardSection({ inputShape: [channels, height, width] }: Model): Html {
+  const color = channels < 3 ? undefined : html`
+    <input id="color" type="color" value="#ffffff" aria-label="Colour of the pen">
+  `;
   return html`
     <section aria-labelledby="board-title">
       <h2 id="board-title">Draw here</h2>
@@ -80,7 +83,7 @@ function boardSection(width: number, height: number): Html {
           <option value="thin">thin pen</option>
           <option value="middle" selected>middle pen</option>
           <option value="thick">thick pen</option>
-        </select>
+        </select>${color}
       </div>
       <p id="given-row" hidden><select id="crop" aria-label="Part of the picture">
           <option value="auto" selected>as in training</option>
@@ -111,14 +114,14 @@ function resultSection(width: number, height: number): Html {
 }
 
 function footer(model: Model, { datasetName, testAccuracy, epoch }: ModelFacts): Html {
-  const [, height, width] = model.inputShape;
+  const [channels, height, width] = model.inputShape;
   const accuracy = testAccuracy !== undefined &&
     `${(100 * testAccuracy).toFixed(2)}%${epoch === undefined ? "" : `, after epoch ${epoch}`}`;
   const facts: (readonly [name: string, value: string])[] = [
     ["Model", `${model.name}: ${countOf(model.parameterCount, "parameter")}`],
     ...(datasetName === undefined ? [] : [["Trained on", datasetName] as const]),
     ...(accuracy ? [["Test accuracy", accuracy] as const] : []),
-    ["Pictures", `${width}x${height}, grey, light on dark`],
+    ["Pictures", `${width}x${height}, ${channels === 3 ? "in colour" : "grey, light on dark"}`],
   ];
   return html`
     <footer>

@@ -15,27 +15,45 @@ interface PageModel extends ModelSpec {
   readonly pictures?: PicturePolarity;
   /** Little-endian float32, as base64. */
   readonly parameters: string;
+  readonly statistics?: string;
 }
 
 const FLOAT_BYTES = 4;
 
 /** Writes a model as JSON without a `<`, so that no name in it can end the element it stands in. */
-export function encodePageModel({ parameters, model, classNames, pictures }: NamedModel): string {
-  const bytes = new Uint8Array(FLOAT_BYTES * parameters.length);
-  const view = new DataView(bytes.buffer);
-  parameters.forEach((value, index) => view.setFloat32(FLOAT_BYTES * index, value, true));
-  const known = { classNames, ...knownOf(model, { pictures }) };
-  const page: PageModel = { ...specOf(model), ...known, parameters: bytes.toBase64() };
+export function encodePageModel(
+  { parameters, statistics, model, classNames, pictures }: NamedModel,
+): string {
+  const page: PageModel = {
+    ...specOf(model),
+    ...{ classNames, ...knownOf(model, { pictures }) },
+    parameters: encode(parameters),
+    ...(statistics && { statistics: encode(statistics) }),
+  };
   return JSON.stringify(page).replaceAll("<", "\\u003c");
 }
 
 /** Reads what {@linkcode encodePageModel} wrote. */
 export function decodePageModel(text: string): NamedModel {
-  const { classNames, pictures, parameters, ...spec } = JSON.parse(text) as PageModel;
-  const view = new DataView(Uint8Array.fromBase64(parameters).buffer);
-  const values = Float32Array.from(
+  const { classNames, pictures, parameters, statistics, ...spec } = JSON.parse(text) as PageModel;
+  return {
+    model: modelOf(spec),
+    parameters: decode(parameters),
+    ...(statistics !== undefined && { statistics: decode(statistics) }),
+    ...{ classNames, ...(pictures && { pictures }) },
+  };
+}
+
+function encode(values: Float32Array): string {
+  const view = new DataView(new ArrayBuffer(FLOAT_BYTES * values.length));
+  values.forEach((value, index) => view.setFloat32(FLOAT_BYTES * index, value, true));
+  return new Uint8Array(view.buffer).toBase64();
+}
+
+function decode(text: string): Float32Array {
+  const view = new DataView(Uint8Array.fromBase64(text).buffer);
+  return Float32Array.from(
     { length: view.byteLength / FLOAT_BYTES },
     (_, index) => view.getFloat32(FLOAT_BYTES * index, true),
   );
-  return { model: modelOf(spec), parameters: values, classNames, ...(pictures && { pictures }) };
 }

@@ -3,7 +3,7 @@
 import { encode } from "fast-png";
 import { type Html, html } from "./html.ts";
 
-/** One channel of numbers, row by row. */
+/** Numbers of one channel, or of several one after another, row by row. */
 export interface Plane {
   readonly width: number;
   readonly height: number;
@@ -67,6 +67,19 @@ export function signedPicture(
     });
   }
   return picture({ width, height, data, channels: 3 }, options);
+}
+
+/** Signed numbers of red, green and blue as a colour: zero is the middle grey.
+ *
+ * @param values [3, height, width].
+ * @param limit The size of a number that is black or full.
+ */
+export function colorPicture(
+  { width, height, values }: Plane,
+  { limit, ...options }: PictureOptions & { readonly limit: number },
+): Html {
+  const pixels = Uint8Array.from(values, (value) => Math.round(127.5 * (1 + value / (limit || 1))));
+  return imagePicture(pixels, [3, height, width], options);
 }
 
 function picture(

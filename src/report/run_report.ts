@@ -13,6 +13,7 @@ import { bestEpoch, type EpochMetrics } from "../train/trainer.ts";
 import { curveSvg } from "./curves.ts";
 import { Html, html, htmlPage } from "./html.ts";
 import { isElsewhere, type RunConfig } from "../run/config.ts";
+import { lossText } from "../run/recipe_text.ts";
 import { factsSection } from "./run_report_facts.ts";
 import { featureMaps } from "./run_report_features.ts";
 import { featureSection, filterSection, summarySection } from "./run_report_model.ts";
@@ -30,11 +31,14 @@ export interface Ending {
   readonly outcome:
     | "finished"
     | "target reached"
+    | "no improvement"
     | "max steps reached"
     | "interrupted"
     | "diverged";
   /** Steps since the start of the run; undefined where nobody counted. */
   readonly step?: number;
+  /** Whether the model is that of the best epoch. */
+  readonly restored?: boolean;
   /** What went wrong, where something did. */
   readonly message?: string;
 }
@@ -52,6 +56,7 @@ export interface RunReportInput {
   /** The trained model; left out where none is worth showing. */
   readonly trained?: {
     readonly parameters: Float32Array;
+    readonly statistics?: Float32Array;
     /** Logits [test.count, classCount] of the test images. */
     readonly logits: Float32Array;
   };
@@ -73,7 +78,7 @@ export async function runReport(input: RunReportInput): Promise<string> {
     html`<header><p class="soft">Run ${input.name}, ${input.config.started}</p><h1>${title}</h1>
 ${notices(input, report)}</header>
 <main>${tiles(input, report)}
-${await curves(input.history)}
+${await curves(input)}
 ${report && confusionSection(report)}
 ${report && classSection(report)}
 ${answers && mistakeSection(answers, input.test, dataset.classNames)}
@@ -89,7 +94,8 @@ function notices(
   { ending, history, trained, test, config: { plan, dataset } }: RunReportInput,
   report: ClassificationReport | undefined,
 ): Html[] {
-  const { outcome, step = 0, message } = ending;
+  const { outcome, step = 0, message, restored } = ending;
+  const best = bestEpoch(history, plan.monitor);
   const stepsInAll = plan.epochs * Math.ceil(dataset.trainCount / plan.batchSize);
   const reached = `after step ${formatCount(step)} of ${formatCount(stepsInAll)}`;
   const saved = trained === undefined
@@ -98,7 +104,9 @@ function notices(
   const lines: Readonly<Record<Ending["outcome"], string | undefined>> = {
     "finished": undefined,
     "target reached": `The run ended early: it reached its target, a ` +
-      `${bestEpoch(history)?.chosenOn ?? "test"} accuracy of ${plan.targetAccuracy}.`,
+      `${best?.chosenOn ?? "test"} accuracy of ${plan.targetAccuracy}.`,
+    "no improvement": `The run ended early: ${countOf(plan.patience ?? 0, "epoch")} were no ` +
+      `better on the ${best?.chosenOn} set than the best before them.`,
     "max steps reached": `The run ended ${reached}, as it was told to.`,
     "interrupted":
       `The run was interrupted ${reached}. What follows shows the model as it was then. ` +
@@ -107,6 +115,12 @@ function notices(
     "diverged": `${message ?? "The loss is not finite: training has diverged"}. ${saved}`,
   };
   const notice = lines[outcome];
+  const back = restored
+    ? `The model is that of epoch ${best?.metrics.epoch}, the best by ${
+      plan.monitor ?? "accuracy"
+    } ` +
+      `on the ${best?.chosenOn} set; all that follows shows it.`
+    : undefined;
   const short = history.length === 0
     ? "No epoch was finished: there are no curves."
     : history.length === 1
@@ -119,7 +133,7 @@ function notices(
   const remark = report && majorityRemark(report);
   const unlearned = remark && `Test accuracy is ${remark}.`;
   const notes = dataset.notes?.map((note) => `Dataset: ${printable(note)}.`) ?? [];
-  return [notice, short, part, unlearned, ...notes].filter((line) => line !== undefined)
+  return [notice, back, short, part, unlearned, ...notes].filter((line) => line !== undefined)
     .map((line) => html`<p class="notice" role="note">${line}</p>`);
 }
 
@@ -127,7 +141,8 @@ function tiles(
   { history, test, config }: RunReportInput,
   report: ClassificationReport | undefined,
 ): Html {
-  const best = bestEpoch(history);
+  const { plan: { monitor } } = config;
+  const best = bestEpoch(history, monitor);
   const totalMs = history.reduce((sum, { trainMs, evalMs }) => sum + trainMs + evalMs, 0);
   const rates = history.map(({ imagesPerSecond }) => imagesPerSecond).sort((a, b) => a - b);
   const facts: (readonly [string, string])[] = [
@@ -145,8 +160,11 @@ function tiles(
     ...(best
       ? [
         [
-          `best ${best.chosenOn} accuracy, after epoch ${best.metrics.epoch}: chosen on the ` +
-          `${best.chosenOn} set`,
+          monitor === "loss"
+            ? `${best.chosenOn} accuracy after epoch ${best.metrics.epoch}: chosen by the loss on the ` +
+              `${best.chosenOn} set`
+            : `best ${best.chosenOn} accuracy, after epoch ${best.metrics.epoch}: chosen on the ` +
+              `${best.chosenOn} set`,
           percent(best.accuracy),
         ] as const,
         ...(best.chosenOn === "validation"
@@ -165,7 +183,9 @@ function tiles(
   }</div>`;
 }
 
-async function curves(history: readonly EpochMetrics[]): Promise<Html | undefined> {
+async function curves(
+  { history, config: { loss, dataset } }: RunReportInput,
+): Promise<Html | undefined> {
   if (history.length === 0) return undefined;
   const [last] = history.slice(-1);
   const number = (value: number) => Number.isFinite(value) ? value.toFixed(3) : "not a number";
@@ -189,7 +209,11 @@ async function curves(history: readonly EpochMetrics[]): Promise<Html | undefine
     ${number(
       last.testAccuracy,
     )}. Training values are taken on the batches as they are trained, test values
-    after the epoch.</p>
+    after the epoch.${loss && ` The train loss is the one that was trained on, with ` +
+        `${
+          lossText(loss, dataset.classNames)
+        }; all other losses are plain cross-entropy, and not ` +
+        `to be compared with it.`}</p>
     </section>
   `;
 }
@@ -203,7 +227,7 @@ async function features(
   const one: LabeledImages = { images, labels: new Uint8Array(1), count: 1, shape: test.shape };
   // The plain `reference` serves any model.
   const maps = await featureMaps(await loadBackend("reference"), model, {
-    parameters: trained.parameters,
+    ...trained,
     one,
   });
   const title = `${nameOfImage(test, 0)}, ${config.dataset.classNames[test.labels[0]]}`;

@@ -1,10 +1,12 @@
 /** What a report says about how to repeat the run. */
 
 import type { Device } from "../backends/backend.ts";
+import { showAugmentation } from "../data/augment.ts";
 import { definitionOf } from "../nn/optimizers.ts";
-import { isNormalized, NORMALIZED, type Standardization } from "../nn/standardization.ts";
+import { NORMALIZED, showPixels } from "../nn/standardization.ts";
 import { type Html, html } from "./html.ts";
 import { partsText, type RunConfig } from "../run/config.ts";
+import { lossText, scheduleText } from "../run/recipe_text.ts";
 import { countOf } from "./table.ts";
 
 /** Configuration, device and versions.
@@ -13,7 +15,8 @@ import { countOf } from "./table.ts";
  * missing elsewhere must not spoil the end of a run.
  */
 export function factsSection(config: RunConfig): Html {
-  const { dataset, plan, optimizer, init, environment } = config;
+  const { dataset, plan, optimizer, loss, clipNorm, augmentation, init, environment } = config;
+  const by = plan.monitor === "loss" ? "chosen by the loss" : "chosen";
   const facts: (readonly [name: string, value: string])[] = [
     [
       "Dataset",
@@ -22,8 +25,8 @@ export function factsSection(config: RunConfig): Html {
     [
       "Best epoch",
       dataset.validationCount === undefined
-        ? "chosen on the test set"
-        : "chosen on the validation set" + (dataset.validSplit === undefined
+        ? `${by} on the test set`
+        : `${by} on the validation set` + (dataset.validSplit === undefined
           ? ", the dataset's own"
           : `, ${dataset.validSplit} of each class of the training set`),
     ],
@@ -33,12 +36,20 @@ export function factsSection(config: RunConfig): Html {
       "Epochs",
       countOf(plan.epochs, "epoch") +
       (plan.maxSteps === undefined ? "" : `, at most ${countOf(plan.maxSteps, "step")}`) +
-      (plan.targetAccuracy === undefined ? "" : `, until accuracy ${plan.targetAccuracy}`),
+      (plan.targetAccuracy === undefined ? "" : `, until accuracy ${plan.targetAccuracy}`) +
+      (plan.patience === undefined ? "" : `, patience of ${countOf(plan.patience, "epoch")}`),
     ],
-    ["Pixels", pixelText(config.model?.standardization)],
+    ["Pixels", showPixels(config.model?.standardization ?? NORMALIZED)],
     ["Batch size", String(plan.batchSize)],
-    ["Learning rate", `${plan.learningRate}, ${plan.schedule}`],
+    ["Learning rate", scheduleText(plan)],
+    [
+      "Loss",
+      "softmax cross-entropy" +
+      (loss === undefined ? "" : `; in training with ${lossText(loss, dataset.classNames)}`),
+    ],
+    ...(clipNorm === undefined ? [] : [["Gradients", `clipped to a norm of ${clipNorm}`] as const]),
     ["Optimiser", optimizerText(optimizer)],
+    ...(augmentation ? [["Augmentation", showAugmentation(augmentation)] as const] : []),
     ["Seed", `${plan.seed}${plan.shuffle ? "" : ", not shuffled"}`],
     [
       "Initial weights",
@@ -77,12 +88,6 @@ export function factsSection(config: RunConfig): Html {
 function optimizerText({ type, ...fields }: RunConfig["optimizer"]): string {
   const values = Object.entries(fields).map(([name, value]) => `${name} ${value}`);
   return [definitionOf(type).title, ...values].join(", ");
-}
-
-function pixelText(standardization: Standardization = NORMALIZED): string {
-  if (isNormalized(standardization)) return "pixel / 255";
-  const { mean, std } = standardization;
-  return `(pixel / 255 - ${mean.toFixed(4)}) / ${std.toFixed(4)}`;
 }
 
 function deviceText(device: Device | undefined): string {

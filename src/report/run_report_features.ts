@@ -27,7 +27,11 @@ const MAX_MACS = 100e6;
 export async function featureMaps(
   backend: Backend,
   model: Model,
-  { parameters, one }: { readonly parameters: Float32Array; readonly one: LabeledImages },
+  { parameters, statistics = new Float32Array(), one }: {
+    readonly parameters: Float32Array;
+    readonly statistics?: Float32Array;
+    readonly one: LabeledImages;
+  },
 ): Promise<FeatureMaps[] | undefined> {
   const macs = summarize(model).reduce((sum, layer) => sum + layer.forwardMacs, 0);
   // Each layer's maps are computed from the image on.
@@ -41,9 +45,10 @@ export async function featureMaps(
       optimizer: { type: "sgd", momentum: 0 },
       batchSize: 1,
     });
-    const { parameterCount } = part;
+    const { parameterCount, statisticCount } = part;
     await session.loadState({
       parameters: parameters.slice(0, parameterCount),
+      statistics: statistics.slice(0, statisticCount),
       slots: [],
       step: 0,
     });
@@ -79,12 +84,15 @@ function upTo(model: Model, index: number): Model {
   const layers = [...model.layers.slice(0, index + 1), last];
   const used = layers.flatMap(({ parameters }) => parameters);
   const end = used.at(-1);
+  const measured = layers.flatMap((layer: Layer) => layer.statistics ?? []);
   return {
     ...model,
     layers,
     specs: [...model.specs.slice(0, index + 1), { type: "flatten" }],
     parameters: used,
     parameterCount: end === undefined ? 0 : end.offset + end.size,
+    statistics: measured,
+    statisticCount: measured.reduce((sum, { size }) => sum + size, 0),
     classCount: size,
   };
 }

@@ -5,7 +5,7 @@ import type { Layer, Model } from "../nn/sequential.ts";
 import { showShape } from "../nn/sequential.ts";
 import { summarize } from "../nn/summary.ts";
 import { type Html, html, htmlTable } from "./html.ts";
-import { greyPicture, imagePicture, signedPicture } from "./html_pictures.ts";
+import { colorPicture, greyPicture, imagePicture, signedPicture } from "./html_pictures.ts";
 import type { FeatureMaps } from "./run_report_features.ts";
 import { formatCount } from "./table.ts";
 
@@ -46,23 +46,30 @@ export function filterSection(model: Model, parameters: Float32Array): Html | un
   const kernel = layer === undefined ? undefined : kernelOf(layer, model);
   if (kernel === undefined) return undefined;
   const { weight, width, height, title, displayWidth } = kernel;
-  const area = width * height;
+  // Three planes of an output are its red, green and blue.
+  const isColored = model.inputShape[0] === 3;
+  const size = (isColored ? 3 : 1) * width * height;
   const all = parameters.subarray(weight.offset, weight.offset + weight.size);
   const limit = all.reduce((largest, value) => Math.max(largest, Math.abs(value)), 0);
-  const count = weight.size / area;
+  const count = weight.size / size;
   const perOutput = count / weight.shape[0];
+  const draw = isColored ? colorPicture : signedPicture;
   const pictures = Array.from({ length: Math.min(count, MAX_PICTURES) }, (_, index) => {
-    const values = all.subarray(index * area, (index + 1) * area);
+    const values = all.subarray(index * size, (index + 1) * size);
     const [output, input] = [Math.floor(index / perOutput), index % perOutput];
     const alt = perOutput === 1 ? `Output ${output}` : `Output ${output}, input ${input}`;
-    return signedPicture({ width, height, values }, { alt, displayWidth, limit });
+    return draw({ width, height, values }, { alt, displayWidth, limit });
   });
+  const colors = isColored
+    ? "for red, green and blue together: zero is the middle grey, positive is lighter, negative darker; " +
+      "the full range is"
+    : "orange is positive, blue negative, white zero; the full colour is";
   return html`
     <section>
       <h2>${title}</h2>
-      <p class="soft">Weights of ${weight
-        .name}: orange is positive, blue negative, white zero; the full
-    colour is ${limit.toPrecision(3)}.${leftOut(count)}</p>
+      <p class="soft">Weights of ${weight.name}: ${colors} ${limit.toPrecision(3)}.${leftOut(
+        count,
+      )}</p>
       <div class="gallery maps">${pictures}</div>
     </section>
   `;

@@ -2,7 +2,7 @@
 
 import * as v from "valibot";
 import type { TrainingState } from "../backends/backend.ts";
-import { fromTensors, toTensors } from "../formats/safetensors/state_dict.ts";
+import { fromTensors, statisticsFrom, toTensors } from "../formats/safetensors/state_dict.ts";
 import { decodeSafetensors, encodeSafetensors, type Tensor } from "../formats/safetensors/file.ts";
 import { encodeSafetensorsModel } from "../formats/safetensors/model.ts";
 import type { TrainedModel } from "../formats/trained_model.ts";
@@ -25,6 +25,8 @@ const PROGRESS: Schema<Progress> = fields({
     trainMs: notNegative,
   }),
   bestAccuracy: notNegative,
+  bestLoss: v.optional(notNegative),
+  sinceBest: v.optional(count),
 });
 
 /** Optimiser memory's part of a tensor's name; marked where a layer is called like it. */
@@ -65,7 +67,7 @@ export function encodeCheckpoint(
   model: Model,
   { state, progress, configuration }: SavedCheckpoint,
 ): Uint8Array<ArrayBuffer> {
-  const tensors = toTensors(model, state.parameters);
+  const tensors = toTensors(model, state.parameters, state.statistics);
   const mark = [...tensors.keys()].some((name) => SLOT_PREFIX.test(name)) ? "optimizer:" : "";
   for (const [slot, values] of state.slots.entries()) {
     for (const [name, tensor] of toTensors(model, values)) {
@@ -93,7 +95,7 @@ export async function readCheckpoint(path: string, model: Model): Promise<SavedC
 /** Decodes the content of a checkpoint's file; errors as of {@linkcode readCheckpoint}. */
 export function decodeCheckpoint(bytes: Uint8Array, path: string, model: Model): SavedCheckpoint {
   const { tensors, metadata: { sha256, ...metadata } } = decodeSafetensors(bytes, path);
-  const own = new Set(model.parameters.map(({ name }) => name));
+  const own = new Set([...model.parameters, ...model.statistics].map(({ name }) => name));
   const groups: Map<string, Tensor>[] = [];
   for (const [name, tensor] of tensors) {
     const [prefix, slot] = (!own.has(name) && SLOT_PREFIX.exec(name)) || ["", -1];
@@ -103,7 +105,13 @@ export function decodeCheckpoint(bytes: Uint8Array, path: string, model: Model):
     { length: Math.max(1, groups.length) },
     (_, group) => fromTensors(model, groups[group] ?? new Map(), path),
   );
-  const state: TrainingState = { parameters, slots, step: Number(metadata.updates) };
+  const statistics = statisticsFrom(model, groups[0] ?? new Map(), path);
+  const state: TrainingState = {
+    parameters,
+    ...(statistics && { statistics }),
+    slots,
+    step: Number(metadata.updates),
+  };
   const { success, output: progress } = v.safeParse(PROGRESS, parseOptional(metadata.progress));
   if (!success || !v.is(count, state.step)) {
     throw new SyntaxError(

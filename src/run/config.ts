@@ -4,19 +4,22 @@ import { isDeepStrictEqual } from "node:util";
 import * as v from "valibot";
 import type { Device } from "../backends/backend.ts";
 import { BACKEND_NAMES } from "../backends/registry.ts";
+import { type Augmentation, isAugmentation } from "../data/augment.ts";
 import type { PictureFacts } from "../data/dataset.ts";
 import type { WeightInit } from "../nn/init.ts";
+import type { LossOptions } from "../nn/loss.ts";
 import { modelOf, type ModelSpec } from "../nn/model_spec.ts";
 import { isOptimizerSpec, type OptimizerSpec } from "../nn/optimizers.ts";
 import type { Model } from "../nn/sequential.ts";
 import { formatCount } from "../quote.ts";
-import type { TrainPlan } from "../train/plan.ts";
+import { MONITORS, SCHEDULES, type TrainPlan } from "../train/plan.ts";
 import type { CheckpointInterval } from "../train/trainer.ts";
 import {
   count,
   ENVIRONMENT,
   fields,
   list,
+  notNegative,
   parseBy,
   positive,
   type Schema,
@@ -44,6 +47,7 @@ const PICTURES: Schema<PictureFacts> = fields({
   validSplit: v.optional(share), // what version 0.1 called testSplit
   invert: v.boolean(),
   darkOnLight: v.boolean(),
+  hasGrey: v.optional(v.literal(true)),
   unreadable: v.optional(v.array(fields({ name: v.string(), reason: v.string() }))),
 });
 
@@ -51,11 +55,22 @@ const PLAN: Schema<TrainPlan> = fields({
   epochs: count,
   batchSize: v.pipe(atLeastOne, v.maxValue(65_536)),
   learningRate: positive,
-  schedule: v.picklist(["constant", "cosine"]),
+  schedule: v.picklist(SCHEDULES),
   seed: count,
   shuffle: v.boolean(),
   maxSteps: v.optional(count),
   targetAccuracy: v.optional(positive),
+  warmup: v.optional(notNegative),
+  stepSize: v.optional(atLeastOne),
+  gamma: v.optional(positive),
+  anneal: v.optional(v.picklist(["cosine", "linear"])),
+  monitor: v.optional(v.picklist(MONITORS)),
+  patience: v.optional(atLeastOne),
+});
+
+const LOSS: Schema<LossOptions> = fields({
+  labelSmoothing: v.optional(share),
+  classWeights: v.optional(list(positive)),
 });
 
 const DEVICE: Schema<Device> = fields({
@@ -111,6 +126,12 @@ const CONFIG = fields({
   workingDirectory: v.optional(v.pipe(v.string(), v.regex(/^\.\.(\/\.\.){0,15}$/))),
   plan: PLAN,
   optimizer: v.custom<OptimizerSpec>(isOptimizerSpec),
+  /** What was trained towards; left out where that is plain cross-entropy, which is measured always. */
+  loss: v.optional(LOSS),
+  /** Largest norm of a step's gradient; left out where there was none. */
+  clipNorm: v.optional(positive),
+  /** How training images are changed; left out where they are not. */
+  augmentation: v.optional(v.custom<Augmentation>(isAugmentation)),
   /** Flags that were chosen to fit the dataset; left out where the recipe is the model's own. */
   chosen: v.optional(list(text)),
   /** How the first parameters came to be: drawn, or read from a file, whose path is only shown. */
@@ -204,6 +225,15 @@ const FIXED = [
   "plan.seed",
   "plan.shuffle",
   "optimizer",
+  // Left out where they are, as version 0.1 did:
+  "loss",
+  "clipNorm",
+  "plan.warmup",
+  "plan.stepSize",
+  "plan.gamma",
+  "plan.anneal",
+  "plan.monitor",
+  "augmentation",
 ] as const;
 
 /** The part of a configuration that decides what every step computes, by field. */

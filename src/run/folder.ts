@@ -2,21 +2,16 @@
 
 import { join } from "node:path";
 import { decodeSafetensors } from "../formats/safetensors/file.ts";
-import { fromTensors } from "../formats/safetensors/state_dict.ts";
+import { fromTensors, statisticsFrom } from "../formats/safetensors/state_dict.ts";
 import type { TrainingState, TrainResult } from "../backends/backend.ts";
-import { DESCRIPTION_KEY, tryDescription } from "../formats/trained_model.ts";
+import { DESCRIPTION_KEY, type TrainedModel, tryDescription } from "../formats/trained_model.ts";
 import { specOf } from "../nn/model_spec.ts";
 import type { Model } from "../nn/sequential.ts";
 import { quote } from "../quote.ts";
 import { readUnlinked } from "../read_bounded.ts";
 import { readCheckpoint, writeCheckpoint, writeModel } from "./checkpoint.ts";
 import { appendSynced, writeAtomic } from "../write_atomic.ts";
-import {
-  type Checkpoint,
-  decidingAccuracy,
-  type EpochMetrics,
-  NOT_STARTED,
-} from "../train/trainer.ts";
+import { type Checkpoint, type EpochMetrics, isBestSoFar, NOT_STARTED } from "../train/trainer.ts";
 import {
   configuredModel,
   fixedConfiguration,
@@ -160,7 +155,7 @@ export class RunFolder {
   async saveEpoch(metrics: EpochMetrics, checkpoint: Checkpoint): Promise<void> {
     this.history.push(metrics);
     await appendSynced(join(this.path, FILES.metrics), toLine(metrics));
-    if (decidingAccuracy(metrics) >= checkpoint.progress.bestAccuracy) {
+    if (isBestSoFar(metrics, checkpoint.progress)) {
       await this.#writeModel(FILES.best, checkpoint);
     }
     await this.saveCheckpoint(checkpoint);
@@ -172,14 +167,26 @@ export class RunFolder {
     await this.#writeCheckpoint(checkpoint);
   }
 
-  /** Writes the TensorFlow.js model; a run may be finished more than once. */
-  async finish(parameters: Float32Array): Promise<void> {
+  /** Writes the TensorFlow.js model, and the model itself where it is not that of the last epoch; a run may
+   * be finished more than once.
+   *
+   * @returns Why there is no TensorFlow.js model, where that has no layer like one of the model's.
+   */
+  async finish(state: TrainingState, restored: boolean): Promise<string | undefined> {
+    if (restored) await this.#writeModel(FILES.model, { state });
     // Imported only now: a run starts without it.
     const { encodeLayersModel } = await import("../formats/layers_model/file.ts");
     const { model, config } = this;
     const { classNames } = config.dataset;
-    const trained = { model, parameters, classNames, pictures: knownPictures(config) };
-    const { modelJson, weights } = await encodeLayersModel(trained);
+    const { parameters, statistics } = state;
+    const learned = { parameters, statistics };
+    const trained = { model, ...learned, classNames, pictures: knownPictures(config) };
+    const written = await encodeLayersModel(trained).catch((error) => {
+      if (error instanceof TypeError) return error.message;
+      throw error;
+    });
+    if (typeof written === "string") return written;
+    const { modelJson, weights } = written;
     await Deno.mkdir(join(this.path, FILES.layersModel), { recursive: true });
     await writeAtomic(join(this.path, FILES.layersModel, "weights.bin"), weights);
     await writeAtomic(join(this.path, FILES.layersModel, "model.json"), modelJson);
@@ -203,11 +210,11 @@ export class RunFolder {
     });
   }
 
-  async #writeModel(name: string, { state }: Checkpoint): Promise<void> {
+  async #writeModel(name: string, { state }: Pick<Checkpoint, "state">): Promise<void> {
     const { classNames } = this.config.dataset;
-    const { parameters } = state;
-    const pictures = knownPictures(this.config);
-    await writeModel(join(this.path, name), this.model, { parameters, classNames, pictures });
+    const { parameters, statistics } = state;
+    const known = { classNames, pictures: knownPictures(this.config) };
+    await writeModel(join(this.path, name), this.model, { parameters, statistics, ...known });
   }
 }
 
@@ -261,28 +268,40 @@ function requireModelAndNames(config: RunConfig, file: string): void {
     throw invalid(`${error.message.charAt(0).toLowerCase()}${error.message.slice(1)}`);
   }
   const { length } = config.dataset.classNames;
+  if (![undefined, length].includes(config.loss?.classWeights?.length)) {
+    throw invalid(`it has ${config.loss?.classWeights?.length} weights for ${length} classes`);
+  }
   if (length !== model.classCount) {
     throw invalid(`it has names for ${length} classes, its model ${model.classCount}`);
   }
 }
 
-/** Reads the parameters that a run saved last.
+/** What a run has learned. */
+type Learned = Pick<TrainedModel, "parameters" | "statistics">;
+
+/** Reads the parameters that a run saved last, or those of its best epoch, and its running statistics.
  *
  * @param model The run's.
  * @throws {TypeError} If they are of another model.
  * @throws {Deno.errors.NotFound} If it has saved none yet.
  */
-export async function readRunParameters(path: string, model: Model): Promise<Float32Array> {
-  const file = join(path, FILES.model);
+export async function readRunParameters(
+  path: string,
+  model: Model,
+  which: "model" | "best" = "model",
+): Promise<Learned> {
+  const name = FILES[which];
+  const file = join(path, name);
   const { tensors, metadata } = decodeSafetensors(await readUnlinked(file), file);
   const described = tryDescription(metadata[DESCRIPTION_KEY] ?? "");
   if (described && JSON.stringify(specOf(described.model)) !== JSON.stringify(specOf(model))) {
     throw new TypeError(
-      `Cannot use ${path}: ${FILES.model} describes another model than ${FILES.config}; put the run's own back, ` +
+      `Cannot use ${path}: ${name} describes another model than ${FILES.config}; put the run's own back, ` +
         `or name the file with --weights`,
     );
   }
-  return fromTensors(model, tensors, file);
+  const parameters = fromTensors(model, tensors, file);
+  return { parameters, statistics: statisticsFrom(model, tensors, file) };
 }
 
 /** Reads the metrics of a run, epoch by epoch. */

@@ -30,9 +30,9 @@ const MAJORITY: Schema<Majority> = fields({ className: text, share: positive });
 const RESULT = fields({
   /** The varied flags. */
   settings: dictionary(text),
-  /** Of the last epoch; left out where none was finished. */
+  /** Of the last epoch, or of the best where patience went back to it; left out where none was finished. */
   last: v.optional(METRICS),
-  /** Best accuracy of all epochs, on the set that `chosenOn` names. */
+  /** Accuracy of the best epoch, on the set that `chosenOn` names. */
   bestAccuracy: v.optional(v.pipe(notNegative, v.maxValue(1))),
   /** What the best epoch was chosen on; left out where none was finished, and by version 0.1: test. */
   chosenOn: v.optional(v.picklist(["validation", "test"])),

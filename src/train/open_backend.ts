@@ -3,14 +3,16 @@
 import type { BackendName, Session, SessionOptions } from "../backends/backend.ts";
 import { BACKEND_NAMES, chooseBackend, openSession } from "../backends/registry.ts";
 import { checkModelArgument, checkName, checkObject } from "../check.ts";
-import { initialParameters, type WeightInit } from "../nn/init.ts";
+import { initialParameters, initialStatistics, type WeightInit } from "../nn/init.ts";
 import type { Model } from "../nn/sequential.ts";
 
 /** What a session is opened with; everything has a default. */
 export interface OpenOptions extends SessionOptions {
   /** Parameters to start from, flat, as {@linkcode fromTensors} makes them; default: drawn. */
   readonly parameters?: Float32Array;
-  /** Draws the parameters; default 0. */
+  /** Running statistics that were trained with the parameters, if the model has any. */
+  readonly statistics?: Float32Array;
+  /** Draws the parameters, and what engines draw in training; default 0. */
   readonly seed?: number;
   /** How they are drawn; default Xavier uniform. */
   readonly init?: WeightInit;
@@ -44,12 +46,13 @@ export async function openBackend(
   checkName("backend", name, ["auto", ...BACKEND_NAMES]);
   checkModelArgument(model);
   checkObject("options", options);
-  const { parameters, seed = 0, init, ...sessionOptions } = options;
+  const { parameters, statistics, seed = 0, init, ...sessionOptions } = options;
   const drawn = parameters ?? initialParameters(model, seed, init);
   const chosen = name === "auto" ? (await chooseBackend()).name : name;
-  const session = await openSession(chosen, model, sessionOptions);
+  const session = await openSession(chosen, model, { ...sessionOptions, seed });
   try {
-    await session.loadState({ parameters: drawn, slots: [], step: 0 });
+    const measured = statistics ?? (parameters ? undefined : initialStatistics(model));
+    await session.loadState({ parameters: drawn, statistics: measured, slots: [], step: 0 });
     return session;
   } catch (error) {
     await session[Symbol.asyncDispose]().catch(() => {}); // what it was refused for says more

@@ -1,12 +1,30 @@
 /** What to train and for how long: the numbers of a recipe. */
 
 import { checkName, checkNumber, checkObject, checkSeed } from "../check.ts";
+import { countOf } from "../quote.ts";
 import { createRandom, permutation } from "../random.ts";
 
-/** How the learning rate changes over a run. */
-export type Schedule = "constant" | "cosine";
+/** How the learning rate changes over a run, after its warm-up.
+ *
+ * - `cosine`: from the learning rate towards 0 at the end. Loshchilov and Hutter 2017, without restarts;
+ *   PyTorch's `CosineAnnealingLR`.
+ * - `step`: times `gamma` after every `stepSize` epochs; PyTorch's `StepLR`.
+ * - `one-cycle`: from 1/25 of the learning rate up to it and down to 1/250,000 of it. Smith and Topin 2018;
+ *   PyTorch's `OneCycleLR` with `cycle_momentum=False`.
+ */
+export type Schedule = "constant" | "cosine" | "step" | "one-cycle";
 
-const SCHEDULES: readonly Schedule[] = ["constant", "cosine"];
+/** All schedules, the default first. */
+export const SCHEDULES: readonly Schedule[] = ["constant", "cosine", "step", "one-cycle"];
+
+/** The way between two rates of `one-cycle`. */
+export type Anneal = "cosine" | "linear";
+
+/** What an epoch is judged by. */
+export type Monitor = "accuracy" | "loss";
+
+/** All monitors, the default first. */
+export const MONITORS: readonly Monitor[] = ["accuracy", "loss"];
 
 /** The numbers of a training run, apart from model, data and optimiser. */
 export interface TrainPlan {
@@ -14,10 +32,20 @@ export interface TrainPlan {
   readonly epochs: number;
   /** Images in a step, 1 or more; the last batch of an epoch may be smaller. */
   readonly batchSize: number;
-  /** Learning rate, or the first one of a schedule; above 0. */
+  /** Learning rate, the highest of a schedule; above 0. */
   readonly learningRate: number;
   /** How the learning rate changes over the run. */
   readonly schedule: Schedule;
+  /** How long the rate rises in a line from near 0 before the schedule begins: 1 or more are epochs, what
+   * is less is a share of all steps; default 0. Of `one-cycle`, the length of its rise; default 0.3.
+   */
+  readonly warmup?: number;
+  /** Epochs between the falls of `step`; default: a third of the run, rounded up. */
+  readonly stepSize?: number;
+  /** What `step` multiplies the rate by, above 0 and at most 1; default 0.1. */
+  readonly gamma?: number;
+  /** How `one-cycle` goes from rate to rate; default `cosine`. */
+  readonly anneal?: Anneal;
   /** Draws initial parameters and orders; an integer in 0 .. 2^53 - 1. */
   readonly seed: number;
   /** Whether each epoch has its own random order. */
@@ -28,6 +56,14 @@ export interface TrainPlan {
    * where there is one, else on the test set.
    */
   readonly targetAccuracy?: number;
+  /** What the best epoch is chosen by, on the validation set where there is one, else on the test set;
+   * default `accuracy`.
+   */
+  readonly monitor?: Monitor;
+  /** Ends the run after so many epochs in a row that were not better than the best before them, 1 or
+   * more; such a run goes back to its best epoch, unless it was interrupted or reached its target.
+   */
+  readonly patience?: number;
 }
 
 /** A plan of which only epochs and learning rate must be said. */
@@ -35,13 +71,16 @@ export type PlanOptions = Pick<TrainPlan, "epochs" | "learningRate"> & Partial<T
 
 /** Fills a plan's gaps: batches of 256, a constant learning rate, seed 0, shuffled.
  *
- * @throws {TypeError} If the options are no object, or the schedule is none.
- * @throws {RangeError} If a number is missing or out of range.
+ * @throws {TypeError} If the options are no object, a name is none, or an option belongs to another schedule.
+ * @throws {RangeError} If a number is missing or out of range, or the warm-up is as long as the run.
  */
 export function completePlan(options: PlanOptions): TrainPlan {
   checkObject("plan", options, "an object with epochs and learningRate");
   const { epochs, learningRate, batchSize = 256, schedule = "constant", seed = 0 } = options;
-  const { shuffle = true, maxSteps, targetAccuracy } = options;
+  const { shuffle = true, maxSteps, targetAccuracy, monitor, patience } = options;
+  const { warmup, gamma, anneal } = options;
+  // What the epochs decide must stay as it was when a run goes on for more of them.
+  const { stepSize = schedule === "step" ? Math.ceil(epochs / 3) : undefined } = options;
   checkNumber("epochs", epochs, { whole: true, min: 1 });
   checkNumber("learningRate", learningRate, { above: 0 });
   checkNumber("batchSize", batchSize, { whole: true, min: 1 });
@@ -50,6 +89,27 @@ export function completePlan(options: PlanOptions): TrainPlan {
   if (maxSteps !== undefined) checkNumber("maxSteps", maxSteps, { whole: true, min: 0 });
   if (targetAccuracy !== undefined) {
     checkNumber("targetAccuracy", targetAccuracy, { min: 0, max: 1 });
+  }
+  if (monitor !== undefined) checkName("monitor", monitor, MONITORS);
+  if (patience !== undefined) checkNumber("patience", patience, { whole: true, min: 1 });
+  if (stepSize !== undefined) checkNumber("stepSize", stepSize, { whole: true, min: 1 });
+  if (gamma !== undefined) checkNumber("gamma", gamma, { above: 0, max: 1 });
+  if (anneal !== undefined) checkName("anneal", anneal, ["cosine", "linear"]);
+  const owners = { stepSize: "step", gamma: "step", anneal: "one-cycle" } as const;
+  for (const [name, owner] of Object.entries(owners)) {
+    if (options[name as keyof typeof owners] === undefined || schedule === owner) continue;
+    throw new TypeError(`Cannot use ${name} with schedule ${schedule}: it belongs to ${owner}`);
+  }
+  if (warmup !== undefined) {
+    checkNumber("warmup", warmup, { min: 0 });
+    if (warmup >= epochs) {
+      throw new RangeError(
+        `Invalid warmup: expected less than ${
+          countOf(epochs, "epoch")
+        }, the whole run, found ${warmup}` +
+          (warmup === 1 ? "; a share of all steps is below 1" : ""),
+      );
+    }
   }
   return {
     epochs,
@@ -60,6 +120,12 @@ export function completePlan(options: PlanOptions): TrainPlan {
     shuffle: Boolean(shuffle),
     ...(maxSteps !== undefined && { maxSteps }),
     ...(targetAccuracy !== undefined && { targetAccuracy }),
+    ...(warmup !== undefined && { warmup }),
+    ...(stepSize !== undefined && { stepSize }),
+    ...(gamma !== undefined && { gamma }),
+    ...(anneal !== undefined && { anneal }),
+    ...(monitor !== undefined && { monitor }),
+    ...(patience !== undefined && { patience }),
   };
 }
 
@@ -79,23 +145,62 @@ export function epochOrder(
 
 /** Learning rates of the steps first .. first + count - 1, counted from 0 over the whole run.
  *
- * The cosine schedule falls from the learning rate at the first step towards 0 after the last one.
- * Source: Loshchilov and Hutter 2017, without restarts.
+ * A rate that the length of the run decides stays, beyond its end, at that of the end.
  */
 export function learningRates(
-  { learningRate, schedule, epochs }: TrainPlan,
+  plan: TrainPlan,
   { first, count, stepsPerEpoch }: {
     readonly first: number;
     readonly count: number;
     readonly stepsPerEpoch: number;
   },
 ): Float32Array<ArrayBuffer> {
-  const totalSteps = epochs * stepsPerEpoch;
+  const { learningRate, epochs, warmup = plan.schedule === "one-cycle" ? 0.3 : 0 } = plan;
+  const steps = epochs * stepsPerEpoch;
+  const rise = warmup < 1 ? warmup * steps : warmup * stepsPerEpoch;
+  const shareOf = SHARES[plan.schedule];
   return Float32Array.from(
     { length: count },
-    (_, index) =>
-      schedule === "constant"
-        ? learningRate
-        : learningRate * (1 + Math.cos(Math.PI * (first + index) / totalSteps)) / 2,
+    (_, index) => learningRate * shareOf(first + index, { plan, rise, steps, stepsPerEpoch }),
   );
+}
+
+/** What the learning rate is multiplied by in a step, from 0. */
+type Share = (step: number, lengths: {
+  readonly plan: TrainPlan;
+  /** Steps of the warm-up, and of the run. */
+  readonly rise: number;
+  readonly steps: number;
+  readonly stepsPerEpoch: number;
+}) => number;
+
+const SHARES: { readonly [Name in Schedule]: Share } = {
+  "constant": warmed(() => 1),
+  "cosine": warmed((step, { rise, steps }) => cosine(1, 0, step / Math.max(1, steps - rise))),
+  "step": warmed((step, { plan: { stepSize = 1, gamma = 0.1 }, stepsPerEpoch }) =>
+    gamma ** Math.floor(step / (stepSize * stepsPerEpoch))
+  ),
+  "one-cycle"(step, { plan: { anneal = "cosine" }, rise, steps }) {
+    const between = anneal === "cosine" ? cosine : linear;
+    const top = rise - 1; // where the highest rate is reached: steps count from 0
+    if (step < top) return between(1 / 25, 1, step / top);
+    return between(1, 1 / 250_000, Math.max(0, step - top) / Math.max(1, steps - 1 - top));
+  },
+};
+
+/** A schedule that begins after a rise from near 0, whole steps long, as PyTorch's `SequentialLR` of a
+ * `LinearLR` from 1 / (steps + 1) and the schedule. */
+function warmed(after: Share): Share {
+  return (step, lengths) => {
+    const rise = Math.round(lengths.rise);
+    return step < rise ? (step + 1) / (rise + 1) : after(step - rise, { ...lengths, rise });
+  };
+}
+
+function cosine(from: number, to: number, share: number): number {
+  return to + (from - to) * (1 + Math.cos(Math.PI * Math.min(1, share))) / 2;
+}
+
+function linear(from: number, to: number, share: number): number {
+  return from + (to - from) * Math.min(1, share);
 }

@@ -9,6 +9,7 @@ import {
   completePlan,
   epochOrder,
   learningRates,
+  type Monitor,
   type PlanOptions,
   type TrainPlan,
 } from "./plan.ts";
@@ -22,11 +23,12 @@ export interface EpochMetrics<Tested extends number | undefined = number> {
   readonly epoch: number;
   /** Steps since the start of the run. */
   readonly step: number;
-  /** Mean over the epoch's images, each measured before the update its batch made. */
+  /** Mean over the epoch's images, each measured before the update its batch made: of the loss that is
+   * trained on, smoothed and weighted where the session was opened so. */
   readonly trainLoss: number;
   /** Share of correct predictions, measured as trainLoss is. */
   readonly trainAccuracy: number;
-  /** After the epoch, over the whole test set; undefined without one. */
+  /** Plain cross-entropy after the epoch, over the whole test set; undefined without one. */
   readonly testLoss: Tested;
   /** Share of correct predictions on the test set; undefined without one. */
   readonly testAccuracy: Tested;
@@ -52,6 +54,10 @@ export interface Progress {
   readonly partial: PartialEpoch;
   /** Best accuracy so far: on the validation set where there is one, else on the test set. */
   readonly bestAccuracy: number;
+  /** Lowest loss so far, on the same set; left out where the plan's monitor is accuracy. */
+  readonly bestLoss?: number;
+  /** Epochs since the last one that was better than all before; left out without patience. */
+  readonly sinceBest?: number;
 }
 
 /** Sums over the part of an epoch that has been trained. */
@@ -77,7 +83,22 @@ export interface Checkpoint {
 }
 
 /** Why a run ended. */
-export type Outcome = "finished" | "target reached" | "max steps reached" | "interrupted";
+export type Outcome =
+  | "finished"
+  | "target reached"
+  | "no improvement"
+  | "max steps reached"
+  | "interrupted";
+
+/** How a training ended. */
+export interface Ended {
+  /** Why. */
+  readonly outcome: Outcome;
+  /** How far it has come. */
+  readonly progress: Progress;
+  /** Whether the session has gone back to the state of its best epoch, as runs with patience do. */
+  readonly restored: boolean;
+}
 
 /** How often a run is handed out within an epoch; after every epoch it is anyway. */
 export interface CheckpointInterval {
@@ -135,7 +156,7 @@ export interface BestEpoch {
   readonly metrics: EpochMetrics;
   /** What decided: what was chosen on the test set does better there than it will on new images. */
   readonly chosenOn: "validation" | "test";
-  /** Its accuracy on that set, the highest of all epochs. */
+  /** Its accuracy on that set: the highest of all epochs, unless the loss decided. */
   readonly accuracy: number;
 }
 
@@ -146,9 +167,30 @@ export function decidingAccuracy<Tested extends number | undefined>(
   return validationAccuracy ?? testAccuracy;
 }
 
-/** The epoch with the highest accuracy on the validation set where there is one, else on the test set;
- * the last among equals.
+/** How good an epoch is on the set that decides: more is better. */
+export function scoreOf(metrics: EpochMetrics<number | undefined>, monitor: Monitor): number {
+  const { testLoss = 0, validationLoss = testLoss } = metrics;
+  return monitor === "loss" ? -validationLoss : decidingAccuracy(metrics) ?? 0;
+}
+
+/** Whether no epoch before was better than the one that a progress comes right after. One that was not
+ * finished, and will be made again when the run goes on, is best only where there is no other.
+ */
+export function isBestSoFar(
+  metrics: EpochMetrics<number | undefined>,
+  { bestAccuracy, bestLoss, epochsDone, partial }: Progress,
+): boolean {
+  if (partial.steps > 0 && epochsDone > 0) return false;
+  return bestLoss === undefined
+    ? scoreOf(metrics, "accuracy") >= bestAccuracy
+    : scoreOf(metrics, "loss") >= -bestLoss;
+}
+
+/** The epoch with the highest accuracy, or the lowest loss, on the validation set where there is one, else
+ * on the test set; the last among equals. An epoch that was not finished counts only where there is no
+ * other.
  *
+ * @param monitor What decides; default: accuracy.
  * @returns undefined if there is none.
  * @example None yet
  * ```ts
@@ -157,11 +199,15 @@ export function decidingAccuracy<Tested extends number | undefined>(
  * if (bestEpoch([]) !== undefined) throw new Error("expected none");
  * ```
  */
-export function bestEpoch(history: readonly EpochMetrics[]): BestEpoch | undefined {
-  const [first, ...others] = history;
+export function bestEpoch(
+  history: readonly EpochMetrics[],
+  monitor: Monitor = "accuracy",
+): BestEpoch | undefined {
+  const [first, ...rest] = history;
   if (first === undefined) return undefined;
+  const others = rest.filter(({ epoch, step }) => step >= epoch * first.step);
   const metrics = others.reduce(
-    (best, epoch) => decidingAccuracy(epoch) >= decidingAccuracy(best) ? epoch : best,
+    (best, epoch) => scoreOf(epoch, monitor) >= scoreOf(best, monitor) ? epoch : best,
     first,
   );
   const chosenOn = metrics.validationAccuracy === undefined ? "test" : "validation";
@@ -171,14 +217,18 @@ export function bestEpoch(history: readonly EpochMetrics[]): BestEpoch | undefin
 /** Trains a session whose state is loaded.
  *
  * After each epoch the model is measured on the test set, if there is one, and on the validation set
- * where there is one, which then alone decides what is best and whether a target is reached.
+ * where there is one, which then alone decides what is best and whether a target is reached. With
+ * `patience`, the session has the state of the best epoch at the end, unless a signal stopped it or the
+ * last epoch has reached the target.
  *
  * Images that are attached stay so; others are for this call alone.
  *
  * @param data Images to train on, and to test on: a dataset, or `{ train }` without a test set.
  * @param options What to train; see {@linkcode PlanOptions} for what may be left out.
  * @param start Where to go on; the session must hold the state of that moment.
- * @throws {TypeError} If an argument is of the wrong kind, or another call of the session has not ended.
+ * @param best State of the best epoch so far, for a run that goes on with patience.
+ * @throws {TypeError} If an argument is of the wrong kind, nothing can be measured for `patience` or
+ * `targetAccuracy`, or another call of the session has not ended.
  * @throws {RangeError} If a number is out of range, or a set is empty.
  * @throws {DivergedError} If a loss or a parameter is not finite; no such state is handed out.
  * @example Five steps of a softmax regression
@@ -199,8 +249,11 @@ export async function train<Data extends TrainingData>(
   session: Session,
   data: Data,
   options: PlanOptions,
-  hooks: TrainHooks<TestedOf<Data>> & { readonly start?: Progress } = {},
-): Promise<{ readonly outcome: Outcome; readonly progress: Progress }> {
+  hooks: TrainHooks<TestedOf<Data>> & {
+    readonly start?: Progress;
+    readonly best?: TrainingState;
+  } = {},
+): Promise<Ended> {
   checkSession(session);
   checkObject("data", data, "a dataset, or an object with train and test");
   const plan = completePlan(options);
@@ -212,6 +265,15 @@ export async function train<Data extends TrainingData>(
   }
   if (!test && !validation && plan.targetAccuracy !== undefined) {
     throw new TypeError("Cannot stop at a targetAccuracy without a test set");
+  }
+  const { patience } = plan;
+  if (patience !== undefined && !test && !validation) {
+    throw new TypeError("Cannot have patience without a validation or test set to measure on");
+  }
+  if (patience !== undefined && hooks.start?.epochsDone && hooks.best === undefined) {
+    throw new TypeError(
+      `Cannot go on with patience without the best epoch so far: give its state as best`,
+    );
   }
   const attached: LabeledImages[] = [];
   try {
@@ -228,29 +290,57 @@ export async function train<Data extends TrainingData>(
 /** Where a run goes on. */
 interface Start {
   readonly start?: Progress;
+  readonly best?: TrainingState;
+}
+
+/** Progress after an epoch, or a part of one that ended a run. */
+function judge(
+  metrics: EpochMetrics<number | undefined>,
+  before: Progress,
+  { monitor = "accuracy", patience }: TrainPlan,
+  isWhole: boolean,
+): Progress {
+  if (!isWhole && before.epochsDone > 0) return before;
+  const isFirst = before.epochsDone === 0;
+  const { bestAccuracy, bestLoss = Infinity, sinceBest = 0 } = isFirst ? NOT_STARTED : before;
+  const score = scoreOf(metrics, monitor);
+  const isBetter = isFirst || score > (monitor === "loss" ? -bestLoss : bestAccuracy);
+  return {
+    ...before,
+    bestAccuracy: Math.max(bestAccuracy, scoreOf(metrics, "accuracy")),
+    ...(monitor === "loss" && { bestLoss: Math.min(bestLoss, -score) }),
+    ...(patience !== undefined && { sinceBest: isBetter ? 0 : sinceBest + 1 }),
+    ...(isWhole && { epochsDone: metrics.epoch, partial: NOTHING_YET }),
+  };
 }
 
 async function trainAttached(
   session: Session,
   data: TrainingData,
-  { plan, hooks: { start = NOT_STARTED, ...hooks } }: {
+  { plan, hooks: { start = NOT_STARTED, best, ...hooks } }: {
     readonly plan: TrainPlan;
     readonly hooks: TrainHooks & Start;
   },
-): Promise<{ readonly outcome: Outcome; readonly progress: Progress }> {
+): Promise<Ended> {
   const { train: trainData } = data;
   const stepsPerEpoch = Math.ceil(trainData.count / plan.batchSize);
-  const maxSteps = plan.maxSteps ?? Infinity;
+  const { maxSteps = Infinity, patience } = plan;
   let progress = start;
+  const end = async (outcome: Outcome): Promise<Ended> => {
+    const restored = patience !== undefined && best !== undefined;
+    if (restored) await session.loadState(best!);
+    return { outcome, progress, restored };
+  };
   while (progress.epochsDone < plan.epochs) {
-    if (progress.step >= maxSteps) return { outcome: "max steps reached", progress };
+    if (progress.step >= maxSteps) return await end("max steps reached");
+    if ((progress.sinceBest ?? 0) >= (patience ?? Infinity)) return await end("no improvement");
     progress = await trainStretch(session, trainData, { plan, hooks, progress });
     const { step, partial } = progress;
     const state = await session.readState();
     requireFinite(state.parameters, plan, () => `Parameters overflowed at step ${step}`);
     if (partial.steps < stepsPerEpoch && step < maxSteps) {
       await hooks.onCheckpoint?.({ state, progress });
-      if (hooks.signal?.aborted) return { outcome: "interrupted", progress };
+      if (hooks.signal?.aborted) return { outcome: "interrupted", progress, restored: false };
       continue;
     }
     const epoch = progress.epochsDone + 1;
@@ -262,17 +352,14 @@ async function trainAttached(
       plan,
       () => `The ${name} loss overflowed after step ${step}`,
     );
-    const accuracy = decidingAccuracy(metrics) ?? 0;
-    const bestAccuracy = Math.max(progress.bestAccuracy, accuracy);
-    progress = partial.steps === stepsPerEpoch
-      ? { epochsDone: epoch, step, partial: NOTHING_YET, bestAccuracy }
-      : { ...progress, bestAccuracy };
+    progress = judge(metrics, progress, plan, partial.steps === stepsPerEpoch);
+    if (patience !== undefined && isBestSoFar(metrics, progress)) best = state;
     await hooks.onEpoch?.(metrics as EpochMetrics, { state, progress });
-    if (accuracy >= (plan.targetAccuracy ?? Infinity)) {
-      return { outcome: "target reached", progress };
+    if (scoreOf(metrics, "accuracy") >= (plan.targetAccuracy ?? Infinity)) {
+      return { outcome: "target reached", progress, restored: false };
     }
   }
-  return { outcome: "finished", progress };
+  return await end("finished");
 }
 
 function checkHooks(hooks: Omit<TrainHooks, "onEpoch"> & { readonly onEpoch?: unknown }): void {

@@ -23,7 +23,7 @@ const ORDER: readonly (readonly string[])[] = [
   ["src/backends"],
   ["src/formats"],
   ["src/nn", "src/data"],
-  ["src"],
+  ["src", "packages"],
 ];
 
 interface Import {
@@ -34,7 +34,7 @@ interface Import {
 /** All imports of the project's own modules, types included, as paths from its root. */
 async function readImports(): Promise<Import[]> {
   const paths = ["mod.ts"];
-  for (const folder of ["scripts", "src"]) {
+  for (const folder of ["scripts", "src", "packages"]) {
     for await (const path of modulesIn(join(ROOT, folder))) paths.push(path);
   }
   let imports: Import[] = [];
@@ -146,7 +146,8 @@ Deno.test("what goes against the order of imports is found", () => {
 });
 
 Deno.test({
-  name: "imports point one way, in no circle, and only the tfjs backends name TensorFlow.js",
+  name:
+    "imports point one way, in no circle, and only the tfjs backends and packages name TensorFlow.js",
   ignore,
   fn: async () => {
     const imports = await readImports();
@@ -154,7 +155,10 @@ Deno.test({
     assertEquals(findCircle(imports), undefined);
     const tensorflow = imports.filter(({ to }) => to.includes("@tensorflow/"));
     const users = new Set(tensorflow.map(({ from }) => placeOf(from)?.name));
-    assertEquals([...users].sort(), ["src/backends/tfjs"]);
+    assertEquals([...users].sort(), ["packages", "src/backends/tfjs"]);
+    const ofPackages = imports.filter(({ from }) => from.startsWith("packages/"));
+    const others = ofPackages.filter(({ to }) => !/^packages\/|^@tensorflow\//.test(to));
+    assertEquals(others, [], "what packages import of the project");
   },
 });
 
@@ -190,7 +194,8 @@ Deno.test({
     const there = (await Array.fromAsync(Deno.readDir(join(ROOT, "src"))))
       .filter(({ isDirectory }) => isDirectory)
       .map(({ name }) => `src/${name}`);
-    assertEquals(named.toSorted(), ["docs/generator", "examples", "scripts", ...there].toSorted());
+    const folders = ["docs/generator", "examples", "packages", "scripts", ...there];
+    assertEquals(named.toSorted(), folders.toSorted());
     const ordered = ORDER.flat().filter((name) => /^src\/\w+$/.test(name));
     assertEquals(there.filter((name) => !ordered.includes(name)), []);
   },

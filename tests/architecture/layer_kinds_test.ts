@@ -33,7 +33,9 @@ Deno.test({
   fn: () =>
     withTempDir(async (folder) => {
       const src = join(folder, "src");
-      await copyFolder(join(ROOT, "src"), src);
+      for (const part of ["src", "packages"]) {
+        await copyFolder(join(ROOT, part), join(folder, part));
+      }
       await Deno.writeTextFile(join(src, "nn/layers/halve.ts"), HALVE);
       await edit(join(src, "nn/layers/table.ts"), [
         [
@@ -68,7 +70,8 @@ Deno.test({
         const model = sequential([flatten(), linear({ outFeatures: 1 }), { type: "halve" }], {
           inputShape: [1, 1, 1],
         });
-        console.log(forward(model, Float64Array.of(3, 1), Float64Array.of(5)).at(-1)![0]);`,
+        const batch = { mode: "eval", images: Float64Array.of(5) };
+        console.log(forward(model, Float64Array.of(3, 1), batch).at(-1)![0]);`,
       );
       const config = join(ROOT, "deno.json");
       const { stdout, stderr } = await runDeno(["run", "--no-check", "--config", config, program]);

@@ -6,7 +6,7 @@ import { canRunCommands, type Outcome, outcomeOf, ROOT, runTask } from "./comman
 const PROGRAM = `${ROOT}dist/lenet`;
 
 /** What the program is made of. */
-const SOURCES = ["src", "scripts", "data/sample", "deno.json", "deno.lock"];
+const SOURCES = ["packages", "src", "scripts", "data/sample", "deno.json", "deno.lock"];
 
 /** Whether shells can be run: they start what a test may not start by itself. */
 export function canRunBash(): boolean {

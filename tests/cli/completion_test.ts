@@ -1,5 +1,6 @@
 /** Shell completion, by the keys that a user presses in real shells. */
 
+import { PEER_NAMES } from "../../src/compare/peers.ts";
 import { COMMANDS } from "../../scripts/main.ts";
 import { completionAnswer } from "../../src/cli/completion.ts";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";
@@ -61,9 +62,23 @@ Deno.test("completion: shells are answered with words that fit, what they mean, 
   const cases: [string[], string[]][] = [
     [["train", "--no-"], ["none", "--no-shuffle\tnot: a new order every epoch, or the file's"]],
     [["train", "--epochs", ""], ["none"]],
-    [["train", "--optimizer", "=", ""], ["none", "sgd\t", "momentum\t", "adam\t"]],
-    [["train", "--lr=0.1", "--optimizer=a"], ["none", "--optimizer=adam\t"]],
-    [["compare", "--peers=pytorch,"], ["none", "--peers=pytorch,jax-js\t"]],
+    [["train", "--optimizer", "=", ""], [
+      "none",
+      "sgd\t",
+      "momentum\t",
+      "nesterov\t",
+      "adam\t",
+      "adamw\t",
+    ]],
+    [["train", "--lr=0.1", "--optimizer=a"], ["none", "--optimizer=adam\t", "--optimizer=adamw\t"]],
+    [["train", "--schedule", "o"], ["none", "one-cycle\t"]],
+    [["train", "--class-weights", ""], ["files", "balanced\t"]],
+    [["train", "--augment", "flip,s"], ["none", "flip,shift=2\t"]],
+    [["train", "--augment=shift=3,er"], ["none", "--augment=shift=3,erase=0.25\t"]],
+    [
+      ["compare", "--peers=pytorch,"],
+      ["none", ...PEER_NAMES.slice(1).map((name) => `--peers=pytorch,${name}\t`)],
+    ],
     [["eval", "--weights", ""], ["files"]],
     [["eval", "--run="], ["folders"]],
     [["export", "--out", "x"], ["files"]],

@@ -1,7 +1,7 @@
 /** `fetch` as a user runs it: a real process with no more permissions than it needs. */
 import { fileURLToPath } from "node:url";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";
-import { datasetEntry, FILE_NAMES } from "../../src/data/registry.ts";
+import { datasetEntry, DATASETS, FILE_NAMES } from "../../src/data/registry.ts";
 import { granted } from "../permissions.ts";
 import { canUseTemp, namesIn, withTempDir } from "../temp.ts";
 
@@ -89,7 +89,9 @@ Deno.test({
         [["--froce"], "error: Unknown flag --froce: did you mean --force? --help lists all flags"],
         [
           ["fashon-mnist"],
-          'error: Unknown dataset "fashon-mnist": expected one of fashion-mnist, mnist, sample; ' +
+          'error: Unknown dataset "fashon-mnist": expected one of fashion-mnist, mnist, kmnist, ' +
+          "emnist-balanced, emnist-byclass, emnist-bymerge, emnist-digits, emnist-letters, " +
+          "emnist-mnist, cifar10, sample; " +
           "did you mean fashion-mnist?",
         ],
         [
@@ -115,8 +117,11 @@ Deno.test({
       assertStringIncludes(help.stdout, "deno task fetch mnist");
       const list = await run(folder, ["--list", "--json"]);
       const rows = list.stdout.trim().split("\n").map((line) => JSON.parse(line));
-      assertEquals(rows.map((row) => row.dataset), ["fashion-mnist", "mnist", "sample"]);
-      assertEquals(rows.map((row) => row.folder !== null), [false, false, true]);
+      assertEquals(rows.map((row) => row.dataset), DATASETS.map(({ name }) => name));
+      assertEquals(
+        rows.map((row) => row.folder !== null),
+        rows.map((_, n) => n === rows.length - 1),
+      );
     }),
 });
 

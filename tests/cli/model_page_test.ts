@@ -269,6 +269,62 @@ Deno.test({
 });
 
 Deno.test({
+  name: "page: a model of colours sees them, of a file as predict does, and drawn",
+  ignore,
+  fn: () =>
+    withTempDir(async (folder) => {
+      const model = sequential([
+        conv2d({ outChannels: 3, kernelSize: 3 }),
+        flatten(),
+        linear({ outFeatures: 3 }),
+      ], { inputShape: [3, 16, 20] });
+      const classNames = ["red", "green", "blue"];
+      const trained = { model, parameters: initialParameters(model, 1), classNames };
+      await Deno.writeTextFile(`${folder}/model.html`, await modelPage(trained));
+      const address = pathToFileURL(`${folder}/model.html`).href;
+      await using browser = await Browser.start(CHROMIUM!, `${folder}/profile`);
+      const page = await browser.open(address);
+      await shown(page);
+      const planes = () =>
+        page.evaluate<number[]>(`(() => {
+          const { data } = seen.getContext("2d").getImageData(0, 0, seen.width, seen.height);
+          return [0, 1, 2].flatMap((k) => [...data].filter((_, n) => n % 4 === k));
+        })()`);
+
+      const picture = `${folder}/picture.png`;
+      await Deno.writeFile(picture, encodePng(gradient(60, 40, 255)));
+      const dropped = await dropFile(page, picture);
+      const options = { channels: 3, size: { width: 20, height: 16 } } as const;
+      const input = await readPicture(picture, options);
+      assert("picture" in input);
+      assertEquals(await planes(), [...input.picture.pixels]);
+      await assertAnswers(trained, { ...dropped, pixels: await planes() });
+      assertEquals(dropped.notice, "");
+      const grey = {
+        width: 20,
+        height: 16,
+        channels: 1,
+        data: new Uint8Array(320).map((_, n) => n),
+      };
+      await Deno.writeFile(picture, encodePng(grey));
+      const colorless = await chooseFile(page, picture);
+      assertEquals(colorless.notice, "It has no colour, unlike what the network knows.");
+
+      await page.evaluate(`document.querySelector("#clear").click(); color.value = "#20c0ff";
+        color.dispatchEvent(new Event("input"));
+        pen.value = "thick"; pen.dispatchEvent(new Event("change"))`);
+      const at = await boardPlace(page);
+      await page.stroke([at(0.1, 0.5), at(0.9, 0.5)]);
+      const drawn = await shown(page);
+      const middle = 20 * 8 + 10;
+      const pixels = await planes();
+      assertEquals([0, 1, 2].map((k) => pixels[320 * k + middle]), [0x20, 0xc0, 0xff]);
+      await assertAnswers(trained, { ...drawn, pixels });
+      await assertQuiet(page, address);
+    }),
+});
+
+Deno.test({
   name: "page: takes hardware GPUs, else wasm, else the reference, and says why; all answer alike",
   ignore,
   fn: () =>

@@ -5,7 +5,9 @@ import { namesIn, withTempDir } from "../temp.ts";
 import { canRunCommands, type Outcome, ROOT, runDeno } from "./command.ts";
 
 const ignore = !canRunCommands();
-const CODE = ["data/sample", "src", "node_modules", "deno.json"].map((path) => ROOT + path).join();
+const CODE = ["data/sample", "packages", "src", "node_modules", "deno.json"].map((path) =>
+  ROOT + path
+).join();
 
 /** Runs a script of the project in a folder, with these permissions alone. */
 function run(

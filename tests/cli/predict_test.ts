@@ -2,7 +2,7 @@
 import { encode } from "fast-png";
 import jpeg from "jpeg-js";
 import { loadDataset } from "../../src/data/load.ts";
-import type { GreyPicture } from "../../src/data/picture.ts";
+import type { Picture } from "../../src/data/picture.ts";
 import { assert, assertAlmostEquals, assertEquals, assertMatch } from "../assert.ts";
 import { photoOf } from "../photos.ts";
 import { withTempDir } from "../temp.ts";
@@ -129,7 +129,7 @@ Deno.test({
       const images = (await testImages()).slice(0, COUNT);
       for (const name of ["dark", "light", "plain"]) await Deno.mkdir(`${folder}/${name}`);
       for (const [n, { pixels, label }] of images.entries()) {
-        const write = (name: string, content: GreyPicture) =>
+        const write = (name: string, content: Picture) =>
           Deno.writeFile(
             `${folder}/${name}/${n}-${label}.png`,
             encode({ ...content, data: content.pixels, channels: 1 }),

@@ -37,7 +37,8 @@ Deno.test({
     assertEquals(wrong, {
       code: 2,
       stdout: "",
-      stderr: 'error: Invalid --model "mpl": expected one of lenet, lenet-d2l, lenet-relu, mlp, ' +
+      stderr: 'error: Invalid --model "mpl": expected one of lenet, lenet-d2l, lenet-relu, ' +
+        "lenet-bn, resnet8, resnet14, vgg-small, cnn-rgb, mlp, " +
         "softmax; did you mean mlp?\n",
     });
   },

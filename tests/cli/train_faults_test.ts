@@ -130,6 +130,34 @@ Deno.test({
         "Cannot use --momentum with --optimizer adam: choose one of them",
       ],
       [
+        ["--optimizer", "adam", "--weight-decay", "0.1"],
+        "Cannot use --weight-decay with --optimizer adam: choose one of them",
+      ],
+      [
+        ["--optimizer", "nesterov", "--momentum", "0"],
+        "Cannot use --momentum 0 with --optimizer nesterov: it needs one above 0",
+      ],
+      [
+        ["--betas", "0.9"],
+        'Invalid --betas "0.9": expected two numbers from 0 to below 1, as 0.9,0.999',
+      ],
+      [
+        ["--gamma", "0.5", "--schedule", "cosine"],
+        "Cannot use --gamma with --schedule cosine: it is for step",
+      ],
+      [["--anneal", "linear"], "Cannot use --anneal with --schedule constant: it is for one-cycle"],
+      [
+        ["--label-smoothing", "1"],
+        'Invalid --label-smoothing "1": expected a number of 0 or more and less than 1',
+      ],
+      [["--clip-norm", "0"], 'Invalid --clip-norm "0": expected a number of more than 0'],
+      [["--patience", "0"], 'Invalid --patience "0": expected an integer of 1 or more'],
+      [
+        ["--resume", "runs/x", "--label-smoothing", "0.1"],
+        "Cannot use --label-smoothing with --resume: the run's config.json decides it; start a new " +
+        "run",
+      ],
+      [
         ["--resume", "runs/x", "--lr", "0.1"],
         "Cannot use --lr with --resume: the run's config.json decides it; start a new run",
       ],

@@ -389,7 +389,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "train: --resume with other --epochs says what that does to a cosine",
+  name: "train: --resume with other --epochs says what that does to the learning rate",
   ignore,
   fn: () =>
     withTempDir(async (folder) => {
@@ -399,9 +399,17 @@ Deno.test({
       ]);
       assertEquals(code, 0);
       const resumed = await runTask("train", ["--resume", out, "--epochs", "4", "--json"]);
-      const note = "the cosine learning rate now falls over 4 epochs, not 2: it goes on at 0.05 " +
+      const note = "the cosine learning rate now goes over 4 epochs, not 2: it goes on at 0.05 " +
         "instead of 0";
       assertEquals(linesOf(resumed.stderr)[0], `note: ${note}`);
       assertEquals(JSON.parse(linesOf(resumed.stdout)[0]).notes, [note]);
+      // What the length of the run does not decide goes on as it was.
+      const more = `${folder}/more`;
+      const step = ["--schedule", "step", "--step-size", "2", "--warmup", "1"];
+      const args = [...SOFTMAX, ...step, "--epochs", "2", "--quiet", "--out", more];
+      assertEquals((await runTask("train", args)).code, 0);
+      const longer = await runTask("train", ["--resume", more, "--epochs", "4", "--json"]);
+      assertEquals([longer.code, linesOf(longer.stderr).length], [0, 1]);
+      assertEquals(JSON.parse(linesOf(longer.stdout)[0]).notes, undefined);
     }),
 });

@@ -7,7 +7,13 @@ import { assert, assertAlmostEquals, assertEquals } from "../assert.ts";
 import { linesOf } from "../cli/command.ts";
 import { largestRelativeDifference } from "../parity/cases.ts";
 import { canRunMpi, program, runMpi } from "./mpirun.ts";
-import { runCase, type SharedCase, sharedCases, type SharedResult } from "./shared_cases.ts";
+import {
+  optionsOf,
+  runCase,
+  type SharedCase,
+  sharedCases,
+  type SharedResult,
+} from "./shared_cases.ts";
 
 const ignore = !await canRunMpi();
 
@@ -57,8 +63,8 @@ function compare(actual: SharedResult, expected: SharedResult, { model, name }: 
   assert(difference <= 1e-4, `${name}: parameters differ by ${difference}`);
 }
 
-async function open({ backend, model, optimizer, batchSize, threads }: SharedCase) {
-  return await (await loadBackend(backend)).open(model, { optimizer, batchSize, threads });
+async function open(shared: SharedCase) {
+  return await (await loadBackend(shared.backend)).open(shared.model, optionsOf(shared));
 }
 
 async function hasWebgpu(): Promise<boolean> {

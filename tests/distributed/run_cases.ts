@@ -6,14 +6,14 @@ import { runCommand } from "../../src/cli/errors.ts";
 import { withWorld } from "../../src/cli/mpi.ts";
 import { quietDrivers } from "../../src/cli/backend_flags.ts";
 import { openTogether } from "../../src/distributed/session.ts";
-import { runCase, sharedCases } from "./shared_cases.ts";
+import { optionsOf, runCase, sharedCases } from "./shared_cases.ts";
 
 quietDrivers();
 await runCommand((args) =>
   withWorld(async (world) => {
     for (const shared of await sharedCases(args as BackendName[])) {
-      const { backend, model, optimizer, batchSize, threads } = shared;
-      const options = { optimizer, batchSize, threads };
+      const { backend, model } = shared;
+      const options = optionsOf(shared);
       await using session = await openTogether(world, { backend, model, options });
       console.log(JSON.stringify(await runCase(session, shared)));
     }

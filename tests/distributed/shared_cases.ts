@@ -1,6 +1,12 @@
 /** What the parity test trains, in one process and in many. */
 
-import type { BackendName, OptimizerSpec, Session } from "../../src/backends/backend.ts";
+import type {
+  BackendName,
+  OptimizerSpec,
+  Session,
+  SessionOptions,
+} from "../../src/backends/backend.ts";
+import type { Augmentation } from "../../src/data/augment.ts";
 import type { LabeledImages } from "../../src/data/dataset.ts";
 import { loadDataset } from "../../src/data/load.ts";
 import { initialParameters } from "../../src/nn/init.ts";
@@ -16,9 +22,13 @@ export interface SharedCase {
   readonly model: Model;
   readonly data: LabeledImages;
   readonly optimizer: OptimizerSpec;
+  /** Whose denominator, and whose norm, are those of the whole batch. */
+  readonly loss?: SessionOptions["loss"];
+  readonly clipNorm?: number;
   readonly batchSize: number;
   readonly learningRate: number;
   readonly threads: number;
+  readonly augmentation?: Augmentation;
 }
 
 /** What came of it. */
@@ -33,6 +43,12 @@ export interface SharedResult {
 
 const SGD: OptimizerSpec = { type: "sgd", momentum: 0 };
 const ADAM: OptimizerSpec = { type: "adam", beta1: 0.9, beta2: 0.999, epsilon: 1e-3 };
+
+const WEIGHTED = {
+  optimizer: { type: "sgd", momentum: 0.9, weightDecay: 0.1, nesterov: true },
+  loss: { labelSmoothing: 0.2, classWeights: [0.5, 3, 1] },
+  clipNorm: 0.1,
+} as const;
 
 /** The cases on the backends asked for.
  *
@@ -56,8 +72,20 @@ export async function sharedCases(backends: readonly BackendName[]): Promise<Sha
     ...backends.flatMap((backend) => [
       { name: `few images, sgd, ${backend}`, backend, optimizer: SGD, ...few },
       { name: `few images, adam, ${backend}`, backend, optimizer: ADAM, ...few },
+      { name: `few images, weighted and clipped, ${backend}`, backend, ...WEIGHTED, ...few },
+      {
+        ...{ name: `few images, augmented, ${backend}`, backend, optimizer: SGD, ...few },
+        augmentation: { flip: true, shift: 2, erase: 0.5, rotate: 20, brightness: 0.2 },
+      },
     ]),
   ];
+}
+
+/** What a case's session is opened with. */
+export function optionsOf(
+  { optimizer, batchSize, threads, loss, clipNorm, augmentation }: SharedCase,
+) {
+  return { optimizer, batchSize, threads, loss, clipNorm, augmentation, seed: 5 };
 }
 
 /** Trains an epoch from seed 1 and evaluates. */

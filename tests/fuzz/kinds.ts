@@ -4,6 +4,8 @@ import { gzipSync } from "node:zlib";
 import { encode } from "fast-png";
 import jpeg from "jpeg-js";
 import { sha256Hex } from "../../src/sha256.ts";
+import { memberOf } from "../../src/data/archive.ts";
+import { parseCifar } from "../../src/data/cifar.ts";
 import { collect, gunzip } from "../../src/data/files.ts";
 import { encodeIdx, idxByteLength, parseIdx, parseLabeledImages } from "../../src/data/idx.ts";
 import { fitPicture } from "../../src/data/picture.ts";
@@ -31,6 +33,7 @@ import { concat, mutateBytes, mutateJson, type Mutator } from "./mutate.ts";
 import { mutateMessage, mutateNode, withWeightsBeside } from "./onnx.ts";
 import { mutateGzipContent, mutatePngChunk } from "./pictures.ts";
 import { granted } from "../permissions.ts";
+import { tarOf } from "../tar.ts";
 
 /** One kind of file. */
 export interface FuzzKind {
@@ -47,6 +50,9 @@ export interface FuzzKind {
 
 /** How errors call the file. */
 export const LABEL = "the-file";
+
+/** Two records of CIFAR-10. */
+const BATCH = Uint8Array.from({ length: 2 * 3073 }, (_, n) => n % 10);
 
 const MODEL = zooModel("softmax", { inputShape: [1, 2, 3], classCount: 3 });
 const PARAMETERS = initialParameters(MODEL, 1);
@@ -225,6 +231,19 @@ export const FUZZ_KINDS: Readonly<Record<string, FuzzKind>> = {
       return parseIdx(content, LABEL, 3);
     },
   },
+  cifar: {
+    seeds: [tarOf({ "batches/readme": new Uint8Array(9), "batches/test_batch.bin": BATCH })],
+    mutators: [mutateBytes],
+    async read(bytes) {
+      const pieces = async function* () {
+        for (let at = 0; at < bytes.length; at += 1000) yield bytes.subarray(at, at + 1000);
+      };
+      const options = { isZip: false, isWanted: (name: string) => name === "test_batch.bin" };
+      const content = await collect(memberOf(pieces(), options));
+      const { images, count } = parseCifar([{ bytes: content, path: LABEL }], 10);
+      require(images.length === count * 3072, "pixels do not fill the images");
+    },
+  },
   safetensors: {
     seeds: [
       encodeSafetensorsModel({
@@ -373,9 +392,13 @@ function fixtures(ending: string): Uint8Array[] {
 }
 
 function readPicture(bytes: Uint8Array): void {
-  const picture = decodePicture(bytes, LABEL);
-  require(picture.pixels.length === picture.width * picture.height, "pixels do not fill it");
-  require(fitPicture(picture, { width: 28, height: 28 }).pixels.length === 784, "it does not fit");
+  for (const channels of [1, 3] as const) {
+    const picture = decodePicture(bytes, LABEL, { channels });
+    const { width, height, pixels } = picture;
+    require(pixels.length === channels * width * height, "pixels do not fill it");
+    const fitted = fitPicture(picture, { width: 28, height: 28 });
+    require(fitted.pixels.length === channels * 784, "it does not fit");
+  }
 }
 
 function require(condition: boolean, fault: string): void {

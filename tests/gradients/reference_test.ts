@@ -1,10 +1,10 @@
 /** The float64 reference against central differences, and against known answers. */
 
-import { lossAndGradients } from "../../src/backends/reference/network.ts";
+import { lossAndGradients, type TrainingBatch } from "../../src/backends/reference/network.ts";
 import { updateParameters } from "../../src/backends/reference/optimizer.ts";
-import { initialParameters } from "../../src/nn/init.ts";
+import { initialParameters, initialStatistics } from "../../src/nn/init.ts";
 import { createRandom } from "../../src/random.ts";
-import { assert, assertAlmostEquals } from "../assert.ts";
+import { assert, assertAlmostEquals, assertEquals } from "../assert.ts";
 import { caseModel, PARITY_CASES, randomImages } from "../parity/cases.ts";
 
 const STEP = 1e-5;
@@ -14,26 +14,38 @@ for (const parityCase of PARITY_CASES) {
   Deno.test(`gradients equal central differences: ${parityCase.name}`, () => {
     const model = caseModel(parityCase);
     const data = randomImages(model, 3, 1);
-    const batch = { images: Float64Array.from(data.images, (p) => p / 255), labels: data.labels };
+    const batch: () => TrainingBatch = () => ({
+      images: Float64Array.from(data.images, (p) => p / 255),
+      labels: data.labels,
+      ...{ mode: "train", batchSize: data.count, seed: 4, step: 5, sum() {} },
+      indices: Uint32Array.from({ length: data.count }, (_, n) => n),
+      statistics: Float64Array.from(initialStatistics(model)),
+    });
     const parameters = Float64Array.from(initialParameters(model, 2));
-    const { gradients } = lossAndGradients(model, parameters, batch);
+    const { gradients } = lossAndGradients(model, parameters, batch());
     const random = createRandom(3, "choice");
     const meanLoss = (index: number, change: number) => {
       const changed = parameters.slice();
       changed[index] += change;
-      return lossAndGradients(model, changed, batch).losses.reduce((sum, loss) => sum + loss, 0) /
-        batch.labels.length;
+      return lossAndGradients(model, changed, batch()).losses.reduce((sum, loss) => sum + loss, 0) /
+        data.count;
     };
     let checked = 0;
     for (let trial = 0; trial < CHECKED_PARAMETERS; trial++) {
       const index = random.below(model.parameterCount);
+      const tensor = model.parameters.findLast(({ offset }) => offset <= index)!;
+      if (!tensor.trained) {
+        assertEquals(gradients[index], 0);
+        continue;
+      }
       const [above, here, below] = [STEP, 0, -STEP].map((change) => meanLoss(index, change));
       // Where the slopes of both sides differ, a relu or a maximum switches within the step.
       if (Math.abs((above - here) - (here - below)) > 1e-3 * STEP) continue;
-      assertAlmostEquals(gradients[index], (above - below) / (2 * STEP), 1e-7);
+      const tolerance = 1e-7 * Math.max(1, Math.abs(gradients[index]));
+      assertAlmostEquals(gradients[index], (above - below) / (2 * STEP), tolerance);
       checked++;
     }
-    assert(checked > CHECKED_PARAMETERS / 2, `only ${checked} parameters could be checked`);
+    assert(checked > CHECKED_PARAMETERS / 5, `only ${checked} parameters could be checked`);
   });
 }
 

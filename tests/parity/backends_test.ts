@@ -5,7 +5,7 @@ import { BackendUnavailableError } from "../../src/backends/backend.ts";
 import { BACKEND_NAMES, loadBackend } from "../../src/backends/registry.ts";
 import { sliceImages } from "../../src/data/dataset.ts";
 import { loadDataset } from "../../src/data/load.ts";
-import { initialParameters } from "../../src/nn/init.ts";
+import { initialParameters, initialStatistics } from "../../src/nn/init.ts";
 import { flatten, linear } from "../../src/nn/layers.ts";
 import { type Model, sequential } from "../../src/nn/sequential.ts";
 import { lenet } from "../../src/nn/zoo.ts";
@@ -148,7 +148,8 @@ async function open(
 ): Promise<Session> {
   const backend = await loadBackend(name);
   const session = await backend.open(model, { optimizer, batchSize });
-  await session.loadState({ parameters: initialParameters(model, 1), slots: [], step: 0 });
+  const [parameters, statistics] = [initialParameters(model, 1), initialStatistics(model)];
+  await session.loadState({ parameters, statistics, slots: [], step: 0 });
   return session;
 }
 
@@ -169,6 +170,11 @@ async function compareWithReference(name: BackendName, model: Model, tolerance: 
     }
     const parameters = difference(actual.state.parameters, expected.state.parameters);
     assert(parameters <= tolerance.parameters, `parameters differ by ${parameters}`);
+    assertClose(
+      actual.state.statistics ?? [],
+      expected.state.statistics ?? [],
+      tolerance.parameters,
+    );
     assertEquals(actual.state.step, 3);
     assertClose(actual.losses, expected.losses, tolerance.losses);
     assertEquals(actual.corrects, expected.corrects);

@@ -3,9 +3,14 @@
 import type { LabeledImages } from "../../src/data/dataset.ts";
 import {
   avgPool2d,
+  batchNorm1d,
+  batchNorm2d,
   conv2d,
+  dropout,
   flatten,
+  globalAvgPool2d,
   type LayerSpec,
+  leakyRelu,
   linear,
   maxPool2d,
   relu,
@@ -22,6 +27,7 @@ export interface ParityCase {
   readonly name: string;
   readonly inputShape: ImageShape;
   readonly standardization?: Standardization;
+  readonly frozen?: readonly string[];
   readonly specs: readonly LayerSpec[];
 }
 
@@ -60,6 +66,19 @@ export const PARITY_CASES: readonly ParityCase[] = [
       sigmoid(),
       conv2d({ outChannels: 7, kernelSize: 2, stride: 3 }),
       tanh(),
+      ...head(4),
+    ],
+  },
+  {
+    name: "colours, as pictures have them",
+    inputShape: [3, 12, 10],
+    standardization: { mean: 0.45, std: 0.25 },
+    specs: [
+      conv2d({ outChannels: 6, kernelSize: 5, padding: 2 }),
+      relu(),
+      maxPool2d({ poolSize: 2 }),
+      conv2d({ outChannels: 9, kernelSize: 3 }),
+      relu(),
       ...head(4),
     ],
   },
@@ -185,6 +204,18 @@ export const PARITY_CASES: readonly ParityCase[] = [
     ],
   },
   {
+    name: "standardized pixels, each channel by its own numbers, words of several channels",
+    inputShape: [3, 5, 7],
+    standardization: { mean: [0.5, 0.25, 0.75], std: [0.125, 0.5, 0.25] },
+    specs: [conv2d({ outChannels: 4, kernelSize: 3, padding: 1 }), tanh(), ...head()],
+  },
+  {
+    name: "each channel standardized, flattened at once",
+    inputShape: [3, 5, 7],
+    standardization: { mean: [0.5, 0.25, 0.75], std: [0.125, 0.5, 0.25] },
+    specs: head(),
+  },
+  {
     name: "LeNet's layers on a small image, max pooling",
     inputShape: [1, 16, 16],
     specs: [
@@ -288,6 +319,149 @@ export const PARITY_CASES: readonly ParityCase[] = [
       ]),
       relu(),
       residual([relu(), linear({ outFeatures: 8 })]),
+    ],
+  },
+  {
+    name: "batch norm behind a convolution without bias, before pooling",
+    inputShape: [2, 7, 6],
+    specs: [
+      conv2d({ outChannels: 5, kernelSize: 3, padding: 1, bias: false }),
+      batchNorm2d(),
+      relu(),
+      maxPool2d({ poolSize: 2 }),
+      ...head(),
+    ],
+  },
+  {
+    name: "batch norm first, of the image, and last, of the logits",
+    inputShape: [3, 5, 4],
+    specs: [
+      batchNorm2d({ momentum: 0.3, eps: 1e-3 }),
+      tanh(), // what a batch norm shifts has no gradient where the next one shifts it back
+      flatten(),
+      linear({ outFeatures: 3, bias: false }),
+      batchNorm1d({ momentum: 0.5, eps: 1e-2 }),
+    ],
+  },
+  {
+    name: "batch norm of features between linear layers without bias, tanh",
+    inputShape: [1, 4, 4],
+    specs: [
+      flatten(),
+      linear({ outFeatures: 9, bias: false }),
+      batchNorm1d(),
+      tanh(),
+      linear({ outFeatures: 6 }),
+      leakyRelu(0.2),
+      batchNorm1d(),
+      linear({ outFeatures: 3, bias: false }),
+    ],
+  },
+  {
+    name: "residual blocks with batch norm, a projection, global average pooling",
+    inputShape: [1, 8, 7],
+    specs: [
+      conv2d({ outChannels: 4, kernelSize: 3, padding: 1, bias: false }),
+      batchNorm2d(),
+      relu(),
+      residual([
+        conv2d({ outChannels: 4, kernelSize: 3, padding: 1, bias: false }),
+        batchNorm2d(),
+        relu(),
+        conv2d({ outChannels: 4, kernelSize: 3, padding: 1, bias: false }),
+        batchNorm2d(),
+      ]),
+      relu(),
+      residual([
+        conv2d({ outChannels: 6, kernelSize: 3, stride: 2, padding: 1, bias: false }),
+        batchNorm2d(),
+        relu(),
+        conv2d({ outChannels: 6, kernelSize: 3, padding: 1, bias: false }),
+        batchNorm2d(),
+      ], [conv2d({ outChannels: 6, kernelSize: 1, stride: 2, bias: false }), batchNorm2d()]),
+      relu(),
+      globalAvgPool2d(),
+      ...head(4),
+    ],
+  },
+  {
+    name: "batch norm read by two, and batch norm of a sum",
+    inputShape: [2, 5, 5],
+    specs: [
+      batchNorm2d(),
+      residual([conv2d({ outChannels: 2, kernelSize: 3, padding: 1 }), sigmoid()], [batchNorm2d()]),
+      tanh(),
+      batchNorm2d(),
+      ...head(),
+    ],
+  },
+  {
+    name: "depthwise and grouped convolutions, with and without bias",
+    inputShape: [4, 7, 6],
+    specs: [
+      conv2d({ outChannels: 4, kernelSize: 3, padding: 1, groups: 4, bias: false }),
+      relu(),
+      conv2d({ outChannels: 6, kernelSize: 1 }),
+      tanh(),
+      conv2d({ outChannels: 9, kernelSize: [2, 3], stride: [2, 1], groups: 3 }),
+      leakyRelu(),
+      ...head(),
+    ],
+  },
+  {
+    name: "depthwise convolution that makes two maps of each channel, pooled",
+    inputShape: [3, 8, 8],
+    specs: [
+      conv2d({ outChannels: 6, kernelSize: 3, groups: 3 }),
+      leakyRelu(0.3),
+      maxPool2d({ poolSize: 2 }),
+      ...head(),
+    ],
+  },
+  {
+    name: "padded pools: averages that count zeros, maxima that do not",
+    inputShape: [2, 7, 6],
+    specs: [
+      conv2d({ outChannels: 3, kernelSize: 2 }),
+      avgPool2d({ poolSize: 3, stride: 2, padding: 1 }),
+      conv2d({ outChannels: 4, kernelSize: 3, padding: 1 }),
+      tanh(),
+      maxPool2d({ poolSize: [3, 2], stride: 1, padding: 1 }),
+      ...head(),
+    ],
+  },
+  {
+    name: "dropout of maps and features, one of them nothing",
+    inputShape: [1, 6, 6],
+    specs: [
+      conv2d({ outChannels: 4, kernelSize: 3 }),
+      relu(),
+      dropout(0.25),
+      maxPool2d({ poolSize: 2 }),
+      flatten(),
+      dropout(0),
+      linear({ outFeatures: 8 }),
+      tanh(),
+      dropout(0.5),
+      linear({ outFeatures: 3 }),
+    ],
+  },
+  {
+    name: "dropout first, and of logits",
+    inputShape: [2, 4, 3],
+    specs: [dropout(0.3), ...head(), dropout(0.1)],
+  },
+  {
+    name: "frozen layers, with and without batch norm",
+    inputShape: [1, 7, 7],
+    frozen: ["0", "3*"],
+    specs: [
+      conv2d({ outChannels: 3, kernelSize: 3 }),
+      batchNorm2d(),
+      relu(),
+      residual([conv2d({ outChannels: 3, kernelSize: 3, padding: 1 }), batchNorm2d()]),
+      tanh(),
+      ...head(),
     ],
   },
   {

@@ -1,95 +1,26 @@
 /** The kernels added to TensorFlow.js's wasm backend compute what its cpu backend computes. */
 import * as tf from "@tensorflow/tfjs";
 import fc from "fast-check";
-import { registerWasmTrainingKernels } from "../../src/backends/tfjs/wasm_kernels/register.ts";
-import { assert, assertEquals, assertThrows } from "../assert.ts";
-import { granted } from "../permissions.ts";
+import { registerWasmTrainingKernels } from "../../packages/tfjs-wasm-training/mod.ts";
+import { assertEquals, assertThrows } from "../assert.ts";
+import {
+  assertClose,
+  assertSameOnWasm,
+  ignore,
+  on,
+  type Op,
+  property,
+  seeds,
+  signedValues,
+  size,
+  value,
+  valueAndGradients,
+} from "./cpu_and_wasm.ts";
 
-// The backend reads its binary from its package.
-const ignore = !granted({ name: "read", path: "node_modules" });
-
-type Operands = tf.Tensor[];
-type Op = (...operands: Operands) => tf.Tensor;
 type Pair = [number, number];
 type Pad = "same" | "valid" | number | tf.backend_util.ExplicitPadding;
 
-/** Runs `body` on a backend; both are set up on first use. */
-async function on<T>(backendName: "cpu" | "wasm", body: () => T): Promise<T> {
-  registerWasmTrainingKernels();
-  // The cpu backend greets on its first write.
-  (tf.findBackend("cpu") as unknown as { firstUse: boolean }).firstUse = false;
-  await tf.setBackend(backendName);
-  return body();
-}
-
-/** Signed values in steps of 1/8: small enough that sums are exact to many digits, ties included. */
-function signedValues(length: number, seed: number): Float32Array {
-  let state = seed | 1;
-  return Float32Array.from({ length }, () => {
-    state = Math.imul(state, 1664525) + 1013904223 | 0;
-    return (state >> 24) / 8;
-  });
-}
-
-/** The op's value and, for every operand, the gradient of a weighted sum of the value. */
-function valueAndGradients(op: Op, shapes: number[][], seed: number): Float32Array[] {
-  return tf.tidy(() => {
-    const operands = shapes.map((shape, i) => {
-      return tf.tensor(signedValues(tf.util.sizeFromShape(shape), seed + i), shape);
-    });
-    const value = op(...operands);
-    const weights = tf.tensor(signedValues(value.size, seed + 99), value.shape);
-    const gradients = tf.grads((...xs: Operands) => op(...xs))(operands, weights);
-    return [value, ...gradients].map((tensor) => tensor.dataSync() as Float32Array);
-  });
-}
-
-function value(op: Op, shapes: number[][], seed: number): Float32Array[] {
-  return tf.tidy(() => {
-    const operands = shapes.map((shape, i) => {
-      return tf.tensor(signedValues(tf.util.sizeFromShape(shape), seed + i), shape);
-    });
-    return [op(...operands).dataSync() as Float32Array];
-  });
-}
-
-function assertClose(actual: Float32Array[], expected: Float32Array[]): void {
-  assertEquals(actual.map(({ length }) => length), expected.map(({ length }) => length));
-  expected.forEach((values, which) => {
-    const scale = values.reduce((m, v) => Number.isFinite(v) ? Math.max(m, Math.abs(v)) : m, 1);
-    values.forEach((v, i) => {
-      const found = actual[which][i];
-      const equal = Object.is(found, v) || Math.abs(found - v) <= 1e-5 * scale;
-      assert(equal, `result ${which}, element ${i}: expected ${v} as on cpu, found ${found}`);
-    });
-  });
-}
-
-async function assertSameOnWasm(run: () => Float32Array[]): Promise<void> {
-  assertClose(await on("wasm", run), await on("cpu", run));
-}
-
-/** Checks a property on `numRuns` random cases, the same ones every time. */
-function property<Case>(
-  name: string,
-  cases: fc.Arbitrary<Case>,
-  numRuns: number,
-  run: (oneCase: Case) => Float32Array[],
-): void {
-  Deno.test({
-    name: `wasm kernels: ${name}`,
-    ignore,
-    fn: () =>
-      fc.assert(fc.asyncProperty(cases, (c) => assertSameOnWasm(() => run(c))), {
-        seed: 1998,
-        numRuns,
-      }),
-  });
-}
-
-const size = (max: number, min = 1) => fc.integer({ min, max });
 const pair = (max: number): fc.Arbitrary<Pair> => fc.tuple(size(max), size(max));
-const seeds = size(1 << 20);
 const explicitPads = fc.tuple(size(3, 0), size(3, 0), size(3, 0), size(3, 0)).map((
   [top, bottom, left, right],
 ): Pad => [[0, 0], [top, bottom], [left, right], [0, 0]]);
@@ -577,14 +508,14 @@ Deno.test({
         const inputShape = [1, 4, 4, 2];
         const refusals: [() => void, typeof TypeError | typeof RangeError, string][] = [
           [
-            kernel("Conv2D", { x, filter }, { ...attrs, dataFormat: "NCHW" }),
+            kernel("Conv2D", { x, filter }, { ...attrs, dataFormat: "CHWN" }),
             RangeError,
-            "Cannot run Conv2D on the wasm backend as dataFormat must be NHWC: found NCHW",
+            "Cannot run Conv2D on the wasm backend as dataFormat must be NHWC: found CHWN",
           ],
           [
             kernel("Conv2DBackpropFilter", { x, dy }, {
               ...attrs,
-              dataFormat: "NCHW",
+              dataFormat: "CHWN",
               filterShape,
             }),
             RangeError,

@@ -342,6 +342,9 @@ Deno.test({
         [{ plan: { ...plan, learningRate: 1 } }, "with plan.learningRate 0.1, config.json says 1"],
         [{ dataset: { ...dataset, digest: "01" } }, 'dataset.digest "00", config.json says "01"'],
         [{ optimizer: { type: "sgd", momentum: 0 } }, 'with optimizer {"type":"adam"'],
+        [{ loss: { labelSmoothing: 0.1 } }, "with loss nothing, config.json says {"],
+        [{ clipNorm: 2 }, "with clipNorm nothing, config.json says 2"],
+        [{ plan: { ...CONFIG.plan, warmup: 1 } }, "with plan.warmup nothing, config.json says 1"],
         [{ model: { ...CONFIG.model, name: "mine" } }, 'with model {"name":"softmax"'],
       ];
       for (const [change, reason] of cases) {
@@ -445,7 +448,8 @@ Deno.test({
   fn: () =>
     withTempDir(async (temporary) => {
       const path = `${temporary}/run`;
-      const { state, progress } = CHECKPOINT;
+      const { state } = CHECKPOINT;
+      const progress = { ...CHECKPOINT.progress, partial: NOT_STARTED.partial };
       const folder = await RunFolder.create(path, CONFIG, { ...state, slots: [], step: 0 });
       await folder.saveEpoch(metricsOf(1), { state, progress: { ...progress, bestAccuracy: 0.5 } });
       const best = await Deno.readFile(`${path}/best.safetensors`);
@@ -458,6 +462,20 @@ Deno.test({
       assert(
         (await Deno.readFile(`${path}/model.safetensors`)).some((byte, n) => byte !== best[n]),
       );
+      // Where the loss decides, a lower one is better, whatever the accuracy.
+      const byLoss = { ...progress, bestAccuracy: 0.5, bestLoss: 0.25, sinceBest: 0 };
+      const third = { ...metricsOf(3), testAccuracy: 0.1, testLoss: 0.25 };
+      await folder.saveEpoch(third, { state, progress: byLoss });
+      assertEquals(await Deno.readFile(`${path}/best.safetensors`), best);
+      const worse = { ...state, parameters: initialParameters(MODEL, 8) };
+      const fourth = { ...metricsOf(4), testAccuracy: 0.9, testLoss: 0.5 };
+      await folder.saveEpoch(fourth, { state: worse, progress: { ...byLoss, sinceBest: 1 } });
+      assertEquals(await Deno.readFile(`${path}/best.safetensors`), best);
+      const { checkpoint } = await RunFolder.open(path);
+      assertEquals(checkpoint.progress, { ...byLoss, sinceBest: 1 });
+      // At the end of a run with patience, it is the model.
+      await folder.finish(state, true);
+      assertEquals(await Deno.readFile(`${path}/model.safetensors`), best);
     }),
 });
 
@@ -483,6 +501,12 @@ Deno.test("a run's configuration survives JSON, and one that is not is refused b
     [{ ...CONFIG, plan: { ...CONFIG.plan, epochs: 1.5 } }, "plan.epochs is"],
     [{ ...CONFIG, plan: { ...CONFIG.plan, learningRate: "0.1" } }, "plan.learningRate is"],
     [{ ...CONFIG, plan: { ...CONFIG.plan, schedule: "constructor" } }, "plan.schedule is"],
+    [{ ...CONFIG, plan: { ...CONFIG.plan, warmup: -1 } }, "plan.warmup is"],
+    [{ ...CONFIG, plan: { ...CONFIG.plan, monitor: "f1" } }, "plan.monitor is"],
+    [{ ...CONFIG, plan: { ...CONFIG.plan, patience: 0 } }, "plan.patience is"],
+    [{ ...CONFIG, loss: { labelSmoothing: 1 } }, "loss.labelSmoothing is"],
+    [{ ...CONFIG, loss: { classWeights: [1, -1, 1] } }, "loss.classWeights.1 is"],
+    [{ ...CONFIG, clipNorm: 0 }, "clipNorm is"],
     [{ ...CONFIG, optimizer: { type: "sgd" } }, "optimizer is"],
     [{ ...CONFIG, backend: "__proto__" }, "backend is"],
     [{ ...CONFIG, device: { threads: 0 } }, "device.threads is"],

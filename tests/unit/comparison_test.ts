@@ -111,7 +111,7 @@ Deno.test("compareContenders: one that computes something else is found, and its
   const said: string[] = [];
   const rows = await compareContenders(contenders, plan, {
     say: (activity) => said.push(activity),
-    oracle: new Oracle(plan),
+    oracle: new Oracle(),
   });
   assertEquals(
     rows.filter(isMeasured).map(({ agreement }) => agreement.verdict),

@@ -1,7 +1,12 @@
 /** Reading the pictures of a folder: on all cores, from a cache, within memory. */
 
 import { deflateSync } from "node:zlib";
-import { fittedPictures, type ReadPicture } from "../../src/data/fitted_pictures.ts";
+import {
+  fittedPictures,
+  type ReadOptions,
+  type ReadPicture,
+} from "../../src/data/fitted_pictures.ts";
+import type { Channels } from "../../src/data/picture.ts";
 import { fitFile, type FittedPicture } from "../../src/data/picture_file.ts";
 import { PicturePool } from "../../src/data/picture_pool.ts";
 import { createRandom } from "../../src/random.ts";
@@ -20,7 +25,9 @@ function tasks() {
     .filter((name) => /\.(bmp|gif|jpg|png|webp)$/.test(name))
     .map((name) => {
       const bytes = Deno.readFileSync(new URL(name, FIXTURES));
-      return { bytes, label: name, size: SIZE, invert: name.endsWith("gif") };
+      const channels: Channels = name.endsWith("webp") ? 1 : 3;
+      const findColor = channels === 1;
+      return { bytes, label: name, size: SIZE, channels, invert: name.endsWith("gif"), findColor };
     });
 }
 
@@ -70,10 +77,20 @@ Deno.test(
       for (const [n, path] of paths.entries()) await Deno.writeFile(path, largeBmp(n));
       await Deno.writeTextFile(`${folder}/3.png`, "no picture");
       const cacheDir = `${folder}/cache/below`;
-      const read = async (width = SIZE.width) => {
+      const read = async (width = SIZE.width, other: Partial<ReadOptions> = {}) => {
         const size = { ...SIZE, width };
-        const options = { folder, cacheDir, label: "it", size, invert: false };
-        const all = await Array.fromAsync(fittedPictures([...paths, `${folder}/3.png`], options));
+        const options = {
+          folder,
+          cacheDir,
+          label: "it",
+          size,
+          channels: 1,
+          invert: false,
+        } as const;
+        const all = await Array.fromAsync(fittedPictures([...paths, `${folder}/3.png`], {
+          ...options,
+          ...other,
+        }));
         assert("error" in all[2] && all[2].error instanceof SyntaxError);
         return all.slice(0, 2) as Extract<ReadPicture, { digest: string }>[];
       };
@@ -96,6 +113,14 @@ Deno.test(
       // Another picture, another size.
       await Deno.writeFile(paths[1], largeBmp(3));
       assertEquals((await read()).map(({ isCached }) => isCached), [true, false]);
+      // Whether there is colour is looked for once; colours are kept beside.
+      const sought = await read(SIZE.width, { findColor: true });
+      const isCached = async (other: Partial<ReadOptions>) =>
+        (await read(SIZE.width, other)).map((each) => [each.isCached, each.picture.hasColor]);
+      assertEquals(sought.map((each) => each.isCached), [false, false]);
+      assertEquals(await isCached({ findColor: true }), [[true, false], [true, false]]);
+      assertEquals(await isCached({ channels: 3 }), [[false, false], [false, false]]);
+      assertEquals(await isCached({ channels: 3 }), [[true, false], [true, false]]);
       for (let width = 10; width < 20; width++) {
         assertEquals((await read(width))[0].isCached, false);
       }

@@ -217,7 +217,7 @@ const MIXED = sequential([
 ], {
   name: "mixed model, 3 channels",
   inputShape: [3, 13, 12],
-  standardization: { mean: 0.4, std: 0.25 },
+  standardization: { mean: [0.4, 0.3, 0.5], std: [0.25, 0.5, 0.125] },
 });
 
 /** Blocks in one another, at the start and behind flattening, with a shortcut and without. */

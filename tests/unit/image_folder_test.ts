@@ -1,5 +1,6 @@
 /** Datasets of pictures in folders, on real small files. */
 import fc from "fast-check";
+import { encode } from "fast-png";
 import { readPicture } from "../../src/cli/predict_inputs.ts";
 import { type Dataset, type LabeledImages, sliceImages } from "../../src/data/dataset.ts";
 import { DatasetError } from "../../src/data/errors.ts";
@@ -66,6 +67,60 @@ Deno.test({
       }
       const plain = await loadDataset(folder);
       assertEquals([...plain.train.shape], [1, 28, 28]);
+    }),
+});
+
+Deno.test({
+  name:
+    "channels and size follow from the pictures: colour anywhere, and what most are as large as",
+  ignore,
+  fn: () =>
+    withTempDir(async (folder) => {
+      const auto = { pictures: { channels: "auto", size: "auto" } } as const;
+      const tinted = (side: number, blue: number) =>
+        encode({
+          width: side,
+          height: side,
+          data: Uint8Array.from({ length: 3 * side * side }, (_, n) => n % 3 < 2 ? 90 : blue),
+          channels: 3,
+        });
+      const files = { ...classOf("a", 3), ...classOf("b", 3, 9) };
+      await writeFiles(folder, {
+        ...files,
+        "a/grey.jpg": jpegOf(new Uint8Array(64 * 64).map((_, n) => n % 97), [64, 64]),
+        "b/tint.png": tinted(70, 106),
+      });
+      // Nothing but tints: as if grey had been asked for.
+      const grey = await loadDataset(folder, auto);
+      const asked = await loadDataset(folder, { pictures: { channels: 1 } });
+      assertEquals([grey.train.shape, grey.digest], [[1, 28, 28], asked.digest]);
+      assertEquals(grey.notes, [
+        "pictures become 1x28x28: none has colour, most are smaller than 64",
+      ]);
+      assertEquals(asked.notes, ["made 2 pictures of three channels grey"]);
+
+      // The last picture of all decides the channels, the median decides the size.
+      await writeFiles(folder, { "b/z.png": tinted(70, 140) });
+      const color = await loadDataset(folder, auto);
+      assertEquals([color.train.shape, color.pictures?.hasGrey], [[3, 28, 28], true]);
+      assertEquals(color.notes, [
+        "6 pictures of one channel have it three times",
+        'pictures become 3x28x28: 1 of 9 have colour, such as "b/z.png", most are smaller than 64',
+      ]);
+      const z = [color.train, color.test].flatMap((set) =>
+        (set.names ?? []).map((name, n) => ({ name, image: sliceImages(set, n, n + 1).images }))
+      ).find(({ name }) => name === "b/z.png");
+      assertEquals([0, 784, 1568].map((at) => z?.image[at]), [90, 90, 140]);
+      const threefold = await loadDataset(folder, { pictures: { channels: 3 } });
+      assertEquals(threefold.digest, color.digest);
+      for (let n = 0; n < 9; n++) await writeFiles(folder, { [`a/large${n}.png`]: tinted(64, n) });
+      assertEquals((await loadDataset(folder, auto)).train.shape, [3, 64, 64]);
+      const wrong = { channels: 2 as 1, size: "auto" } as const;
+      await assertRejects(
+        () => loadDataset(folder, { pictures: wrong }),
+        RangeError,
+        'Invalid channels 2: expected 1, 3 or "auto"',
+      );
     }),
 });
 

@@ -1,15 +1,20 @@
 /** The lab's own arithmetic and texts: addresses, receptive fields, explanations, curves, languages. */
 
 import { forward } from "../../src/backends/reference/network.ts";
+import { commandOf } from "../../src/lab/code/command.ts";
+import { pytorchOf } from "../../src/lab/code/pytorch.ts";
+import { typescriptOf } from "../../src/lab/code/typescript.ts";
 import { Curve } from "../../src/lab/browser/curve.ts";
 import { FIRST, fromAddress, modelOf, toAddress, zooExperiment } from "../../src/lab/experiment.ts";
 import { explain, positionOf, receptiveField } from "../../src/lab/inside.ts";
 import { EN } from "../../src/lab/texts/en.ts";
 import { ZH } from "../../src/lab/texts/zh.ts";
-import { initialParameters } from "../../src/nn/init.ts";
+import { initialParameters, initialStatistics } from "../../src/nn/init.ts";
 import {
   avgPool2d,
+  batchNorm2d,
   conv2d,
+  dropout,
   flatten,
   linear,
   maxPool2d,
@@ -17,28 +22,40 @@ import {
   residual,
   tanh,
 } from "../../src/nn/layers.ts";
+import * as constructors from "../../src/nn/layers.ts";
 import { IMAGE, sequential } from "../../src/nn/sequential.ts";
 import { summarize } from "../../src/nn/summary.ts";
-import { lenet } from "../../src/nn/zoo.ts";
+import { lenet, MODEL_NAMES, ZOO } from "../../src/nn/zoo.ts";
 import { createRandom } from "../../src/random.ts";
 import { assert, assertAlmostEquals, assertEquals } from "../assert.ts";
 
 const MIXED = sequential([
-  conv2d({ name: "conv1", outChannels: 3, kernelSize: [3, 5], stride: [2, 1], padding: [1, 2] }),
+  conv2d({ name: "conv1", outChannels: 4, kernelSize: [3, 5], stride: [2, 1], padding: [1, 2] }),
   relu(),
-  residual([conv2d({ outChannels: 3, kernelSize: 3, padding: 1 })]),
-  maxPool2d({ poolSize: 2 }),
+  residual([conv2d({ outChannels: 4, kernelSize: 3, padding: 1, groups: 2, bias: false })]),
+  batchNorm2d(),
+  maxPool2d({ poolSize: 2, padding: 1 }),
+  dropout(0.5),
   tanh(),
   avgPool2d({ poolSize: 2, stride: 1 }),
   flatten(),
-  linear({ outFeatures: 4 }),
+  linear({ outFeatures: 4, bias: false }),
 ], { inputShape: [2, 12, 9] });
+
+/** What every layer makes of an image, outside training. */
+function pass(parameters: Float64Array, images: Float64Array): Float64Array[] {
+  return forward(MIXED, parameters, {
+    ...{ images, indices: Uint32Array.of(0), mode: "eval", batchSize: 1, seed: 0, step: 0 },
+    statistics: Float64Array.from(initialStatistics(MIXED)),
+    sum() {},
+  });
+}
 
 Deno.test("an explanation's terms make the number that the reference engine gives, in every layer", () => {
   const random = createRandom(3, "lab");
   const parameters = Float64Array.from(initialParameters(MIXED, 1));
   const image = Float64Array.from({ length: 2 * 12 * 9 }, () => random.uniform(-1, 1));
-  const outputs = forward(MIXED, parameters, image);
+  const outputs = pass(parameters, image);
   let explained = 0;
   for (const [index, layer] of MIXED.layers.entries()) {
     const output = outputs[index];
@@ -50,7 +67,8 @@ Deno.test("an explanation's terms make the number that the reference engine give
         output,
       });
       assertEquals(result, output[place]);
-      const values = terms.map(({ value, weight = 1 }) => value * weight);
+      const seen = rule === "max" ? terms.filter((term) => term.place !== undefined) : terms;
+      const values = seen.map(({ value, weight = 1 }) => value * weight);
       const sum = values.reduce((total, value) => total + value, 0);
       const made = {
         products: sum + bias,
@@ -58,7 +76,7 @@ Deno.test("an explanation's terms make the number that the reference engine give
         max: Math.max(...values),
         add: sum,
         copy: values[0],
-        apply: layer.type === "relu" ? Math.max(0, values[0]) : Math.tanh(values[0]),
+        apply: functionOf(layer.type)(values[0]),
       }[rule];
       assertAlmostEquals(made, result, 1e-12);
       explained++;
@@ -67,16 +85,26 @@ Deno.test("an explanation's terms make the number that the reference engine give
   assert(explained > 600);
 });
 
+/** What kinds apply to one number, with statistics as they begin. */
+function functionOf(kind: string): (value: number) => number {
+  return {
+    relu: (value: number) => Math.max(0, value),
+    tanh: Math.tanh,
+    dropout: (value: number) => value,
+    batchNorm2d: (value: number) => value / Math.sqrt(1 + 1e-5),
+  }[kind] ?? (() => NaN);
+}
+
 Deno.test("a receptive field holds every pixel that changes a number", () => {
   const parameters = Float64Array.from(initialParameters(MIXED, 2));
   const random = createRandom(4, "lab");
   const image = Float64Array.from({ length: 2 * 12 * 9 }, () => random.uniform(-1, 1));
-  const before = forward(MIXED, parameters, image);
+  const before = pass(parameters, image);
   const changed = MIXED.layers.map(() => new Map<number, Set<number>>());
   for (let pixel = 0; pixel < image.length; pixel++) {
     const other = image.slice();
     other[pixel] += 3;
-    for (const [index, output] of forward(MIXED, parameters, other).entries()) {
+    for (const [index, output] of pass(parameters, other).entries()) {
       output.forEach((value, place) => {
         if (value === before[index][place]) return;
         const all = changed[index];
@@ -109,6 +137,8 @@ Deno.test("an address gives its experiment back, and nonsense in it the usual", 
   const zoo = { ...FIRST, ...zooExperiment("mlp"), epochs: 7, seed: 3, standardize: false };
   assertEquals(fromAddress(`#${toAddress(zoo)}`), zoo);
   const layers = [flatten(), linear({ outFeatures: 10 })];
+  const modern = { ...FIRST, ...zooExperiment("resnet8"), engine: "webgpu" as const };
+  assertEquals(fromAddress(`#${toAddress(modern)}`), modern);
   const own = { ...FIRST, model: "own" as const, layers, engine: "reference" as const, threads: 2 };
   assertEquals(fromAddress(`#${toAddress(own)}`), own);
   const wrong =
@@ -177,4 +207,21 @@ Deno.test("every language has every text, and no two are left in English", () =>
     [],
   );
   assertEquals(ZH.stops.length, EN.stops.length);
+});
+
+Deno.test("code is written for every model of the zoo: its layers again, and PyTorch's for each kind", () => {
+  for (const model of MODEL_NAMES) {
+    const experiment = { ...FIRST, ...zooExperiment(model) };
+    const inputShape = model === "cnn-rgb" ? [3, 32, 32] : [1, 28, 28];
+    const { layers } = experiment;
+    const written = { experiment, layers, threads: 1, rates: [], inputShape };
+    const [, calls] = /sequential\(\[\n([^]*?)\n\], \{/.exec(typescriptOf(written))!;
+    const names = Object.keys(constructors);
+    const build = new Function(...names, `return [${calls}]`);
+    assertEquals(build(...Object.values(constructors)), layers);
+    const python = pytorchOf(written);
+    assert(!python.includes("undefined") && !python.includes("NaN"), python);
+    const command = commandOf(written);
+    assertEquals(command.includes("--optimizer"), ZOO[model].recipe.optimizer === undefined);
+  }
 });

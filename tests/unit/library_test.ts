@@ -40,9 +40,22 @@ async function trained(plan: object, options?: object, hooks?: object) {
 Deno.test("undefined in a plan, in hooks or where a session is opened means the default", async () => {
   const base = { epochs: 2, learningRate: 0.1 };
   const expected = await trained(base);
-  const plan = blank("batchSize", "schedule", "seed", "shuffle", "maxSteps", "targetAccuracy");
+  const plan = blank(
+    ...["batchSize", "schedule", "seed", "shuffle", "maxSteps", "targetAccuracy", "warmup"],
+    ...["stepSize", "gamma", "anneal", "monitor", "patience"],
+  );
   const adapter = blank("powerPreference", "deviceIndex");
-  const session = blank("optimizer", "batchSize", "threads", "shard", "parameters", "seed", "init");
+  const session = blank(
+    "optimizer",
+    "batchSize",
+    "threads",
+    "shard",
+    "loss",
+    "clipNorm",
+    "parameters",
+    "seed",
+    "init",
+  );
   const hooks = blank("signal", "onProgress", "onSteps", "onEpoch", "onCheckpoint", "start");
   const checkpointEvery = blank("steps", "seconds");
   for (const every of [undefined, checkpointEvery]) {
@@ -209,14 +222,14 @@ const WRONG: readonly [(session: Session) => unknown, ErrorConstructor, string][
   [() => lenet.loadBackend(any("cuda")), TypeError, `Unknown backend "cuda"`],
   [() => openBackend("wasm", any("lenet")), TypeError, "Invalid model"],
   [
-    () => openBackend("wasm", MODEL, { optimizer: any({ type: "adamw" }) }),
+    () => openBackend("wasm", MODEL, { optimizer: any({ type: "adagrad" }) }),
     TypeError,
-    `Unknown optimizer type "adamw": expected one of sgd, adam`,
+    `Unknown optimizer type "adagrad": expected one of sgd, adam, adamw`,
   ],
   [
-    () => openBackend("wasm", MODEL, { optimizer: any({ type: "sgd", nesterov: true }) }),
+    () => openBackend("wasm", MODEL, { optimizer: any({ type: "sgd", dampening: 0.1 }) }),
     TypeError,
-    `Unknown field of sgd "nesterov"`,
+    `Unknown field of sgd "dampening"`,
   ],
   [
     () => openBackend("wasm", MODEL, { optimizer: { type: "adam", beta1: 1 } }),

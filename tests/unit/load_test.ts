@@ -79,13 +79,24 @@ Deno.test({
   },
 });
 
-Deno.test("the registry knows every file of every dataset by a full digest", () => {
-  for (const { files, trainCount, testCount, homes } of DATASETS) {
-    for (const part of PARTS) assert(/^[0-9a-f]{64}$/.test(files[part].sha256));
-    assertEquals(files.trainImages.byteLength, 16 + trainCount * 784);
-    assertEquals(files.testLabels.byteLength, 8 + testCount);
-    for (const home of homes) assert(/^https:\/\/.*\/$/.test(home));
+Deno.test("the registry knows every file of every dataset by a full digest, or its archive", () => {
+  const isDigest = (digest?: string) => /^[0-9a-f]{64}$/.test(digest ?? "");
+  for (const { name, files, archive, classNames, ...entry } of DATASETS) {
+    for (const { sha256, gzSha256 } of Object.values(files)) {
+      assert(isDigest(sha256 ?? gzSha256 ?? archive?.sha256), name);
+    }
+    assertEquals(new Set(classNames).size, classNames.length, name);
+    if (!entry.isCifar) {
+      assertEquals(files.trainImages.byteLength, 16 + entry.trainCount * 784);
+      assertEquals(files.testLabels.byteLength, 8 + entry.testCount);
+    }
+    for (const home of entry.homes) assert(/^https:\/\/.*\/$/.test(home));
   }
+  const classCounts = DATASETS.filter(({ name }) => name.startsWith("emnist"))
+    .map(({ name, classNames }) => [name.slice("emnist-".length), classNames.length]);
+  assertEquals(Object.fromEntries(classCounts), {
+    ...{ balanced: 47, byclass: 62, bymerge: 47, digits: 10, letters: 26, mnist: 10 },
+  });
 });
 
 Deno.test({
@@ -170,7 +181,7 @@ Deno.test({
       const unknown = await assertRejects(() => loadDataset(`${folder}/no`), DatasetError);
       assertStringIncludes(
         unknown.message,
-        "expected one of fashion-mnist, mnist, sample, or a folder",
+        "expected one of fashion-mnist, mnist, kmnist, ",
       );
     }),
 });

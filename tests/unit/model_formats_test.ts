@@ -17,6 +17,7 @@ import {
 import { initialParameters } from "../../src/nn/init.ts";
 import { conv2d, flatten, linear, relu, residual } from "../../src/nn/layers.ts";
 import { sequential } from "../../src/nn/sequential.ts";
+import { channelOf } from "../../src/nn/standardization.ts";
 import { MODEL_NAMES, zooModel } from "../../src/nn/zoo.ts";
 import { createRandom } from "../../src/random.ts";
 import { assertAlmostEquals, assertEquals, assertThrows } from "../assert.ts";
@@ -80,10 +81,14 @@ for (const format of ["onnx", "tfjs"] as const) {
       const back = await FORMATS[format]({ model, parameters, classNames }, true);
       assertEquals(back.parameters, parameters);
       assertEquals(back.classNames, undefined);
-      const { standardization: { mean, std }, layers } = asModel(back, model, "file").model;
+      const { standardization, layers } = asModel(back, model, "file").model;
       assertEquals(layers, model.layers);
-      assertAlmostEquals(mean, model.standardization.mean, 1e-7);
-      assertAlmostEquals(std, model.standardization.std, 1e-7);
+      for (let channel = 0; channel < model.inputShape[0]; channel++) {
+        const { mean, std } = channelOf(model.standardization, channel);
+        const found = channelOf(standardization, channel);
+        assertAlmostEquals(found.mean, mean, 1e-7);
+        assertAlmostEquals(found.std, std, 1e-7);
+      }
     };
     await fc.assert(fc.asyncProperty(classifiers(), check), { seed: 7, numRuns: 50 });
   });

@@ -26,12 +26,12 @@ Deno.test("a page's model survives its text, which holds nothing that HTML would
   assertEquals(decodePageModel(text), TRAINED);
 });
 
-Deno.test("a page is refused for a model whose images are not grey", async () => {
-  const model = sequential([flatten(), linear({ outFeatures: 3 })], { inputShape: [3, 4, 5] });
+Deno.test("a page is refused for a model whose images are neither grey nor in colour", async () => {
+  const model = sequential([flatten(), linear({ outFeatures: 3 })], { inputShape: [2, 4, 5] });
   await assertRejects(
     () => modelPage({ ...TRAINED, model }),
     TypeError,
-    "it takes 3 channels, and pictures are made grey",
+    "it takes 2 channels, expected 1 or 3",
   );
 });
 

@@ -12,7 +12,12 @@ import {
 } from "../../src/nn/layers.ts";
 import { modelOf, specOf } from "../../src/nn/model_spec.ts";
 import { type Model, sequential } from "../../src/nn/sequential.ts";
-import { byteTransform, NORMALIZED, standardizationOf } from "../../src/nn/standardization.ts";
+import {
+  byteTransform,
+  NORMALIZED,
+  type Standardization,
+  standardizationOf,
+} from "../../src/nn/standardization.ts";
 import { summarize, trainingMacs } from "../../src/nn/summary.ts";
 import { lenet, MODEL_NAMES, zooModel } from "../../src/nn/zoo.ts";
 import {
@@ -143,10 +148,14 @@ Deno.test("every model of the zoo adapts to other images and class counts", () =
     const model = zooModel(name, { inputShape: [3, 32, 32], classCount: 7 });
     assertEquals(model.classCount, 7);
     assertEquals(zooModel(name).inputShape, [1, 28, 28]);
+    // Where means of whole maps are classified, only the first kernels see more.
     assert(model.parameterCount > zooModel(name, { classCount: 7 }).parameterCount);
   }
   const counts = MODEL_NAMES.map((name) => zooModel(name).parameterCount);
-  assertEquals(counts, [61_706, 61_706, 61_706, 203_530, 7_850]);
+  assertEquals(counts, [
+    ...[61_706, 61_706, 61_706, 62_158, 77_754, 98_782, 58_810, 47_194],
+    ...[203_530, 7_850],
+  ]);
 });
 
 Deno.test("an image too small for LeNet is refused with the smallest size that fits", () => {
@@ -251,6 +260,39 @@ Deno.test("standardization is that of the pixels, and bytes become it in one ste
   assertAlmostEquals(values.reduce((sum, x) => sum + x), 0, 1e-12);
   assertAlmostEquals(values.reduce((sum, x) => sum + x * x, 0) / 4, 1, 1e-12);
   assertThrows(() => standardizationOf(Uint8Array.of(7, 7)), RangeError, "are the same");
+});
+
+Deno.test("standardization of several channels is one for each, and one number means all", () => {
+  // Two images of three channels of two pixels; the last channel has no contrast of its own.
+  const images = Uint8Array.of(0, 255, 51, 51, 9, 9, 255, 0, 153, 153, 9, 9);
+  const { mean, std } = standardizationOf(images, [3, 1, 2]);
+  assertEquals([mean, std].map((list) => [list].flat().length), [3, 3]);
+  const expected = [[0.5, 0.5], [0.4, 0.2], [9 / 255, 0.5]];
+  for (const [channel, [low, deviation]] of expected.entries()) {
+    assertAlmostEquals([mean].flat()[channel], low, 1e-12);
+    assertAlmostEquals([std].flat()[channel], deviation, 1e-12);
+  }
+  assertEquals(standardizationOf(Uint8Array.of(0, 255, 255, 0), [2, 1, 2]), {
+    mean: 0.5,
+    std: 0.5,
+  });
+  const head = [flatten(), linear({ outFeatures: 2 })];
+  const build = (standardization: Standardization) =>
+    sequential(head, { inputShape: [2, 1, 2], standardization }).standardization;
+  assertEquals(build({ mean: [0, 0], std: 1 }), NORMALIZED);
+  assertEquals(build({ mean: 0.5, std: [0.25, 0.5] }), { mean: 0.5, std: [0.25, 0.5] });
+  assertEquals(byteTransform({ mean: 0.5, std: [0.25, 0.5] }, 1), { scale: 1 / 127.5, offset: -1 });
+  const faults = [{ mean: [0], std: 1 }, { mean: [0, 0, 0], std: 1 }, { mean: [], std: 1 }, {
+    mean: 0,
+    std: [1, 0],
+  }, { mean: ["0", 0], std: 1 }];
+  for (const fault of faults) {
+    assertThrows(
+      () => build(fault as Standardization),
+      RangeError,
+      `or lists of 2 each, one for each channel`,
+    );
+  }
 });
 
 /** Blocks around one another. */

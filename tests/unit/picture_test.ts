@@ -1,11 +1,17 @@
 import { crc32, deflateSync } from "node:zlib";
 import { encode } from "fast-png";
 import jpeg from "jpeg-js";
+import { upright } from "../../src/data/exif.ts";
 import {
+  channelsOf,
   fitPicture,
-  type GreyPicture,
+  greyOf,
+  hasColor,
   hasLightBorder,
   invertPicture,
+  padPicture,
+  type Picture,
+  pictureOf,
 } from "../../src/data/picture.ts";
 import { decodePicture } from "../../src/data/picture_file.ts";
 import {
@@ -20,22 +26,32 @@ import { granted } from "../permissions.ts";
 const FIXTURES = new URL("../fixtures/pictures/", import.meta.url);
 const ignore = !granted({ name: "read", path: FIXTURES });
 
-/** What a viewer shows of each, as grey; see make.py beside them. */
-const EXPECTED: Record<string, { width: number; height: number; grey: string }> = JSON.parse(
+/** What a viewer shows of each, as grey and in colours unless they are grey; see make.py beside them. */
+const EXPECTED: Record<string, Expected> = JSON.parse(
   ignore ? "{}" : await Deno.readTextFile(new URL("expected.json", FIXTURES)),
 );
+
+interface Expected {
+  readonly width: number;
+  readonly height: number;
+  readonly grey: string;
+  readonly rgb?: string;
+}
 
 function fixture(name: string): Uint8Array<ArrayBuffer> {
   return Deno.readFileSync(new URL(name, FIXTURES));
 }
 
 /** Largest and mean difference to what is expected of a fixture. */
-function differences(name: string, { width, height, pixels }: GreyPicture) {
-  const { grey, ...size } = EXPECTED[name];
+function differences(name: string, { width, height, pixels }: Picture) {
+  const { grey, rgb, ...size } = EXPECTED[name];
   assertEquals({ width, height }, size, name);
+  const area = width * height;
+  const isColored = pixels.length > area && rgb !== undefined;
+  const expected = Uint8Array.fromBase64(isColored ? rgb : grey);
   const distances = Array.from(
-    Uint8Array.fromBase64(grey),
-    (value, n) => Math.abs(value - pixels[n]),
+    pixels,
+    (value, n) => Math.abs(value - expected[isColored ? n : n % area]),
   );
   return {
     largest: Math.max(...distances),
@@ -64,6 +80,55 @@ Deno.test(
     }
   },
 );
+
+Deno.test(
+  "colours of pictures of every kind are as another decoder has them, turned upright",
+  { ignore },
+  () => {
+    for (const name of Object.keys(EXPECTED).filter((name) => name !== "runs.bmp")) {
+      const picture = decodePicture(fixture(name), name, { channels: 3 });
+      const { largest, mean } = differences(name, picture);
+      // Other decoders mix inks and enlarge halved colours with other roundings.
+      const [most, average] = name === "bits16.bmp" ? [7, 3] : [2, 0.3];
+      assert(largest <= most && mean <= average, `${name}: ${largest}, ${mean}`);
+      assertEquals(channelsOf(picture), 3, name);
+      assertEquals(hasColor(picture), EXPECTED[name].rgb !== undefined, name);
+      assertEquals(picture.isGrey, /^(grey|deep\.|interlaced_bits)/.test(name), name);
+      const grey = greyOf(picture);
+      assertEquals(grey.pixels.length, grey.width * grey.height);
+    }
+  },
+);
+
+Deno.test("what shows through a picture in colour is white, unless it is nearly white itself", () => {
+  const shown = (...rgba: number[]) => [...pictureOf({ width: 2, height: 1, rgba }, 3).pixels];
+  assertEquals(shown(200, 0, 0, 255, 0, 0, 0, 0), [200, 255, 0, 255, 0, 255]);
+  assertEquals(shown(0, 100, 200, 51, 0, 0, 0, 0), [204, 255, 224, 255, 244, 255]);
+  assertEquals(shown(255, 255, 250, 255, 9, 9, 9, 0), [255, 0, 255, 0, 250, 0]);
+});
+
+Deno.test("a tint is no colour, and one pixel of colour is", () => {
+  const picture = (...pixels: number[]) => ({
+    width: 2,
+    height: 1,
+    pixels: Uint8Array.from(pixels),
+  });
+  assertEquals(hasColor(picture(200, 100)), false);
+  assertEquals(hasColor(picture(200, 100, 196, 96, 184, 84)), false);
+  assertEquals(hasColor(picture(200, 100, 196, 96, 184, 83)), true);
+});
+
+Deno.test("a picture of colours is fitted, padded and turned plane by plane", () => {
+  const planes = [[10, 20], [30, 50], [200, 0]];
+  const picture = { width: 2, height: 1, pixels: Uint8Array.from(planes.flat()) };
+  assertEquals([...fitPicture(picture, { width: 1, height: 1 }).pixels], [15, 40, 100]);
+  assertEquals(upright(picture, 6), { width: 1, height: 2, pixels: picture.pixels });
+  assertEquals([...upright(picture, 2).pixels], [20, 10, 50, 30, 0, 200]);
+  assertEquals([...padPicture(picture, { width: 2, height: 2 }).pixels], [
+    ...[10, 20, 10, 10, 30, 50, 30, 30, 200, 0, 0, 0],
+  ]);
+  assertEquals([...greyOf(picture).pixels], [43, 35]);
+});
 
 Deno.test(
   "the eight ways to hold a camera give one picture, from JPEG, PNG and WebP",
@@ -235,15 +300,15 @@ function chunk(type: string, data: readonly number[]): Uint8Array {
 
 Deno.test("fitting keeps the shape, centres, keeps the mean, and leaves a fit picture alone", () => {
   const pixels = Uint8Array.from({ length: 28 * 28 }, (_, n) => n % 251);
-  const same: GreyPicture = { width: 28, height: 28, pixels };
+  const same: Picture = { width: 28, height: 28, pixels };
   assertEquals(fitPicture(same, { width: 28, height: 28 }), same);
-  const wide: GreyPicture = { width: 8, height: 4, pixels: new Uint8Array(32).fill(200) };
+  const wide: Picture = { width: 8, height: 4, pixels: new Uint8Array(32).fill(200) };
   const fit = fitPicture(wide, { width: 4, height: 4 });
   assertEquals([...fit.pixels], [0, 0, 0, 0, ...Array(8).fill(200), 0, 0, 0, 0]);
-  const checks: GreyPicture = { width: 2, height: 2, pixels: Uint8Array.of(0, 100, 100, 200) };
+  const checks: Picture = { width: 2, height: 2, pixels: Uint8Array.of(0, 100, 100, 200) };
   assertEquals([...fitPicture(checks, { width: 1, height: 1 }).pixels], [100]);
   assertEquals(fitPicture(checks, { width: 4, height: 4 }).pixels[15], 200);
-  const line: GreyPicture = { width: 1000, height: 1, pixels: new Uint8Array(1000).fill(9) };
+  const line: Picture = { width: 1000, height: 1, pixels: new Uint8Array(1000).fill(9) };
   assertEquals(
     fitPicture(line, { width: 4, height: 4 }).pixels.filter((value) => value === 9).length,
     4,
@@ -253,7 +318,7 @@ Deno.test("fitting keeps the shape, centres, keeps the mean, and leaves a fit pi
 Deno.test("inverting twice changes nothing, and the border tells paper from darkness", () => {
   const pixels = new Uint8Array(25).fill(240);
   pixels[12] = 10;
-  const paper: GreyPicture = { width: 5, height: 5, pixels };
+  const paper: Picture = { width: 5, height: 5, pixels };
   assertEquals(invertPicture(invertPicture(paper)), paper);
   assertEquals([hasLightBorder(paper), hasLightBorder(invertPicture(paper))], [true, false]);
   assertEquals(hasLightBorder({ width: 1, height: 1, pixels: Uint8Array.of(255) }), true);

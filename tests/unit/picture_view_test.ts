@@ -2,11 +2,13 @@
 
 import { loadDataset } from "../../src/data/load.ts";
 import {
+  channelsOf,
   fitPicture,
-  type GreyPicture,
   hasLightBorder,
   invertPicture,
   padPicture,
+  type Picture,
+  planesOf,
 } from "../../src/data/picture.ts";
 import { objectShareOf, type ViewOptions, viewPicture } from "../../src/data/picture_view.ts";
 import { assert, assertAlmostEquals, assertEquals } from "../assert.ts";
@@ -23,7 +25,7 @@ function pictureOf(
   width: number,
   height: number,
   tone: (x: number, y: number) => number,
-): GreyPicture {
+): Picture {
   const pixels = Uint8Array.from(
     { length: width * height },
     (_, n) => Math.round(tone(n % width, Math.floor(n / width))),
@@ -31,12 +33,12 @@ function pictureOf(
   return { width, height, pixels };
 }
 
-function view(picture: GreyPicture, options: Partial<ViewOptions> = {}) {
+function view(picture: Picture, options: Partial<ViewOptions> = {}) {
   return viewPicture(picture, { size: SIZE, pictures: THINGS, ...options });
 }
 
 /** A block of 40 x 20 whose corner is at (100, 60), in light that falls from one side. */
-function block(tone: number, ground: number): GreyPicture {
+function block(tone: number, ground: number): Picture {
   return pictureOf(
     300,
     200,
@@ -156,3 +158,42 @@ Deno.test(
     assertEquals(objectShareOf({ ...set, images: new Uint8Array(4 * 784) }), 0);
   },
 );
+
+Deno.test("a model of colours sees a picture whole and as it is, and the part with the thing if asked", () => {
+  const [width, height] = [60, 40];
+  const area = width * height;
+  const pixels = new Uint8Array(3 * area).fill(230);
+  for (let n = 0; n < area; n++) {
+    const isThing = Math.hypot(n % width - 40, Math.floor(n / width) - 20) < 8;
+    if (isThing) [200, 40, 30].forEach((value, k) => pixels[k * area + n] = value);
+  }
+  const picture = { width, height, pixels };
+  const size = { width: 20, height: 20 };
+  const own = { invert: false, darkOnLight: true };
+  const whole = viewPicture(picture, { channels: 3, size, pictures: own });
+  assertEquals(whole, { picture, isSwapped: false });
+  // A model of which nothing is known: no swap for a light border, and the border goes on.
+  const unknown = viewPicture(picture, { channels: 3, size });
+  assertEquals([unknown.isSwapped, unknown.doubt, unknown.box], [false, undefined, undefined]);
+  assertEquals([unknown.picture.width, unknown.picture.height], [60, 60]);
+  const asked = viewPicture(picture, { channels: 3, size, pictures: own, crop: "object" });
+  assertEquals(asked.isSwapped, false);
+  const part = asked.picture;
+  assertEquals(channelsOf(part), 3);
+  assert(part.width < 30 && part.height < 30, `${part.width}`);
+  const middle = Math.floor(part.height / 2) * part.width + Math.floor(part.width / 2);
+  const at = (n: number) => planesOf(part).map((plane) => plane.pixels[n]);
+  assertEquals([at(middle), at(0)], [[200, 40, 30], [230, 230, 230]]);
+  const swapped = viewPicture(picture, { channels: 3, size, pictures: own, swap: true });
+  assertEquals([swapped.isSwapped, swapped.picture.pixels[0]], [true, 25]);
+
+  const grey = { width, height, pixels: pixels.map((_, n) => n % area % 200) };
+  const doubts = [own, { ...own, hasGrey: true as const }].map((pictures) =>
+    viewPicture(grey, { channels: 3, size, pictures }).doubt
+  );
+  assertEquals(doubts, ["no colour", undefined]);
+  const blank = { width, height, pixels: new Uint8Array(3 * area).fill(9) };
+  assertEquals(viewPicture(blank, { channels: 3, size, pictures: own }).doubt, "blank");
+  const images = { images: pixels, labels: new Uint8Array(1), count: 1 };
+  assertEquals(objectShareOf({ ...images, shape: [3, height, width] }), 0);
+});

@@ -1,13 +1,8 @@
 /** Which recipe trains what: the model's own, one that fits the data, and what flags make of it. */
 
 import { flagsOf } from "../../src/cli/sweep_grid.ts";
-import {
-  fillFlags,
-  optimizerOf,
-  parseTraining,
-  planOf,
-  TRAIN_COMMAND,
-} from "../../src/cli/train_flags.ts";
+import { fillFlags, parseTraining, planOf, TRAIN_COMMAND } from "../../src/cli/train_flags.ts";
+import { optimizerOf } from "../../src/cli/recipe_flags.ts";
 import type { Dataset } from "../../src/data/dataset.ts";
 import { fittedRecipe, zooRecipe } from "../../src/nn/zoo.ts";
 import { assert, assertEquals, assertThrows } from "../assert.ts";
@@ -45,13 +40,19 @@ Deno.test("a fitted recipe makes 20 steps an epoch and 1,000 in all, in bounded 
 Deno.test("the recipe is fitted to own data, and the model's for data known by name or a model named", () => {
   const own = filled("./photos", 720);
   assertEquals([own.model, own.optimizer, own.lr, own.standardize], [
-    "lenet-relu",
-    "adam",
-    0.002,
+    "vgg-small",
+    "adamw",
+    0.01,
     true,
   ]);
+  assertEquals(optimizerOf(own), zooRecipe("vgg-small").optimizer!);
+  const { schedule, warmup } = planOf(own);
+  assertEquals([schedule, warmup, own.labelSmoothing], ["cosine", 0.25, 0.1]);
   assertEquals([own.batchSize, own.epochs], [32, 44]);
-  assertEquals(own.chosen, ["model", "epochs", "batch-size", "optimizer", "lr", "standardize"]);
+  assertEquals(own.chosen, [
+    ...["model", "epochs", "batch-size", "label-smoothing", "optimizer", "betas", "weight-decay"],
+    ...["lr", "schedule", "warmup", "standardize"],
+  ]);
   const { learningRate: lr, epochs, batchSize } = zooRecipe("lenet");
   for (const seed of [filled("fashion-mnist", 720), filled("./photos", 720, "--model", "lenet")]) {
     assertEquals([seed.model, seed.optimizer, seed.standardize], ["lenet", "sgd", false]);
@@ -67,7 +68,16 @@ Deno.test("the recipe is fitted to own data, and the model's for data known by n
 Deno.test("what a flag names wins over the recipe, which decides the rest", () => {
   const named = filled("./photos", 720, "--epochs", "2", "--lr", "0.01", "--normalize");
   assertEquals([named.epochs, named.lr, named.standardize, named.batchSize], [2, 0.01, false, 32]);
-  assertEquals(named.chosen, ["model", "batch-size", "optimizer"]);
+  assertEquals(named.chosen, [
+    ...["model", "batch-size", "label-smoothing", "optimizer", "betas", "weight-decay", "schedule"],
+    "warmup",
+  ]);
+  const constant = filled("./photos", 720, "--schedule", "constant", "--label-smoothing", "0");
+  assertEquals([constant.schedule, constant.warmup, constant.labelSmoothing], [
+    "constant",
+    undefined,
+    0,
+  ]);
   assertEquals(filled("./photos", 720, "--standardize=false").standardize, false);
   const base = parseTraining(TRAIN_COMMAND, []).flags;
   assertEquals(flagsOf(base, { standardize: "false" }).normalize, true);
@@ -76,4 +86,31 @@ Deno.test("what a flag names wins over the recipe, which decides the rest", () =
   assertEquals([planOf(momentum).learningRate, momentum.batchSize], [0.01, 32]);
   const adam = filled("fashion-mnist", 720, "--optimizer", "adam");
   assertEquals([adam.model, adam.lr, adam.batchSize], ["lenet", 0.001, 256]);
+  const decay = filled("./photos", 720, "--weight-decay", "0.1");
+  assertEquals([decay.optimizer, decay.lr], ["adamw", 0.01]);
+  assertEquals(optimizerOf(decay), {
+    type: "adamw",
+    beta1: 0.9,
+    beta2: 0.99,
+    epsilon: 1e-8,
+    weightDecay: 0.1,
+  });
+  const seed = filled("fashion-mnist", 720, "--optimizer", "nesterov", "--weight-decay", "0.1");
+  const nesterov = { type: "sgd", momentum: 0.9, weightDecay: 0.1, nesterov: true } as const;
+  assertEquals([optimizerOf(seed), seed.lr], [nesterov, 0.02]);
+  assertThrows(
+    () => optimizerOf(filled("fashion-mnist", 720, "--betas", "0.9,0.99")),
+    Error,
+    "Cannot use --betas with --optimizer sgd",
+  );
+});
+
+Deno.test("the flags of the schedule become the plan, and a rise as long as the run is refused", () => {
+  const plan = (...args: string[]) =>
+    planOf(filled("fashion-mnist", 720, "--epochs", "9", ...args));
+  const { schedule, stepSize, warmup, patience, monitor } = plan(
+    ...["--schedule", "step", "--warmup", "2", "--patience", "3", "--monitor", "loss"],
+  );
+  assertEquals([schedule, stepSize, warmup, patience, monitor], ["step", 3, 2, 3, "loss"]);
+  assertThrows(() => plan("--warmup", "9"), RangeError, "expected less than 9 epochs");
 });

@@ -91,14 +91,18 @@ Deno.test("the line of an epoch reads as documented, aligned over the epochs of 
     testAccuracy: 0.771,
   };
   const rest = "loss 0.612  acc 0.765  test acc 0.771  5.1 s  11,800 img/s";
-  assertEquals(epochLine(metrics, 20), `epoch  3/20  ${rest}`);
-  assertEquals(epochLine(metrics, 3), `epoch 3/3  ${rest}`);
+  assertEquals(epochLine(metrics, { epochs: 20 }), `epoch  3/20  ${rest}`);
+  assertEquals(epochLine(metrics, { epochs: 3 }), `epoch 3/3  ${rest}`);
   const validated = { ...metrics, validationAccuracy: 0.7, trainMs: 654_321, imagesPerSecond: 9e4 };
   assertEquals(
-    epochLine(validated, 1000),
+    epochLine(validated, { epochs: 1000 }),
     "epoch    3/1000  loss 0.612  acc 0.765  valid acc 0.700  654.3 s  90,000 img/s",
   );
-  assert(epochLine(validated, 1000).length <= 80);
+  assert(epochLine(validated, { epochs: 1000 }).length <= 80);
+  assertStringIncludes(
+    epochLine({ ...validated, validationLoss: 0.51 }, { epochs: 9, monitor: "loss" }),
+    "acc 0.765  valid loss 0.510  654.3 s",
+  );
 });
 
 Deno.test("tables are Markdown, and aligned for the terminal", () => {

@@ -198,6 +198,78 @@ Deno.test("a run ends after the first epoch that reaches the target accuracy", a
   assertEquals(short.progress.bestAccuracy, short.epochs.at(-1)!.testAccuracy);
 });
 
+/** Training images that are learned by heart while the validation set, of other labels, gets worse. */
+function overfitting(): Dataset {
+  const { train: images, ...rest } = smallDataset();
+  const labels = images.labels.map((label, n) => n % 2 ? label : (label + 1) % 3);
+  return { ...rest, train: images, validation: { ...images, labels } };
+}
+
+for (const monitor of ["accuracy", "loss"] as const) {
+  Deno.test(`a run whose ${monitor} has not improved for a while ends, and goes back to its best`, async () => {
+    const dataset = overfitting();
+    const long = await run({ dataset, plan: { epochs: 30, monitor } });
+    assertEquals([long.outcome, long.restored], ["finished", false]);
+    const scores = long.epochs.map(({ validationLoss, validationAccuracy }) =>
+      monitor === "loss" ? -validationLoss! : validationAccuracy!
+    );
+    const patience = 4;
+    const isStale = (n: number) =>
+      Math.max(...scores.slice(0, n + 1 - patience)) >=
+        Math.max(...scores.slice(n + 1 - patience, n + 1));
+    const expected = 1 + scores.findIndex((_, n) => n >= patience && isStale(n));
+    assert(expected > patience && expected < 30, `${scores}`);
+    const plan = { epochs: 30, monitor, patience };
+    const short = await run({ dataset, plan });
+    assertEquals([short.outcome, short.epochs.length], ["no improvement", expected]);
+    assertEquals(short.progress.sinceBest, patience);
+    const best = bestEpoch(short.epochs, monitor)!.metrics.epoch;
+    assert(short.restored && best < expected);
+    assertEquals(short.state.parameters, short.saved[best - 1].state.parameters);
+    assertNotEquals(short.state.parameters, short.saved.at(-1)!.state.parameters);
+    // Stopped in between, it goes on counting; and once ended, it is ended.
+    for (const place of [2, expected]) {
+      const from = short.saved[place - 1];
+      const kept = bestEpoch(short.epochs.slice(0, place), monitor)!.metrics.epoch;
+      const { state } = short.saved[kept - 1];
+      const rest = await run({ dataset, plan, from, hooks: { best: state } as TrainHooks });
+      assertEquals([rest.outcome, rest.progress], ["no improvement", short.progress]);
+      assertEquals(rest.state.parameters, short.state.parameters);
+    }
+    await assertRejects(
+      () => run({ dataset, plan, from: short.saved[1] }),
+      TypeError,
+      "Cannot go on with patience without the best epoch so far",
+    );
+  });
+}
+
+Deno.test("an epoch that was not finished is best only where there is no other", async () => {
+  const setup: Setup = { backend: "wasm", dataset: overfitting() };
+  const whole = await run({ ...setup, plan: { epochs: 3 } });
+  for (const [maxSteps, place] of [[2, 0], [5, 1]]) {
+    const cut = await run({ ...setup, plan: { maxSteps } });
+    assertEquals(bestEpoch(cut.epochs)!.metrics, cut.epochs[0]);
+    const rest = await run({ ...setup, plan: { epochs: 3 }, from: cut.saved.at(-1)! });
+    assertEquals(resultsOf(rest.epochs), resultsOf(whole.epochs.slice(place)));
+    assertEquals(rest.progress, whole.progress);
+  }
+});
+
+Deno.test("patience needs something to measure on, and an interrupted run stays where it is", async () => {
+  const { train: images } = smallDataset();
+  await using session = await (await loadBackend("reference")).open(MODEL);
+  await session.loadState({ parameters: initialParameters(MODEL, 9), slots: [], step: 0 });
+  await assertRejects(
+    () => train(session, { train: images }, { ...PLAN, patience: 2 }),
+    TypeError,
+    "Cannot have patience without a validation or test set to measure on",
+  );
+  const stopped = await run({ plan: { patience: 1, epochs: 30 }, hooks: stopAfter(2) });
+  assertEquals([stopped.outcome, stopped.restored], ["interrupted", false]);
+  assertEquals(stopped.state, stopped.saved.at(-1)!.state);
+});
+
 Deno.test("a validation set alone decides what is best and when the target is reached", async () => {
   const { train: images, test } = smallDataset();
   // Learned by heart, while the test set stays at chance.
@@ -245,6 +317,8 @@ const OPTIMIZERS: Record<string, OptimizerSpec> = {
   "sgd": SGD,
   "momentum": { type: "sgd", momentum: 0.9 },
   "adam": { type: "adam", beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
+  "nesterov": { type: "sgd", momentum: 0.9, weightDecay: 0.1, nesterov: true },
+  "adamw": { type: "adamw", beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0.1 },
 };
 
 /** What an epoch's metrics say about training; the rest is time. */
@@ -271,7 +345,10 @@ for (const [name, optimizer] of Object.entries(OPTIMIZERS)) {
     const last = await run({ ...setup, from: second.saved.at(-1) });
     assertEquals([first.progress.step, second.progress.step], [2, 7]);
     assertEquals(last.state, whole.state);
-    assertEquals(whole.state.slots.length, { sgd: 0, momentum: 1, adam: 2 }[name]);
+    assertEquals(
+      whole.state.slots.length,
+      { sgd: 0, momentum: 1, adam: 2, nesterov: 1, adamw: 2 }[name],
+    );
     const ended = [...first.epochs, ...second.epochs, ...last.epochs]
       .filter(({ step }) => step % STEPS_PER_EPOCH === 0);
     assertEquals(resultsOf(ended), resultsOf(whole.epochs));

@@ -141,6 +141,7 @@ Deno.test({
     await using session = await open(model, { batchSize: 4 });
     await session.attach(data);
     await session.train(data, request(data, 4, 0.1));
+    await session.evaluate(data);
     using counts = countBuffers();
     await session.train(data, request(data, 4, 0.1));
     await session.evaluate(data);
@@ -358,8 +359,12 @@ Deno.test({
   ignore: ignore || !(await chooseAdapter()).features.has("timestamp-query"),
   async fn() {
     const data = randomImages(lenet(), 8, 1);
-    const engine = await openEngine(lenet(), { optimizer: SGD, batchSize: 8 });
-    engine.load(initialParameters(lenet(), 1), []);
+    const engine = await openEngine(lenet(), { optimizer: SGD, batchSize: 8, seed: 0 });
+    engine.load({
+      parameters: initialParameters(lenet(), 1),
+      statistics: new Float32Array(),
+      slots: [],
+    });
     const times = await engine.timeKernels(await engine.attach(data), Uint32Array.of(0, 1, 2));
     engine.dispose();
     assert(times.length <= 12, `found ${times.length} dispatches a step`);

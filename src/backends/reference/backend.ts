@@ -1,6 +1,8 @@
 /** The `reference` backend: float64, one thread, plain loops; slow and obviously right. */
 
+import type { Augmenter } from "../../data/augment.ts";
 import type { LabeledImages } from "../../data/dataset.ts";
+import { wholeBatchOf } from "../../nn/layers/table.ts";
 import type { Model } from "../../nn/sequential.ts";
 import { type Backend, type Device, type Shard, shardRange } from "../backend.ts";
 import {
@@ -9,8 +11,12 @@ import {
   nextTask,
   type Pass,
   type Results,
+  type Vectors,
   type Work,
 } from "../engine.ts";
+import { clipFactor } from "../../nn/optimizers.ts";
+import { augmenterOf, changesOf, gatherImages } from "../gather.ts";
+import { type Range, trainedRanges } from "../program.ts";
 import { engineBackend } from "../session.ts";
 import { forward, lossAndGradients } from "./network.ts";
 import { updateParameters } from "./optimizer.ts";
@@ -42,13 +48,16 @@ class ReferenceEngine implements Engine<LabeledImages> {
   readonly #model: Model;
   readonly #options: EngineOptions;
   #parameters: Float64Array;
+  #statistics: Float64Array = new Float64Array();
   #gradients: Float64Array = new Float64Array();
   #slots: Float64Array[] = [];
   readonly #decays: Float64Array;
+  readonly #augmenter: Augmenter | undefined;
 
   constructor(model: Model, options: EngineOptions) {
     this.#model = model;
     this.#options = options;
+    this.#augmenter = augmenterOf(model, options);
     this.#parameters = new Float64Array(model.parameterCount);
     this.#decays = new Float64Array(model.parameterCount);
     for (const { decays, offset, size } of model.parameters) {
@@ -56,15 +65,19 @@ class ReferenceEngine implements Engine<LabeledImages> {
     }
   }
 
-  load(parameters: Float32Array, slots: readonly Float32Array[]): void {
+  load({ parameters, statistics, slots }: Vectors): void {
     this.#parameters = Float64Array.from(parameters);
+    this.#statistics = Float64Array.from(statistics);
     this.#slots = slots.map((slot) => Float64Array.from(slot));
   }
 
-  read(): Promise<Float32Array[]> {
-    return Promise.resolve(
-      [this.#parameters, ...this.#slots].map((vector) => Float32Array.from(vector)),
-    );
+  read(): Promise<Vectors> {
+    const [parameters, statistics, ...slots] = [
+      this.#parameters,
+      this.#statistics,
+      ...this.#slots,
+    ].map((vector) => Float32Array.from(vector));
+    return Promise.resolve({ parameters, statistics, slots });
   }
 
   /** Nothing is copied. */
@@ -106,89 +119,93 @@ class ReferenceEngine implements Engine<LabeledImages> {
   }
 
   async #train(work: Work<LabeledImages>, range: Range, results: Results): Promise<void> {
-    const { shard, optimizer } = this.#options;
+    const { shard, optimizer, clipNorm } = this.#options;
     await this.#makeGradients(work, range, results);
-    if (shard) this.#gradients = sumOverShards(this.#gradients, shard);
+    if (shard) sumOverShards(this.#gradients, shard);
+    if (clipNorm !== undefined) {
+      const squares = this.#gradients.reduce((sum, gradient) => sum + gradient ** 2, 0);
+      const factor = clipFactor(Math.sqrt(squares), clipNorm);
+      this.#gradients = this.#gradients.map((gradient) => factor * gradient);
+    }
     const batch = range.start / work.batchSize;
-    const vectors = {
-      parameters: this.#parameters,
-      gradients: this.#gradients,
-      slots: this.#slots,
-      decays: this.#decays,
-    };
-    updateParameters(optimizer, vectors, {
-      learningRate: work.learningRates[batch],
-      step: work.step + batch + 1,
-    });
+    const numbers = { learningRate: work.learningRates[batch], step: work.step + batch + 1 };
+    for (const { start, end } of trainedRanges(this.#model)) {
+      const part = (vector: Float64Array) => vector.subarray(start, end);
+      updateParameters(optimizer, {
+        parameters: part(this.#parameters),
+        gradients: part(this.#gradients),
+        slots: this.#slots.map(part),
+        decays: part(this.#decays),
+      }, numbers);
+    }
   }
 
   /** What this session's part of a batch makes of its gradients. */
   async #makeGradients(
-    { kind, images, order }: Work<LabeledImages>,
+    work: Work<LabeledImages>,
     { start, end }: Range,
     results: Results,
   ): Promise<void> {
-    const { shard } = this.#options;
-    const part = kind === "train" && shard
-      ? shardRange(end - start, shard)
-      : { start: 0, end: end - start };
+    const { kind, batchSize } = work;
+    const { seed, shard, targets } = this.#options;
+    const own = kind === "train" ? shard : undefined;
+    const part = own ? shardRange(end - start, own) : { start: 0, end: end - start };
+    const context = {
+      mode: "train",
+      batchSize: end - start,
+      statistics: kind === "train" ? this.#statistics : this.#statistics.slice(),
+      seed,
+      step: work.step + start / batchSize,
+      sum: (values: Float64Array) => own && sumOverShards(values, own),
+    } as const;
+    const loss = { targets, divisor: work.divisors[start / batchSize] };
     this.#gradients = new Float64Array(this.#model.parameterCount);
-    for (let first = part.start; first < part.end; first += CHUNK_SIZE) {
+    // What must know the whole batch takes part even where a shard has none of it.
+    const isWhole = this.#model.layers.some((layer) => wholeBatchOf(layer) > 0);
+    const size = isWhole ? Math.max(part.end - part.start, 1) : CHUNK_SIZE;
+    for (let first = part.start; first < part.end || isWhole; first += size) {
       const place = start + first;
-      const last = start + Math.min(first + CHUNK_SIZE, part.end);
-      const chunk = gather(this.#model, images, order.subarray(place, last));
-      const result = lossAndGradients(this.#model, this.#parameters, chunk);
-      const share = (last - place) / (end - start);
-      for (const [n, gradient] of result.gradients.entries()) {
-        this.#gradients[n] += share * gradient;
-      }
+      const last = start + Math.min(first + size, part.end);
+      const chunk = { ...context, ...this.#gather(work, place, last) };
+      const result = lossAndGradients(this.#model, this.#parameters, chunk, loss);
+      for (const [n, gradient] of result.gradients.entries()) this.#gradients[n] += gradient;
       results.losses.set(result.losses, place);
       results.predictions.set(result.predictions, place);
       await nextTask();
+      if (isWhole) break;
     }
   }
 
-  #infer(
-    { kind, images, order }: Work<LabeledImages>,
-    { start, end }: Range,
-    results: Results,
-  ): void {
-    const { images: pixels, labels } = gather(this.#model, images, order.subarray(start, end));
-    const logits = forward(this.#model, this.#parameters, pixels).at(-1)!;
-    if (kind === "predict") return results.logits.set(logits, start * this.#model.classCount);
+  #infer(work: Work<LabeledImages>, { start, end }: Range, results: Results): void {
+    const { labels, ...gathered } = this.#gather(work, start, end);
+    const batch = {
+      mode: "eval",
+      batchSize: end - start,
+      statistics: this.#statistics,
+      ...{ seed: 0, step: 0, ...gathered },
+      sum() {},
+    } as const;
+    const logits = forward(this.#model, this.#parameters, batch).at(-1)!;
+    if (work.kind === "predict") return results.logits.set(logits, start * this.#model.classCount);
     const { losses, predictions } = softmaxCrossEntropy(logits, labels);
     results.losses.set(losses, start);
     results.predictions.set(predictions, start);
   }
-}
 
-/** Places of an order that are a batch. */
-interface Range {
-  readonly start: number;
-  readonly end: number;
-}
-
-/** Copies the chosen images as the model's input, and their labels. */
-export function gather(
-  { standardization }: Model,
-  data: LabeledImages,
-  indices: Uint32Array,
-): { readonly images: Float64Array; readonly labels: Uint8Array } {
-  const { mean, std } = standardization;
-  const pixels = data.images.length / data.count;
-  const images = new Float64Array(indices.length * pixels);
-  for (const [position, index] of indices.entries()) {
-    for (let pixel = 0; pixel < pixels; pixel++) {
-      const value = data.images[index * pixels + pixel] / 255;
-      images[position * pixels + pixel] = (value - mean) / std;
-    }
+  /** Images of a batch, or a part of one, as the model's input, and their labels. */
+  #gather(work: Work<LabeledImages>, start: number, end: number) {
+    const { images: { images: pixels, labels, count }, order, batchSize } = work;
+    const indices = order.subarray(start, end);
+    const images = new Float64Array(indices.length * pixels.length / count);
+    const changeOf = changesOf(this.#augmenter, work, Math.floor(start / batchSize));
+    gatherImages(this.#model, pixels, images, { indices, changeOf });
+    return { images, indices, labels: Uint8Array.from(indices, (index) => labels[index]) };
   }
-  return { images, labels: Uint8Array.from(indices, (index) => data.labels[index]) };
 }
 
-/** Gradients of a batch's mean loss, from what this part of it makes of them. */
-function sumOverShards(gradients: Float64Array, shard: Shard): Float64Array {
-  const sums = Float32Array.from(gradients);
-  shard.sumGradients(sums);
-  return Float64Array.from(sums);
+/** Replaces numbers of this part of a batch by those of the whole. */
+function sumOverShards(values: Float64Array, shard: Shard): void {
+  const sums = Float32Array.from(values);
+  shard.sum(sums);
+  values.set(sums);
 }

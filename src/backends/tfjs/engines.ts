@@ -4,7 +4,7 @@ import * as tf from "@tensorflow/tfjs";
 import { BackendUnavailableError, type Device } from "../backend.ts";
 import { useEmbeddedBinary } from "./embedded_binary.ts";
 import { registerSoftwareGpuKernels } from "./software_gpu_kernels.ts";
-import { registerWasmTrainingKernels } from "./wasm_kernels/register.ts";
+import { registerWasmTrainingKernels } from "../../../packages/tfjs-wasm-training/mod.ts";
 
 /** A TensorFlow.js backend that has been started. */
 export interface Started {

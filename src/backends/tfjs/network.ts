@@ -2,13 +2,14 @@
 
 import * as tf from "@tensorflow/tfjs";
 import { IMAGE, type Model, type Parameter } from "../../nn/sequential.ts";
-import { isNormalized } from "../../nn/standardization.ts";
-import { operationsOf } from "./layers.ts";
+import { type BatchContext, operationsOf } from "./layers.ts";
 
 /** A model's variables, and its forward pass, on the TensorFlow.js backend that is active. */
 export class TfjsNetwork {
   /** In the order of `model.parameters`, laid out as TensorFlow.js reads them. */
   readonly variables: readonly tf.Variable[];
+  /** In the order of `model.statistics`. */
+  readonly statistics: readonly tf.Variable[];
   readonly #model: Model;
 
   /** Allocates the variables, with zeros. */
@@ -17,27 +18,46 @@ export class TfjsNetwork {
     const zeros = writeFlat(model, new Float32Array(model.parameterCount));
     this.variables = zeros.map((tensor) => tf.variable(tensor));
     tf.dispose(zeros);
+    this.statistics = model.statistics.map(({ shape }) =>
+      tf.tidy(() => tf.variable(tf.zeros([...shape]), false))
+    );
   }
 
-  /** Sets the variables from a flat vector. */
-  setParameters(values: Float32Array): void {
-    const tensors = writeFlat(this.#model, values);
-    for (const [index, variable] of this.variables.entries()) variable.assign(tensors[index]);
-    tf.dispose(tensors);
+  /** Sets parameters and statistics from flat vectors. */
+  load(parameters: Float32Array, statistics: Float32Array): void {
+    tf.tidy(() => {
+      const tensors = writeFlat(this.#model, parameters);
+      for (const [index, variable] of this.variables.entries()) variable.assign(tensors[index]);
+      for (const [index, { offset, size, shape }] of this.#model.statistics.entries()) {
+        const values = statistics.slice(offset, offset + size);
+        this.statistics[index].assign(tf.tensor(values, [...shape]));
+      }
+    });
   }
 
-  /** Logits of images [batchSize, height, width, channels], pixels in [0, 1]. */
-  apply(images: tf.Tensor4D): tf.Tensor2D {
-    const { layers, parameters, standardization } = this.#model;
-    const { mean, std } = standardization;
-    const image = isNormalized(standardization) ? images : images.mul(1 / std).add(-mean / std);
+  /** Reads the statistics into a flat vector; all operations are over when it first waits. */
+  async readStatistics(): Promise<Float32Array<ArrayBuffer>> {
+    const parts = await Promise.all(this.statistics.map((one) => one.data<"float32">()));
+    const values = new Float32Array(this.#model.statisticCount);
+    this.#model.statistics.forEach(({ offset }, index) => values.set(parts[index], offset));
+    return values;
+  }
+
+  /** Logits of images [batchSize, height, width, channels], standardized. */
+  apply(images: tf.Tensor4D, batch: BatchContext): tf.Tensor2D {
+    const { layers, parameters, statistics } = this.#model;
     const outputs: tf.Tensor[] = [];
-    for (const layer of layers) {
-      const inputs = layer.inputs.map((input) => input === IMAGE ? image : outputs[input]);
-      const own = layer.parameters.map((parameter) =>
-        this.variables[parameters.indexOf(parameter)]
+    for (const [index, layer] of layers.entries()) {
+      const inputs = layer.inputs.map((input) => input === IMAGE ? images : outputs[input]);
+      outputs.push(
+        operationsOf(layer).apply(layer, {
+          ...{ inputs, batch, index },
+          parameters: layer.parameters.map((one) => this.variables[parameters.indexOf(one)]),
+          statistics: (layer.statistics ?? []).map((one) =>
+            this.statistics[statistics.indexOf(one)]
+          ),
+        }),
       );
-      outputs.push(operationsOf(layer).apply(layer, inputs, own));
     }
     return outputs[outputs.length - 1] as tf.Tensor2D;
   }

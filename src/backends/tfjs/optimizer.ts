@@ -56,6 +56,7 @@ export class Optimizer {
     const rule = ruleOf(this.#spec);
     const constants = constantsOf(this.#spec, numbers);
     for (const [index, parameter] of this.#variables.entries()) {
+      if (!parameters[index].trained) continue;
       const named: Record<string, tf.Tensor> = { parameter, gradient: gradients[index] };
       for (const [slot, name] of rule.slots.entries()) named[name] = this.slots[slot][index];
       const decays = Number(parameters[index].decays);

@@ -13,6 +13,7 @@ export interface Location {
 /** What a call adds to its list of images. */
 export interface WorkOptions {
   readonly learningRates?: Float32Array;
+  readonly divisors?: Float64Array;
   /** Logits of each image to make room for; default 0. */
   readonly classCount?: number;
 }
@@ -25,9 +26,15 @@ export class DataStore {
   /** What is taken, in the order of addresses: where it starts and ends. */
   readonly #taken: { readonly start: number; readonly end: number }[] = [];
 
-  /** @param start First free address of the memory. */
-  constructor(memory: WebAssembly.Memory, start: number) {
+  readonly #limit: number;
+
+  /**
+   * @param start First free address of the memory.
+   * @param margin Bytes at its end that are never taken.
+   */
+  constructor(memory: WebAssembly.Memory, start: number, margin = 0) {
     this.#memory = memory;
+    this.#limit = memory.buffer.byteLength - margin;
     this.#take(start);
   }
 
@@ -48,24 +55,28 @@ export class DataStore {
   }
 
   /** Writes the list of a call's images and makes room for its results, until the work ends. */
-  prepare(order: Uint32Array, { learningRates, classCount = 0 }: WorkOptions = {}): ListedWork {
+  prepare(
+    order: Uint32Array,
+    { learningRates = new Float32Array(), divisors = new Float64Array(), classCount = 0 }:
+      WorkOptions = {},
+  ): ListedWork {
     const places = new Arena(0);
     const at = {
       indices: places.allocate(4 * order.length),
       losses: places.allocate(4 * (order.length + BLOCK)),
       predictions: places.allocate(order.length + BLOCK),
-      learningRates: places.allocate(4 * (learningRates?.length ?? 0)),
+      learningRates: places.allocate(learningRates.byteLength),
+      divisors: places.allocate(divisors.byteLength),
       logits: places.allocate(4 * order.length * classCount),
     };
     const start = this.#take(places.end);
     const { buffer } = this.#memory;
     new Uint32Array(buffer, start + at.indices, order.length).set(order);
-    const learningRatesAt = start + at.learningRates;
-    if (learningRates) {
-      new Float32Array(buffer, learningRatesAt, learningRates.length).set(learningRates);
-    }
+    const listed = { learningRates: start + at.learningRates, divisors: start + at.divisors };
+    new Float32Array(buffer, listed.learningRates, learningRates.length).set(learningRates);
+    new Float64Array(buffer, listed.divisors, divisors.length).set(divisors);
     return {
-      learningRates: learningRatesAt,
+      ...listed,
       from: (first, count) => ({
         count,
         indices: start + at.indices + 4 * first,
@@ -83,7 +94,7 @@ export class DataStore {
   }
 
   #take(byteLength: number): number {
-    const limit = this.#memory.buffer.byteLength;
+    const limit = this.#limit;
     const size = new Arena(0);
     size.allocate(Math.max(1, byteLength));
     const starts = [0, ...this.#taken.map(({ end }) => end)];
@@ -107,8 +118,9 @@ export class DataStore {
 
 /** A call's list of images and room for their results. */
 export interface ListedWork {
-  /** Address of the learning rates. */
+  /** Addresses of the learning rates and divisors. */
   readonly learningRates: number;
+  readonly divisors: number;
   /** The addresses for `count` images from the position `first` of the list. */
   from(first: number, count: number): Readonly<
     Record<"count" | "indices" | "losses" | "predictions" | "logits", number>

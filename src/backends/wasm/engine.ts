@@ -4,7 +4,7 @@ import type { LabeledImages } from "../../data/dataset.ts";
 import { slotCount } from "../../nn/optimizers.ts";
 import type { Model } from "../../nn/sequential.ts";
 import type { Device } from "../backend.ts";
-import type { Engine, EngineOptions, Pass, Work } from "../engine.ts";
+import type { Engine, EngineOptions, Pass, Vectors, Work } from "../engine.ts";
 import { DataStore, type Location } from "./data_store.ts";
 import { type Job, NO_WORK, writeJob } from "./job.ts";
 import { type Build, compileKernels, createMemory, instantiateKernels } from "./kernels.ts";
@@ -30,11 +30,15 @@ export async function openWasmEngine(
   wantedBuild?: Build,
 ): Promise<Engine<Location>> {
   const { optimizer, batchSize, threads = navigator.hardwareConcurrency, shard } = options;
+  const { seed, targets, clipNorm, augmentation } = options;
   const { module, build } = await compileKernels(wantedBuild);
   const memory = createMemory();
-  const layoutOptions = { batchSize, threads, slotCount: slotCount(optimizer) };
+  const wanted = { targets, augmentation };
+  const layoutOptions = { batchSize, threads, slotCount: slotCount(optimizer), ...wanted };
   const layout = layOut(model, layoutOptions);
-  const data = new DataStore(memory, layout.end);
+  // Of an image that is changed, kernels may read, and not use, what lies behind it.
+  const [, height, width] = model.inputShape;
+  const data = new DataStore(memory, layout.end, augmentation ? (height + 3) * width : 0);
   initialize(memory, layout);
   const team = new Team(memory, layout.control, threads);
   const kernels = instantiateKernels(module, memory);
@@ -44,6 +48,8 @@ export async function openWasmEngine(
     memory,
     model,
     optimizer,
+    seed,
+    clipNorm,
     shard: shard && { index: shard.index, count: shard.count },
   });
   const runner = new Runner({
@@ -54,7 +60,10 @@ export async function openWasmEngine(
     team,
     thread: 0,
     threads,
+    seed,
     optimizer,
+    clipNorm,
+    augmentation,
     shard,
   });
   const device: Device = {
@@ -72,6 +81,10 @@ export function initialize(memory: WebAssembly.Memory, layout: Layout): void {
     new Int32Array(memory.buffer, shape, sizes.length).set(sizes);
   }
   new Float32Array(memory.buffer, layout.ones, 8).fill(1);
+  const { targets } = layout;
+  if (targets) {
+    new Float32Array(memory.buffer, targets.address, targets.values.length).set(targets.values);
+  }
 }
 
 class WasmEngine implements Engine<Location> {
@@ -88,17 +101,21 @@ class WasmEngine implements Engine<Location> {
     this.#parts = parts;
   }
 
-  load(parameters: Float32Array, slots: readonly Float32Array[]): Promise<void> {
+  load({ parameters, statistics, slots }: Vectors): Promise<void> {
     const { layout } = this.#open();
     const addresses = [layout.parameters, ...layout.slots];
     [parameters, ...slots].forEach((values, n) => this.#vector(addresses[n]).set(values));
+    this.#statistics().set(statistics);
     return this.#run({ kind: "pack" });
   }
 
   // deno-lint-ignore require-await -- so that a failed engine rejects
-  async read(): Promise<Float32Array[]> {
+  async read(): Promise<Vectors> {
     const { layout } = this.#open();
-    return [layout.parameters, ...layout.slots].map((address) => this.#vector(address).slice());
+    const [parameters, ...slots] = [layout.parameters, ...layout.slots].map((address) =>
+      this.#vector(address).slice()
+    );
+    return { parameters, statistics: this.#statistics().slice(), slots };
   }
 
   attach(data: LabeledImages): Location {
@@ -109,9 +126,9 @@ class WasmEngine implements Engine<Location> {
     this.#parts?.data.detach(location);
   }
 
-  begin({ kind, images, order, batchSize, learningRates, step }: Work<Location>): Pass {
+  begin({ kind, images, order, batchSize, learningRates, divisors, step }: Work<Location>): Pass {
     const classCount = kind === "predict" ? this.#model.classCount : 0;
-    const work = this.#open().data.prepare(order, { learningRates, classCount });
+    const work = this.#open().data.prepare(order, { learningRates, divisors, classCount });
     return {
       run: (first, count) => {
         const start = first * batchSize;
@@ -120,6 +137,7 @@ class WasmEngine implements Engine<Location> {
           ...images,
           ...work.from(start, Math.min(count * batchSize, order.length - start)),
           learningRates: work.learningRates + 4 * first,
+          divisors: work.divisors + 8 * first,
           batchSize,
           step: step + first,
         });
@@ -163,6 +181,11 @@ class WasmEngine implements Engine<Location> {
   #open(): Parts {
     if (!this.#parts) throw new TypeError("Cannot use a session that has failed");
     return this.#parts;
+  }
+
+  #statistics(): Float32Array {
+    const { memory, layout } = this.#open();
+    return new Float32Array(memory.buffer, layout.statistics, this.#model.statisticCount);
   }
 
   /** A vector as long as the parameters. */

@@ -13,13 +13,13 @@ const scope = self as unknown as {
 };
 
 scope.onmessage = ({ data }) => {
-  const { memory, model, thread, threads } = data;
+  const { memory, model, thread, threads, seed } = data;
   let team: Team | undefined;
   try {
     const layout = layOut(model, data);
     team = new Team(memory, layout.control, threads);
     const kernels = instantiateKernels(data.module, memory);
-    const { optimizer, shard } = data;
+    const { optimizer, clipNorm, augmentation, shard } = data;
     const runner = new Runner({
       model,
       memory,
@@ -28,7 +28,10 @@ scope.onmessage = ({ data }) => {
       team,
       thread,
       threads,
+      seed,
       optimizer,
+      clipNorm,
+      augmentation,
       shard,
     });
     scope.postMessage({ type: "ready" });

@@ -15,6 +15,8 @@ export interface Job {
   readonly batchSize: number;
   /** Learning rate of each step, as 32-bit floats. */
   readonly learningRates: number;
+  /** What each step's sums are divided by, as 64-bit floats. */
+  readonly divisors: number;
   /** Updates made before this job. */
   readonly step: number;
   /** Where each image's loss and prediction go, with room for eight more; or its logits. */
@@ -30,6 +32,7 @@ const FIELDS = [
   "count",
   "batchSize",
   "learningRates",
+  "divisors",
   "step",
   "losses",
   "predictions",
@@ -58,6 +61,7 @@ export const NO_WORK: Omit<Job, "kind"> = {
   count: 0,
   batchSize: 1,
   learningRates: 0,
+  divisors: 0,
   step: 0,
   losses: 0,
   predictions: 0,

@@ -1,14 +1,20 @@
 /** Where everything lives: one address for each tensor of a model, the same on every thread. */
 
+import type { Augmentation } from "../../data/augment.ts";
+import type { LossTargets } from "../../nn/loss.ts";
 import type { Model } from "../../nn/sequential.ts";
 import { Arena, BLOCK, ELEMENT_BYTES, VECTOR_BYTES } from "./arena.ts";
 import type { Places, Stage } from "./layers/layer.ts";
 import { codeOf } from "./layers/table.ts";
+import { phasesOf } from "../program.ts";
 import { planMemory } from "./memory_plan.ts";
 import type { Tensor } from "./tensors.ts";
 
 /** Most images whose inputs of linear layers are kept at a time, to stay in the caches. */
 const MAX_CHUNK = 256;
+
+/** Bytes of what is to be done with an image, as kernels read it. */
+export const CHANGE_BYTES = 64;
 
 /** What a layout is made for. */
 export interface LayoutOptions {
@@ -16,6 +22,10 @@ export interface LayoutOptions {
   readonly threads: number;
   /** Vectors that the optimiser keeps beside the parameters. */
   readonly slotCount: number;
+  /** Of a loss that is not plain cross-entropy. */
+  readonly targets?: LossTargets;
+  /** How images are changed in training; default: not at all. */
+  readonly augmentation?: Augmentation;
 }
 
 /** Addresses of a session. */
@@ -28,9 +38,16 @@ export interface Layout extends Places {
   readonly control: number;
   readonly job: number;
   readonly slots: readonly number[];
+  /** What is wanted of all classes, as `weighTargets` reads it; undefined for plain cross-entropy. */
+  readonly targets?: { readonly address: number; readonly values: readonly number[] };
   /** Twelve vectors; private, as the tensors that are not shared: their addresses count from the
    * start of a thread's own memory. */
   readonly scratch: number;
+  readonly mask: number;
+  /** What is done with each image of a block, and room for one channel of each; private, and empty
+   * where images are not changed. */
+  readonly changes: number;
+  readonly staging: number;
   /** Convolutions' sums of the first group of blocks. */
   readonly sums: number;
   /** Images that are trained between two meetings of the threads; a multiple of eight. */
@@ -44,8 +61,10 @@ export interface Layout extends Places {
 
 /** Lays out a model's memory; pure, so that every thread finds the same. */
 export function layOut(model: Model, options: LayoutOptions): Layout {
-  const { batchSize, threads, slotCount } = options;
-  const blocks = Math.ceil(Math.min(batchSize, MAX_CHUNK) / BLOCK);
+  const { batchSize, threads, slotCount, targets, augmentation } = options;
+  // Where layers must know the whole batch, all of it is kept.
+  const isWhole = phasesOf(model.layers).length > 1;
+  const blocks = Math.ceil(Math.min(batchSize, isWhole ? Infinity : MAX_CHUNK) / BLOCK);
   const shared = new Arena(VECTOR_BYTES * 256); // constants of the kernels lie below
   const own = new Arena(0);
   const group = new Arena(0);
@@ -56,15 +75,32 @@ export function layOut(model: Model, options: LayoutOptions): Layout {
   const parameters = shared.allocate(vectorBytes);
   const gradients = shared.allocate(vectorBytes);
   const slots = Array.from({ length: slotCount }, () => shared.allocate(vectorBytes));
+  const statistics = shared.allocate(4 * model.statisticCount);
+  const biasBytes = Math.max(
+    ...model.layers.map(({ parameters, outputShape: [channels] }) =>
+      parameters.length === 1 ? 4 * channels : 0
+    ),
+  );
+  const [noBias, noBiasGradient] = [shared.allocate(biasBytes), shared.allocate(biasBytes)];
+  const wanted = targets && [...targets.totals, ...targets.others];
+  const targetsAt = shared.allocate(4 * (wanted?.length ?? 0));
   const plan = planMemory(model, { shared, own, blocks: Math.max(blocks, threads) });
   const scratch = own.allocate(12 * VECTOR_BYTES);
-  const stages = plan.layers.map((place): Stage => {
+  const mask = own.allocate(ELEMENT_BYTES);
+  const { inputShape: [, height, width] } = model;
+  const changes = own.allocate(augmentation ? BLOCK * CHANGE_BYTES : 0);
+  const staging = own.allocate(augmentation ? BLOCK * height * width : 0);
+  const stages = plan.layers.map((place, index): Stage => {
     const { layer, inputs: [input], output, gradInputs } = place;
     const code = codeOf(layer);
     const sizes = code.sizes?.(layer, input, output) ?? [];
+    const bytes = code.batchBytes?.(layer) ?? { batch: 0, measures: 0 };
     const packedBytes = code.packedBytes?.(layer) ?? 0;
     return {
       ...place,
+      index,
+      batch: shared.allocate(bytes.batch),
+      measures: shared.allocate(bytes.measures * blocks),
       shape: shared.allocate(4 * sizes.length),
       sizes,
       packedForward: shared.allocate(packedBytes),
@@ -85,7 +121,14 @@ export function layOut(model: Model, options: LayoutOptions): Layout {
     parameters,
     gradients,
     slots,
+    statistics,
+    noBias,
+    noBiasGradient,
+    targets: wanted && { address: targetsAt, values: wanted },
     scratch,
+    mask,
+    changes,
+    staging,
     sums,
     groupBytes: group.end,
     chunkSize: blocks * BLOCK,

@@ -2,7 +2,8 @@
 
 import type { Pair } from "../../nn/layers/layer.ts";
 import { IMAGE, type Layer, type Model } from "../../nn/sequential.ts";
-import { Program } from "../program.ts";
+import { wholeBatchOf } from "../../nn/layers/table.ts";
+import { phasesOf, Program, type Range } from "../program.ts";
 import type { GradientTarget, MemoryRules, Stage } from "./layers/layer.ts";
 import { codeOf } from "./layers/table.ts";
 import {
@@ -29,8 +30,9 @@ export interface MemoryPlan {
  *
  * An activation overwrites its input where nobody else reads that, because every layer before it but
  * another activation can do without its own output. What a linear layer reads, and the gradient of
- * what it gives, is kept for all blocks: its weight gradient is made from all of them at once. All
- * else is used for one block at a time and stays in a core's cache.
+ * what it gives, is kept for all blocks: its weight gradient is made from all of them at once. So is what
+ * one pass over the blocks makes and another reads, where a model has more than one phase. All else is
+ * used for one block at a time and stays in a core's cache.
  */
 export function planMemory(model: Model, memory: TensorMemory): MemoryPlan {
   return new Planner(model, memory).plan();
@@ -41,12 +43,14 @@ class Planner {
   readonly #memory: TensorMemory;
   readonly #program: Program;
   readonly #rules: readonly MemoryRules[];
+  readonly #phases: readonly Range[];
 
   constructor(model: Model, memory: TensorMemory) {
     this.#model = model;
     this.#memory = memory;
     this.#program = new Program(model.layers);
     this.#rules = model.layers.map((layer) => codeOf(layer).memory(layer));
+    this.#phases = phasesOf(model.layers);
   }
 
   plan(): MemoryPlan {
@@ -90,7 +94,7 @@ class Planner {
 
   /** What those who read a tensor, or what lies on it, want of it. */
   #needsOf(tensor: number): Required<TensorNeeds> {
-    let [padding, keep]: [Pair, boolean] = [[0, 0], false];
+    let [padding, keep]: [Pair, boolean] = [[0, 0], this.#outlivesPass(tensor)];
     for (const reader of this.#program.readersOf(tensor)) {
       const { padding: border = [0, 0], keepsInput = false } = this.#rules[reader];
       const behind = this.#liesOnInput(reader) ? this.#needsOf(reader) : undefined;
@@ -102,13 +106,49 @@ class Planner {
     return { padding, keep };
   }
 
+  /** The phase that makes a tensor. */
+  #phaseOf(tensor: number): number {
+    return tensor === IMAGE ? 0 : this.#phases.findIndex(({ end }) => tensor < end);
+  }
+
+  /** Whether a tensor is read in another pass over the blocks than the one that makes it. Going backward,
+   * the blocks come again, but for those of the last phase, which turns round with each of them. */
+  #outlivesPass(tensor: number): boolean {
+    const made = this.#phaseOf(tensor);
+    const comesAgain = made < this.#phases.length - 1;
+    if (comesAgain && tensor !== IMAGE && this.#rules[tensor].keepsOutput) return true;
+    return this.#program.readersOf(tensor).some((reader) =>
+      this.#phaseOf(reader) !== made || (comesAgain && this.#rules[reader].rereads === true)
+    );
+  }
+
+  /** The phases in whose backward passes the gradient of a tensor, or one that lies on it, is used. */
+  #gradientPhases(tensor: number): Set<number> {
+    const used = new Set([this.#phaseOf(tensor), this.#backwardPhaseOf(tensor)]);
+    for (const reader of this.#program.readersOf(tensor)) {
+      used.add(this.#backwardPhaseOf(reader));
+      if (!this.#isTurnedInPlace(reader, tensor)) continue;
+      for (const phase of this.#gradientPhases(reader)) used.add(phase);
+    }
+    return used;
+  }
+
+  /** The phase in whose backward pass a layer gives its input a gradient: the one before its own, if it had
+   * to know that of the whole batch. */
+  #backwardPhaseOf(index: number): number {
+    const isWhole = wholeBatchOf(this.#model.layers[index]) > 0;
+    return this.#phaseOf(index) - Number(isWhole);
+  }
+
   #gradientOf(index: number, gradients: readonly (Tensor | undefined)[]): Tensor | undefined {
     if (!this.#program.needsGradient(index)) return undefined;
     const { inputs: [input], outputShape }: Layer = this.#model.layers[index];
     const { gradient } = this.#rules[index];
     return this.#isTurnedInPlace(index, input)
       ? viewAs(gradients[input]!, outputShape)
-      : allocateTensor(this.#memory, outputShape, { keep: gradient === "kept" });
+      : allocateTensor(this.#memory, outputShape, {
+        keep: gradient === "kept" || this.#gradientPhases(index).size > 1,
+      });
   }
 
   /** Whether the gradient of a layer's output lies where that of its first input lies. */

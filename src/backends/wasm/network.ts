@@ -4,7 +4,7 @@
 import { volume } from "../../nn/layers/layer.ts";
 import { constantsOf, type OptimizerSpec, ruleOf } from "../../nn/optimizers.ts";
 import { ELEMENT_BYTES } from "./arena.ts";
-import type { Kernels } from "./kernels.ts";
+import { phasesOf } from "../program.ts";
 import type {
   BlockCall,
   GradientTarget,
@@ -12,32 +12,85 @@ import type {
   Stage,
   Thread,
   WeightCalls,
+  WholeBatch,
 } from "./layers/layer.ts";
 import { codeOf } from "./layers/table.ts";
 import type { Layout } from "./layout.ts";
 import { locate } from "./tensors.ts";
 
-/** One thread's program for a block of a chunk. */
-export interface Network {
+/** One pass of all blocks of a batch in training: what is done with each, and by one thread once all are
+ * done. The first pass begins with the images, and `turns` is where the loss is, and the way back begins.
+ */
+export interface BatchPass {
   readonly forward: readonly BlockCall[];
+  readonly turns?: boolean;
   readonly backward: readonly BlockCall[];
+  readonly finish: readonly ((batch: WholeBatch) => void)[];
+}
+
+/** One thread's program. */
+export interface Network {
+  /** By one thread, before all else. */
+  readonly prepare: readonly (() => void)[];
+  /** Passes of a batch in training: one, or where layers must know the whole batch, one a phase and
+   * direction, but that the last phase has one for both. */
+  readonly passes: readonly BatchPass[];
+  /** Forward through a block outside training. */
+  readonly infer: readonly BlockCall[];
 }
 
 /** What a thread's calls name. */
-export function threadOf(kernels: Kernels, layout: Layout, thread: number): Thread {
+export function threadOf(
+  layout: Layout,
+  { thread, ...options }: Pick<Thread, "kernels" | "memory" | "seed"> & { readonly thread: number },
+): Thread {
   const own = layout.ownStart + thread * layout.threadBytes;
-  return { ...layout, kernels, own, scratch: own + layout.scratch };
+  const [scratch, mask] = [own + layout.scratch, own + layout.mask];
+  return { ...layout, ...options, own, scratch, mask, block: { indices: 0, count: 0, step: 0 } };
 }
 
 /** Walks a layout into one thread's kernel calls. */
 export function buildNetwork({ stages }: Layout, thread: Thread): Network {
-  const trained = stages.filter(({ gradOutput }) => gradOutput !== undefined);
-  return {
-    forward: stages.flatMap((stage) => codeOf(stage.layer).forward(thread, stage) ?? []),
-    backward: trained.toReversed().flatMap((stage) => [
+  const wholes = stages.map((stage) => codeOf(stage.layer).wholeBatch?.(thread, stage));
+  const phases = phasesOf(stages.map(({ layer }) => layer))
+    .map(({ start, end }) => stages.slice(start, end));
+  const forward = (stage: Stage) => codeOf(stage.layer).forward(thread, stage) ?? [];
+  const backward = (stage: Stage) =>
+    stage.gradOutput === undefined ? [] : [
       ...codeOf(stage.layer).backward(thread, stage),
       ...stage.gradInputs.flatMap((target) => sumCall(thread, target)),
-    ]),
+    ];
+  const isWhole = ({ index }: Stage) => wholes[index] !== undefined;
+  const wholesOf = (phase: readonly Stage[]) => phase.flatMap(({ index }) => wholes[index] ?? []);
+  const forwards = phases.map((phase, place): BatchPass => {
+    const next = wholesOf(phases[place + 1] ?? []);
+    return {
+      forward: [...phase.flatMap(forward), ...next.map(({ measure }) => measure)],
+      backward: [],
+      finish: next.map((whole) => (batch) => whole.normalize(batch)),
+    };
+  });
+  const backwards = phases.map((phase, place): BatchPass => {
+    const waiting = (phases[place + 1] ?? []).filter(isWhole);
+    const own = phase.filter((stage) => !isWhole(stage));
+    return {
+      forward: [],
+      backward: [
+        ...[...own, ...waiting].toReversed().flatMap(backward),
+        ...wholesOf(phase).map(({ measureGradient }) => measureGradient),
+      ],
+      finish: wholesOf(phase).map((whole) => (batch) => whole.settle(batch)),
+    };
+  });
+  const [lastForward, lastBackward] = [forwards.pop()!, backwards.pop()!];
+  const turn = { ...lastBackward, forward: lastForward.forward, turns: true };
+  return {
+    passes: [...forwards, turn, ...backwards.toReversed()],
+    prepare: stages.flatMap((stage) => codeOf(stage.layer).prepare?.(thread, stage) ?? []),
+    infer: stages.flatMap((stage) => {
+      const code = codeOf(stage.layer);
+      return (code.infer ? code.infer(thread, stage) : code.forward(thread, stage)) ?? [];
+    }),
   };
 }
 
@@ -53,6 +106,8 @@ function sumCall({ kernels, own }: Thread, target: GradientTarget | undefined): 
 
 /** Work on a thread's rows of a layer. */
 export interface RowWork extends WeightCalls {
+  /** Multiplies the gradients. */
+  scale(factor: number): void;
   /** Moves the parameters against their gradients; steps count from 1. */
   update(learningRate: number, step: number): void;
 }
@@ -75,7 +130,7 @@ export function buildRowWork(
     };
     const calls = codeOf(stage.layer).weights?.(at, stage, rows);
     if (calls === undefined) return [];
-    return [{ ...calls, update: updateWork(layout, at, { stage, rows, optimizer }) }];
+    return [{ ...calls, ...updateWork(layout, at, { stage, rows, optimizer }) }];
   });
 }
 
@@ -87,18 +142,24 @@ function updateWork(
     readonly rows: Rows;
     readonly optimizer: OptimizerSpec;
   },
-): RowWork["update"] {
+): Pick<RowWork, "scale" | "update"> {
   const { name } = ruleOf(optimizer);
   const { [`${name}Update` as "sgdUpdate"]: kernel } = kernels;
-  const ranges = layer.parameters.map(({ offset, size, shape: [rows], decays }) => {
+  const trained = layer.parameters.filter(({ trained }) => trained);
+  const ranges = trained.map(({ offset, size, shape: [rows], decays }) => {
     const rowSize = size / rows;
     const start = 4 * (offset + firstRow * rowSize);
     const addresses = [parameters, gradients, ...slots].map((address) => address + start);
     return [...addresses, (lastRow - firstRow) * rowSize, Number(decays)];
   });
-  return (learningRate, step) => {
-    const constants = Object.values(constantsOf(optimizer, { learningRate, step }));
-    for (const range of ranges) (kernel as UpdateKernel)(...range, ...constants);
+  return {
+    scale(factor) {
+      for (const range of ranges) kernels.scaleVector(range[1], range[2 + slots.length], factor);
+    },
+    update(learningRate, step) {
+      const constants = Object.values(constantsOf(optimizer, { learningRate, step }));
+      for (const range of ranges) (kernel as UpdateKernel)(...range, ...constants);
+    },
   };
 }
 

@@ -1,13 +1,24 @@
 /** What each thread does with a job: groups of its images, then its rows of the parameters. */
 
+import type { Augmentation, Augmenter } from "../../data/augment.ts";
 import type { Model } from "../../nn/sequential.ts";
+import { clipFactor } from "../../nn/optimizers.ts";
 import { byteTransform } from "../../nn/standardization.ts";
 import { type OptimizerSpec, type Shard, shardRange } from "../backend.ts";
+import { augmenterOf } from "../gather.ts";
 import { BLOCK } from "./arena.ts";
 import type { Job } from "./job.ts";
 import type { Kernels } from "./kernels.ts";
-import { groupStarts, type Layout } from "./layout.ts";
-import { buildNetwork, buildRowWork, type Network, type RowWork, threadOf } from "./network.ts";
+import { CHANGE_BYTES, groupStarts, type Layout } from "./layout.ts";
+import type { Thread } from "./layers/layer.ts";
+import {
+  type BatchPass,
+  buildNetwork,
+  buildRowWork,
+  type Network,
+  type RowWork,
+  threadOf,
+} from "./network.ts";
 import type { Team } from "./team.ts";
 import { locate } from "./tensors.ts";
 
@@ -19,8 +30,12 @@ export interface RunnerOptions {
   readonly layout: Layout;
   readonly team: Team;
   readonly optimizer: OptimizerSpec;
+  readonly clipNorm?: number;
+  /** How images are changed in training, drawn by the seed; default: not at all. */
+  readonly augmentation?: Augmentation;
   readonly thread: number;
   readonly threads: number;
+  readonly seed: number;
   /** This session's part of every batch; thread 0 sums its gradients with the others'. */
   readonly shard?: Place & Partial<Shard>;
 }
@@ -28,11 +43,23 @@ export interface RunnerOptions {
 /** Which part of every batch is this session's. */
 export type Place = Pick<Shard, "index" | "count">;
 
-/** A stretch of a job's images; `batch` is the size of the whole batch that it belongs to. */
+/** A stretch of a job's images; what their gradients are multiplied by, one over the divisor of the whole
+ * batch that they belong to; the size of that batch, and the number of updates before it. */
 interface Stretch {
   readonly first: number;
   readonly size: number;
+  readonly scale: number;
   readonly batch: number;
+  readonly step: number;
+}
+
+/** Some images of a job, and the block that they are loaded into. */
+interface Loading {
+  readonly position: number;
+  readonly count: number;
+  readonly block: number;
+  /** Of a step that changes images. */
+  readonly step?: number;
 }
 
 /** One thread's hands. All threads run the same job and meet between its phases; each takes
@@ -43,108 +70,176 @@ export class Runner {
   readonly #options: RunnerOptions;
   readonly #network: Network;
   readonly #rows: readonly RowWork[];
-  readonly #own: number;
-  readonly #transform: ReturnType<typeof byteTransform>;
+  readonly #at: Thread;
+  readonly #mask: Float32Array;
+  /** Of each channel. */
+  readonly #transforms: readonly ReturnType<typeof byteTransform>[];
+  readonly #augmenter: Augmenter | undefined;
 
   constructor(options: RunnerOptions) {
-    const { kernels, layout, thread } = options;
+    const { layout, memory } = options;
     this.#options = options;
-    const at = threadOf(kernels, layout, thread);
-    this.#network = buildNetwork(layout, at);
-    this.#rows = buildRowWork(layout, at, options);
-    this.#transform = byteTransform(options.model.standardization);
-    this.#own = at.own;
+    this.#at = threadOf(layout, options);
+    this.#mask = new Float32Array(memory.buffer, this.#at.mask, BLOCK);
+    this.#network = buildNetwork(layout, this.#at);
+    this.#rows = buildRowWork(layout, this.#at, options);
+    const { inputShape: [channels], standardization } = options.model;
+    this.#transforms = Array.from(
+      { length: channels },
+      (_, channel) => byteTransform(standardization, channel),
+    );
+    this.#augmenter = augmenterOf(options.model, options);
   }
 
   /** Does this thread's share of a job; returns when all threads are done. */
   run(job: Job): void {
     switch (job.kind) {
       case "pack":
-        for (const rows of this.#rows) rows.pack();
+        for (const rows of this.#rows) rows.pack?.();
         return this.#options.team.meet();
       case "train":
+        this.#prepare();
         return this.#train(job);
       case "gradients":
-        this.#gradients(job, { first: 0, size: job.count, batch: job.count });
+        this.#prepare();
+        this.#gradients(job, {
+          ...{ first: 0, size: job.count, batch: job.count, step: job.step },
+          scale: 1 / this.#divisors(job, 1)[0],
+        });
         return this.#options.team.meet();
       default:
+        this.#prepare();
         return this.#infer(job);
     }
+  }
+
+  /** What layers need before any pass of a job. */
+  #prepare(): void {
+    const { prepare } = this.#network;
+    if (prepare.length > 0) this.#alone(() => prepare.forEach((call) => call()));
+  }
+
+  /** Work of one thread, for which the others wait. */
+  #alone(work: () => void): void {
+    const { team, thread } = this.#options;
+    if (thread === 0) work();
+    team.meet();
   }
 
   #train(job: Job): void {
     const { count, batchSize } = job;
     const steps = Math.ceil(count / batchSize);
-    const { memory, team, shard } = this.#options;
+    const { memory, team, shard, clipNorm } = this.#options;
     const learningRates = new Float32Array(memory.buffer, job.learningRates, steps);
+    const divisors = this.#divisors(job, steps);
     for (let step = 0; step < steps; step++) {
       const first = step * batchSize;
       const batch = Math.min(batchSize, count - first);
+      const whole = { batch, scale: 1 / divisors[step], step: job.step + step };
       if (shard === undefined) {
-        this.#gradients(job, { first, size: batch, batch });
+        this.#gradients(job, { first, size: batch, ...whole });
       } else {
         const { start, end } = shardRange(batch, shard);
-        this.#gradients(job, { first: first + start, size: end - start, batch });
+        this.#gradients(job, { first: first + start, size: end - start, ...whole });
         team.meet();
-        shard.sumGradients?.(this.#gradientVector());
+        shard.sum?.(this.#gradientVector());
         team.meet();
       }
+      if (clipNorm !== undefined) this.#clip(clipNorm);
       for (const rows of this.#rows) {
         rows.update(learningRates[step], job.step + step + 1);
-        rows.pack();
+        rows.pack?.();
       }
       team.meet();
     }
+  }
+
+  /** Shortens the gradients. Every thread works out their norm, so that it is the same on all. */
+  #clip(clipNorm: number): void {
+    const { kernels, layout, model, team } = this.#options;
+    team.meet(); // until all rows have their sums
+    const norm = Math.sqrt(kernels.squaredNorm(layout.gradients, model.parameterCount));
+    team.meet(); // until everyone has read them
+    for (const rows of this.#rows) rows.scale(clipFactor(norm, clipNorm));
   }
 
   /** Gradients of the batch's mean loss, as far as the stretch's images make it, chunk by chunk.
    *
    * Blocks are anybody's, rows their thread's own: it may go on with them without meeting.
    */
-  #gradients(job: Job, { first, size, batch }: Stretch): void {
+  #gradients(job: Job, { first, size, ...of }: Stretch): void {
     const { team, threads, layout: { chunkSize } } = this.#options;
     let groups = 0;
     for (let start = 0; start === 0 || start < size; start += chunkSize) {
       if (start > 0) team.meet(); // until everyone has read the last chunk
-      const chunk = { first: first + start, size: Math.min(chunkSize, size - start), batch };
+      const chunk = { first: first + start, size: Math.min(chunkSize, size - start), ...of };
       const blocks = Math.ceil(chunk.size / BLOCK);
       const starts = groupStarts(blocks, threads);
       if (start === 0) groups = starts.length - 1;
-      for (let group; (group = team.claim()) < starts.length - 1;) {
-        if (start === 0) this.#clear(group);
-        for (let block = starts[group]; block < starts[group + 1]; block++) {
-          this.#trainBlock(job, chunk, { block, group });
+      for (const [place, pass] of this.#network.passes.entries()) {
+        const isFirst = place === 0;
+        for (let group; (group = team.claim()) < starts.length - 1;) {
+          if (isFirst && start === 0) this.#clear(group);
+          for (let block = starts[group]; block < starts[group + 1]; block++) {
+            if (isFirst) this.#loadBlock(job, chunk, block);
+            this.#passBlock(job, chunk, { pass, block, group });
+          }
         }
+        team.meet();
+        this.#finish(job, chunk, pass);
       }
-      team.meet();
       for (const rows of this.#rows) rows.accumulate?.(blocks, start === 0);
     }
     for (const rows of this.#rows) rows.reduce?.(groups);
   }
 
-  /** Forward and backward through one block of a chunk. */
-  #trainBlock(
+  /** What a pass has one thread do with the whole batch. */
+  #finish(job: Job, { size, batch }: Stretch, { finish }: BatchPass): void {
+    if (finish.length === 0) return;
+    const isStep = job.kind === "train";
+    const shard = isStep ? this.#options.shard : undefined;
+    const whole = { images: size, batchSize: batch, isStep, shard };
+    this.#alone(() => finish.forEach((call) => call(whole)));
+  }
+
+  #loadBlock(job: Job, { first, size, step }: Stretch, block: number): void {
+    const position = first + block * BLOCK;
+    this.#load(job, { position, count: Math.min(BLOCK, size - block * BLOCK), block, step });
+  }
+
+  /** One pass over one block of a chunk: of most models all there is, forward and backward. */
+  #passBlock(
     job: Job,
-    { first, size, batch }: Stretch,
-    { block, group }: { readonly block: number; readonly group: number },
+    { first, size, scale, step }: Stretch,
+    { pass, block, group }: {
+      readonly pass: BatchPass;
+      readonly block: number;
+      readonly group: number;
+    },
   ): void {
     const { kernels, layout, model } = this.#options;
+    const { own, block: at } = this.#at;
     const count = Math.min(BLOCK, size - block * BLOCK);
     const position = first + block * BLOCK;
-    this.#load(job, { position, count, block });
-    for (const call of this.#network.forward) call(block, group);
-    kernels.softmaxCrossEntropy(
-      locate(layout.logits, this.#own, block),
-      model.classCount,
-      job.labels,
-      job.indices + 4 * position,
-      count,
-      1 / batch,
-      locate(layout.gradLogits, this.#own, block),
-      job.losses + 4 * position,
-      job.predictions + position,
-    );
-    for (const call of this.#network.backward) call(block, group);
+    const indices = job.indices + 4 * position;
+    Object.assign(at, { indices, count, step });
+    if (this.#network.passes.length > 1) this.#mask.fill(1, 0, count).fill(0, count);
+    for (const call of pass.forward) call(block, group);
+    if (pass.turns) {
+      const loss = [
+        locate(layout.logits, own, block),
+        model.classCount,
+        job.labels,
+        indices,
+        count,
+        scale,
+        locate(layout.gradLogits, own, block),
+        job.losses + 4 * position,
+      ] as const;
+      kernels.softmaxCrossEntropy(...loss, job.predictions + position);
+      if (layout.targets) kernels.weighTargets(...loss, layout.targets.address);
+    }
+    for (const call of pass.backward) call(block, group);
   }
 
   /** Forgets a group's convolution gradients of the step before. */
@@ -156,13 +251,14 @@ export class Runner {
   /** Forward only; tensors that training keeps for each block are kept for each thread. */
   #infer(job: Job): void {
     const { kernels, layout, model, team, thread: slot } = this.#options;
+    const { own } = this.#at;
     const blocks = Math.ceil(job.count / BLOCK);
     for (let block; (block = team.claim()) < blocks;) {
       const position = block * BLOCK;
       const count = Math.min(BLOCK, job.count - position);
       this.#load(job, { position, count, block: slot });
-      for (const call of this.#network.forward) call(slot, 0);
-      const logits = locate(layout.logits, this.#own, slot);
+      for (const call of this.#network.infer) call(slot, 0);
+      const logits = locate(layout.logits, own, slot);
       if (job.kind === "predict") {
         const output = job.logits + 4 * position * model.classCount;
         kernels.storeLogits(logits, model.classCount, count, output);
@@ -175,7 +271,7 @@ export class Runner {
         job.indices + 4 * position,
         count,
         1,
-        locate(layout.gradLogits, this.#own, slot),
+        locate(layout.gradLogits, own, slot),
         job.losses + 4 * position,
         job.predictions + position,
       );
@@ -183,19 +279,48 @@ export class Runner {
     team.meet();
   }
 
-  #load(job: Job, { position, count, block }: { position: number; count: number; block: number }) {
-    const { kernels, layout, model } = this.#options;
-    const { scale, offset } = this.#transform;
-    kernels.loadImages(
-      job.images,
-      job.indices + 4 * position,
-      count,
-      ...model.inputShape,
-      scale,
-      offset,
-      locate(layout.images, this.#own, block),
-      layout.images.rowBytes,
-    );
+  #load(job: Job, { position, count, block, step }: Loading): void {
+    const { kernels, layout, model: { inputShape } } = this.#options;
+    const indices = job.indices + 4 * position;
+    const changes = this.#at.own + layout.changes;
+    const augmenter = step === undefined ? undefined : this.#augmenter;
+    if (augmenter) this.#drawChanges(augmenter, { indices, count, step: step! });
+    for (const [channel, { scale, offset }] of this.#transforms.entries()) {
+      const load = [job.images, indices, count, ...inputShape, channel, scale, offset] as const;
+      const output = locate(layout.images, this.#at.own, block);
+      const { rowBytes } = layout.images;
+      if (augmenter === undefined) {
+        kernels.loadImages(...load, output, rowBytes);
+        continue;
+      }
+      const turns = augmenter.turns.length > 0;
+      const staging = this.#at.own + layout.staging;
+      kernels.loadAugmented(...load, output, rowBytes, changes, turns, staging);
+    }
+  }
+
+  /** Writes how each image of a block is changed, where the kernel reads it. */
+  #drawChanges(
+    augmenter: Augmenter,
+    { indices, count, step }: { indices: number; count: number; step: number },
+  ): void {
+    const { memory: { buffer }, layout } = this.#options;
+    const images = new Uint32Array(buffer, indices, count);
+    for (let lane = 0; lane < BLOCK; lane++) {
+      const place = this.#at.own + layout.changes + lane * CHANGE_BYTES;
+      const words = new Int32Array(buffer, place, CHANGE_BYTES / 4);
+      const { flip, down, right, cos, sin, factor, erased } = augmenter.changeOf(
+        step,
+        images[Math.min(lane, count - 1)],
+      );
+      words.set([Number(flip), down, right, cos, sin, 0]);
+      words.set([erased.top, erased.left, erased.bottom, erased.right], 6);
+      new Float32Array(buffer, place, CHANGE_BYTES / 4)[5] = factor;
+    }
+  }
+
+  #divisors({ divisors }: Job, steps: number): Float64Array {
+    return new Float64Array(this.#options.memory.buffer, divisors, steps);
   }
 
   #gradientVector(): Float32Array {

@@ -11,7 +11,9 @@ export interface WorkerTask extends LayoutOptions {
   readonly memory: WebAssembly.Memory;
   readonly model: Model;
   readonly optimizer: OptimizerSpec;
+  readonly clipNorm?: number;
   readonly thread: number;
+  readonly seed: number;
   readonly shard?: Place;
 }
 

@@ -1,54 +1,57 @@
 /** How much fits: images of a chunk, copies of gradients, rounds of loops. */
 
 import type { Model } from "../../nn/sequential.ts";
+import { wholeBatchOf } from "../../nn/layers/table.ts";
 import type { Gpu } from "./gpu.ts";
 import { MOST_ROUNDS } from "./kernel.ts";
-import { type PartialsPlace, weightGradientTiles } from "./kernels/conv2d_weight_gradient.ts";
-import { linearGradientImages } from "./kernels/linear_weight_gradient.ts";
+import type { PartialsPlace } from "./kernels/conv2d_weight_gradient.ts";
 import type { UpdateRange } from "./kernels/update_parameters.ts";
+import { copiesOf, operationsOf } from "./layers/table.ts";
 import { Program } from "../program.ts";
-import type { Operation } from "./operations.ts";
+import type { Mode, Operation } from "./operations.ts";
 import type { ParameterLayout } from "./parameter_layout.ts";
 import { largestTensor } from "./placement.ts";
 import { roundUp } from "./tensors.ts";
 import type { Tuning } from "./tuning.ts";
 
-/** Chunks hold at least and at most this many images, as far as bindings allow. */
-const SMALLEST_CAPACITY = 256;
+/** Images of a chunk outside training, and most of any, as far as bindings allow. */
+const EVALUATED = 256;
 const LARGEST_CAPACITY = 1024;
 
 /** Refuses layers whose loops a software adapter would not finish; see MOST_ROUNDS.
  *
  * @throws {RangeError} If there is one.
  */
-export function checkRounds(
-  { software, name }: Gpu,
-  model: Model,
-  operations: readonly Operation[],
-): void {
-  for (const operation of operations) {
-    if (!software || operation.type !== "convolve") continue;
-    const { layer, input: [inChannels], maps: [outChannels], kernelSize } = operation;
-    const forward = inChannels * (kernelSize[0] + 1);
-    const backward = outChannels / 4 * (kernelSize[0] + 1) * (kernelSize[1] + 1);
-    if (Math.max(forward, backward) > 2 * MOST_ROUNDS) {
+export function checkRounds({ software, name }: Gpu, model: Model): void {
+  for (const operation of software ? operationsOf(model, "train") : []) {
+    if (roundsOf(operation) > 2 * MOST_ROUNDS) {
       throw new RangeError(
-        `Cannot train model "${model.name}": layer ${layer.name} is too large for ${name}; ` +
-          `use the wasm backend`,
+        `Cannot train model "${model.name}": layer ${operation.layer.name} is too large for ` +
+          `${name}; use the wasm backend`,
       );
     }
   }
 }
 
-/** The most images that every tensor can hold within what can be bound.
+function roundsOf(operation: Operation): number {
+  if (operation.type === "pool") return 2 * operation.window.size[0] * operation.window.size[1];
+  if (operation.type !== "convolve") return 0;
+  const { input: [inChannels], maps: [outChannels], kernelSize, groups } = operation;
+  const forward = inChannels / groups * (kernelSize[0] + 1);
+  const backward = outChannels / groups / 4 * (kernelSize[0] + 1) * (kernelSize[1] + 1);
+  return Math.max(forward, backward);
+}
+
+/** The most images that every tensor can hold within what can be bound: in training a batch, outside it
+ * at least 256, and at most 1024, unless a layer must know the whole batch.
  *
  * @throws {RangeError} If that is not even one group, or if the parameters are too many.
  */
 export function chooseCapacity(
   { device, name }: Gpu,
   model: Model,
-  { operations, layout, batchSize, tuning }: {
-    readonly operations: readonly Operation[];
+  { mode, layout, batchSize, tuning }: {
+    readonly mode: Mode;
     readonly layout: ParameterLayout;
     readonly batchSize: number;
     readonly tuning: Tuning;
@@ -62,13 +65,21 @@ export function chooseCapacity(
         `${name} can bind ${maxStorageBufferBindingSize}; use a smaller model or the wasm backend`,
     );
   }
+  const operations = operationsOf(model, mode);
   const fitting = Math.min(maxStorageBufferBindingSize, maxBufferSize) /
     (4 * largestTensor(operations, new Program(operations)));
-  const wanted = Math.min(Math.max(batchSize, SMALLEST_CAPACITY), LARGEST_CAPACITY);
-  let capacity = Math.min(roundUp(wanted, group), Math.floor(fitting / group) * group);
-  const partialBytes = () =>
-    4 * Math.max(...layPartials(operations, layout, { tuning, capacity }).map(({ end }) => end));
-  while (capacity > group && partialBytes() > maxStorageBufferBindingSize) {
+  const isWhole = mode === "train" && knowsBatch(model);
+  const wanted = mode === "train" ? batchSize : Math.max(batchSize, EVALUATED);
+  const most = isWhole ? Infinity : LARGEST_CAPACITY;
+  let capacity = Math.min(
+    roundUp(Math.min(wanted, most), group),
+    Math.floor(fitting / group) * group,
+  );
+  const partialBytes = () => {
+    const ends = layPartials(operations, layout, { tuning, capacity }).map(({ end }) => end);
+    return 4 * Math.max(...ends);
+  };
+  while (mode === "train" && capacity > group && partialBytes() > maxStorageBufferBindingSize) {
     capacity = roundUp(capacity / 2, group);
   }
   if (capacity > 0) return capacity;
@@ -78,35 +89,43 @@ export function chooseCapacity(
   );
 }
 
-/** Lays out the copies of every layer's partial gradients. */
+/** Whether a layer must know a whole batch, in training. */
+export function knowsBatch({ layers }: Model): boolean {
+  return layers.some((layer) => wholeBatchOf(layer) > 0);
+}
+
+/** An operation's partial gradients, and the parameters that they are of. */
+export interface Partials {
+  readonly operation: Operation;
+  readonly range: UpdateRange;
+  readonly place: PartialsPlace;
+  readonly end: number;
+}
+
+/** Lays out the copies of the partial gradients of every operation that is trained. */
 export function layPartials(
   operations: readonly Operation[],
-  layout: ParameterLayout,
-  { tuning, capacity }: { readonly tuning: Tuning; readonly capacity: number },
-): { readonly range: UpdateRange; readonly place: PartialsPlace; readonly end: number }[] {
-  const group = tuning.imagesPerInvocation * tuning.invocations;
+  { places }: ParameterLayout,
+  context: { readonly tuning: Tuning; readonly capacity: number },
+): Partials[] {
   let start = 0;
-  return operations.filter((operation) => operation.type === "convolve").map((operation) => {
-    const { weightOffset, biasOffset, end } = layout.places.get(operation.layer)!;
-    const stride = end - weightOffset;
-    const images = linearGradientImages(capacity, tuning);
-    const { rowSplits } = weightGradientTiles(operation, tuning);
-    const { isLinear } = operation;
-    const copies = isLinear
-      ? `(chunk.groups * ${group}u + ${images - 1}u) / ${images}u`
-      : `chunk.groups * ${rowSplits}u`;
-    const mostCopies = isLinear
-      ? Math.ceil(capacity / images)
-      : Math.ceil(capacity / group) * rowSplits;
-    const place: PartialsPlace = { start, stride, bias: biasOffset - weightOffset };
+  return operations.flatMap((operation) => {
+    const { parameters } = operation;
+    if (!parameters.some(({ trained }) => trained)) return [];
+    const [weight, bias] = parameters.map((parameter) => places.get(parameter)!);
+    const { end } = bias ?? weight;
+    const stride = end - weight.offset;
+    const { wgsl, most } = copiesOf(operation, context);
+    const decaying = parameters.filter(({ decays }) => decays).length;
+    const place: PartialsPlace = { start, stride, bias: weight.end - weight.offset };
     const range: UpdateRange = {
-      start: weightOffset / 4,
-      bias: biasOffset / 4,
+      start: weight.offset / 4,
+      bias: [weight.offset, weight.end, end][decaying] / 4,
       end: end / 4,
       partials: start / 4,
-      copies,
+      copies: wgsl,
     };
-    start += mostCopies * stride;
-    return { range, place, end: start };
+    start += most * stride;
+    return [{ operation, range, place, end: start }];
   });
 }

@@ -13,8 +13,12 @@ export interface Chunk {
   readonly count: number;
   /** Groups of images, each a workgroup wide; the last may be part empty. */
   readonly groups: number;
-  /** One over the number of images of the whole batch. */
+  /** Images of the whole batch: all chunks of all shards. */
+  readonly wholeCount: number;
+  /** One over what the whole batch's sums are divided by: its number of images, or their weight. */
   readonly gradientScale: number;
+  /** Updates made before this batch. */
+  readonly step: number;
   /** Whether gradients of the batch's earlier chunks are to be added. */
   readonly accumulate: boolean;
   /** Whether this is the batch's last chunk, and parameters are to be updated. */
@@ -32,6 +36,8 @@ struct Chunk {
   gradient_scale: f32,
   accumulate: u32,
   update: u32,
+  whole_count: u32,
+  step: u32,
   constants: array<vec4f, 2>,
 }
 @group(0) @binding(0) var<uniform> chunk: Chunk;
@@ -45,6 +51,8 @@ export function writeChunk(view: DataView, byteOffset: number, chunk: Chunk): vo
   view.setFloat32(byteOffset + 12, chunk.gradientScale, true);
   view.setUint32(byteOffset + 16, Number(chunk.accumulate), true);
   view.setUint32(byteOffset + 20, Number(chunk.update), true);
+  view.setUint32(byteOffset + 24, chunk.wholeCount, true);
+  view.setUint32(byteOffset + 28, chunk.step, true);
   for (const [index, value] of chunk.constants.entries()) {
     view.setFloat32(byteOffset + CONSTANTS_OFFSET + 4 * index, value, true);
   }
@@ -66,21 +74,28 @@ export interface Batch extends Partial<StepConstants> {
   readonly update: boolean;
   /** Images of the batch that this is a part of; default: all of them are here. */
   readonly wholeCount?: number;
+  /** What that batch's sums are divided by; default: its images. */
+  readonly divisor?: number;
+  /** Updates made before; default 0. */
+  readonly step?: number;
 }
 
-/** Cuts a batch into chunks that the tensors can hold. */
+/** Cuts a batch into chunks that the tensors can hold; a batch of nothing is one chunk. */
 export function cutBatch(
-  { first, count, update, constants = [], wholeCount = count }: Batch,
+  { first, count, update, constants = [], wholeCount = count, divisor = wholeCount, step = 0 }:
+    Batch,
   { capacity, group }: { readonly capacity: number; readonly group: number },
 ): Chunk[] {
   const chunks: Chunk[] = [];
-  for (let done = 0; done < count; done += capacity) {
+  for (let done = 0; done < count || done === 0; done += capacity) {
     const length = Math.min(capacity, count - done);
     chunks.push({
       first: first + done,
       count: length,
       groups: Math.ceil(length / group),
-      gradientScale: 1 / wholeCount,
+      wholeCount,
+      gradientScale: 1 / divisor,
+      step,
       constants,
       accumulate: done > 0,
       update: update && done + length === count,
@@ -90,7 +105,7 @@ export function cutBatch(
 }
 
 /** A chunk without images, whose update uses the gradients as they are in their buffer. */
-export function updateChunk(constants: StepConstants): Chunk {
-  const nothing = { first: 0, count: 0, groups: 0, gradientScale: 0 };
-  return { ...nothing, ...constants, accumulate: true, update: true };
+export function updateChunk(constants: StepConstants, wholeCount = 0): Chunk {
+  const nothing = { first: 0, count: 0, groups: 0, gradientScale: 0, step: 0 };
+  return { ...nothing, wholeCount, ...constants, accumulate: true, update: true };
 }

@@ -11,6 +11,7 @@ export interface CompiledKernel {
   readonly pipeline: GPUComputePipeline;
   readonly bindGroup: GPUBindGroup;
   readonly workgroups: Kernel["workgroups"];
+  readonly shared?: Kernel["shared"];
 }
 
 /** A kernel's code, compiled. */
@@ -66,13 +67,13 @@ export class Compiler {
   async #compile(whole: Kernel): Promise<CompiledKernel> {
     const { maxComputeWorkgroupsPerDimension } = this.#gpu.device.limits;
     const kernel = foldWorkgroups(whole, maxComputeWorkgroupsPerDimension);
-    const { label, workgroups } = kernel;
+    const { label, workgroups, shared } = kernel;
     const { pipeline, layout } = await this.#program(kernel);
     const bindGroup = await this.#gpu.guard(
       `bind the buffers of ${label}`,
       () => this.#createBindGroup(kernel, layout),
     );
-    return { label, pipeline, bindGroup, workgroups };
+    return { label, pipeline, bindGroup, workgroups, shared };
   }
 
   #program(kernel: Kernel): Promise<Program> {

@@ -3,25 +3,31 @@
 import type { LabeledImages } from "../../data/dataset.ts";
 import type { Model } from "../../nn/sequential.ts";
 import type { Device } from "../backend.ts";
-import type { Engine, EngineOptions, Pass, Results, Work } from "../engine.ts";
-import { type Batch, cutBatch, stepConstants } from "./chunk.ts";
+import type { Engine, EngineOptions, Pass, Results, Vectors, Work } from "../engine.ts";
+import { augmenterOf } from "../gather.ts";
+import { cutBatch, stepConstants } from "./chunk.ts";
 import { CommandStream, type Job } from "./command_stream.ts";
 import { type CompiledKernel, Compiler } from "./compiler.ts";
 import { DataStore, type DeviceImages } from "./data_store.ts";
 import type { Gpu } from "./gpu.ts";
 import { type KernelTime, timeJob } from "./kernel_timer.ts";
-import { gatherImages } from "./kernels/gather_images.ts";
+import { writeTurns } from "./kernels/augment.ts";
+import { gatherImages, type ImageChanges } from "./kernels/gather_images.ts";
 import { storeLogits } from "./kernels/softmax_cross_entropy.ts";
-import { buildNetwork, type Network } from "./network.ts";
-import { packParameters, unpackParameters } from "./parameter_layout.ts";
+import { buildNetwork, type DeviceState, layState, type Network } from "./network.ts";
+import type { Mode } from "./operations.ts";
+import { layParameters, packParameters, unpackParameters } from "./parameter_layout.ts";
 import { runShardSteps } from "./shard_steps.ts";
+import { checkRounds, chooseCapacity, knowsBatch } from "./capacity.ts";
 import type { Tuning } from "./tuning.ts";
-import { WorkBuffers } from "./work_buffers.ts";
+import { type ReadRange, WorkBuffers } from "./work_buffers.ts";
 
 /** The parts of an open engine. */
 interface Parts {
   readonly gpu: Gpu;
-  readonly network: Network;
+  readonly state: DeviceState;
+  /** Most images of a chunk. */
+  readonly capacities: Readonly<Record<Mode, number>>;
   readonly stream: CommandStream;
   readonly compiler: Compiler;
   readonly data: DataStore;
@@ -30,6 +36,7 @@ interface Parts {
 
 /** Kernels, and the buffers of a data set and a call that they are bound to. */
 interface BoundKernels {
+  readonly network: Network;
   readonly order: GPUBuffer;
   readonly images: DeviceImages;
   readonly kernels: readonly CompiledKernel[];
@@ -48,19 +55,24 @@ export async function openWebgpuEngine(
   model: Model,
   options: WebgpuEngineOptions,
 ): Promise<WebgpuEngine> {
-  const { network, stream, work } = await gpu.guard(
-    `make room for batches of ${options.batchSize}`,
+  checkRounds(gpu, model);
+  const layout = layParameters(model);
+  const capacityOf = (mode: Mode) => chooseCapacity(gpu, model, { ...options, mode, layout });
+  const capacities = { train: capacityOf("train"), eval: capacityOf("eval") };
+  const parts = await gpu.guard(
+    `make room for ${model.parameterCount} parameters`,
     () => ({
-      network: buildNetwork(gpu, model, options),
+      state: layState(gpu, model, { layout, ...options }),
       stream: new CommandStream(gpu),
       work: new WorkBuffers(gpu),
     }),
   );
-  const compiler = new Compiler(gpu, stream.chunks);
-  const { training, evaluation } = network;
-  await compiler.compile([...training.before, ...training.after, ...evaluation.before]);
+  const compiler = new Compiler(gpu, parts.stream.chunks);
   const data = new DataStore(gpu, options.bytesPerBuffer);
-  return new WebgpuEngine(model, options, { gpu, network, stream, compiler, data, work });
+  const engine = new WebgpuEngine(model, options, { gpu, ...parts, capacities, compiler, data });
+  // One image at a time is how models are asked for answers; what else may fail is to fail at once.
+  if (options.batchSize > 1) await engine.prepareTraining();
+  return engine;
 }
 
 /** See {@linkcode openWebgpuEngine}. */
@@ -72,33 +84,53 @@ export class WebgpuEngine implements Engine<DeviceImages> {
   readonly #model: Model;
   readonly #options: WebgpuEngineOptions;
   readonly #parts: Parts;
+  readonly #changes: ImageChanges | undefined;
+  /** Built when they are first needed, by mode and capacity. */
+  readonly #networks = new Map<string, Network>();
   /** The kernels of the last training and evaluation, which are bound to their data. */
-  readonly #bound: Partial<Record<"training" | "evaluation", BoundKernels>> = {};
+  readonly #bound: Partial<Record<Mode, BoundKernels>> = {};
 
   /** Takes over the parts. */
   constructor(model: Model, options: WebgpuEngineOptions, parts: Parts) {
     const { name, software } = parts.gpu;
     this.device = { kind: "gpu", description: `WebGPU on ${name}`, threads: 1, software };
-    this.inferenceBatch = parts.network.capacity;
+    this.inferenceBatch = parts.capacities.eval;
     this.batches = { first: software ? 1 : 32, most: Infinity };
     // Two, so that the device never waits; a shard's steps cannot overlap.
     this.stretchesInFlight = options.shard ? 1 : 2;
     this.#model = model;
     this.#options = options;
     this.#parts = parts;
+    const augmenter = augmenterOf(model, options);
+    this.#changes = augmenter && { augmenter, turns: writeTurns(parts.gpu, augmenter) };
   }
 
-  load(parameters: Float32Array, slots: readonly Float32Array[]): void {
-    const { gpu: { device: { queue } }, network } = this.#parts;
-    const buffers = [network.parameters, ...network.slots];
+  /** Makes room for training, which waits for its first step otherwise. */
+  async prepareTraining(): Promise<void> {
+    const { batchSize, shard } = this.#options;
+    await this.#network("train", Math.ceil(batchSize / (shard?.count ?? 1)));
+  }
+
+  load({ parameters, statistics, slots }: Vectors): void {
+    const { gpu: { device: { queue } }, state } = this.#parts;
+    const buffers = [state.parameters, ...state.slots];
     for (const [n, values] of [parameters, ...slots].entries()) {
-      queue.writeBuffer(buffers[n], 0, packParameters(network.layout, values) as BufferSource);
+      queue.writeBuffer(buffers[n], 0, packParameters(state.layout, values) as BufferSource);
+    }
+    // Deno 2.9 does not survive writing nothing.
+    if (statistics.length > 0) {
+      queue.writeBuffer(state.statistics, 0, statistics as BufferSource);
     }
   }
 
-  read(): Promise<Float32Array[]> {
-    const { parameters, slots } = this.#parts.network;
-    return this.#readVectors([parameters, ...slots]);
+  async read(): Promise<Vectors> {
+    const { work, state: { parameters, slots, statistics } } = this.#parts;
+    const [statisticBytes, ...vectors] = await work.read([
+      { buffer: statistics, byteLength: 4 * this.#model.statisticCount },
+      ...[parameters, ...slots].map((buffer) => this.#vector(buffer)),
+    ]);
+    const [unpacked, ...rest] = vectors.map((bytes) => this.#unpack(bytes));
+    return { parameters: unpacked, statistics: new Float32Array(statisticBytes), slots: rest };
   }
 
   attach(data: LabeledImages): Promise<DeviceImages> {
@@ -106,37 +138,49 @@ export class WebgpuEngine implements Engine<DeviceImages> {
   }
 
   detach(images: DeviceImages): void {
-    for (const pass of ["training", "evaluation"] as const) {
-      if (this.#bound[pass]?.images === images) delete this.#bound[pass];
+    for (const mode of ["train", "eval"] as const) {
+      if (this.#bound[mode]?.images === images) delete this.#bound[mode];
     }
     this.#parts.data.detach(images);
   }
 
   async begin(work: Work<DeviceImages>): Promise<Pass> {
-    const { kind, images, order, batchSize, learningRates, step } = work;
+    const { kind, images, order, batchSize, learningRates, divisors, step } = work;
     const { gpu, stream } = this.#parts;
     const { optimizer, shard } = this.#options;
-    const training = kind === "train" || kind === "gradients";
-    const kernels = [...await this.#kernels(images, order, training ? "training" : "evaluation")];
-    const logits = kind === "predict" ? await this.#makeRoom(order.length) : undefined;
+    const mode = kind === "train" || kind === "gradients" ? "train" : "eval";
+    const own = kind === "train" ? shard : undefined;
+    const largest = Math.min(batchSize, order.length);
+    const network = await this.#network(mode, own ? Math.ceil(largest / own.count) : largest);
+    const kernels = [...await this.#kernels(network, { images, order, mode })];
+    const logits = kind === "predict" ? await this.#makeRoom(network, order.length) : undefined;
     if (logits) kernels.push(logits.copy);
     const batchOf = (batch: number) => {
       const first = batch * batchSize;
-      return { first, count: Math.min(batchSize, order.length - first) };
+      return {
+        first,
+        count: Math.min(batchSize, order.length - first),
+        divisor: divisors[batch], // evaluation has none, and needs none
+        step: step + batch,
+      };
     };
     const constantsOf = (batch: number) =>
       stepConstants(optimizer, { learningRate: learningRates[batch], step: step + batch + 1 });
     return {
       run: async (first, count) => {
-        if (shard && kind === "train") {
-          const steps = { first, count, batchOf, constantsOf, shard };
-          return await runShardSteps({ ...this.#parts, model: this.#model, kernels }, steps);
+        if (own) {
+          const steps = { first, count, batchOf, constantsOf, shard: own };
+          return await runShardSteps(
+            { ...this.#parts, model: this.#model, network, kernels },
+            steps,
+          );
         }
         const jobs: Job[] = [];
         for (let batch = first; batch < first + count; batch++) {
           const update = kind === "train";
           const constants = update ? constantsOf(batch) : {};
-          jobs.push(...this.#jobs({ ...batchOf(batch), update, ...constants }, kernels));
+          const chunks = cutBatch({ ...batchOf(batch), update, ...constants }, network);
+          jobs.push(...chunks.map((chunk) => ({ chunk, kernels })));
         }
         stream.submit(jobs);
         await gpu.finish();
@@ -147,7 +191,8 @@ export class WebgpuEngine implements Engine<DeviceImages> {
   }
 
   async readGradients(): Promise<Float32Array> {
-    return (await this.#readVectors([this.#parts.network.gradients]))[0];
+    const { work, state: { gradients } } = this.#parts;
+    return this.#unpack((await work.read([this.#vector(gradients)]))[0]);
   }
 
   /** GPU time of each kernel of one training step with a learning rate of 0, for measurements.
@@ -156,47 +201,81 @@ export class WebgpuEngine implements Engine<DeviceImages> {
    */
   async timeKernels(images: DeviceImages, indices: Uint32Array): Promise<KernelTime[]> {
     const { gpu, stream } = this.#parts;
-    const kernels = await this.#kernels(images, indices, "training");
-    const [job] = this.#jobs({ first: 0, count: indices.length, update: true }, kernels);
-    stream.writeChunks([job]);
-    return await timeJob(gpu, job);
+    const network = await this.#network("train", indices.length);
+    const kernels = await this.#kernels(network, { images, order: indices, mode: "train" });
+    const [chunk] = cutBatch({ first: 0, count: indices.length, update: true }, network);
+    stream.writeChunks([{ chunk, kernels }]);
+    return await timeJob(gpu, { chunk, kernels });
   }
 
   dispose(): void {
     this.#parts.gpu.destroy();
   }
 
+  /** A network for batches; for a few images outside training, one of few.
+   *
+   * @throws {RangeError} If a layer must know more of a batch than fits.
+   */
+  async #network(mode: Mode, batch: number): Promise<Network> {
+    const { gpu, state, compiler, capacities } = this.#parts;
+    const { imagesPerInvocation, invocations } = this.#options.tuning;
+    const [few, most] = [imagesPerInvocation * invocations, capacities[mode]];
+    if (mode === "train" && batch > most && knowsBatch(this.#model)) {
+      throw new RangeError(
+        `Cannot train model "${this.#model.name}" on batches of ${batch} images: its batch norms ` +
+          `need whole batches, of which ${gpu.name} can bind ${most}; use a smaller batch size`,
+      );
+    }
+    const capacity = mode === "eval" && batch <= few ? few : most;
+    const key = `${mode} ${capacity}`;
+    let network = this.#networks.get(key);
+    if (network === undefined) {
+      const options = { ...this.#options, state, mode, capacity };
+      network = await gpu.guard(
+        `make room for batches of ${capacity}`,
+        () => buildNetwork(gpu, this.#model, options),
+      );
+      this.#networks.set(key, network);
+      const { before, after, update } = network;
+      await compiler.compile([...before, ...after, ...update]);
+    }
+    return network;
+  }
+
   /** Kernels of a pass over a data set, in an order that is written to the device. */
   async #kernels(
-    images: DeviceImages,
-    order: Uint32Array,
-    pass: "training" | "evaluation",
+    network: Network,
+    { images, order, mode }: {
+      readonly images: DeviceImages;
+      readonly order: Uint32Array;
+      readonly mode: Mode;
+    },
   ): Promise<readonly CompiledKernel[]> {
-    const { gpu, work, network, compiler } = this.#parts;
+    const { gpu, work, compiler } = this.#parts;
     await gpu.guard(`make room for ${order.length} images`, () => work.setOrder(order));
-    const { before, after } = network[pass];
-    const bound = this.#bound[pass];
-    if (bound?.order === work.order && bound.images === images) return bound.kernels;
+    const { before, after, update } = network;
+    const bound = this.#bound[mode];
+    const isBound = bound?.network === network && bound.order === work.order;
+    if (isBound && bound.images === images) return bound.kernels;
     const { labels } = images;
     const { order: places, losses, predictions } = work;
     const kernels = await compiler.compile([
-      gatherImages({ ...images, order: places }, network, this.#options.tuning),
+      gatherImages({ ...images, order: places }, {
+        ...network,
+        changes: mode === "train" ? this.#changes : undefined,
+      }, this.#options.tuning),
       ...before,
-      network[pass].loss({ labels, order: places, losses, predictions }),
+      network.loss({ labels, order: places, losses, predictions }),
       ...after,
+      ...update,
     ]);
-    this.#bound[pass] = { order: places, images, kernels };
+    this.#bound[mode] = { network, order: places, images, kernels };
     return kernels;
   }
 
-  /** A batch's chunks, to be carried through kernels. */
-  #jobs(batch: Batch, kernels: readonly CompiledKernel[]): Job[] {
-    return cutBatch(batch, this.#parts.network).map((chunk) => ({ chunk, kernels }));
-  }
-
   /** A buffer for logits, and the kernel that copies a chunk's into it. */
-  async #makeRoom(count: number) {
-    const { gpu, network, compiler } = this.#parts;
+  async #makeRoom(network: Network, count: number) {
+    const { gpu, compiler } = this.#parts;
     const { classCount } = this.#model;
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC;
     const buffer = await gpu.guard(
@@ -226,11 +305,12 @@ export class WebgpuEngine implements Engine<DeviceImages> {
     };
   }
 
-  async #readVectors(buffers: readonly GPUBuffer[]): Promise<Float32Array[]> {
-    const { work, network: { layout } } = this.#parts;
-    const ranges = buffers.map((buffer) => ({ buffer, byteLength: 4 * layout.length }));
-    return (await work.read(ranges)).map((bytes) =>
-      unpackParameters(layout, new Float32Array(bytes), this.#model.parameterCount)
-    );
+  #vector(buffer: GPUBuffer): ReadRange {
+    return { buffer, byteLength: 4 * this.#parts.state.layout.length };
+  }
+
+  #unpack(bytes: ArrayBuffer): Float32Array {
+    const { layout } = this.#parts.state;
+    return unpackParameters(layout, new Float32Array(bytes), this.#model.parameterCount);
   }
 }

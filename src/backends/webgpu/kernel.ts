@@ -25,6 +25,12 @@ export interface Kernel {
   readonly bindings: readonly Binding[];
   /** Workgroups in x: a number, or some for each group of images of the chunk. */
   readonly workgroups: Workgroups;
+  /** Floats that it leaves, of which all shards need the sum before the next kernel. */
+  readonly shared?: {
+    readonly buffer: GPUBuffer;
+    readonly start: number;
+    readonly length: number;
+  };
 }
 
 /** See {@linkcode Kernel}. */
@@ -91,14 +97,27 @@ export function foldWorkgroups(kernel: Kernel, most: number): Kernel {
 
 /** WGSL for `Images`, the values of the images that one invocation carries side by side. */
 export function imagesWgsl({ imagesPerInvocation }: Tuning): string {
-  return imagesPerInvocation === 1
-    ? "alias Images = f32;\nfn total(x: Images) -> f32 { return x; }\n"
-    : "alias Images = vec4f;\nfn total(x: Images) -> f32 { return (x.x + x.y) + (x.z + x.w); }\n";
+  const isOne = imagesPerInvocation === 1;
+  const [bits, truth] = isOne ? ["u32", "bool"] : ["vec4u", "vec4<bool>"];
+  return `alias Images = ${isOne ? "f32" : "vec4f"};
+fn total(x: Images) -> f32 { return ${isOne ? "x" : "(x.x + x.y) + (x.z + x.w)"}; }
+// Of its bits, since compilers may take x == x for true.
+fn is_nan(x: Images) -> ${truth} {
+  return (bitcast<${bits}>(x) & ${bits}(0x7fffffffu)) > ${bits}(0x7f800000u);
+}
+fn exceeds(x: Images, y: Images) -> ${truth} { return (x > y) | is_nan(x); }
+fn larger(x: Images, y: Images) -> Images { return select(x, y, exceeds(y, x)); }
+`;
 }
 
 /** WGSL for image number `index` of an expression of type `Images`. */
 export function imageOf({ imagesPerInvocation }: Tuning, expression: string, index: number) {
   return imagesPerInvocation === 1 ? expression : `${expression}[${index}]`;
+}
+
+/** WGSL of a value for each of an invocation's images, from WGSL for its place among the chunk's. */
+export function perImage({ imagesPerInvocation: side }: Tuning, value: (place: string) => string) {
+  return Array.from({ length: side }, (_, image) => value(`n * ${side}u + ${image}u`)).join(", ");
 }
 
 /** WGSL of `draw_at(key, step, image, unit)`, the random integers of `drawAt`. */
@@ -120,6 +139,11 @@ export function entryPoint({ invocations }: Tuning): string {
 fn main(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) group: vec3u) {
   let n = group.x * ${invocations}u + local.x;
 `;
+}
+
+/** A number as WGSL of type f32; the least are none. */
+export function numberWgsl(value: number): string {
+  return `f32(${Math.abs(value) < 1e-37 ? 0 : Math.fround(value)})`;
 }
 
 /** Binds a tensor as an array of `Images`. */

@@ -1,185 +1,245 @@
 /** A model on a device: its tensors, and the kernels of forward, backward and update. */
 
-import type { OptimizerSpec } from "../backend.ts";
+import type { BatchNormLayer } from "../../nn/layers/batch_norm.ts";
 import { ruleOf } from "../../nn/optimizers.ts";
-import type { Model } from "../../nn/sequential.ts";
-import type { Standardization } from "../../nn/standardization.ts";
-import { checkRounds, chooseCapacity, layPartials } from "./capacity.ts";
+import type { Model, Parameter } from "../../nn/sequential.ts";
+import type { EngineOptions } from "../engine.ts";
 import { Program } from "../program.ts";
+import { layPartials, type Partials } from "./capacity.ts";
 import type { Gpu } from "./gpu.ts";
 import type { Binding, Kernel } from "./kernel.ts";
+import { imageSumsLength, MOMENTS, trackStatistics } from "./kernels/batch_norm.ts";
 import { conv2dWeightGradient } from "./kernels/conv2d_weight_gradient.ts";
-import { linearWeightGradient } from "./kernels/linear_weight_gradient.ts";
-import type { ResultBuffers } from "./kernels/gather_images.ts";
+import type { NetworkInput, ResultBuffers } from "./kernels/gather_images.ts";
 import { countJoinedLayers, LINEAR_LAYERS_BUFFERS, linearLayers } from "./kernels/linear_layers.ts";
+import { linearWeightGradient } from "./kernels/linear_weight_gradient.ts";
 import { softmaxCrossEntropy } from "./kernels/softmax_cross_entropy.ts";
 import type { GradientTarget } from "./kernels/store_gradient.ts";
-import { updateParameters } from "./kernels/update_parameters.ts";
+import { clippedUpdate, SQUARES, updateParameters } from "./kernels/update_parameters.ts";
 import type { KernelContext } from "./layers/layer.ts";
 import { kernelsOf, operationsOf } from "./layers/table.ts";
-import type { ConvolveOperation } from "./operations.ts";
-import { layParameters, type ParameterLayout } from "./parameter_layout.ts";
-import { isConvolve, placeOperations } from "./placement.ts";
+import type { ConvolveOperation, Mode, NormOperation, Operation } from "./operations.ts";
+import type { ParameterLayout } from "./parameter_layout.ts";
+import { type Placed, placeOperations } from "./placement.ts";
 import { flattenTensor, type Tensor, type TensorMaker } from "./tensors.ts";
 import type { Tuning } from "./tuning.ts";
 
-/** What a network is built for. */
-export interface NetworkOptions {
-  readonly optimizer: OptimizerSpec;
-  readonly batchSize: number;
-  readonly tuning: Tuning;
-}
-
-/** A model's tensors and kernels. */
-export interface Network {
-  /** Most images of a chunk; a larger batch is cut. */
-  readonly capacity: number;
-  /** Images of a workgroup; a chunk is a whole number of groups, the last part empty. */
-  readonly group: number;
+/** What training changes, on a device. */
+export interface DeviceState {
   readonly layout: ParameterLayout;
   readonly parameters: GPUBuffer;
   readonly gradients: GPUBuffer;
   readonly slots: readonly GPUBuffer[];
-  /** What the gathered images are written to, and as what. */
-  readonly input: Tensor;
-  readonly standardization: Standardization;
-  readonly logits: Tensor;
-  /** A step of training, the update last. */
-  readonly training: Pass;
-  /** Forward only. */
-  readonly evaluation: Pass;
+  /** In the layout of the model. */
+  readonly statistics: GPUBuffer;
 }
 
-/** Kernels that carry a chunk's gathered images through the network. */
-export interface Pass {
+/** Allocates a model's state. */
+export function layState(
+  gpu: Gpu,
+  model: Model,
+  { optimizer, layout }: Pick<EngineOptions, "optimizer"> & Pick<DeviceState, "layout">,
+): DeviceState {
+  const { STORAGE, UNIFORM, COPY_SRC, COPY_DST } = GPUBufferUsage;
+  const vector = (label: string, length = layout.length) =>
+    gpu.createBuffer(label, 4 * length, STORAGE | UNIFORM | COPY_SRC | COPY_DST);
+  return {
+    layout,
+    parameters: vector("parameters"),
+    gradients: vector("gradients"),
+    slots: ruleOf(optimizer).slots.map((name) => vector(name)),
+    statistics: vector("statistics", Math.max(4, model.statisticCount)),
+  };
+}
+
+/** What a network is built for. */
+export interface NetworkOptions
+  extends Pick<EngineOptions, "optimizer" | "seed" | "targets" | "clipNorm"> {
+  readonly state: DeviceState;
+  readonly mode: Mode;
+  /** Most images of a chunk; a larger batch is cut. */
+  readonly capacity: number;
+  readonly tuning: Tuning;
+}
+
+/** A model's tensors, and the kernels that carry a chunk's gathered images through them. */
+export interface Network extends NetworkInput {
+  readonly capacity: number;
+  /** Images of a workgroup; a chunk is a whole number of groups, the last part empty. */
+  readonly group: number;
+  readonly logits: Tensor;
   readonly before: readonly Kernel[];
   /** The kernel that computes the loss, for the buffers of a data set and a call. */
   loss(results: ResultBuffers): Kernel;
   readonly after: readonly Kernel[];
+  /** In training, the last: what a step does once all its gradients are known. */
+  readonly update: readonly Kernel[];
 }
 
 /** Allocates a model's tensors and writes its kernels. */
-export function buildNetwork(gpu: Gpu, model: Model, options: NetworkOptions): Network {
-  const { tuning, optimizer } = options;
-  const operations = operationsOf(model);
+export function buildNetwork(
+  gpu: Gpu,
+  model: Model,
+  { state, ...options }: NetworkOptions,
+): Network {
+  const { mode, capacity, tuning, optimizer, targets, clipNorm } = options;
+  const { layout, parameters, gradients, slots } = state;
+  const { classCount, inputShape: imageShape, standardization } = model;
+  const operations = operationsOf(model, mode);
   const program = new Program(operations);
-  const layout = layParameters(operations);
-  checkRounds(gpu, model, operations);
-  const capacity = chooseCapacity(gpu, model, { ...options, operations, layout });
-  const usage = GPUBufferUsage.STORAGE;
+  const canJoin = gpu.device.limits.maxStorageBuffersPerShaderStage >= LINEAR_LAYERS_BUFFERS;
+  const joinedCount = canJoin ? countJoinedLayers(operations, { program, tuning }) : 0;
   const maker: TensorMaker = {
     capacity,
     imagesPerInvocation: tuning.imagesPerInvocation,
-    createBuffer: (label, size) => gpu.createBuffer(label, size, usage),
+    createBuffer: (label, size) => gpu.createBuffer(label, size, GPUBufferUsage.STORAGE),
   };
-  const vector = (label: string) =>
-    gpu.createBuffer(
-      label,
-      4 * layout.length,
-      usage | GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
-    );
-  const parameters = vector("parameters");
-  const gradients = vector("gradients");
-  const slots = ruleOf(optimizer).slots.map(vector);
-  const canJoin = gpu.device.limits.maxStorageBuffersPerShaderStage >= LINEAR_LAYERS_BUFFERS;
-  const joinedCount = canJoin ? countJoinedLayers(operations, { program, tuning }) : 0;
-  const { image, placed } = placeOperations(maker, operations, { program, joinedCount });
-  const last = placed[placed.length - 1];
-  const context: KernelContext = {
-    tuning,
-    weightsOf: (operation) => bindParameters(gpu, operation, { layout, parameters }),
-  };
-  /** Where an operation's gradient for an input goes, if that needs one. */
-  const targetOf = (index: number, input: number): GradientTarget | undefined =>
-    program.needsGradient(input)
-      ? { ...placed[input].target, adds: !program.givesFirst(index, input) }
-      : undefined;
+  const { image, placed } = placeOperations(maker, operations, { program, joinedCount, mode });
   const headLength = placed.length - joinedCount;
-  const head = placed.slice(0, headLength)
-    .map((place) => kernelsOf(place.operation).forward(place, context));
+  const head = placed.slice(0, headLength);
+  const last = placed[placed.length - 1];
   const logits = flattenTensor(last.output);
-  const inputGradients = placed.slice(0, headLength).flatMap((place, index) => {
-    const targets = place.operation.inputs.map((input) => targetOf(index, input));
-    const isNeeded = targets.some((target) => target !== undefined);
-    return isNeeded ? [kernelsOf(place.operation).inputGradient(place, targets, context)] : [];
-  }).reverse();
-  const tail = placed.slice(headLength).filter(isConvolve).map((place) => (
-    { ...place, input: place.inputs[0], place: layout.places.get(place.operation.layer)! }
-  ));
-  const before = joinedCount > 0
-    ? targetOf(headLength, operations[headLength].inputs[0])
-    : undefined;
-  const ranges = layPartials(operations, layout, { tuning, capacity });
-  const partialsLength = Math.max(...ranges.map(({ end }) => end));
-  const partials = gpu.createBuffer("partials", 4 * partialsLength, usage);
-  const gradientStages = placed.filter(isConvolve).map((place, index) => (
-    {
+  const ranges = mode === "train" ? layPartials(operations, layout, { tuning, capacity }) : [];
+  const scratch = layScratch(gpu, operations, { capacity, ranges });
+  const context: KernelContext = {
+    ...options,
+    ...scratch,
+    statistics: state.statistics,
+    bind: (name, parameter) => bindParameter(gpu, { name, parameter, state }),
+  };
+  const stages = placed.filter(isConvolve).map((place) => {
+    const { layer: { weight, bias } } = place.operation;
+    return {
       ...place,
       input: place.inputs[0],
-      gradMaps: place.target.gradient,
-      place: ranges[index].place,
-    }
-  ));
-  const weightGradients = gradientStages.slice(0, gradientStages.length - joinedCount)
-    .map((stage) =>
-      stage.operation.isLinear
-        ? linearWeightGradient([stage], { partials, tuning, capacity })
-        : conv2dWeightGradient(stage.operation, { ...stage, partials }, tuning)
-    );
-  if (joinedCount > 0) {
-    const joined = gradientStages.slice(-joinedCount);
-    weightGradients.push(linearWeightGradient(joined, { partials, tuning, capacity }));
-  }
-  const update = updateParameters(
-    ranges.map(({ range }) => range),
-    { parameters, gradients, slots, partials },
-    ruleOf(optimizer),
-  );
-  const { classCount } = model;
+      weight: layout.places.get(weight)!,
+      bias: bias && layout.places.get(bias),
+    };
+  });
+  const tail = stages.slice(stages.length - joinedCount);
+  const network = {
+    ...{ capacity, group: tuning.imagesPerInvocation * tuning.invocations, logits },
+    ...{ input: image, imageShape, standardization, indices: scratch.indices },
+    before: head.flatMap((place) => kernelsOf(place.operation).forward(place, context)),
+  };
+  /** Where an operation's gradient for an input goes, if that needs one. */
+  const targetOf = (index: number, input: number): GradientTarget | undefined => {
+    const target = program.needsGradient(input) ? placed[input].target : undefined;
+    return target && { ...target, adds: !program.givesFirst(index, input) };
+  };
   const loss = (
     backward?: { readonly target?: GradientTarget },
     target?: GradientTarget,
-  ): Pass["loss"] =>
+  ): Network["loss"] =>
   (results) =>
     joinedCount > 0
-      ? linearLayers(tail, { parameters, results, backward }, tuning)
-      : softmaxCrossEntropy(logits, results, { classCount, tuning, target });
+      ? linearLayers(tail, { parameters, results, backward, targets }, tuning)
+      : softmaxCrossEntropy(logits, results, { classCount, tuning, target, targets });
+  if (mode === "eval") return { ...network, loss: loss(), after: [], update: [] };
+
+  const backward = [...head.entries()].reverse().flatMap(([index, place]) => {
+    const targets = place.operation.inputs.map((input) => targetOf(index, input));
+    const isNeeded = program.needsGradient(index) &&
+      (place.operation.type === "norm" || targets.some((target) => target !== undefined));
+    return isNeeded ? kernelsOf(place.operation).backward(place, targets, context) : [];
+  });
+  const before = joinedCount > 0
+    ? targetOf(headLength, operations[headLength].inputs[0])
+    : undefined;
+  const trained = stages.filter(({ operation }) => scratch.placeOf.has(operation))
+    .map((stage) => ({
+      ...stage,
+      gradMaps: stage.target!.gradient,
+      place: scratch.placeOf.get(stage.operation)!,
+    }));
+  const { partials } = scratch;
+  const isJoined = ({ operation }: Placed) => tail.some((stage) => stage.operation === operation);
+  const weightGradients = trained.filter((stage) => !isJoined(stage)).map((stage) =>
+    stage.operation.isLinear
+      ? linearWeightGradient([stage], { partials, tuning, capacity })
+      : conv2dWeightGradient(stage.operation, { ...stage, partials }, tuning)
+  );
+  const joined = trained.filter(isJoined);
+  if (joined.length > 0) {
+    weightGradients.push(linearWeightGradient(joined, { partials, tuning, capacity }));
+  }
+  const buffers = { parameters, gradients, slots, partials };
+  const updateRanges = ranges.map(({ range }) => range);
+  const update = clipNorm === undefined
+    ? [updateParameters(updateRanges, buffers, ruleOf(optimizer))]
+    : clippedUpdate(updateRanges, {
+      ...buffers,
+      squares: maker.createBuffer("squares", 4 * SQUARES),
+      rule: ruleOf(optimizer),
+      clipNorm,
+    });
+  const tracked = operations.filter(isTracked);
+  if (tracked.length > 0) update.push(trackStatistics(tracked, context));
   return {
-    capacity,
-    group: tuning.imagesPerInvocation * tuning.invocations,
-    layout,
-    parameters,
-    gradients,
-    slots,
-    input: image,
-    standardization: model.standardization,
-    logits,
-    training: {
-      before: head,
-      loss: loss({ target: before }, last.target),
-      after: [...inputGradients, ...weightGradients, update],
-    },
-    evaluation: { before: head, loss: loss(), after: [] },
+    ...network,
+    loss: loss({ target: before }, last.target),
+    after: [...backward, ...weightGradients],
+    update,
   };
 }
 
-/** A layer's weights and biases, as `weights` and `biases`, where they fit as uniforms. */
-function bindParameters(
-  { device }: Gpu,
-  { layer }: ConvolveOperation,
-  { layout, parameters }: { readonly layout: ParameterLayout; readonly parameters: GPUBuffer },
-): readonly [weights: Binding, biases: Binding] {
-  const { weightOffset, weightLength, biasOffset, columns } = layout.places.get(layer)!;
-  const bind = (name: string, offset: number, length: number): Binding => {
-    const isUniform = 4 * length <= device.limits.maxUniformBufferBindingSize;
-    return {
-      name,
-      type: isUniform ? `array<vec4f, ${length / 4}>` : "array<vec4f>",
-      access: isUniform ? "uniform" : "read",
-      buffer: parameters,
-      offset: 4 * offset,
-      size: 4 * length,
-    };
+function isConvolve(place: Placed): place is Placed<ConvolveOperation> {
+  return place.operation.type === "convolve";
+}
+
+function isTracked(operation: Operation): operation is NormOperation {
+  return operation.type === "norm" && !operation.isRunning;
+}
+
+/** Allocates what kernels leave for others. */
+function layScratch(
+  gpu: Gpu,
+  operations: readonly Operation[],
+  { capacity, ranges }: { readonly capacity: number; readonly ranges: readonly Partials[] },
+) {
+  const create = (label: string, floats: number) => {
+    const { STORAGE, COPY_SRC, COPY_DST } = GPUBufferUsage;
+    return gpu.createBuffer(label, 4 * Math.max(4, floats), STORAGE | COPY_SRC | COPY_DST);
   };
-  return [bind("weights", weightOffset, weightLength), bind("biases", biasOffset, columns)];
+  const moments = new Map<BatchNormLayer, number>();
+  let length = 0;
+  for (const { layer, output } of operations.filter(isTracked)) {
+    moments.set(layer, length);
+    length += MOMENTS.length * output[0];
+  }
+  const sums = operations.filter(isTracked).map((norm) => imageSumsLength(norm, capacity));
+  const placeOf = new Map(ranges.map(({ operation, place }) => [operation, place]));
+  return {
+    partials: create("partials", Math.max(0, ...ranges.map(({ end }) => end))),
+    moments: create("moments", length),
+    imageSums: create("image sums", Math.max(0, ...sums)),
+    indices: operations.some(({ type }) => type === "dropout")
+      ? create("indices", capacity)
+      : undefined,
+    momentsOf: (layer: BatchNormLayer) => moments.get(layer) ?? 0,
+    partialsOf: (operation: Operation) => placeOf.get(operation)!,
+    placeOf,
+  };
+}
+
+/** A parameter as it lies on the device, as a uniform where it fits. */
+function bindParameter(
+  { device }: Gpu,
+  { name, parameter, state: { layout, parameters } }: {
+    readonly name: string;
+    readonly parameter: Parameter;
+    readonly state: DeviceState;
+  },
+): Binding {
+  const { offset, rows, columns } = layout.places.get(parameter)!;
+  const length = rows * columns;
+  const isUniform = 4 * length <= device.limits.maxUniformBufferBindingSize;
+  return {
+    name,
+    type: isUniform ? `array<vec4f, ${length / 4}>` : "array<vec4f>",
+    access: isUniform ? "uniform" : "read",
+    buffer: parameters,
+    offset: 4 * offset,
+    size: 4 * length,
+  };
 }

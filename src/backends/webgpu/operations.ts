@@ -1,7 +1,9 @@
 /** From layers to operations: which layers one kernel carries out together. */
 
-import type { ActivationLayer } from "../../nn/layers/activation.ts";
+import type { ActivationLayer, LeakyReluLayer } from "../../nn/layers/activation.ts";
+import type { BatchNormLayer } from "../../nn/layers/batch_norm.ts";
 import type { Conv2dLayer } from "../../nn/layers/conv2d.ts";
+import type { DropoutLayer } from "../../nn/layers/dropout.ts";
 import type { ImageShape, Pair } from "../../nn/layers/layer.ts";
 import type { LinearLayer } from "../../nn/layers/linear.ts";
 import type { Pool2dLayer } from "../../nn/layers/pool2d.ts";
@@ -9,12 +11,15 @@ import { IMAGE, type Layer, type Model, type Parameter } from "../../nn/sequenti
 import { Program } from "../program.ts";
 import { imageShape } from "./tensors.ts";
 
-/** Kind of an activation, or none. */
-export type Activation = ActivationLayer["type"] | "none";
+/** Whether a model is trained: by a batch's own statistics, and with dropout; or only run forward. */
+export type Mode = "train" | "eval";
+
+/** A function of each element. */
+export type Activation = ActivationLayer | LeakyReluLayer;
 
 /** Windows of a pooling; `none` is a window of one element. */
 export interface Window {
-  readonly type: Pool2dLayer["type"] | "none";
+  readonly type: "avgPool2d" | "maxPool2d" | "none";
   readonly size: Pair;
   readonly stride: Pair;
 }
@@ -23,8 +28,9 @@ export interface Window {
 export interface OperationBase {
   /** The operations that it reads, by their place; IMAGE is the image. */
   readonly inputs: readonly number[];
-  /** The layer that it carries out first. */
+  /** The layer that it carries out first, and its place in the model. */
   readonly layer: Layer;
+  readonly index: number;
   readonly parameters: readonly Parameter[];
   readonly input: ImageShape;
   /** Before the joined pooling. */
@@ -33,7 +39,7 @@ export interface OperationBase {
   /** Rows and columns of zeros that it reads around its input. */
   readonly padding: Pair;
   /** An activation that its kernel carries out as well, and the pooling after that. */
-  readonly activation: Activation;
+  readonly activation?: Activation;
   readonly pool: Window;
 }
 
@@ -44,45 +50,84 @@ export interface ConvolveOperation extends OperationBase {
   readonly isLinear: boolean;
   readonly kernelSize: Pair;
   readonly stride: Pair;
+  readonly groups: number;
+  /** A batch norm by running statistics that its kernel carries out as well, before the activation. */
+  readonly norm?: BatchNormLayer;
+}
+
+/** How channels of a convolution belong together. */
+export interface ChannelGroups {
+  /** Input and output channels of a group. */
+  readonly inputs: number;
+  readonly outputs: number;
+  /** Output channels that a kernel takes from one vec4f of weights: four, or one where groups end in it. */
+  readonly side: 1 | 4;
+  /** How often it takes as many to have a group's. */
+  readonly steps: number;
+}
+
+/** See {@linkcode ChannelGroups}. */
+export function channelGroups({ groups, input, maps }: ConvolveOperation): ChannelGroups {
+  const [inputs, outputs] = [input[0] / groups, maps[0] / groups];
+  const side = groups === 1 || outputs % 4 === 0 ? 4 : 1;
+  return { inputs, outputs, side, steps: Math.ceil(outputs / side) };
 }
 
 /** Pooling that could not be joined to a convolution: its windows overlap, or come first. */
 export interface PoolOperation extends OperationBase {
   readonly type: "pool";
+  readonly layer: Pool2dLayer;
   readonly window: Window;
 }
 
-/** An activation on its own, or a copy. */
-export interface ElementwiseOperation extends OperationBase {
-  readonly type: "elementwise";
-  readonly function: Activation;
-}
-
-/** The sum of two tensors. */
+/** The sum of two tensors; of one, it is a copy, or an activation on its own. */
 export interface SumOperation extends OperationBase {
   readonly type: "sum";
 }
 
+/** Dropout, in training. */
+export interface DropoutOperation extends OperationBase {
+  readonly type: "dropout";
+  readonly layer: DropoutLayer;
+}
+
+/** Batch norm by a batch's own statistics, or by running ones. */
+export interface NormOperation extends OperationBase {
+  readonly type: "norm";
+  readonly layer: BatchNormLayer;
+  readonly isRunning: boolean;
+}
+
 /** One step of the forward pass. */
-export type Operation = ConvolveOperation | PoolOperation | ElementwiseOperation | SumOperation;
+export type Operation =
+  | ConvolveOperation
+  | PoolOperation
+  | SumOperation
+  | DropoutOperation
+  | NormOperation;
 
 /** The window of an operation without pooling. */
 export const NO_POOL: Window = { type: "none", size: [1, 1], stride: [1, 1] };
 
+/** What is to be known of a layer for its plan. */
+export interface PlanContext {
+  readonly mode: Mode;
+  /** Whether others read its input too. */
+  readonly isShared: boolean;
+}
+
 /** How a kind of layer becomes operations. */
 export interface LayerPlan<Kind extends Layer> {
-  /** An operation of its own; undefined for a layer that only sees its input in another shape.
-   *
-   * @param isShared Whether others read its input too.
-   */
-  operation(layer: Kind, base: OperationBase, isShared: boolean): Operation | undefined;
+  /** An operation of its own; undefined for a layer that gives what it reads, maybe in another shape. */
+  operation(layer: Kind, base: OperationBase, about: PlanContext): Operation | undefined;
   /** The operation before it, which nothing else reads, with the layer joined to it. */
-  join?(layer: Kind, before: Operation): Operation | undefined;
+  join?(layer: Kind, before: Operation, mode: Mode): Operation | undefined;
 }
 
 /** Walks a model's layers and joins those that one kernel carries out. */
 export function listOperations(
   { layers }: Model,
+  mode: Mode,
   planOf: (layer: Layer) => LayerPlan<Layer>,
 ): Operation[] {
   const program = new Program(layers);
@@ -96,25 +141,26 @@ export function listOperations(
     const [before] = inputs;
     const joined = isShared || before === IMAGE
       ? undefined
-      : plan.join?.(layer, operations[before]);
+      : plan.join?.(layer, operations[before], mode);
     if (joined !== undefined) operations[before] = joined;
-    const added = joined ? undefined : plan.operation(layer, baseOf(layer, inputs), isShared);
+    const base = baseOf(layer, index, inputs);
+    const added = joined ? undefined : plan.operation(layer, base, { mode, isShared });
     ends.set(index, added ? operations.push(added) - 1 : before);
   }
   return operations;
 }
 
-function baseOf(layer: Layer, inputs: readonly number[]): OperationBase {
+function baseOf(layer: Layer, index: number, inputs: readonly number[]): OperationBase {
   const maps = imageShape(layer.outputShape);
   return {
     inputs,
     layer,
+    index,
     parameters: layer.parameters,
     input: imageShape(layer.inputShape),
     maps,
     output: maps,
     padding: [0, 0],
-    activation: "none",
     pool: NO_POOL,
   };
 }

@@ -1,63 +1,41 @@
 /** Where parameters lie on the device, and the way there and back. */
 
-import type { Parameter } from "../../nn/sequential.ts";
-import type { ConvolveOperation, Operation } from "./operations.ts";
+import type { Model, Parameter } from "../../nn/sequential.ts";
 import { roundUp } from "./tensors.ts";
 
 /** Tensors start here, because uniform bindings must: 256 bytes. */
 const ALIGNMENT = 64;
 
-/** A layer's parameters on the device, in floats.
+/** A parameter on the device, in floats.
  *
- * Weights lie as [inChannels][kernelHeight][kernelWidth][outChannels rounded up to 4], so that one
- * vec4f holds the weights of four output channels; what rounding adds is zero and stays zero, since
- * its gradients are.
+ * It lies as [everything else][outputs rounded up to 4], such as [inChannels][kernelHeight][kernelWidth]
+ * [outChannels], so that one vec4f holds the weights of four output channels; what rounding adds is zero
+ * and stays zero, since its gradients are.
  */
-export interface LayerPlace {
-  readonly weight: Parameter;
-  readonly bias: Parameter;
-  readonly inChannels: number;
-  readonly outChannels: number;
-  readonly kernelArea: number;
-  /** Output channels, rounded up to 4. */
+export interface ParameterPlace {
+  readonly offset: number;
+  readonly rows: number;
+  /** Outputs, rounded up to 4. */
   readonly columns: number;
-  readonly weightOffset: number;
-  readonly weightLength: number;
-  readonly biasOffset: number;
-  /** End of the layer's parameters and start of the next one's. */
+  /** Where the next one starts. */
   readonly end: number;
 }
 
-/** All layers' places, in order, and the length of the whole. */
+/** All parameters' places, in order, and the length of the whole. */
 export interface ParameterLayout {
-  readonly places: ReadonlyMap<ConvolveOperation["layer"], LayerPlace>;
+  readonly places: ReadonlyMap<Parameter, ParameterPlace>;
   readonly length: number;
 }
 
-/** Lays out the parameters of a model's operations. */
-export function layParameters(operations: readonly Operation[]): ParameterLayout {
-  const places = new Map<ConvolveOperation["layer"], LayerPlace>();
+/** Lays out the parameters of a model. */
+export function layParameters({ parameters }: Model): ParameterLayout {
+  const places = new Map<Parameter, ParameterPlace>();
   let offset = 0;
-  for (const operation of operations) {
-    if (operation.type !== "convolve") continue;
-    const { layer: { weight, bias }, kernelSize, input, maps } = operation;
-    const columns = roundUp(maps[0], 4);
-    const kernelArea = kernelSize[0] * kernelSize[1];
-    const weightLength = input[0] * kernelArea * columns;
-    const biasOffset = roundUp(offset + weightLength, ALIGNMENT);
-    const end = roundUp(biasOffset + columns, ALIGNMENT);
-    places.set(operation.layer, {
-      weight,
-      bias,
-      inChannels: input[0],
-      outChannels: maps[0],
-      kernelArea,
-      columns,
-      weightOffset: offset,
-      weightLength,
-      biasOffset,
-      end,
-    });
+  for (const parameter of parameters) {
+    const rows = parameter.size / parameter.shape[0];
+    const columns = roundUp(parameter.shape[0], 4);
+    const end = roundUp(offset + rows * columns, ALIGNMENT);
+    places.set(parameter, { offset, rows, columns, end });
     offset = end;
   }
   return { places, length: offset };
@@ -89,13 +67,10 @@ function forEachParameter(
   { places }: ParameterLayout,
   visit: (flatIndex: number, packedIndex: number) => void,
 ): void {
-  for (const place of places.values()) {
-    const { weight, bias, inChannels, outChannels, kernelArea, columns } = place;
-    const rows = inChannels * kernelArea;
-    for (let o = 0; o < outChannels; o++) {
-      visit(bias.offset + o, place.biasOffset + o);
+  for (const [parameter, { offset, rows, columns }] of places) {
+    for (let o = 0; o < parameter.shape[0]; o++) {
       for (let row = 0; row < rows; row++) {
-        visit(weight.offset + o * rows + row, place.weightOffset + row * columns + o);
+        visit(parameter.offset + o * rows + row, offset + row * columns + o);
       }
     }
   }

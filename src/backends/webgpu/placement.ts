@@ -4,7 +4,7 @@ import { IMAGE } from "../../nn/sequential.ts";
 import type { Program } from "../program.ts";
 import { gradientBorder } from "./kernels/conv2d_input_gradient.ts";
 import type { GradientTarget } from "./kernels/store_gradient.ts";
-import type { ConvolveOperation, Operation } from "./operations.ts";
+import type { ConvolveOperation, Mode, Operation } from "./operations.ts";
 import {
   type Border,
   flattenTensor,
@@ -20,15 +20,11 @@ export interface Placed<Kind extends Operation = Operation> {
   readonly operation: Kind;
   readonly inputs: readonly Tensor[];
   readonly output: Tensor;
-  readonly target: GradientTarget;
+  /** Where its gradient goes, if that is needed. */
+  readonly target?: GradientTarget;
 }
 
-/** Whether an operation has parameters. */
-export function isConvolve(place: Placed): place is Placed<ConvolveOperation> {
-  return place.operation.type === "convolve";
-}
-
-/** Allocates the image and every operation's output, and what its gradient needs.
+/** Allocates the image and every operation's output, and in training what its gradient needs.
  *
  * @param joinedCount Operations at the end that one kernel carries out: their outputs share a buffer, and
  * their gradients another, since devices limit how many buffers a kernel can name.
@@ -36,14 +32,18 @@ export function isConvolve(place: Placed): place is Placed<ConvolveOperation> {
 export function placeOperations(
   maker: TensorMaker,
   operations: readonly Operation[],
-  { program, joinedCount }: { readonly program: Program; readonly joinedCount: number },
+  { program, joinedCount, mode }: {
+    readonly program: Program;
+    readonly joinedCount: number;
+    readonly mode: Mode;
+  },
 ): { readonly image: Tensor; readonly placed: readonly Placed[] } {
   const borderOf = (tensor: number) => borderAround(tensor, operations, program);
   const image = layTensor(maker, operations[0].input, { label: "input", border: borderOf(IMAGE) });
   const headLength = operations.length - joinedCount;
   const lengths = operations.slice(headLength).map(({ output }) => output[0]);
   const tailOutputs = layVectors(maker, "linear outputs", lengths);
-  const gradients = layVectors(maker, "linear gradients", lengths);
+  const gradients = mode === "train" ? layVectors(maker, "linear gradients", lengths) : [];
   const outputs: Tensor[] = [];
   const placed = operations.map((operation, index): Placed => {
     const { layer, maps, pool } = operation;
@@ -54,21 +54,22 @@ export function placeOperations(
         border: borderOf(index),
       });
     outputs.push(output);
-    return {
+    const place = {
       operation,
       inputs: isVector(operation) ? inputs.map(flattenTensor) : inputs,
       output,
-      target: {
-        operation,
-        gradient: gradients[index - headLength] ?? layTensor(maker, maps, {
-          label: `${layer.name} gradient`,
-          border: gradientBorderOf(operation),
-        }),
-        activated: pool.type === "none"
-          ? output
-          : layTensor(maker, maps, { label: `${layer.name} maps` }),
-      },
     };
+    if (mode === "eval" || !(gradients[index - headLength] || program.needsGradient(index))) {
+      return place;
+    }
+    const gradient = gradients[index - headLength] ?? layTensor(maker, maps, {
+      label: `${layer.name} gradient`,
+      border: gradientBorderOf(operation),
+    });
+    const activated = pool.type === "none"
+      ? output
+      : layTensor(maker, maps, { label: `${layer.name} maps` });
+    return { ...place, target: { operation, gradient, activated } };
   });
   return { image, placed };
 }

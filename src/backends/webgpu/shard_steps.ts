@@ -1,12 +1,13 @@
-/** Steps of a session that trains one part of every batch: gradients leave the device in between. */
+/** Steps of a session that trains one part of every batch: what depends on all parts leaves the device in
+ * between. */
 
 import type { Model } from "../../nn/sequential.ts";
 import { type Shard, shardRange } from "../backend.ts";
-import { type Batch, cutBatch, type StepConstants, updateChunk } from "./chunk.ts";
+import { type Batch, type Chunk, cutBatch, type StepConstants, updateChunk } from "./chunk.ts";
 import type { CommandStream } from "./command_stream.ts";
 import type { CompiledKernel } from "./compiler.ts";
 import type { Gpu } from "./gpu.ts";
-import type { Network } from "./network.ts";
+import type { DeviceState, Network } from "./network.ts";
 import { packParameters, unpackParameters } from "./parameter_layout.ts";
 import type { WorkBuffers } from "./work_buffers.ts";
 
@@ -14,10 +15,11 @@ import type { WorkBuffers } from "./work_buffers.ts";
 export interface ShardEngine {
   readonly gpu: Gpu;
   readonly model: Model;
+  readonly state: DeviceState;
   readonly network: Network;
   readonly stream: CommandStream;
   readonly work: WorkBuffers;
-  /** Of a training step; the update comes last. */
+  /** Of a training step; the network's `update` comes last. */
   readonly kernels: readonly CompiledKernel[];
 }
 
@@ -25,36 +27,48 @@ export interface ShardEngine {
 export interface ShardSteps {
   readonly first: number;
   readonly count: number;
-  readonly batchOf: (step: number) => Pick<Batch, "first" | "count">;
-  readonly constantsOf: (step: number) => StepConstants;
+  readonly batchOf: (batch: number) => Pick<Batch, "first" | "count" | "divisor" | "step">;
+  readonly constantsOf: (batch: number) => StepConstants;
   readonly shard: Shard;
 }
 
 /** Runs steps one by one: gradients of this part, their sum over all sessions, the update.
  *
  * Nothing overlaps, since a step's update must know all gradients. Gradients are summed in PyTorch's
- * layout, so that sessions need not be of one kind.
+ * layout, so that sessions need not be of one kind. A part without images takes part in all sums.
  */
 export async function runShardSteps(
-  { gpu, model, network, stream, work, kernels }: ShardEngine,
+  { gpu, model, state, network, stream, work, kernels }: ShardEngine,
   { first: firstStep, count: steps, batchOf, constantsOf, shard }: ShardSteps,
 ): Promise<void> {
-  const { layout, gradients } = network;
-  const update = kernels.slice(-1);
-  for (let step = firstStep; step < firstStep + steps; step++) {
-    const { first, count } = batchOf(step);
-    const { start, end } = shardRange(count, shard);
-    let vector: Float32Array = new Float32Array(model.parameterCount);
-    if (end > start) {
-      const part = { first: first + start, count: end - start, wholeCount: count, update: false };
-      stream.submit(cutBatch(part, network).map((chunk) => ({ chunk, kernels })));
-      const [bytes] = await work.read([{ buffer: gradients, byteLength: 4 * layout.length }]);
-      vector = unpackParameters(layout, new Float32Array(bytes), model.parameterCount);
+  const { layout, gradients } = state;
+  const { queue } = gpu.device;
+  const update = kernels.slice(-network.update.length);
+  /** Carries a chunk through kernels, and replaces what all parts share by the sum of all. */
+  const pass = async (chunk: Chunk) => {
+    let done = 0;
+    for (const [index, { shared }] of kernels.entries()) {
+      if (shared === undefined) continue;
+      stream.submit([{ chunk, kernels: kernels.slice(done, index + 1) }]);
+      const { buffer, start, length } = shared;
+      const range = { buffer, byteOffset: 4 * start, byteLength: 4 * length };
+      const sums = new Float32Array((await work.read([range]))[0]);
+      shard.sum(sums);
+      queue.writeBuffer(buffer, 4 * start, sums);
+      done = index + 1;
     }
-    shard.sumGradients(vector);
-    const packed = packParameters(layout, vector) as BufferSource;
-    gpu.device.queue.writeBuffer(gradients, 0, packed);
-    stream.submit([{ chunk: updateChunk(constantsOf(step)), kernels: update }]);
+    stream.submit([{ chunk, kernels: kernels.slice(done) }]);
+  };
+  for (let step = firstStep; step < firstStep + steps; step++) {
+    const { first, count, ...batch } = batchOf(step);
+    const { start, end } = shardRange(count, shard);
+    const own = { first: first + start, count: end - start, wholeCount: count, update: false };
+    for (const chunk of cutBatch({ ...batch, ...own }, network)) await pass(chunk);
+    const [bytes] = await work.read([{ buffer: gradients, byteLength: 4 * layout.length }]);
+    const vector = unpackParameters(layout, new Float32Array(bytes), model.parameterCount);
+    shard.sum(vector);
+    queue.writeBuffer(gradients, 0, packParameters(layout, vector) as BufferSource);
+    stream.submit([{ chunk: updateChunk(constantsOf(step), count), kernels: update }]);
   }
   await gpu.finish();
 }

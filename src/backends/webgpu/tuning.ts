@@ -14,6 +14,8 @@ export interface Tuning {
   readonly weightGradientSums: number;
   /** Output rows that an invocation of a convolution's weight gradient walks, at most. */
   readonly weightGradientRows: number;
+  /** Neighbouring elements that an invocation takes of what is computed place by place, at most. */
+  readonly pointwisePixels: number;
   /** Invocations side by side, and rows of them, of the kernel of all linear layers. */
   readonly linearLanes: number;
   readonly linearRows: number;
@@ -34,6 +36,7 @@ export const HARDWARE_TUNING: Tuning = {
   inputGradientSums: 12,
   weightGradientSums: 40,
   weightGradientRows: 10,
+  pointwisePixels: 1,
   linearLanes: 4,
   linearRows: 32,
   linearSums: 4,
@@ -51,6 +54,7 @@ export const SOFTWARE_TUNING: Tuning = {
   inputGradientSums: 12,
   weightGradientSums: 150,
   weightGradientRows: 64,
+  pointwisePixels: 16,
   linearLanes: 8,
   linearRows: 1,
   linearSums: 24,

@@ -3,9 +3,11 @@
 import type { Gpu } from "./gpu.ts";
 import { oneLine } from "./one_line.ts";
 
-/** A range to read back, from a buffer's start. */
+/** A range to read back. */
 export interface ReadRange {
   readonly buffer: GPUBuffer;
+  /** Default 0. */
+  readonly byteOffset?: number;
   readonly byteLength: number;
 }
 
@@ -48,8 +50,8 @@ export class WorkBuffers {
     const staging = this.#stagingOf(total);
     const encoder = this.#gpu.device.createCommandEncoder();
     let offset = 0;
-    for (const { buffer, byteLength } of ranges) {
-      encoder.copyBufferToBuffer(buffer, 0, staging, offset, byteLength);
+    for (const { buffer, byteOffset = 0, byteLength } of ranges) {
+      encoder.copyBufferToBuffer(buffer, byteOffset, staging, offset, byteLength);
       offset += byteLength;
     }
     this.#gpu.device.queue.submit([encoder.finish()]);

@@ -1,11 +1,16 @@
 /** Models as TensorFlow.js LayersModels: JSON and bytes, written and read without TensorFlow.js. */
 
-import { IMAGE, type Model, showShape } from "../../nn/sequential.ts";
-import { isNormalized } from "../../nn/standardization.ts";
+import { IMAGE, type Model, showShape, type Tensor } from "../../nn/sequential.ts";
+import {
+  channelCountOf,
+  channelOf,
+  isNormalized,
+  type Standardization,
+} from "../../nn/standardization.ts";
 import { parseJson } from "../../parse_json.ts";
 import { quote } from "../../quote.ts";
 import { CHANNELS_FIRST, CHANNELS_LAST, NetworkBuilder } from "../network_builder.ts";
-import { float32Bytes, permuted } from "../tensors.ts";
+import { float32Bytes } from "../tensors.ts";
 import {
   describeModel,
   DESCRIPTION_KEY,
@@ -39,8 +44,10 @@ export interface LayersModelFiles {
 /** Encodes a model as TensorFlow.js files; input [batch, height, width, channels], pixel / 255.
  *
  * `getUserDefinedMetadata()` of the loaded model gives the layers and the class names, as JSON under
- * `lenet`.
+ * `lenet`. TensorFlow.js has no groups of channels: such a kernel gets zeros between them, but that one
+ * whose groups are channels is a DepthwiseConv2D.
  *
+ * @throws {TypeError} If a maximum pooling is padded as TensorFlow.js cannot.
  * @example Two files for TensorFlow.js
  * ```ts
  * import { initialParameters } from "../../nn/init.ts";
@@ -53,19 +60,21 @@ export interface LayersModelFiles {
  * console.log(JSON.parse(modelJson).format, weights.length); // layers-model 246824
  * ```
  */
-export function encodeLayersModel(trained: TrainedModel): Promise<LayersModelFiles> {
-  const { model, parameters } = trained;
-  const values = new Float32Array(model.parameterCount);
-  const weights = model.layers.flatMap(({ name, parameters: tensors }) =>
-    tensors.map(({ kind, shape, offset, size }) => {
-      const tensor = { shape, data: parameters.subarray(offset, offset + size) };
-      const order = kind === "bias" ? [0] : shape.length === 2 ? [1, 0] : [2, 3, 1, 0];
-      const turned = permuted(tensor, order);
-      values.set(turned.data, offset);
-      const part = kind === "bias" ? "bias" : "kernel";
-      return { name: `${safeName(name)}/${part}`, shape: turned.shape, dtype: "float32" };
-    })
+// deno-lint-ignore require-await -- so that what cannot be written rejects
+export async function encodeLayersModel(trained: TrainedModel): Promise<LayersModelFiles> {
+  const { model, parameters, statistics = new Float32Array() } = trained;
+  const taken = (values: Float32Array) => ({ shape, offset, size }: Tensor) => (
+    { shape, data: values.subarray(offset, offset + size) }
   );
+  const tensors = model.layers.flatMap((layer) => {
+    const own = [
+      ...layer.parameters.map(taken(parameters)),
+      ...(layer.statistics ?? []).map(taken(statistics)),
+    ];
+    const parts = Object.entries(writeLayer(layer).weights?.(own) ?? {});
+    return parts.map(([part, tensor]) => ({ name: `${safeName(layer.name)}/${part}`, ...tensor }));
+  });
+  const weights = tensors.map(({ name, shape }) => ({ name, shape, dtype: "float32" }));
   const content = {
     modelTopology: {
       ...topologyOf(model),
@@ -78,13 +87,26 @@ export function encodeLayersModel(trained: TrainedModel): Promise<LayersModelFil
     userDefinedMetadata: { [DESCRIPTION_KEY]: describeModel(trained) },
   };
   const modelJson = JSON.stringify(content);
-  return Promise.resolve({ modelJson, weights: float32Bytes(values) });
+  const values = new Float32Array(tensors.reduce((sum, { data }) => sum + data.length, 0));
+  tensors.reduce((start, { data }) => (values.set(data, start), start + data.length), 0);
+  return { modelJson, weights: float32Bytes(values) };
 }
 
 /** A layer as `model.json` holds it. */
 interface WrittenJson {
   readonly class_name: string;
   readonly config: Readonly<Record<string, unknown>>;
+}
+
+/** The same as a Rescaling layer's numbers; lists lie along the last axis, that of the channels. */
+function rescalingOf(standardization: Standardization) {
+  const count = channelCountOf(standardization);
+  const channels = Array.from({ length: count }, (_, n) => channelOf(standardization, n));
+  const [scale, offset] = [
+    channels.map(({ std }) => 1 / std),
+    channels.map(({ mean, std }) => -mean / std),
+  ];
+  return count === 1 ? { scale: scale[0], offset: offset[0] } : { scale, offset };
 }
 
 /** The layers that compute what `model` computes, as JSON in Keras's terms: in a row, or as a graph.
@@ -114,8 +136,7 @@ function topologyOf({ name, layers, inputShape, standardization }: Model): Writt
   };
   const input = { batch_input_shape: [null, height, width, channels], dtype: "float32" };
   const first = addExtra("InputLayer", "input", { ...input, sparse: false }, []);
-  const { mean, std } = standardization;
-  const rescaling = { scale: 1 / std, offset: -mean / std };
+  const rescaling = rescalingOf(standardization);
   const start = isNormalized(standardization)
     ? first
     : addExtra("Rescaling", "standardization", rescaling, [first]);
@@ -148,11 +169,10 @@ function safeName(name: string): string {
 
 /** Decodes a LayersModel made by this project, by TensorFlow.js or by its converter from Keras.
  *
- * Supported are sequential and functional models, and such models within them, of Conv2D, pooling,
- * also global, ZeroPadding2D, BatchNormalization, Flatten, Reshape, Permute, Dense, Activation, ReLU
- * and Softmax; Rescaling and Normalization; Add, which becomes a residual block. Batch norm is folded
- * into the layer before. Dropout and random changes of pictures are left out, and so is a
- * softmax at the end: what comes before are the logits. Every attribute of a layer is read, or it is
+ * Supported are sequential and functional models, and such models within them, of Conv2D,
+ * DepthwiseConv2D, pooling, also global, ZeroPadding2D, BatchNormalization, Dropout, Flatten, Reshape,
+ * Permute, Dense, Activation, ReLU, LeakyReLU and Softmax; Rescaling and Normalization; Add, which
+ * becomes a residual block. Random changes of pictures are left out, and so is a softmax at the end: what comes before are the logits. Every attribute of a layer is read, or it is
  * an error. Input is [batch, height, width, channels], or [batch, channels, height, width] where the
  * layers say so; [batch, height, width] and [batch, pixels] of a square are taken for pictures of one
  * channel. Quantised weights become numbers again. The result's `notes` say what was assumed.

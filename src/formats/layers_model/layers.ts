@@ -1,10 +1,11 @@
 /** The layers of Keras and TensorFlow.js: those that are written, and all that are read. */
 
-import type { ActivationSpec } from "../../nn/layers.ts";
+import type { ActivationSpec, Pair } from "../../nn/layers.ts";
 import { volume } from "../../nn/layers/layer.ts";
 import type { LayerOf } from "../../nn/layers/table.ts";
 import {
   type ActivationLayer,
+  type BatchNormLayer,
   type Conv2dLayer,
   type ImageShape,
   type Layer,
@@ -16,7 +17,8 @@ import {
 import { quote } from "../../quote.ts";
 import { Attributes } from "../attributes.ts";
 import { CHANNELS_FIRST, CHANNELS_LAST, type NetworkBuilder } from "../network_builder.ts";
-import type { Padding, Sides } from "../padding.ts";
+import { type Padding, type Sides, sidesOf } from "../padding.ts";
+import type { Tensor } from "../safetensors/file.ts";
 import { permuted } from "../tensors.ts";
 import type { LayerJson } from "./topology.ts";
 import type { ModelWeights, TakeWeight } from "./weights.ts";
@@ -35,10 +37,12 @@ interface Node {
 type LayerReader = (node: Node) => void;
 
 /** A layer of Keras, and one that must come before it. */
-interface WrittenLayer {
+export interface WrittenLayer {
   /** If it is another one than that which is read. */
   readonly className?: string;
   readonly config: object;
+  /** Its weights, if it has any, from the layer's parameters and statistics. */
+  readonly weights?: (tensors: readonly Tensor[]) => Readonly<Record<string, Tensor>>;
   readonly before?: {
     readonly className: string;
     readonly suffix: string;
@@ -55,13 +59,24 @@ interface KerasClass<Layer> {
 
 const FORMAT = { data_format: "channels_last" };
 const ZEROS = { class_name: "Zeros", config: {} };
+const ONES = { class_name: "Ones", config: {} };
 
 /** What Conv2D and Dense have alike. */
-const WEIGHTED = {
-  ...{ kernel_initializer: ZEROS, kernel_regularizer: null, kernel_constraint: null },
-  ...{ use_bias: true, bias_initializer: ZEROS, bias_regularizer: null, bias_constraint: null },
-  ...{ activity_regularizer: null, activation: "linear" },
-};
+function weighted({ bias }: Pick<Conv2dLayer, "bias">) {
+  return {
+    ...{ kernel_initializer: ZEROS, kernel_regularizer: null, kernel_constraint: null },
+    ...{ use_bias: bias !== undefined, bias_initializer: ZEROS },
+    ...{ bias_regularizer: null, bias_constraint: null },
+    ...{ activity_regularizer: null, activation: "linear" },
+  };
+}
+
+/** A kernel with its axes in another order, and the bias if there is one. */
+function kernelAndBias(order: readonly number[], part = "kernel") {
+  return ([kernel, bias]: readonly Tensor[]) => (
+    { [part]: permuted(kernel, order), ...(bias && { bias }) }
+  );
+}
 
 const ACTIVATION: KerasClass<ActivationLayer> = {
   className: "Activation",
@@ -69,14 +84,57 @@ const ACTIVATION: KerasClass<ActivationLayer> = {
   write: ({ type }) => ({ config: { activation: type } }),
 };
 
+const BATCH_NORM: KerasClass<BatchNormLayer> = {
+  className: "BatchNormalization",
+  read: readBatchNormalization,
+  write: ({ momentum, eps }) => ({
+    config: {
+      ...{ axis: -1, momentum: 1 - momentum, epsilon: eps, center: true, scale: true },
+      ...{ beta_initializer: ZEROS, gamma_initializer: ONES },
+      ...{ moving_mean_initializer: ZEROS, moving_variance_initializer: ONES },
+    },
+    weights: ([gamma, beta, moving_mean, moving_variance]) => (
+      { gamma, beta, moving_mean, moving_variance }
+    ),
+  }),
+};
+
 /** By the kind of layer. */
 const KINDS: { readonly [Kind in LayerKind]: KerasClass<LayerOf<Kind>> } = {
   conv2d: { className: "Conv2D", read: readConv2d, write: writeConv2d },
   avgPool2d: pooling("AveragePooling2D", "avgPool2d"),
   maxPool2d: pooling("MaxPooling2D", "maxPool2d"),
+  globalAvgPool2d: {
+    className: "GlobalAveragePooling2D",
+    read: (node) => readGlobalPool(node, "avgPool2d"),
+    // Its output is a vector.
+    write: ({ outputShape: [channels] }) => ({
+      before: { className: "GlobalAveragePooling2D", suffix: "mean", config: FORMAT },
+      className: "Reshape",
+      config: { target_shape: [1, 1, channels] },
+    }),
+  },
   sigmoid: ACTIVATION,
   tanh: ACTIVATION,
   relu: ACTIVATION,
+  leakyRelu: {
+    className: "LeakyReLU",
+    read: ({ network, attributes }) => {
+      const negativeSlope = attributes.number("negative_slope", attributes.number("alpha", 0.3));
+      network.add({ type: "leakyRelu", negativeSlope });
+    },
+    write: ({ negativeSlope }) => ({ config: { alpha: negativeSlope } }),
+  },
+  batchNorm2d: BATCH_NORM,
+  batchNorm1d: BATCH_NORM,
+  dropout: {
+    className: "Dropout",
+    read({ network, attributes }) {
+      attributes.ignore("noise_shape", "seed");
+      network.add({ type: "dropout", p: Math.min(attributes.number("rate", 0), 0.99) });
+    },
+    write: ({ p }) => ({ config: { rate: p, noise_shape: null, seed: null } }),
+  },
   flatten: {
     className: "Flatten",
     read: readFlatten,
@@ -90,7 +148,9 @@ const KINDS: { readonly [Kind in LayerKind]: KerasClass<LayerOf<Kind>> } = {
   linear: {
     className: "Dense",
     read: readDense,
-    write: ({ outputShape: [units] }) => ({ config: { units, ...WEIGHTED } }),
+    write: ({ outputShape: [units], ...layer }) => (
+      { config: { units, ...weighted(layer) }, weights: kernelAndBias([1, 0]) }
+    ),
   },
   residual: { className: "Add", read: readAdd, write: () => ({ config: {} }) },
 };
@@ -103,7 +163,7 @@ export function writeLayer(layer: Layer): WrittenLayer & { readonly className: s
 
 /** Layers that change nothing once trained, whatever their attributes. */
 const LEFT_OUT: readonly string[] = [
-  ...["Dropout", "SpatialDropout2D", "AlphaDropout", "GaussianDropout", "GaussianNoise"],
+  ...["SpatialDropout2D", "AlphaDropout", "GaussianDropout", "GaussianNoise"],
   ...["ActivityRegularization", "RandomFlip", "RandomRotation", "RandomTranslation"],
   ...["RandomZoom", "RandomContrast", "RandomBrightness"],
 ];
@@ -114,10 +174,9 @@ const READERS: ReadonlyMap<string, LayerReader> = new Map<string, LayerReader>([
   ["InputLayer", readInput],
   ["Rescaling", readRescaling],
   ["Normalization", readNormalization],
-  ["GlobalAveragePooling2D", (node) => readGlobalPool(node, "avgPool2d")],
   ["GlobalMaxPooling2D", (node) => readGlobalPool(node, "maxPool2d")],
   ["ZeroPadding2D", readZeroPadding2d],
-  ["BatchNormalization", readBatchNormalization],
+  ["DepthwiseConv2D", readDepthwise],
   ["Permute", readPermute],
   ["Reshape", readReshape],
   ["ReLU", readRelu],
@@ -143,7 +202,7 @@ export function readLayer(
   const read = READERS.get(className);
   if (read === undefined) {
     const supported = [...READERS.keys()].join(", ");
-    throw new TypeError(`the layer is not supported; supported are ${supported}, and Dropout`);
+    throw new TypeError(`the layer is not supported; supported are ${supported}`);
   }
   if (others.length > 0 && read !== readAdd) {
     throw new TypeError("it takes more than one input: only Add may");
@@ -236,29 +295,79 @@ function readConv2d(node: Node): void {
   const { name, network, attributes, take } = node;
   requireImage(node);
   attributes.require("dilation_rate", 1);
-  attributes.require("groups", 1);
+  const groups = attributes.number("groups", 1);
   const stride = attributes.pair("strides", 1);
   const weight = permuted(take("kernel", 4), [3, 2, 0, 1]);
   const [outChannels, , height, width] = weight.shape;
   attributes.require("filters", outChannels);
   const kernelSize = attributes.pair("kernel_size", [height, width]);
   const padding = paddingOf(attributes);
-  network.conv2d({ name, kernelSize, stride, padding, weight, bias: biasOf(node) });
+  network.conv2d({ name, kernelSize, stride, padding, groups, weight, bias: biasOf(node) });
   readActivation(node);
 }
 
-/** Keras pads by 'same' or 'valid' only: other paddings become a layer of their own. */
-function writeConv2d({ outputShape, kernelSize, stride, padding }: Conv2dLayer): WrittenLayer {
+function readDepthwise(node: Node): void {
+  const { name, network, attributes, take } = node;
+  requireImage(node);
+  attributes.require("dilation_rate", 1);
+  const stride = attributes.pair("strides", 1);
+  const turned = permuted(take("depthwise_kernel", 4), [2, 3, 0, 1]);
+  const [groups, multiplier, height, width] = turned.shape;
+  attributes.require("depth_multiplier", multiplier);
+  attributes.ignore("filters", "kernel_initializer");
+  const kernelSize = attributes.pair("kernel_size", [height, width]);
+  const weight = { ...turned, shape: [groups * multiplier, 1, height, width] };
+  const padding = paddingOf(attributes);
+  network.conv2d({ name, kernelSize, stride, padding, groups, weight, bias: biasOf(node) });
+  readActivation(node);
+}
+
+/** Keras pads by 'same' or 'valid' only: other paddings become a layer of their own. TensorFlow.js knows
+ * no groups but of one channel each: others become a kernel with zeros between the groups. */
+function writeConv2d(layer: Conv2dLayer): WrittenLayer {
+  const { inputShape: [inChannels], outputShape, kernelSize, stride, padding, groups } = layer;
   const isSame = [0, 1].every((axis) =>
     stride[axis] === 1 && kernelSize[axis] === 2 * padding[axis] + 1
   );
+  const isDepthwise = groups === inChannels && groups > 1 && stride[0] === stride[1];
+  const multiplier = outputShape[0] / groups;
   const config = {
-    ...{ filters: outputShape[0], kernel_size: kernelSize, strides: stride, ...FORMAT },
-    ...{ padding: isSame ? "same" : "valid", dilation_rate: [1, 1], ...WEIGHTED },
+    ...(isDepthwise ? { depth_multiplier: multiplier } : { filters: outputShape[0] }),
+    ...{ kernel_size: kernelSize, strides: stride, ...FORMAT },
+    ...{ padding: isSame ? "same" : "valid", dilation_rate: [1, 1], ...weighted(layer) },
   };
-  if (isSame || padding.every((size) => size === 0)) return { config };
-  const zeros = { padding: padding.map((size) => [size, size]), ...FORMAT };
-  return { before: { className: "ZeroPadding2D", suffix: "padding", config: zeros }, config };
+  const depthwise = ([{ shape: [, , ...size], data }, ...bias]: readonly Tensor[]) =>
+    kernelAndBias([2, 3, 0, 1], "depthwise_kernel")([
+      { shape: [groups, multiplier, ...size], data },
+      ...bias,
+    ]);
+  const whole = ([kernel, ...bias]: readonly Tensor[]) =>
+    kernelAndBias([2, 3, 1, 0])([withoutGroups(kernel, groups), ...bias]);
+  const written: WrittenLayer = {
+    ...(isDepthwise && { className: "DepthwiseConv2D" }),
+    config,
+    weights: isDepthwise ? depthwise : whole,
+  };
+  if (isSame || padding.every((size) => size === 0)) return written;
+  return { ...written, before: zeroPadding(padding) };
+}
+
+function zeroPadding(padding: Pair): WrittenLayer["before"] {
+  const config = { padding: padding.map((size) => [size, size]), ...FORMAT };
+  return { className: "ZeroPadding2D", suffix: "padding", config };
+}
+
+/** A kernel [out, in / groups, height, width] as one over all channels. */
+function withoutGroups({ shape, data }: Tensor, groups: number): Tensor {
+  const [outChannels, groupIn, height, width] = shape;
+  const inChannels = groupIn * groups;
+  const length = groupIn * height * width;
+  const whole = new Float32Array(outChannels * length * groups);
+  for (let out = 0; out < outChannels; out++) {
+    const group = Math.floor(out / (outChannels / groups));
+    whole.set(data.subarray(out * length, (out + 1) * length), (out * groups + group) * length);
+  }
+  return { shape: [outChannels, inChannels, height, width], data: whole };
 }
 
 function readDense(node: Node): void {
@@ -283,9 +392,19 @@ function pooling(className: string, type: "avgPool2d" | "maxPool2d"): KerasClass
       const stride = attributes.pair("strides", poolSize);
       network.pool2d(type, { poolSize, stride, padding: paddingOf(attributes) });
     },
-    write: ({ poolSize: pool_size, stride: strides }) => (
-      { config: { pool_size, padding: "valid", strides, ...FORMAT } }
-    ),
+    write({ name, poolSize, stride, padding, inputShape: [, ...size] }) {
+      const pool = { pool_size: poolSize, strides: stride, ...FORMAT };
+      const valid = { config: { ...pool, padding: "valid" } };
+      if (padding.every((size) => size === 0)) return valid;
+      if (type === "avgPool2d") return { ...valid, before: zeroPadding(padding) };
+      const same = sidesOf("same", { size, windowSize: poolSize, stride });
+      const isSame = same.every((sides, axis) => sides.every((rows) => rows === padding[axis]));
+      if (isSame) return { config: { ...pool, padding: "same" } };
+      throw new TypeError(
+        `Cannot write ${type} "${name}" as a LayersModel: its padding of ${padding.join("x")} is ` +
+          `not one that TensorFlow.js has; export the model as ONNX`,
+      );
+    },
   };
 }
 
@@ -314,7 +433,6 @@ function paddingOf(attributes: Attributes): Padding {
   throw new TypeError(`padding ${quote(padding)} is not supported`);
 }
 
-/** Multiplies and adds as it does once trained: with its moving mean and variance. */
 function readBatchNormalization({ name, network, attributes, take }: Node): void {
   requireChannels(network, attributes.value("axis") ?? -1);
   const epsilon = attributes.number("epsilon", 1e-3);
@@ -323,9 +441,9 @@ function readBatchNormalization({ name, network, attributes, take }: Node): void
   const beta = attributes.flag("center", true) ? part("beta") : undefined;
   const [mean, variance] = [part("moving_mean"), part("moving_variance")];
   attributes.require("renorm", false);
-  attributes.ignore("momentum", "synchronized", "fused", "renorm_clipping", "renorm_momentum");
-  const statistics = { gamma, beta, mean, variance, epsilon };
-  network.normalize(statistics, `BatchNormalization ${quote(name)}`);
+  attributes.ignore("synchronized", "fused", "renorm_clipping", "renorm_momentum");
+  const momentum = 1 - attributes.number("momentum", 0.99);
+  network.batchNorm(name, { gamma, beta, mean, variance, epsilon, momentum });
 }
 
 /** The end of a residual block. */

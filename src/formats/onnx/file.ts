@@ -183,7 +183,7 @@ const [MEAN, STD, STANDARDIZED] = ["standardization.mean", "standardization.std"
  * ```
  */
 export function encodeOnnx(trained: TrainedModel): Uint8Array<ArrayBuffer> {
-  const { model, parameters, classNames } = trained;
+  const { model, parameters, statistics = new Float32Array(), classNames } = trained;
   const file: ModelInit = {
     irVersion: IR_VERSION,
     producerName: "lenet",
@@ -203,6 +203,15 @@ export function encodeOnnx(trained: TrainedModel): Uint8Array<ArrayBuffer> {
         ...model.parameters.map(({ name, shape, offset, size }) =>
           tensor(name, shape, parameters.subarray(offset, offset + size))
         ),
+        ...model.statistics.filter(({ shape }) => shape.length > 0)
+          .map(({ name, shape, offset, size }) =>
+            tensor(name, shape, statistics.subarray(offset, offset + size))
+          ),
+        ...model.layers.flatMap((layer) =>
+          Object.entries(operatorOf(layer).constants?.(layer) ?? {}).map(([key, value]) =>
+            tensor(`${layer.name}.${key}`, [], Float32Array.of(value))
+          )
+        ),
       ],
       input: [valueInfo(INPUT, model.inputShape)],
       output: [valueInfo(OUTPUT, [model.classCount])],
@@ -215,12 +224,12 @@ export function encodeOnnx(trained: TrainedModel): Uint8Array<ArrayBuffer> {
 function documentation({ model, classNames, pictures }: TrainedModel): string {
   const { inputShape, classCount } = model;
   const [channels] = inputShape;
+  const colors = channels === 3 ? "red, green, blue" : `${channels} channels`;
   const ground = pictures && `, ${pictures.darkOnLight ? "dark on light" : "light on dark"}`;
+  const kind = channels === 1 ? "grey" : colors;
   return [
-    `${INPUT}: float32 [batch, ${inputShape.join(", ")}], channels first, ` +
-    `${channels === 1 ? "grey" : `${channels} channels`}, pixel / 255 (black 0, white 1)${
-      ground ?? ""
-    }`,
+    `${INPUT}: float32 [batch, ${inputShape.join(", ")}], channels first, ${kind}, pixel / 255 ` +
+    `(black 0, white 1)${channels === 1 && ground || ""}`,
     ...isNormalized(model.standardization) ? [] : ["The model standardizes pixels itself"],
     `${OUTPUT}: float32 [batch, ${classCount}]; their softmax is the probabilities`,
     ...classNames === undefined ? [] : [`Classes in order: ${classNames.join(", ")}`],
@@ -229,8 +238,13 @@ function documentation({ model, classNames, pictures }: TrainedModel): string {
 
 function standardizationOf({ standardization }: Model): TensorInit[] {
   if (isNormalized(standardization)) return [];
-  const { mean, std } = standardization;
-  return [tensor(MEAN, [], Float32Array.of(mean)), tensor(STD, [], Float32Array.of(std))];
+  return ([[MEAN, standardization.mean], [STD, standardization.std]] as const).map((
+    [name, value],
+  ) =>
+    typeof value === "number"
+      ? tensor(name, [], Float32Array.of(value))
+      : tensor(name, [1, value.length, 1, 1], Float32Array.from(value))
+  );
 }
 
 function nodesOf({ layers, standardization }: Model): NodeInit[] {
@@ -249,12 +263,22 @@ function nodesOf({ layers, standardization }: Model): NodeInit[] {
   for (const [index, layer] of layers.entries()) {
     const { name, inputs, parameters } = layer;
     const operator = operatorOf(layer);
-    const attribute = Object.entries(operator.write?.(layer) ?? {}).map(([name, value]) =>
-      typeof value === "number"
-        ? { name, type: ATTRIBUTE.int, i: BigInt(value) }
-        : { name, type: ATTRIBUTE.ints, ints: value.map(BigInt) }
-    );
-    const input = [...inputs.map(valueOf), ...parameters.map(({ name }) => name)];
+    const attribute = [
+      ...Object.entries(operator.write?.(layer) ?? {}).map(([name, value]) =>
+        typeof value === "number"
+          ? { name, type: ATTRIBUTE.int, i: BigInt(value) }
+          : { name, type: ATTRIBUTE.ints, ints: value.map(BigInt) }
+      ),
+      ...Object.entries(operator.floats?.(layer) ?? {})
+        .map(([name, f]) => ({ name, type: ATTRIBUTE.float, f })),
+    ];
+    const tensors = [...parameters, ...operator.statistics?.(layer) ?? []];
+    const constants = Object.keys(operator.constants?.(layer) ?? {});
+    const input = [
+      ...inputs.map(valueOf),
+      ...tensors.map(({ name }) => name),
+      ...constants.map((key) => `${name}.${key}`),
+    ];
     nodes.push({ name, opType: operator.opType, input, output: [valueOf(index)], attribute });
   }
   return nodes;

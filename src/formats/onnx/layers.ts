@@ -1,7 +1,13 @@
 /** The operators of ONNX: those that layers are written as, and all that are read. */
 
 import type { LayerOf } from "../../nn/layers/table.ts";
-import { type Layer, type LayerKind, type Pool2dLayer, showShape } from "../../nn/sequential.ts";
+import {
+  type BatchNormLayer,
+  type Layer,
+  type LayerKind,
+  type Pool2dLayer,
+  showShape,
+} from "../../nn/sequential.ts";
 import { quote } from "../../quote.ts";
 import type { Attributes } from "../attributes.ts";
 import type { NetworkBuilder } from "../network_builder.ts";
@@ -59,13 +65,27 @@ export interface Operator {
   readonly isLeftOut?: boolean;
 }
 
-/** An operator that a kind of layer is written as: attributes are whole numbers, and inputs the layers and
- * then the tensors of the layer.
- */
+/** An operator that a kind of layer is written as; its inputs are the layers and then the layer's parameters,
+ * what it has beside them, and constants. */
 interface Written<Layer> extends Operator {
   readonly opType: string;
+  /** Attributes that are whole numbers. */
   write?(layer: Layer): Readonly<Record<string, number | readonly number[]>>;
+  /** Attributes that are not. */
+  floats?(layer: Layer): Readonly<Record<string, number>>;
+  /** Running statistics that it takes. */
+  statistics?(layer: Layer): readonly { readonly name: string }[];
+  /** Numbers that it takes as inputs. */
+  constants?(layer: Layer): Readonly<Record<string, number>>;
 }
+
+const BATCH_NORM: Written<BatchNormLayer> = {
+  opType: "BatchNormalization",
+  inputs: 5,
+  read: readBatchNormalization,
+  floats: ({ eps, momentum }) => ({ epsilon: eps, momentum: 1 - momentum }),
+  statistics: ({ runningMean, runningVar }) => [runningMean, runningVar],
+};
 
 /** By the kind of layer. */
 const KINDS: { readonly [Kind in LayerKind]: Written<LayerOf<Kind>> } = {
@@ -73,15 +93,34 @@ const KINDS: { readonly [Kind in LayerKind]: Written<LayerOf<Kind>> } = {
     opType: "Conv",
     inputs: 3,
     read: readConv,
-    write: ({ kernelSize, stride, padding }) => (
-      { kernel_shape: kernelSize, strides: stride, pads: [...padding, ...padding] }
-    ),
+    write: ({ kernelSize, stride, padding, groups }) => ({
+      ...{ kernel_shape: kernelSize, strides: stride, pads: [...padding, ...padding] },
+      ...(groups > 1 && { group: groups }),
+    }),
   },
   avgPool2d: pooling("AveragePool", "avgPool2d"),
   maxPool2d: pooling("MaxPool", "maxPool2d"),
+  globalAvgPool2d: {
+    opType: "GlobalAveragePool",
+    read: (node) => readGlobalPool(node, "avgPool2d"),
+  },
   sigmoid: activation("Sigmoid", "sigmoid"),
   tanh: activation("Tanh", "tanh"),
   relu: activation("Relu", "relu"),
+  leakyRelu: {
+    opType: "LeakyRelu",
+    read: ({ network, attributes }) =>
+      network.add({ type: "leakyRelu", negativeSlope: rounded(attributes.number("alpha", 0.01)) }),
+    floats: ({ negativeSlope }) => ({ alpha: negativeSlope }),
+  },
+  batchNorm2d: BATCH_NORM,
+  batchNorm1d: BATCH_NORM,
+  dropout: {
+    opType: "Dropout",
+    inputs: 3,
+    read: readDropout,
+    constants: ({ p }) => ({ ratio: p }),
+  },
   flatten: { opType: "Flatten", moves: true, read: readFlatten, write: () => ({ axis: 1 }) },
   linear: { opType: "Gemm", inputs: 3, read: readGemm, write: () => ({ transB: 1 }) },
   residual: {
@@ -97,8 +136,9 @@ const SOFTMAX: Operator = { read: readSoftmax, isLeftOut: true };
 /** By `op_type`. */
 export const OPERATORS: ReadonlyMap<string, Operator> = new Map<string, Operator>([
   ...Object.values<Written<never>>(KINDS)
-    .map(({ write: _, opType, ...operator }) => [opType, operator] as const),
-  ["GlobalAveragePool", { read: (node) => readGlobalPool(node, "avgPool2d") }],
+    .map(({ write: _, floats: _f, statistics: _s, constants: _c, opType, ...operator }) =>
+      [opType, operator] as const
+    ),
   ["GlobalMaxPool", { read: (node) => readGlobalPool(node, "maxPool2d") }],
   ["ReduceMean", { inputs: 2, read: readMean }],
   ["Pad", { inputs: 4, read: readPad }],
@@ -110,11 +150,9 @@ export const OPERATORS: ReadonlyMap<string, Operator> = new Map<string, Operator
   ["Sub", arithmetic((a, b) => a - b, (value, place) => place === 0 ? [1, -value] : [-1, value])],
   ["Mul", arithmetic((a, b) => a * b, (value) => [value, 0])],
   ["Div", { ...arithmetic((a, b) => a / b, (value) => [1 / value, 0]), commutes: false }],
-  ["BatchNormalization", { inputs: 5, read: readBatchNormalization }],
   ["Softmax", SOFTMAX],
   ["LogSoftmax", SOFTMAX],
   ["Identity", { ...DROPPED, read: () => {}, fold: (node) => required(node, 0) }],
-  ["Dropout", { ...DROPPED, inputs: 3, read: readDropout }],
   ["Cast", { ...DROPPED, read: readCast, fold: cast }],
   ["Constant", { inputs: 0, fold: readConstant }],
   ["Concat", { inputs: Infinity, fold: concat }],
@@ -135,7 +173,13 @@ function pooling(opType: string, type: "avgPool2d" | "maxPool2d"): Written<Pool2
   return {
     opType,
     read: (node) => readPool(node, type),
-    write: ({ poolSize, stride }) => ({ kernel_shape: poolSize, strides: stride }),
+    write: ({ poolSize, stride, padding }) => ({
+      ...{ kernel_shape: poolSize, strides: stride },
+      ...(padding.some((size) => size > 0) && {
+        pads: [...padding, ...padding],
+        ...(type === "avgPool2d" && { count_include_pad: 1 }),
+      }),
+    }),
   };
 }
 
@@ -182,10 +226,11 @@ function readConv(node: ComputingNode): void {
   const weight = weightAt(node, 1, 4);
   const [, , height, width] = weight.shape;
   const kernelSize = attributes.pair("kernel_shape", [height, width]);
-  attributes.require("group", 1);
+  const groups = attributes.number("group", 1);
   attributes.require("dilations", 1);
   const [stride, padding] = [attributes.pair("strides", 1), paddingOf(attributes)];
-  network.conv2d({ name, kernelSize, stride, padding, weight, bias: floatsAt(node, 2)?.data });
+  const bias = floatsAt(node, 2)?.data;
+  network.conv2d({ name, kernelSize, stride, padding, groups, weight, bias });
 }
 
 function readPool(
@@ -195,14 +240,14 @@ function readPool(
   const [, ...size] = network.image();
   const [poolSize, stride] = [attributes.pair("kernel_shape"), attributes.pair("strides", 1)];
   attributes.require("dilations", 1);
-  attributes.ignore("count_include_pad"); // there is none to count
+  const isCounted = attributes.flag("count_include_pad", false);
   attributes.require("storage_order", 0);
   // Rounding up is rounding down where the windows cover all rows and columns.
   const isWhole = size.every((length, n) => (length - poolSize[n]) % stride[n] === 0);
   if (attributes.flag("ceil_mode", false) && !isWhole) {
     throw new TypeError(`ceil_mode over an input of ${size.join("x")} is not supported`);
   }
-  network.pool2d(type, { poolSize, stride, padding: paddingOf(attributes) });
+  network.pool2d(type, { poolSize, stride, padding: paddingOf(attributes), isCounted });
 }
 
 function readGlobalPool({ network }: ComputingNode, type: "avgPool2d" | "maxPool2d"): void {
@@ -290,35 +335,35 @@ function readGemm(node: ComputingNode): void {
   const { attributes, network } = node;
   const [alpha, beta] = [attributes.number("alpha", 1), attributes.number("beta", 1)];
   attributes.require("transA", 0);
-  const bias = floatsAt(node, 2);
-  readLinear(node, attributes.flag("transB", false));
-  if (alpha === 1 && bias === undefined) return;
-  const added = bias && Array.from(perChannel(network, bias), (value) => beta * value);
-  network.scaleOutputs([alpha], added ?? [0]);
+  const added = floatsAt(node, 2);
+  const isTurned = attributes.flag("transB", false);
+  const outFeatures = weightAt(node, 1, 2).shape[isTurned ? 0 : 1];
+  const isBias = added !== undefined && added.data.length === outFeatures &&
+    added.shape.at(-1) === outFeatures;
+  const bias = isBias ? added.data.map((value) => beta / alpha * value) : undefined;
+  readLinear(node, isTurned, bias);
+  if (alpha !== 1) network.scaleOutputs([alpha], [0]);
+  if (added === undefined || isBias) return;
+  network.scaleOutputs([1], Array.from(perChannel(network, added), (value) => beta * value));
 }
 
-function readLinear(node: ComputingNode, isTurned: boolean): void {
+function readLinear(node: ComputingNode, isTurned: boolean, bias?: Float32Array): void {
   const { network, name } = node;
   const matrix = weightAt(node, 1, 2);
-  network.linear({ name, weight: isTurned ? matrix : permuted(matrix, [1, 0]) });
+  network.linear({ name, weight: isTurned ? matrix : permuted(matrix, [1, 0]), bias });
 }
 
 function readBatchNormalization(node: ComputingNode): void {
-  const { network, attributes } = node;
+  const { network, attributes, name } = node;
   attributes.require("training_mode", 0);
   attributes.require("spatial", 1);
-  attributes.ignore("momentum"); // of training
+  const momentum = 1 - attributes.number("momentum", 0.9);
   const epsilon = attributes.number("epsilon", 1e-5);
-  const [count] = network.shape;
-  const parts = [1, 2, 3, 4].map((place) => weightAt(node, place, 1).data);
-  if (!network.isChannels(0) || parts.some(({ length }) => length !== count)) {
-    throw new TypeError(
-      `it must have four numbers for each of ${count} channels, which come first`,
-    );
+  const [gamma, beta, mean, variance] = [1, 2, 3, 4].map((place) => weightAt(node, place, 1).data);
+  if (!network.isChannels(0)) {
+    throw new TypeError("it must be of channels or features, which come first");
   }
-  const [gamma, beta, mean, variance] = parts;
-  const statistics = { gamma, beta, mean, variance, epsilon };
-  network.normalize(statistics, "batch normalization, as at inference,");
+  network.batchNorm(name, { gamma, beta, mean, variance, epsilon, momentum });
 }
 
 function readSoftmax({ network, attributes }: ComputingNode): void {
@@ -327,11 +372,19 @@ function readSoftmax({ network, attributes }: ComputingNode): void {
   network.softmax();
 }
 
-function readDropout({ attributes, inputs }: ComputingNode): void {
-  attributes.ignore("ratio", "seed");
+/** It changes no answer, but matters to who trains the model further. */
+function readDropout({ network, attributes, inputs }: ComputingNode): void {
+  attributes.ignore("seed");
   if (inputs[2]?.data[0]) {
     throw new TypeError("training_mode must be false: export it in eval mode");
   }
+  const ratio = rounded(attributes.number("ratio", inputs[1]?.data[0] ?? 0.5));
+  network.add({ type: "dropout", p: Math.min(Math.max(ratio, 0), 0.99) });
+}
+
+/** A number that a file holds as float32, as it was meant. */
+function rounded(value: number): number {
+  return Number(value.toPrecision(6));
 }
 
 function readCast({ attributes }: ComputingNode): void {

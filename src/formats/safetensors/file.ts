@@ -10,7 +10,7 @@ export interface Tensor {
   readonly shape: readonly number[];
   /** Numbers in row-major order. */
   readonly data: Float32Array;
-  /** What its file holds it as: `F16`, `BF16` or `F64`; left out for `F32`. */
+  /** What its file holds it as: `F16`, `BF16` or `F64`, or `I64` for a count; left out for `F32`. */
   readonly dtype?: string;
 }
 
@@ -23,8 +23,6 @@ export interface Safetensors {
 }
 
 const LENGTH_BYTES = 8;
-const FLOAT_BYTES = 4;
-
 /** The types that are read. */
 const DTYPES: Readonly<Record<string, NumberTypeName>> = {
   F32: "float32",
@@ -33,13 +31,17 @@ const DTYPES: Readonly<Record<string, NumberTypeName>> = {
   BF16: "bfloat16",
 };
 
+/** What PyTorch counts batches in; of no other tensor are whole numbers read. */
+const COUNT = { dtype: "I64", type: "int64", name: /num_batches_tracked$/ } as const;
+
 /** Those and the others of the format. */
 const KNOWN_DTYPE = /^(BOOL|[IU](8|16|32|64)|B?F\d{1,2}(_\w{4,6})?|C64)$/;
 
 const MAX_HEADER_BYTES = 1 << 20;
 const METADATA_KEY = "__metadata__";
 
-/** Encodes tensors; the header is padded with spaces so that the numbers are aligned to 8 bytes.
+/** Encodes tensors, as F32 or, what says so, I64; the header is padded with spaces so that the numbers are
+ * aligned to 8 bytes.
  *
  * Source: https://github.com/huggingface/safetensors, section Format.
  *
@@ -56,10 +58,16 @@ export function encodeSafetensors({ tensors, metadata }: Safetensors): Uint8Arra
   const header: Record<string, unknown> = {};
   if (Object.keys(metadata).length > 0) header[METADATA_KEY] = metadata;
   let end = 0;
-  for (const [name, { shape, data }] of tensors) {
+  const parts: Uint8Array[] = [];
+  for (const [name, { shape, data, dtype }] of tensors) {
+    const isCount = dtype === COUNT.dtype;
+    const bytes = isCount
+      ? new Uint8Array(BigInt64Array.from(data, (value) => BigInt(value)).buffer)
+      : float32Bytes(data);
+    parts.push(bytes);
     const start = end;
-    end += data.length * FLOAT_BYTES;
-    header[name] = { dtype: "F32", shape, data_offsets: [start, end] };
+    end += bytes.length;
+    header[name] = { dtype: isCount ? COUNT.dtype : "F32", shape, data_offsets: [start, end] };
   }
   const json = new TextEncoder().encode(JSON.stringify(header));
   const headerLength = Math.ceil(json.length / 8) * 8;
@@ -67,9 +75,9 @@ export function encodeSafetensors({ tensors, metadata }: Safetensors): Uint8Arra
   bytes.set(json, LENGTH_BYTES);
   new DataView(bytes.buffer).setBigUint64(0, BigInt(headerLength), true);
   let offset = LENGTH_BYTES + headerLength;
-  for (const { data } of tensors.values()) {
-    bytes.set(float32Bytes(data), offset);
-    offset += data.length * FLOAT_BYTES;
+  for (const part of parts) {
+    bytes.set(part, offset);
+    offset += part.length;
   }
   return bytes;
 }
@@ -114,7 +122,7 @@ export function decodeSafetensors(bytes: Uint8Array, label: string): Safetensors
         `tensor ${quote(name)} ends at byte ${dataStart + end}, the file at ${bytes.length}`,
       );
     }
-    const type = DTYPES[dtype];
+    const type = typeOf(name, dtype)!;
     const data = new Float32Array((stop - start) / bytesOf(type));
     const numberAt = numbersIn(bytes.subarray(dataStart + start, dataStart + stop), type);
     for (let index = 0; index < data.length; index++) data[index] = numberAt(index);
@@ -145,26 +153,30 @@ function parseEntry(name: string, value: unknown, label: string) {
   if (typeof dtype !== "string" || !KNOWN_DTYPE.test(dtype)) {
     throw malformed(label, `${tensor} has no dtype, found ${quote(dtype)}`);
   }
-  if (!Object.hasOwn(DTYPES, dtype)) {
+  const type = typeOf(name, dtype);
+  if (type === undefined) {
     throw new TypeError(
       `Cannot read ${label}: expected tensors of ${Object.keys(DTYPES).join(", ")}, found ` +
-        `${quote(dtype)} in ${tensor}; ${adviceOn(name, dtype)}`,
+        `${quote(dtype)} in ${tensor}; ${adviceOn(dtype)}`,
     );
   }
   if (!isSizes(shape) || shape.length > 8) {
     throw malformed(label, `${tensor} has no valid shape`);
   }
-  const size = shape.reduce((product, length) => product * length, bytesOf(DTYPES[dtype]));
+  const size = shape.reduce((product, length) => product * length, bytesOf(type));
   if (!isSizes(offsets) || offsets.length !== 2 || offsets[1] - offsets[0] !== size) {
     throw malformed(label, `${tensor} of ${size} bytes has the wrong offsets`);
   }
   return { name, shape, dtype, start: offsets[0], stop: offsets[1] };
 }
 
-function adviceOn(name: string, dtype: string): string {
-  if (name.endsWith("num_batches_tracked")) {
-    return "it belongs to a batch normalisation, which no model here has: export as ONNX instead";
-  }
+/** The type of a tensor's numbers; undefined if it is not read. */
+function typeOf(name: string, dtype: string): NumberTypeName | undefined {
+  if (dtype === COUNT.dtype && COUNT.name.test(name)) return COUNT.type;
+  return Object.hasOwn(DTYPES, dtype) ? DTYPES[dtype] : undefined;
+}
+
+function adviceOn(dtype: string): string {
   return /^[IU]\d+$|^F[468]/.test(dtype)
     ? "a quantised model must be saved as float32 first"
     : "save them as float32";

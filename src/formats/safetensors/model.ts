@@ -9,6 +9,7 @@ import {
   fitTensors,
   fromTensors,
   listTensors,
+  statisticsFrom,
   type Tensors,
   toTensors,
   zooModelsOf,
@@ -41,7 +42,8 @@ import {
  */
 export function encodeSafetensorsModel(trained: TrainedModel): Uint8Array<ArrayBuffer> {
   const metadata = { format: "pt", [DESCRIPTION_KEY]: describeModel(trained) };
-  return encodeSafetensors({ tensors: toTensors(trained.model, trained.parameters), metadata });
+  const { model, parameters, statistics } = trained;
+  return encodeSafetensors({ tensors: toTensors(model, parameters, statistics), metadata });
 }
 
 /** Decodes a model, of this project or the `state_dict` of another program.
@@ -79,16 +81,19 @@ export function decodeSafetensorsModel(
 ): TrainedModel {
   const { tensors, metadata } = decodeSafetensors(bytes, label);
   const notes: string[] = [];
-  const dtypes = new Set([...tensors.values()].flatMap(({ dtype }) => dtype ?? []));
+  const dtypes = new Set([...tensors.values()].flatMap(({ dtype = "I64" }) => dtype));
+  dtypes.delete("I64"); // counts, and what is as it should be
   if (dtypes.size > 0) notes.push(`its numbers are ${[...dtypes].join(" and ")}, converted to F32`);
   const description = describedIn(metadata, { label, isNeeded: expected === undefined, notes });
   const model = description?.model ?? undescribed(tensors, label, expected);
   const fitted = fitTensors(model, tensors);
-  const parameters = fromTensors(model, fitted?.tensors ?? tensors, label);
+  const own = fitted?.tensors ?? tensors;
+  const parameters = fromTensors(model, own, label);
+  const statistics = statisticsFrom(model, own, label);
   if (fitted?.note !== undefined) notes.push(fitted.note);
   if (description === undefined) notes.push(assumptionOf(model));
   const trained: TrainedModel = {
-    ...{ model, parameters, ...knownOf(model, description) },
+    ...{ model, parameters, ...(statistics && { statistics }), ...knownOf(model, description) },
     ...(notes.length > 0 && { notes }),
     ...(description === undefined && { assumesPixels: true }),
   };

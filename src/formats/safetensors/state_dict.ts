@@ -1,16 +1,18 @@
 /** The tensors of a `state_dict`: a model's flat parameter vector by name, whatever a file calls them. */
 
 import { checkArray, checkModelArgument, checkNumber } from "../../check.ts";
-import { type Model, type Parameter, showShape } from "../../nn/sequential.ts";
+import { type Model, showShape, type Tensor as Placed } from "../../nn/sequential.ts";
 import { MODEL_NAMES, type ModelName } from "../../nn/zoo.ts";
 import { quote } from "../../quote.ts";
 import { sizedAs } from "../trained_model.ts";
 import type { Tensor } from "./file.ts";
 
-/** Names the slices of a flat vector by the model's parameters; the data is copied.
+/** Names the slices of a flat vector by the model's parameters, and of another by its running statistics;
+ * the data is copied.
  *
- * @throws {TypeError} If the vector is not one of float32.
- * @throws {RangeError} If it is not as long as the model's parameters.
+ * @param statistics Left out, they are not among the tensors.
+ * @throws {TypeError} If a vector is not one of float32.
+ * @throws {RangeError} If it is not as long as the model's parameters, or statistics.
  * @example The names that PyTorch has
  * ```ts
  * import { initialParameters, lenet, toTensors } from "@lenet/lenet";
@@ -20,22 +22,39 @@ import type { Tensor } from "./file.ts";
  * if (!tensors.has("conv1.weight")) throw new Error("expected conv1.weight");
  * ```
  */
-export function toTensors(model: Model, values: Float32Array): Map<string, Tensor> {
+export function toTensors(
+  model: Model,
+  parameters: Float32Array,
+  statistics?: Float32Array,
+): Map<string, Tensor> {
   checkModelArgument(model);
-  checkArray("parameters", values, Float32Array);
-  checkNumber("length of parameters", values.length, {
-    min: model.parameterCount,
-    max: model.parameterCount,
-  });
-  return new Map(
-    model.parameters.map(({ name, shape, offset, size }) => [
-      name,
-      { shape, data: values.slice(offset, offset + size) },
-    ]),
+  const tensors = slices("parameters", parameters, model.parameters, model.parameterCount);
+  if (statistics === undefined) return new Map(tensors);
+  const counted = slices("statistics", statistics, model.statistics, model.statisticCount)
+    .map(([name, tensor]) =>
+      [name, name.endsWith(COUNT) ? { ...tensor, dtype: "I64" } : tensor] as const
+    );
+  return new Map([...tensors, ...counted]);
+}
+
+/** Whose count of batches nothing but PyTorch's files holds, and nothing reads. */
+const COUNT = ".num_batches_tracked";
+
+function slices(
+  what: string,
+  values: Float32Array,
+  layout: readonly Placed[],
+  length: number,
+): (readonly [string, Tensor])[] {
+  checkArray(what, values, Float32Array);
+  checkNumber(`length of ${what}`, values.length, { min: length, max: length });
+  return layout.map(({ name, shape, offset, size }) =>
+    [name, { shape, data: values.slice(offset, offset + size) }] as const
   );
 }
 
-/** Collects a model's parameters from named tensors into a flat vector.
+/** Collects a model's parameters from named tensors into a flat vector; its running statistics may be
+ * among them, see {@linkcode statisticsFrom}.
  *
  * @param label Names the tensors' origin in errors.
  * @throws {TypeError} If a parameter is missing, has another shape, or there is one too many.
@@ -55,19 +74,8 @@ export function fromTensors(
   label: string,
 ): Float32Array<ArrayBuffer> {
   // All is checked before room is made: the model's sizes may come from a file too.
-  for (const { name, shape } of model.parameters) {
-    const tensor = tensors.get(name);
-    if (tensor === undefined) {
-      const found = [...tensors].map(([other, { shape }]) => ({ name: other, shape }));
-      const expected = listTensors([{ name, shape }]);
-      throw misfit(model, label, `expected ${expected}, found ${listTensors(found)}`);
-    }
-    if (showShape(tensor.shape) !== showShape(shape)) {
-      const [expected, found] = [showShape(shape), showShape(tensor.shape)];
-      throw misfit(model, label, `"${name}" must be ${expected}, found ${found}`);
-    }
-  }
-  const known = new Set(model.parameters.map(({ name }) => name));
+  requireTensors(model, model.parameters, { tensors, label });
+  const known = new Set([...model.parameters, ...model.statistics].map(({ name }) => name));
   for (const name of tensors.keys()) {
     if (!known.has(name)) throw misfit(model, label, `it has no parameter ${quote(name)}`);
   }
@@ -76,8 +84,62 @@ export function fromTensors(
   return values;
 }
 
+/** Collects a model's running statistics from named tensors into a flat vector.
+ *
+ * The count of batches may be missing, as in older files: nothing is computed from it.
+ *
+ * @param label Names the tensors' origin in errors.
+ * @returns undefined for a model without any.
+ * @throws {TypeError} If one is missing, has another shape, or a variance is below 0.
+ * @example LeNet has none
+ * ```ts
+ * import { initialParameters, lenet, statisticsFrom, toTensors } from "@lenet/lenet";
+ *
+ * const tensors = toTensors(lenet(), initialParameters(lenet(), 0));
+ * if (statisticsFrom(lenet(), tensors, "example")) throw new Error("expected none");
+ * ```
+ */
+export function statisticsFrom(
+  model: Model,
+  tensors: ReadonlyMap<string, Tensor>,
+  label: string,
+): Float32Array<ArrayBuffer> | undefined {
+  if (model.statisticCount === 0) return undefined;
+  const present = model.statistics.filter(({ name }) => tensors.has(name) || !name.endsWith(COUNT));
+  requireTensors(model, present, { tensors, label });
+  const values = new Float32Array(model.statisticCount);
+  for (const { name, offset, initial } of present) {
+    const { data } = tensors.get(name)!;
+    // What begins as 1 is a variance.
+    if (initial === 1 && data.some((value) => value < 0)) {
+      throw misfit(model, label, `a variance in "${name}" is below 0`);
+    }
+    values.set(data, offset);
+  }
+  return values;
+}
+
+function requireTensors(
+  model: Model,
+  expected: readonly Placed[],
+  { tensors, label }: { readonly tensors: ReadonlyMap<string, Tensor>; readonly label: string },
+): void {
+  for (const { name, shape } of expected) {
+    const tensor = tensors.get(name);
+    if (tensor === undefined) {
+      const found = [...tensors].map(([other, { shape }]) => ({ name: other, shape }));
+      const missing = listTensors([{ name, shape }]);
+      throw misfit(model, label, `expected ${missing}, found ${listTensors(found)}`);
+    }
+    if (showShape(tensor.shape) !== showShape(shape)) {
+      const [wanted, found] = [showShape(shape), showShape(tensor.shape)];
+      throw misfit(model, label, `"${name}" must be ${wanted}, found ${found}`);
+    }
+  }
+}
+
 /** Names and shapes of tensors, the first few. */
-export function listTensors(tensors: readonly Pick<Parameter, "name" | "shape">[]): string {
+export function listTensors(tensors: readonly Pick<Placed, "name" | "shape">[]): string {
   const shown = tensors.slice(0, 4).map(({ name, shape }) => `${quote(name)} ${showShape(shape)}`);
   return tensors.length === 0
     ? "no tensors"
@@ -135,7 +197,7 @@ export function zooModelsOf(
 }
 
 function sizedModel(name: ModelName, tensors: Tensors): Model | undefined {
-  const all = [...tensors.values()];
+  const all = [...tensors].flatMap(([name, tensor]) => STATISTIC.test(name) ? [] : [tensor]);
   const count = all.reduce((sum, { data }) => sum + data.length, 0);
   const heads = all.filter(({ shape }) => shape.length === 2 && shape[0] > 0 && shape[0] <= 256);
   for (const classCount of new Set(heads.map(({ shape }) => shape[0]))) {
@@ -163,14 +225,20 @@ function smallestSide(count: number, sized: (side: number) => Model | undefined)
   return low;
 }
 
-function areParameters({ parameters }: Model, tensors: Tensors): boolean {
-  return tensors.size === parameters.length &&
-    parameters.every(({ name, shape }) => String(tensors.get(name)?.shape) === String(shape));
+/** PyTorch's names of what is no parameter. */
+const STATISTIC = /\.(running_mean|running_var|num_batches_tracked)$/;
+
+function areParameters({ parameters, statistics }: Model, tensors: Tensors): boolean {
+  const expected = [...parameters, ...statistics].filter(({ name }) =>
+    tensors.has(name) || !name.endsWith(COUNT)
+  );
+  return tensors.size === expected.length &&
+    expected.every(({ name, shape }) => String(tensors.get(name)?.shape) === String(shape));
 }
 
 /** PyTorch numbers the modules of an nn.Sequential, and others are called as their author liked. */
-function fitByShape({ parameters }: Model, tensors: Tensors): Fitted | undefined {
-  if (tensors.size !== parameters.length) return undefined;
+function fitByShape({ parameters, statisticCount }: Model, tensors: Tensors): Fitted | undefined {
+  if (tensors.size !== parameters.length || statisticCount > 0) return undefined;
   const fitted = new Map<string, Tensor>();
   const pairs: string[] = [];
   for (const { name, shape, kind } of parameters) {

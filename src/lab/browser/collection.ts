@@ -2,7 +2,7 @@
 
 /// <reference lib="dom" />
 import type { LabeledImages } from "../../data/dataset.ts";
-import { fitPicture, greyOf, type RgbaPicture } from "../../data/picture.ts";
+import { fitPicture, greyOf, pictureOf, type RgbaPicture } from "../../data/picture.ts";
 import { selectImages, splitByContent } from "../../data/split.ts";
 import { rgbaOf } from "../../page/browser/given_picture.ts";
 import type { LabData } from "./served_data.ts";
@@ -111,26 +111,12 @@ export class Collection {
   }
 }
 
-/** Fits each colour by itself: [3, side, side]. */
-export function fitColours({ width, height, rgba }: RgbaPicture, side: number): Uint8Array {
-  const planes = new Uint8Array(3 * side * side);
-  for (let channel = 0; channel < 3; channel++) {
-    const pixels = Uint8Array.from({ length: width * height }, (_, n) => {
-      const alpha = rgba[4 * n + 3] / 255;
-      return Math.round(alpha * rgba[4 * n + channel] + (1 - alpha) * 255);
-    });
-    const fitted = fitPicture({ width, height, pixels }, { width: side, height: side });
-    planes.set(fitted.pixels, channel * side * side);
-  }
-  return planes;
+/** A picture in colour, fitted: [3, side, side]. */
+export function fitColours(picture: RgbaPicture, side: number): Uint8Array {
+  return fitPicture(pictureOf(picture, 3), { width: side, height: side }).pixels;
 }
 
 /** Red, green and blue planes as one of grey. */
-export function greyOfPlanes(planes: Uint8Array): Uint8Array {
-  const area = planes.length / 3;
-  const rgba = Uint8Array.from(
-    { length: 4 * area },
-    (_, n) => n % 4 === 3 ? 255 : planes[(n % 4) * area + (n >> 2)],
-  );
-  return greyOf({ width: area, height: 1, rgba }).pixels;
+export function greyOfPlanes(pixels: Uint8Array): Uint8Array {
+  return greyOf({ width: pixels.length / 3, height: 1, pixels }).pixels;
 }

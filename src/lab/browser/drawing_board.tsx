@@ -38,7 +38,7 @@ export function DrawingBoard({ size: { width, height }, onPicture }: {
       }, INTERVAL_MS);
     const events = { onRestart: () => {}, onChange: soon };
     const elements = { canvas: canvas.current!, cursor: cursor.current! };
-    board.current = new Board(elements, { width, height }, events);
+    board.current = new Board(elements, { width, height, channels: 1 }, events);
     show();
     return () => clearTimeout(timer);
   }, [width, height]);

@@ -6,7 +6,7 @@ import { referenceBackend } from "../../backends/reference/backend.ts";
 import { wasmBackend } from "../../backends/wasm/backend.ts";
 import { webgpuBackend } from "../../backends/webgpu/backend.ts";
 import { sliceImages } from "../../data/dataset.ts";
-import { initialParameters } from "../../nn/init.ts";
+import { initialParameters, initialStatistics } from "../../nn/init.ts";
 import type { Model } from "../../nn/sequential.ts";
 import { type EngineName, type Experiment, optimizerOf } from "../experiment.ts";
 import type { LabData } from "./served_data.ts";
@@ -27,7 +27,7 @@ export function maxThreads(): number {
  * @throws {Error} If the engine cannot run here.
  */
 export async function openEngine(
-  { engine, threads, batchSize, ...rest }: Experiment,
+  { engine, threads, batchSize, seed, labelSmoothing, ...rest }: Experiment,
   model: Model,
 ): Promise<Session> {
   if (engine === "webgpu" && !await navigator.gpu?.requestAdapter()) {
@@ -36,6 +36,8 @@ export async function openEngine(
   return await ENGINES[engine].open(model, {
     optimizer: optimizerOf(rest),
     batchSize,
+    seed,
+    ...(labelSmoothing > 0 && { loss: { labelSmoothing } }),
     threads: Math.min(threads === 0 ? Infinity : threads, maxThreads()),
   });
 }
@@ -51,7 +53,8 @@ export async function measureEngine(
 ): Promise<number> {
   const { batchSize } = experiment;
   await using session = await openEngine(experiment, model);
-  await session.loadState({ parameters: initialParameters(model, 0), slots: [], step: 0 });
+  const [parameters, statistics] = [initialParameters(model, 0), initialStatistics(model)];
+  await session.loadState({ parameters, statistics, slots: [], step: 0 });
   const data = sliceImages(train, 0, Math.min(train.count, 4096));
   await session.attach(data);
   const order = Uint32Array.from({ length: data.count }, (_, n) => n);

@@ -1,13 +1,13 @@
 /** What a page's worker does: it holds images and network, trains, and looks inside. */
 
 /// <reference lib="dom" />
-import type { Session, TrainResult } from "../../backends/backend.ts";
-import { gather } from "../../backends/reference/backend.ts";
+import type { Session, TrainingState, TrainResult } from "../../backends/backend.ts";
+import { gatherImages } from "../../backends/gather.ts";
 import { forward } from "../../backends/reference/network.ts";
 import { softmaxCrossEntropy } from "../../backends/reference/softmax_cross_entropy.ts";
 import type { LabeledImages } from "../../data/dataset.ts";
 import type { RgbaPicture } from "../../data/picture.ts";
-import { initialParameters } from "../../nn/init.ts";
+import { initialParameters, initialStatistics } from "../../nn/init.ts";
 import { type ModelSpec, specOf } from "../../nn/model_spec.ts";
 import type { ImageShape, Model } from "../../nn/sequential.ts";
 import { standardizationOf } from "../../nn/standardization.ts";
@@ -102,7 +102,7 @@ export class Laboratory {
   /** The end of what is done while nothing is trained. */
   #idle: Promise<void> = Promise.resolve();
   #nextLook = 0;
-  #parameters: Float32Array | undefined;
+  #state: TrainingState | undefined;
 
   constructor(emit: (event: LabEvent) => void) {
     this.#emit = emit;
@@ -136,16 +136,18 @@ export class Laboratory {
     const model = modelOf(experiment, {
       inputShape: data.train.shape,
       classCount: data.classNames.length,
-      ...(experiment.standardize && { standardization: standardizationOf(data.train.images) }),
+      ...(experiment.standardize &&
+        { standardization: standardizationOf(data.train.images, data.train.shape) }),
     });
     const session = this.#session = await openEngine(experiment, model);
     this.#model = model;
     this.#experiment = experiment;
     if (!keep) this.#progress = NOT_STARTED;
     const parameters = initialParameters(model, experiment.seed, initOf(experiment));
-    await session.loadState(old ?? { parameters, slots: [], step: 0 });
+    const statistics = initialStatistics(model);
+    await session.loadState(old ?? { parameters, statistics, slots: [], step: 0 });
     for (const images of [data.train, data.test]) await session.attach(images);
-    this.#parameters = (await session.readState()).parameters;
+    this.#state = await session.readState();
     const { device: { description, threads } } = session;
     return { model: specOf(model), device: description, threads };
   }
@@ -211,11 +213,14 @@ export class Laboratory {
     return this.#whenFree(async () => {
       const model = this.#model!;
       const experiment = this.#experiment!;
-      const parameters = format === "start"
-        ? initialParameters(model, experiment.seed, initOf(experiment))
-        : (await this.#session!.readState()).parameters;
+      const { parameters, statistics } = format === "start"
+        ? {
+          parameters: initialParameters(model, experiment.seed, initOf(experiment)),
+          statistics: initialStatistics(model),
+        }
+        : await this.#session!.readState();
       const { classNames, name } = this.#requireData();
-      return await exportModel(format, { model, parameters, classNames }, name);
+      return await exportModel(format, { model, parameters, statistics, classNames }, name);
     });
   }
 
@@ -269,9 +274,10 @@ export class Laboratory {
     while (true) {
       const stop = this.#stop = new AbortController();
       const session = this.#session!;
-      const { learningRate, batchSize, epochs, schedule, seed } = this.#experiment!;
+      const { learningRate, batchSize, epochs, schedule, seed, warmup } = this.#experiment!;
       const plan = {
         ...{ learningRate, batchSize, epochs, schedule, seed },
+        ...(warmup > 0 && { warmup }),
         ...(maxSteps < Infinity && { maxSteps }),
       };
       const { outcome, progress } = await train(session, this.#requireData(), plan, {
@@ -279,10 +285,10 @@ export class Laboratory {
         signal: stop.signal,
         checkpointEvery: { seconds: LOOK_S },
         onSteps: (first, result) => this.#emit({ type: "steps", first, result }),
-        onCheckpoint: ({ state, progress }) => this.#betweenSteps(state.parameters, progress),
+        onCheckpoint: ({ state, progress }) => this.#betweenSteps(state, progress),
         onEpoch: (metrics, { state, progress }) => {
           this.#emit({ type: "epoch", metrics });
-          return this.#betweenSteps(state.parameters, progress);
+          return this.#betweenSteps(state, progress);
         },
       });
       this.#progress = progress;
@@ -292,8 +298,8 @@ export class Laboratory {
     }
   }
 
-  async #betweenSteps(parameters: Float32Array, progress: Progress): Promise<void> {
-    this.#parameters = parameters;
+  async #betweenSteps(state: TrainingState, progress: Progress): Promise<void> {
+    this.#state = state;
     this.#progress = progress;
     await this.#doWaiting();
     this.#show(false);
@@ -315,14 +321,14 @@ export class Laboratory {
   #show(always: boolean): void {
     const started = performance.now();
     if (!always && started < this.#nextLook) return;
-    const [model, parameters, data] = [this.#model, this.#parameters, this.#data];
-    if (model === undefined || parameters === undefined || data === undefined) return;
+    const [model, state, data] = [this.#model, this.#state, this.#data];
+    if (model === undefined || state === undefined || data === undefined) return;
     const set = this.#subject.from === "own"
       ? ownImage(model, this.#subject.pixels)
       : data[this.#subject.from];
     const index = this.#subject.from === "own" ? 0 : Math.min(this.#subject.index, set.count - 1);
-    const { images: image } = gather(model, set, Uint32Array.of(index));
-    const outputs = forward(model, Float64Array.from(parameters), image);
+    const { parameters } = state;
+    const { image, outputs } = lookThrough(model, state, { set, index });
     const label = this.#subject.from === "own" ? undefined : set.labels[index];
     const { step } = this.#progress;
     const pixels = pixelsOf(set, index);
@@ -340,9 +346,26 @@ export class Laboratory {
     await this.pause();
     await this.#idle;
     const session = this.#session;
-    this.#session = this.#model = this.#parameters = undefined;
+    this.#session = this.#model = this.#state = undefined;
     await session?.[Symbol.asyncDispose]();
   }
+}
+
+/** A picture as the model's input, and what every layer makes of it outside training. */
+function lookThrough(
+  model: Model,
+  { parameters, statistics = new Float32Array() }: TrainingState,
+  { set, index }: { readonly set: LabeledImages; readonly index: number },
+) {
+  const indices = Uint32Array.of(index);
+  const image = new Float64Array(set.images.length / set.count);
+  gatherImages(model, set.images, image, { indices });
+  const outputs = forward(model, Float64Array.from(parameters), {
+    ...{ images: image, indices, mode: "eval", batchSize: 1, seed: 0, step: 0 },
+    statistics: Float64Array.from(statistics),
+    sum() {},
+  });
+  return { image, outputs };
 }
 
 /** A picture of one's own as a set of one; of another shape than the model takes, it is left black. */

@@ -4,7 +4,7 @@
 import { batch, computed, effect, signal } from "@preact/signals";
 import { modelOf as modelOfSpec } from "../../nn/model_spec.ts";
 import type { Model } from "../../nn/sequential.ts";
-import type { MODEL_NAMES } from "../../nn/zoo.ts";
+import { type MODEL_NAMES, ZOO } from "../../nn/zoo.ts";
 import {
   type DataName,
   type Experiment,
@@ -258,15 +258,18 @@ function changeEngine(changes: Partial<Experiment>): Promise<void> {
 export function chooseZoo(model: typeof MODEL_NAMES[number]): Promise<void> {
   const classCount = data.value?.classNames.length ?? 10;
   const { optimizer } = experiment.value;
-  const { epochs: _, batchSize: __, ...fields } = zooExperiment(model, { classCount, optimizer });
-  return reset(fields);
+  const isOwn = ZOO[model].recipe.optimizer !== undefined;
+  const fields = zooExperiment(model, { classCount, ...(!isOwn && { optimizer }) });
+  // A recipe of plain SGD leaves alone what was chosen; a modern one is taken whole.
+  const { learningRate, layers } = fields;
+  return reset(isOwn ? fields : { model, learningRate, layers });
 }
 
 /** Takes an optimiser, with the learning rate that suits it. */
 export function chooseOptimizer(optimizer: string): Promise<void> {
   const { model } = experiment.value;
-  const { learningRate } = zooExperiment(model === "own" ? "lenet-relu" : model);
-  return edit({ optimizer, learningRate: rateFor(optimizer, learningRate) });
+  const learningRate = rateFor(model === "own" ? "lenet-relu" : model, optimizer);
+  return edit({ optimizer, learningRate });
 }
 
 /** Trains, or goes on. */

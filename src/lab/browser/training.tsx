@@ -3,6 +3,7 @@
 /// <reference lib="dom" />
 import { useSignal } from "@preact/signals";
 import { optimizerPresets } from "../../nn/optimizers.ts";
+import { type Schedule, SCHEDULES } from "../../train/plan.ts";
 import { type DataName, ENGINE_NAMES, type EngineName, RANGES } from "../experiment.ts";
 import { Chart, RUN_COLOURS } from "./charts.tsx";
 import { texts } from "./language.ts";
@@ -197,9 +198,10 @@ function LearningRate() {
 
 function Settings() {
   const t = texts.value;
-  const { optimizer, batchSize, epochs, schedule, seed, standardize } = experiment.value;
+  const { optimizer, batchSize, epochs, schedule, warmup, labelSmoothing, seed, standardize } =
+    experiment.value;
   const optimizers = Object.keys(optimizerPresets()).map((name) => [name, name] as const);
-  const schedules = Object.entries(t.schedules);
+  const schedules = SCHEDULES.map((name) => [name, t.schedules[name] ?? name] as const);
   return (
     <details class="settings">
       <summary>{t.settings}</summary>
@@ -226,7 +228,19 @@ function Settings() {
           label={t.schedule}
           value={schedule}
           options={schedules}
-          onChange={(value) => void edit({ schedule: value as "constant" })}
+          onChange={(value) => void edit({ schedule: value as Schedule })}
+        />
+        <NumberField
+          label={t.warmup}
+          value={warmup}
+          range={RANGES.warmup}
+          onChange={(value) => void edit({ warmup: value })}
+        />
+        <NumberField
+          label={t.labelSmoothing}
+          value={labelSmoothing}
+          range={RANGES.labelSmoothing}
+          onChange={(value) => void edit({ labelSmoothing: value })}
         />
         <NumberField
           label={t.seed}

@@ -4,7 +4,8 @@ import type { LayerKind, LayerSpec, OfKind } from "../../nn/layers/table.ts";
 import type { OptimizerSpec } from "../../nn/optimizers.ts";
 import type { WeightInit } from "../../nn/init.ts";
 import { outputShapeOf, type Shape } from "../../nn/sequential.ts";
-import { initOf, optimizerOf } from "../experiment.ts";
+import type { Schedule } from "../../train/plan.ts";
+import { type Experiment, initOf, optimizerOf } from "../experiment.ts";
 import type { Written } from "./typescript.ts";
 
 /** How a kind is written, for an input of a shape. */
@@ -144,17 +145,52 @@ class Residual(nn.Module):
 
 `;
 
+/** Rates after a rise of whole steps, by schedule; one-cycle rises by itself. */
+const RATES: { readonly [Name in Schedule]: string } = {
+  "constant": "1",
+  "cosine": "0.5 * (1 + math.cos(math.pi * min(1, (step - rise) / max(1, steps - rise))))",
+  "step": "0.1 ** ((step - rise) // (math.ceil(EPOCHS / 3) * steps_per_epoch))",
+  "one-cycle": "",
+};
+
+/** The function of a step, from 0, that gives its learning rate. */
+function rateFunction({ schedule, warmup }: Experiment): string {
+  const usual = schedule === "one-cycle" && warmup === 0 ? 0.3 : warmup;
+  const rise = usual < 1 ? `${usual} * steps` : `${usual} * steps_per_epoch`;
+  return schedule === "one-cycle"
+    ? `rise = ${rise}
+
+
+def between(start, end, share):
+    return end + (start - end) * (1 + math.cos(math.pi * min(1, share))) / 2
+
+
+def rate_at(step):
+    if step < rise - 1:
+        return LEARNING_RATE * between(1 / 25, 1, step / (rise - 1))
+    share = max(0, step - rise + 1) / max(1, steps - rise)
+    return LEARNING_RATE * between(1, 1 / 250_000, share)
+
+`
+    : `rise = math.floor(${rise} + 0.5)
+
+
+def rate_at(step):
+    if step < rise:
+        return LEARNING_RATE * (step + 1) / (rise + 1)
+    return LEARNING_RATE * ${RATES[schedule]}
+
+`;
+}
+
 /** Writes the program: it trains, or tells how well the weights in a file do. */
 export function pytorchOf({ experiment, layers, inputShape, rates }: Written): string {
-  const { data, learningRate, batchSize, epochs, schedule, seed, standardize } = experiment;
+  const { data, learningRate, batchSize, epochs, seed, standardize, labelSmoothing } = experiment;
   const optimizer = optimizerOf(experiment);
   const fields = optimizer as unknown as OptimizerFields;
   const init = initOf(experiment);
   const std = init.type === "normal" ? String(init.standardDeviation) : "";
   const model = sequentialOf(layers, inputShape, 0);
-  const rate = schedule === "cosine"
-    ? "0.5 * LEARNING_RATE * (1 + math.cos(math.pi * step / (EPOCHS * steps)))"
-    : "LEARNING_RATE";
   return `"""The lab's experiment: python3 lab.py trains it; python3 lab.py model.safetensors tells how
 well the lab's own weights do.${
     rates.length > 1
@@ -209,7 +245,8 @@ torch.manual_seed(${seed})
 (train_images, train_labels), (test_images, test_labels) = load("train"), load("t10k")
 ${
     standardize
-      ? `mean, std = train_images.mean(), train_images.std(correction=0)
+      ? `mean = train_images.mean((0, 2, 3), keepdim=True)
+std = train_images.std((0, 2, 3), correction=0, keepdim=True)
 train_images, test_images = (train_images - mean) / std, (test_images - mean) / std
 `
       : ""
@@ -225,15 +262,19 @@ if len(sys.argv) > 1:
     sys.exit()
 
 ${decayGroups(fields)}optimizer = torch.optim.${OPTIMIZERS[optimizer.type](fields)}
-steps = math.ceil(len(train_images) / BATCH_SIZE)
+steps_per_epoch = math.ceil(len(train_images) / BATCH_SIZE)
+steps = EPOCHS * steps_per_epoch
+${rateFunction(experiment)}
 step = 0
 for epoch in range(1, EPOCHS + 1):
     model.train()
     loss_sum = 0.0
     for batch in torch.randperm(len(train_images)).split(BATCH_SIZE):
         for group in optimizer.param_groups:
-            group["lr"] = ${rate}
-        loss = nn.functional.cross_entropy(model(train_images[batch]), train_labels[batch])
+            group["lr"] = rate_at(step)
+        loss = nn.functional.cross_entropy(model(train_images[batch]), train_labels[batch]${
+    labelSmoothing > 0 ? `, label_smoothing=${labelSmoothing}` : ""
+  })
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -20,7 +20,7 @@ export interface Written {
 /** Writes the program. */
 export function typescriptOf(written: Written): string {
   const { experiment, layers, threads, inputShape } = written;
-  const { data, standardize, engine, batchSize, seed } = experiment;
+  const { data, standardize, engine, batchSize, seed, labelSmoothing } = experiment;
   const names = new Set(["evaluate", "loadDataset", "openBackend", "sequential", "train"]);
   if (standardize) names.add("standardizationOf");
   const calls = layers.map((spec) => constructorCall(spec, names, 1));
@@ -38,14 +38,18 @@ ${calls.join(",\n")},
 ], {
   name: "${experiment.model}",
   inputShape: dataset.train.shape,${
-    standardize ? "\n  standardization: standardizationOf(dataset.train.images)," : ""
+    standardize
+      ? "\n  standardization: standardizationOf(dataset.train.images, dataset.train.shape),"
+      : ""
   }
 });
 await using session = await openBackend("${engine}", model, {
   optimizer: ${literal(optimizerOf(experiment))},
   init: ${literal(initOf(experiment))},
   batchSize: ${batchSize},
-  seed: ${seed},${engine === "wasm" ? `\n  threads: ${threads},` : ""}
+  seed: ${seed},${labelSmoothing > 0 ? `\n  loss: { labelSmoothing: ${labelSmoothing} },` : ""}${
+    engine === "wasm" ? `\n  threads: ${threads},` : ""
+  }
 });
 
 ${trainingOf(written)}
@@ -56,8 +60,10 @@ console.log(JSON.stringify({ loss, accuracy }));
 
 /** One call of \`train\`, or one for each learning rate. */
 function trainingOf({ experiment, rates }: Written): string {
-  const { epochs, batchSize, schedule, seed, learningRate } = experiment;
-  const plan = `epochs: ${epochs}, batchSize: ${batchSize}, schedule: "${schedule}", seed: ${seed}`;
+  const { epochs, batchSize, schedule, seed, learningRate, warmup } = experiment;
+  const rise = warmup > 0 ? `, warmup: ${warmup}` : "";
+  const plan =
+    `epochs: ${epochs}, batchSize: ${batchSize}, schedule: "${schedule}", seed: ${seed}${rise}`;
   const hooks = `onEpoch: ({ epoch, trainLoss, testLoss, testAccuracy }: {
     epoch: number;
     trainLoss: number;

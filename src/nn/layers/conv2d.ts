@@ -15,7 +15,7 @@ import {
   type Weighted,
 } from "./layer.ts";
 
-/** A two-dimensional cross-correlation with bias; see {@linkcode conv2d}. */
+/** A two-dimensional cross-correlation; see {@linkcode conv2d}. */
 export interface Conv2dSpec extends Named<"conv2d"> {
   /** Checked against the input if given. */
   readonly inChannels?: number;
@@ -27,13 +27,18 @@ export interface Conv2dSpec extends Named<"conv2d"> {
   readonly stride: Pair;
   /** Rows and columns of zeros at each side. */
   readonly padding: Pair;
+  /** Parts that channels are cut into, each convolved by itself; left out: 1. */
+  readonly groups?: number;
+  /** False if nothing is added to the products. */
+  readonly bias?: boolean;
 }
 
 /** A convolution that knows its input. */
 export type Conv2dLayer =
   & Placed<ImageShape, ImageShape>
   & Weighted
-  & Pick<Conv2dSpec, "type" | "kernelSize" | "stride" | "padding">;
+  & Pick<Conv2dSpec, "type" | "kernelSize" | "stride" | "padding">
+  & { readonly groups: number };
 
 /** Options of {@linkcode conv2d}. */
 export interface Conv2dOptions {
@@ -49,13 +54,19 @@ export interface Conv2dOptions {
   readonly stride?: PairLike;
   /** Rows and columns of zeros added at each side; default 0. */
   readonly padding?: PairLike;
+  /** Parts that input and output channels are cut into, each convolved by itself; default 1. As many as
+   * there are input channels make the convolution depthwise. */
+  readonly groups?: number;
+  /** Whether a number per output channel is added; default true. */
+  readonly bias?: boolean;
 }
 
-/** A convolution layer: cross-correlation with learned kernels, plus a bias per output channel.
+/** A convolution layer: cross-correlation with learned kernels, plus a bias per output channel unless
+ * `bias` is false.
  *
  * Shapes: [inChannels, height, width] -> [outChannels, outHeight, outWidth], with
- * outHeight = floor((height + 2 padding - kernelSize) / stride) + 1. Weight [outChannels, inChannels,
- * kernelHeight, kernelWidth], bias [outChannels].
+ * outHeight = floor((height + 2 padding - kernelSize) / stride) + 1. Weight [outChannels,
+ * inChannels / groups, kernelHeight, kernelWidth], bias [outChannels].
  * Source: LeCun et al. 1998, section II; PyTorch `nn.Conv2d`.
  *
  * @example Six channels from one, the size kept
@@ -71,7 +82,8 @@ export interface Conv2dOptions {
  * ```
  */
 export function conv2d(options: Conv2dOptions): Conv2dSpec {
-  const { name, inChannels, outChannels, kernelSize, stride = 1, padding = 0 } = options;
+  const { name, inChannels, outChannels, kernelSize, stride = 1, padding = 0, groups, bias } =
+    options;
   return {
     type: "conv2d",
     ...(name !== undefined && { name }),
@@ -80,6 +92,8 @@ export function conv2d(options: Conv2dOptions): Conv2dSpec {
     kernelSize: toPair(kernelSize),
     stride: toPair(stride),
     padding: toPair(padding),
+    ...(groups !== undefined && groups !== 1 && { groups }),
+    ...(bias === false && { bias }),
   };
 }
 
@@ -91,8 +105,13 @@ export const CONV2D: LayerDefinition<Conv2dSpec, Conv2dLayer> = {
     kernelSize: { type: "pair", minimum: 1 },
     stride: { type: "pair", minimum: 1 },
     padding: { type: "pair", minimum: 0 },
+    groups: { type: "whole", minimum: 1, optional: true },
+    bias: { type: "flag", minimum: 0, optional: true },
   },
-  place({ type, inChannels, outChannels, kernelSize, stride, padding }, at) {
+  place(
+    { type, inChannels, outChannels, kernelSize, stride, padding, groups = 1, bias },
+    at,
+  ) {
     const { name, inputs } = at;
     const what = `${type} "${name}"`;
     const inputShape = requireImage(at.inputShape, what);
@@ -103,10 +122,16 @@ export const CONV2D: LayerDefinition<Conv2dSpec, Conv2dLayer> = {
           `found ${channels} in ${showShape(inputShape)}`,
       );
     }
+    if (channels % groups !== 0 || outChannels % groups !== 0) {
+      throw new RangeError(
+        `Cannot add ${what}: expected input and output channels that ${groups} groups divide, ` +
+          `found ${channels} and ${outChannels}`,
+      );
+    }
     const [height, width] = countWindows(inputShape, { size: kernelSize, stride, padding }, what);
     const outputShape: ImageShape = [outChannels, height, width];
-    const tensors = weightAndBias(at, [outChannels, channels, ...kernelSize]);
-    const geometry = { kernelSize, stride, padding };
+    const tensors = weightAndBias(at, [outChannels, channels / groups, ...kernelSize], bias);
+    const geometry = { kernelSize, stride, padding, groups };
     return { type, name, inputs, inputShape, outputShape, ...geometry, ...tensors };
   },
   /** Every output position uses each weight once. */

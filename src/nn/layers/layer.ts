@@ -14,24 +14,38 @@ export type Shape = readonly number[];
 /** Shape of an image or of feature maps. */
 export type ImageShape = readonly [channels: number, height: number, width: number];
 
-/** One tensor of a layer: its PyTorch name and its place in the model's flat parameter vector. */
-export interface Parameter {
+/** One tensor of a layer: its PyTorch name and its place in one of the model's flat vectors. */
+export interface Tensor {
   /** `conv1.weight`, or the layer's index for an unnamed layer: `0.weight`. */
   readonly name: string;
-  /** conv2d weight [outChannels, inChannels, height, width], linear weight [out, in], bias [out]. */
+  /** conv2d weight [outChannels, inChannels / groups, height, width], linear weight [out, in], bias
+   * [out], scale, shift and statistics of batch norm [channels]. */
   readonly shape: Shape;
-  /** Weights are drawn by the model's initialiser, biases by PyTorch's default. */
-  readonly kind: "weight" | "bias";
-  /** Whether weight decay takes it. */
-  readonly decays: boolean;
   /** First element in the flat vector. */
   readonly offset: number;
   /** Number of elements. */
   readonly size: number;
+}
+
+/** A tensor that training changes by its gradient. */
+export interface Parameter extends Tensor {
+  /** Weights are drawn by the model's initialiser, biases by PyTorch's default; scales begin as 1 and
+   * shifts as 0. */
+  readonly kind: "weight" | "bias" | "scale" | "shift";
+  /** Whether weight decay takes it. */
+  readonly decays: boolean;
+  /** False if it is frozen: it has no gradient, and no step changes it. */
+  readonly trained: boolean;
   /** Inputs that feed one output of the layer: inChannels * kernel area, or inFeatures. */
   readonly fanIn: number;
   /** outChannels * kernel area, or outFeatures. */
   readonly fanOut: number;
+}
+
+/** A tensor that training changes by what passes through its layer: a running statistic. */
+export interface Statistic extends Tensor {
+  /** What each of its numbers begins as. */
+  readonly initial: 0 | 1;
 }
 
 /** What every spec has. */
@@ -54,22 +68,28 @@ export interface Placed<In extends Shape, Out extends Shape> {
   readonly outputShape: Out;
   /** Its tensors, in the order of the flat vector. */
   readonly parameters: readonly Parameter[];
+  /** Its running statistics, if it has any. */
+  readonly statistics?: readonly Statistic[];
 }
 
 /** The tensors of a layer that multiplies. */
 export interface Weighted {
   /** Where the weights are in the flat vector. */
   readonly weight: Parameter;
-  /** Where the biases are in the flat vector. */
-  readonly bias: Parameter;
+  /** Where the biases are in the flat vector; left out of a layer without. */
+  readonly bias?: Parameter;
 }
 
 /** What a field of a spec may hold. */
 export interface Field {
-  /** A whole number, a pair of them, or a list of layers. */
-  readonly type: "whole" | "pair" | "layers";
-  /** Smallest value of each number; fewest layers. */
+  /** A whole number, a pair of them, any number, true or false, or a list of layers. */
+  readonly type: "whole" | "pair" | "number" | "flag" | "layers";
+  /** Smallest value of each number, which "number" must exceed if `open`; fewest layers. */
   readonly minimum: number;
+  /** Largest value of a "number". */
+  readonly maximum?: number;
+  /** Whether the minimum itself is not allowed. */
+  readonly open?: boolean;
   /** Whether it may be left out. */
   readonly optional?: boolean;
 }
@@ -79,11 +99,16 @@ export interface Placing {
   readonly name: string;
   readonly inputs: readonly number[];
   readonly inputShape: Shape;
-  /** Adds a tensor of the layer behind all there are. */
-  tensor(part: string, tensor: Omit<Parameter, "name" | "offset" | "size">): Parameter;
+  /** Adds a parameter of the layer behind all there are. */
+  parameter(part: string, tensor: Omit<Parameter, keyof Placement>): Parameter;
+  /** Adds a running statistic behind all there are. */
+  statistic(part: string, tensor: Omit<Statistic, keyof Placement>): Statistic;
   /** Places layers in a row that begins with this layer's input; where it ends, and its shape. */
   branch(part: string, specs: readonly unknown[]): { readonly end: number; readonly shape: Shape };
 }
+
+/** What a tensor gets from its model, not from its layer. */
+export type Placement = Pick<Parameter, "name" | "offset" | "size" | "trained">;
 
 /** A window that moves over an image. */
 export interface Window {
@@ -112,18 +137,23 @@ export interface LayerDefinition<Spec, Layer> {
   place(spec: Spec, at: Placing): Layer;
   /** What one image costs. */
   cost(layer: Layer): Cost;
+  /** Fewest images that a batch in training must have, of a layer that must know the whole batch before
+   * it can give any of its output; 0, or left out: images pass one by one. */
+  wholeBatch?(layer: Layer): number;
 }
 
-/** Weight [outputs, ...] and bias [outputs] of a layer that multiplies. */
+/** Weight [outputs, ...] and, unless it has none, bias [outputs] of a layer that multiplies. */
 export function weightAndBias(
   at: Placing,
   shape: Shape,
+  hasBias = true,
 ): Weighted & { readonly parameters: readonly Parameter[] } {
   const [outputs, inputs, ...kernel] = shape;
   const area = volume(kernel);
   const fan = { fanIn: inputs * area, fanOut: outputs * area };
-  const weight = at.tensor("weight", { shape, kind: "weight", decays: true, ...fan });
-  const bias = at.tensor("bias", { shape: [outputs], kind: "bias", decays: false, ...fan });
+  const weight = at.parameter("weight", { shape, kind: "weight", decays: true, ...fan });
+  if (!hasBias) return { weight, parameters: [weight] };
+  const bias = at.parameter("bias", { shape: [outputs], kind: "bias", decays: false, ...fan });
   return { weight, bias, parameters: [weight, bias] };
 }
 

@@ -9,12 +9,14 @@ import {
   type Weighted,
 } from "./layer.ts";
 
-/** A fully connected layer with bias; see {@linkcode linear}. */
+/** A fully connected layer; see {@linkcode linear}. */
 export interface LinearSpec extends Named<"linear"> {
   /** Checked against the input if given. */
   readonly inFeatures?: number;
   /** Length of the output. */
   readonly outFeatures: number;
+  /** False if nothing is added to the products. */
+  readonly bias?: boolean;
 }
 
 /** A linear layer that knows its input. */
@@ -31,9 +33,12 @@ export interface LinearOptions {
   readonly outFeatures: number;
   /** Length of the input vector; default: whatever the layer before gives. */
   readonly inFeatures?: number;
+  /** Whether a number per output is added; default true. */
+  readonly bias?: boolean;
 }
 
-/** A fully connected layer: weight [outFeatures, inFeatures] times the input, plus bias.
+/** A fully connected layer: weight [outFeatures, inFeatures] times the input, plus bias [outFeatures] unless
+ * `bias` is false.
  *
  * @example Ten logits
  * ```ts
@@ -44,12 +49,13 @@ export interface LinearOptions {
  * ```
  */
 export function linear(options: LinearOptions): LinearSpec {
-  const { name, inFeatures, outFeatures } = options;
+  const { name, inFeatures, outFeatures, bias } = options;
   return {
     type: "linear",
     ...(name !== undefined && { name }),
     ...(inFeatures !== undefined && { inFeatures }),
     outFeatures,
+    ...(bias === false && { bias }),
   };
 }
 
@@ -58,8 +64,9 @@ export const LINEAR: LayerDefinition<LinearSpec, LinearLayer> = {
   fields: {
     outFeatures: { type: "whole", minimum: 1 },
     inFeatures: { type: "whole", minimum: 1, optional: true },
+    bias: { type: "flag", minimum: 0, optional: true },
   },
-  place({ type, inFeatures, outFeatures }, at) {
+  place({ type, inFeatures, outFeatures, bias }, at) {
     const { name, inputs, inputShape } = at;
     if (inputShape.length !== 1) {
       throw new TypeError(
@@ -74,7 +81,7 @@ export const LINEAR: LayerDefinition<LinearSpec, LinearLayer> = {
       );
     }
     const shapes = { inputShape: [features], outputShape: [outFeatures] } as const;
-    return { type, name, inputs, ...shapes, ...weightAndBias(at, [outFeatures, features]) };
+    return { type, name, inputs, ...shapes, ...weightAndBias(at, [outFeatures, features], bias) };
   },
   cost: ({ weight }) => ({ macs: weight.size, sees: "everything" }),
 };

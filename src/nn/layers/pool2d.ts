@@ -18,10 +18,18 @@ export interface Pool2dSpec extends Named<"avgPool2d" | "maxPool2d"> {
   readonly poolSize: Pair;
   /** Distance between neighbouring windows. */
   readonly stride: Pair;
+  /** Rows and columns added at each side; left out: none. */
+  readonly padding?: Pair;
 }
 
-/** A pooling layer that knows its input. */
-export type Pool2dLayer = Placed<ImageShape, ImageShape> & Omit<Pool2dSpec, "name">;
+/** Average over whole channels; see {@linkcode globalAvgPool2d}. */
+export type GlobalAvgPool2dSpec = Named<"globalAvgPool2d">;
+
+/** A pooling layer that knows its input; where it is global, its one window is the whole image. */
+export type Pool2dLayer =
+  & Placed<ImageShape, ImageShape>
+  & Required<Omit<Pool2dSpec, "name" | "type">>
+  & { readonly type: (Pool2dSpec | GlobalAvgPool2dSpec)["type"] };
 
 /** Options of {@linkcode avgPool2d} and {@linkcode maxPool2d}. */
 export interface Pool2dOptions {
@@ -31,9 +39,14 @@ export interface Pool2dOptions {
   readonly poolSize: PairLike;
   /** Distance between neighbouring windows; default: poolSize. */
   readonly stride?: PairLike;
+  /** Rows and columns added at each side, at most half of poolSize: zeros that a mean counts, or what no
+   * maximum takes; default 0. */
+  readonly padding?: PairLike;
 }
 
-/** Mean over each window. Shapes and size formula as {@linkcode conv2d} without padding.
+/** Mean over each window. Shapes and size formula as {@linkcode conv2d}.
+ *
+ * Zeros of the padding count as pixels, as in PyTorch's `nn.AvgPool2d`.
  *
  * @example Halve height and width by means
  * ```ts
@@ -61,28 +74,73 @@ export function maxPool2d(options: Pool2dOptions): Pool2dSpec {
   return pool2d("maxPool2d", options);
 }
 
+/** Mean over each whole channel: [channels, height, width] -> [channels, 1, 1].
+ *
+ * Source: Lin et al. 2014; PyTorch `nn.AdaptiveAvgPool2d(1)`.
+ *
+ * @example A classifier of pictures of any size
+ * ```ts
+ * import { conv2d, flatten, globalAvgPool2d, linear, relu, sequential } from "@lenet/lenet";
+ *
+ * const maps = [conv2d({ outChannels: 16, kernelSize: 3 }), relu(), globalAvgPool2d()];
+ * const model = sequential([...maps, flatten(), linear({ outFeatures: 10 })]);
+ * if (`${model.layers[2].outputShape}` !== "16,1,1") throw new Error("expected 16 x 1 x 1");
+ * ```
+ */
+export function globalAvgPool2d(): GlobalAvgPool2dSpec {
+  return { type: "globalAvgPool2d" };
+}
+
 function pool2d(type: Pool2dSpec["type"], options: Pool2dOptions): Pool2dSpec {
-  const { name, poolSize, stride = poolSize } = options;
+  const { name, poolSize, stride = poolSize, padding = 0 } = options;
+  const around = toPair(padding);
   return {
     type,
     ...(name !== undefined && { name }),
     poolSize: toPair(poolSize),
     stride: toPair(stride),
+    ...(around.some((width) => width !== 0) && { padding: around }),
   };
 }
+
+/** What its one output in a channel, or one of them, is made of. */
+const cost = ({ poolSize: size, stride, padding }: Pool2dLayer) => (
+  { macs: 0, sees: { size, stride, padding } }
+);
 
 /** See {@linkcode avgPool2d} and {@linkcode maxPool2d}. */
 export const POOL2D: LayerDefinition<Pool2dSpec, Pool2dLayer> = {
   fields: {
     poolSize: { type: "pair", minimum: 1 },
     stride: { type: "pair", minimum: 1 },
+    padding: { type: "pair", minimum: 0, optional: true },
   },
-  place({ type, poolSize, stride }, { name, inputs, ...at }) {
+  place({ type, poolSize, stride, padding = [0, 0] }, { name, inputs, ...at }) {
     const what = `${type} "${name}"`;
     const inputShape = requireImage(at.inputShape, what);
-    const window = { size: poolSize, stride, padding: [0, 0] } as const;
+    // A window of nothing but padding has no maximum.
+    if (padding.some((width, axis) => width > poolSize[axis] / 2)) {
+      throw new RangeError(
+        `Cannot add ${what}: expected padding of at most half a window of ${poolSize.join("x")}, ` +
+          `found ${padding.join("x")}`,
+      );
+    }
+    const window = { size: poolSize, stride, padding };
     const outputShape: ImageShape = [inputShape[0], ...countWindows(inputShape, window, what)];
-    return { type, name, inputs, inputShape, outputShape, poolSize, stride, parameters: [] };
+    const shapes = { inputs, inputShape, outputShape };
+    return { type, name, ...shapes, poolSize, stride, padding, parameters: [] };
   },
-  cost: ({ poolSize: size, stride }) => ({ macs: 0, sees: { size, stride, padding: [0, 0] } }),
+  cost,
+};
+
+/** See {@linkcode globalAvgPool2d}. */
+export const GLOBAL_AVG_POOL2D: LayerDefinition<GlobalAvgPool2dSpec, Pool2dLayer> = {
+  fields: {},
+  place({ type }, { name, inputs, ...at }) {
+    const inputShape = requireImage(at.inputShape, `${type} "${name}"`);
+    const poolSize: Pair = [inputShape[1], inputShape[2]];
+    const shapes = { inputs, inputShape, outputShape: [inputShape[0], 1, 1] } as const;
+    return { type, name, ...shapes, poolSize, stride: poolSize, padding: [0, 0], parameters: [] };
+  },
+  cost,
 };

@@ -53,7 +53,7 @@ export class Classifier {
 
   /** Runs the model on one picture; calls must not overlap.
    *
-   * @param pixels [height, width] of the model's input.
+   * @param pixels [channels, height, width] of the model's input.
    * @throws {Error} If no engine that may be used can run here.
    */
   async classify(pixels: Uint8Array): Promise<Answer> {
@@ -84,14 +84,14 @@ export class Classifier {
 
   async #open(name: EngineName): Promise<Session> {
     if (name === "webgpu") await requireAdapter(this.choice === "auto");
-    const { model, parameters } = this.#trained;
+    const { model, parameters, statistics } = this.#trained;
     const session = await ENGINES[name].open(model, {
       optimizer: { type: "sgd", momentum: 0 },
       batchSize: 1,
       threads: 1, // more would need shared memory, which a page from a file cannot send to workers
     });
     try {
-      await session.loadState({ parameters, slots: [], step: 0 });
+      await session.loadState({ parameters, statistics, slots: [], step: 0 });
       // The first picture pays for compiling; nobody waits for this one.
       const [channels, height, width] = model.inputShape;
       await this.#predict(session, new Uint8Array(channels * height * width));

@@ -1,7 +1,7 @@
-/** A board to draw on, light on dark, with mouse, pen, finger or keys. */
+/** A board to draw on, light on dark or in colours, with mouse, pen, finger or keys. */
 
 /// <reference lib="dom" />
-import { fitPicture, type GreyPicture } from "../../data/picture.ts";
+import { type Channels, fitPicture, type Picture, planesOf } from "../../data/picture.ts";
 
 /** Side of the board's raster, about: finer than any model's input. */
 const RASTER_SIDE = 280;
@@ -35,10 +35,13 @@ const ARROWS: Readonly<Record<string, readonly [number, number]>> = {
 /** The board. */
 export class Board {
   penWidth: PenWidth = "middle";
+  /** As CSS writes it; a grey board knows white alone. */
+  penColor = "#ffffff";
   readonly #canvas: HTMLCanvasElement;
   readonly #cursor: HTMLElement;
   readonly #context: CanvasRenderingContext2D;
   readonly #events: BoardEvents;
+  readonly #channels: Channels;
   /** Raster pixels of one pixel of the model's input. */
   readonly #scale: number;
   #pointer: number | undefined;
@@ -52,9 +55,10 @@ export class Board {
    */
   constructor(
     { canvas, cursor }: { readonly canvas: HTMLCanvasElement; readonly cursor: HTMLElement },
-    size: { readonly width: number; readonly height: number },
+    size: { readonly channels: Channels; readonly width: number; readonly height: number },
     events: BoardEvents,
   ) {
+    this.#channels = size.channels;
     this.#canvas = canvas;
     this.#cursor = cursor;
     this.#events = events;
@@ -76,11 +80,14 @@ export class Board {
   }
 
   /** What is drawn, or undefined if nothing is. */
-  picture(): GreyPicture | undefined {
+  picture(): Picture | undefined {
     const { width, height } = this.#canvas;
     const { data } = this.#context.getImageData(0, 0, width, height);
-    const pixels = new Uint8Array(width * height);
-    for (let index = 0; index < pixels.length; index++) pixels[index] = data[4 * index];
+    const area = width * height;
+    const pixels = new Uint8Array(this.#channels * area);
+    for (let channel = 0; channel < this.#channels; channel++) {
+      for (let n = 0; n < area; n++) pixels[channel * area + n] = data[4 * n + channel];
+    }
     return pixels.some((pixel) => pixel > 0) ? { width, height, pixels } : undefined;
   }
 
@@ -92,7 +99,7 @@ export class Board {
   }
 
   /** Shows a picture, whole and centred; the next stroke begins a new drawing. */
-  show(picture: GreyPicture): void {
+  show(picture: Picture): void {
     paint(this.#canvas, fitPicture(picture, this.#canvas));
     this.#showsPicture = true;
   }
@@ -165,7 +172,7 @@ export class Board {
       this.#events.onRestart();
     }
     const context = this.#context;
-    context.strokeStyle = "#fff";
+    context.strokeStyle = this.penColor;
     context.lineWidth = PEN[this.penWidth] * Math.max(this.#canvas.width, this.#canvas.height);
     context.lineCap = context.lineJoin = "round";
     context.beginPath();
@@ -178,10 +185,12 @@ export class Board {
 }
 
 /** Puts a picture on a canvas, pixel for pixel; the canvas takes its size. */
-export function paint(canvas: HTMLCanvasElement, { width, height, pixels }: GreyPicture): void {
+export function paint(canvas: HTMLCanvasElement, picture: Picture): void {
+  const { width, height } = picture;
   canvas.width = width;
   canvas.height = height;
   const image = new ImageData(width, height);
-  pixels.forEach((pixel, index) => image.data.set([pixel, pixel, pixel, 255], 4 * index));
+  const [red, green = red, blue = red] = planesOf(picture).map(({ pixels }) => pixels);
+  red.forEach((value, n) => image.data.set([value, green[n], blue[n], 255], 4 * n));
   canvas.getContext("2d", { willReadFrequently: true })!.putImageData(image, 0, 0);
 }

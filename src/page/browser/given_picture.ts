@@ -1,7 +1,7 @@
-/** Pictures that are dropped, pasted or chosen, made grey as the `predict` command makes them. */
+/** Pictures that are dropped, pasted or chosen, made as the `predict` command makes them. */
 
 /// <reference lib="dom" />
-import { greyOf, type GreyPicture, type RgbaPicture } from "../../data/picture.ts";
+import { type Channels, type Picture, pictureOf, type RgbaPicture } from "../../data/picture.ts";
 
 /** Above this, a browser scales a picture down: its pixels may take no more room. */
 const MAX_PIXELS = 16 * 2 ** 20;
@@ -10,16 +10,19 @@ const MAX_PIXELS = 16 * 2 ** 20;
 export class GivenPicture {
   readonly name: string;
   /** What it shows. */
-  readonly grey: GreyPicture;
+  readonly picture: Picture;
 
-  private constructor(name: string, grey: GreyPicture) {
+  private constructor(name: string, picture: Picture) {
     this.name = name;
-    this.grey = grey;
+    this.picture = picture;
   }
 
-  /** Reads a file as {@linkcode rgbaOf} does. */
-  static async read(file: File): Promise<GivenPicture> {
-    return new GivenPicture(file.name, greyOf(await rgbaOf(file)));
+  /** Reads a file as {@linkcode rgbaOf} does.
+   *
+   * @param channels 1 makes it grey.
+   */
+  static async read(file: File, channels: Channels): Promise<GivenPicture> {
+    return new GivenPicture(file.name, pictureOf(await rgbaOf(file), channels));
   }
 }
 

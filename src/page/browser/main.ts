@@ -1,7 +1,7 @@
 /** The script of a model's page: from a drawing or a picture to the model's answer. */
 
 /// <reference lib="dom" />
-import { fitPicture, type GreyPicture } from "../../data/picture.ts";
+import { fitPicture, type Picture } from "../../data/picture.ts";
 import { type Crop, type PictureView, viewPicture } from "../../data/picture_view.ts";
 import { decodePageModel } from "../page_model.ts";
 import { Classifier, type EngineChoice } from "./classifier.ts";
@@ -15,6 +15,7 @@ Uint8Array.fromBase64 ??= (text: string) =>
 
 const trained = decodePageModel(element("model").textContent);
 const [, height, width] = trained.model.inputShape;
+const channels = trained.model.inputShape[0] === 3 ? 3 : 1;
 
 const results = new Results({
   answer: element("answer"),
@@ -23,7 +24,7 @@ const results = new Results({
 }, trained.classNames);
 const board = new Board(
   { canvas: element<HTMLCanvasElement>("board"), cursor: element("cursor") },
-  { width, height },
+  { channels, width, height },
   { onRestart: forgetPicture, onChange: changed },
 );
 const seen = element<HTMLCanvasElement>("seen");
@@ -48,6 +49,9 @@ element("clear").addEventListener("click", () => {
 });
 element<HTMLSelectElement>("pen").addEventListener("change", ({ currentTarget }) => {
   board.penWidth = (currentTarget as HTMLSelectElement).value as PenWidth;
+});
+document.getElementById("color")?.addEventListener("input", ({ currentTarget }) => {
+  board.penColor = (currentTarget as HTMLInputElement).value;
 });
 element<HTMLInputElement>("file").addEventListener("change", ({ currentTarget }) => {
   const input = currentTarget as HTMLInputElement;
@@ -78,7 +82,7 @@ async function take(files: FileList | undefined | null): Promise<void> {
   if (file === undefined) return;
   document.body.dataset.state = "busy";
   try {
-    given = await GivenPicture.read(file);
+    given = await GivenPicture.read(file, channels);
     element("given-row").hidden = false;
     crop.value = "auto";
     showGiven();
@@ -93,7 +97,8 @@ function showGiven(swap?: boolean): void {
   if (given === undefined) return;
   const { pictures } = trained;
   const size = { width, height };
-  view = viewPicture(given.grey, { size, pictures, crop: crop.value as Crop, swap });
+  const options = { channels, size, pictures, crop: crop.value as Crop, swap } as const;
+  view = viewPicture(given.picture, options);
   invert.checked = view.isSwapped;
   notice(describeView(view));
   board.show(view.picture);
@@ -105,6 +110,7 @@ function describeView({ box, isSwapped, doubt }: PictureView): string {
     ...(box ? ["The thing in the picture was cut out."] : []),
     ...(isSwapped ? ["Light and dark were swapped."] : []),
     ...(doubt === "no object" ? ["Nothing stands out: the picture is taken whole."] : []),
+    ...(doubt === "no colour" ? ["It has no colour, unlike what the network knows."] : []),
     ...(doubt === "inverted" ? ["It is dark on light, unlike what the network knows."] : []),
   ];
   return done.join(" ");
@@ -117,7 +123,7 @@ function forgetPicture(): void {
 }
 
 /** What the network is to be asked about. */
-function pictureAtHand(): GreyPicture | undefined {
+function pictureAtHand(): Picture | undefined {
   const picture = view?.picture ?? board.picture();
   return picture && fitPicture(picture, { width, height });
 }
@@ -142,7 +148,7 @@ async function update(): Promise<void> {
 
 async function answer(): Promise<void> {
   const picture = pictureAtHand();
-  const shown = picture ?? { width, height, pixels: new Uint8Array(width * height) };
+  const shown = picture ?? { width, height, pixels: new Uint8Array(channels * width * height) };
   paint(seen, shown);
   try {
     await useChosenEngine();

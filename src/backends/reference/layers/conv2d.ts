@@ -11,7 +11,8 @@ import { type LayerMath, viewOf } from "./layer.ts";
  */
 export const conv2d: LayerMath<Conv2dLayer> = {
   forward(layer, { inputs: [input], parameters }) {
-    const [weight, bias] = [viewOf(layer.weight, parameters), viewOf(layer.bias, parameters)];
+    const weight = viewOf(layer.weight, parameters);
+    const bias = layer.bias && viewOf(layer.bias, parameters);
     const batchSize = input.length / volume(layer.inputShape);
     const output = new Float64Array(batchSize * volume(layer.outputShape));
     const step = layer.stride[1];
@@ -21,7 +22,7 @@ export const conv2d: LayerMath<Conv2dLayer> = {
     });
     const [outChannels, outHeight, outWidth] = layer.outputShape;
     const area = outHeight * outWidth;
-    for (let index = 0; index < output.length; index++) {
+    for (let index = 0; bias && index < output.length; index++) {
       output[index] += bias[Math.floor(index / area) % outChannels];
     }
     return output;
@@ -29,7 +30,8 @@ export const conv2d: LayerMath<Conv2dLayer> = {
 
   backward(layer, { inputs: [input], parameters, gradOutput, gradients }) {
     const weight = viewOf(layer.weight, parameters);
-    const [gradWeight, gradBias] = [viewOf(layer.weight, gradients), viewOf(layer.bias, gradients)];
+    const gradWeight = viewOf(layer.weight, gradients);
+    const gradBias = layer.bias && viewOf(layer.bias, gradients);
     const gradInput = new Float64Array(input.length);
     const step = layer.stride[1];
     forEachRow(layer, input.length, ({ outputIndex, inputIndex, weightIndex, count }) => {
@@ -44,7 +46,7 @@ export const conv2d: LayerMath<Conv2dLayer> = {
     });
     const [outChannels, outHeight, outWidth] = layer.outputShape;
     const area = outHeight * outWidth;
-    for (let index = 0; index < gradOutput.length; index++) {
+    for (let index = 0; gradBias && index < gradOutput.length; index++) {
       gradBias[Math.floor(index / area) % outChannels] += gradOutput[index];
     }
     return [gradInput];
@@ -66,14 +68,16 @@ interface Row {
 function forEachRow(layer: Conv2dLayer, inputLength: number, visit: (row: Row) => void): void {
   const [inChannels, height, width] = layer.inputShape;
   const [outChannels, outHeight, outWidth] = layer.outputShape;
-  const { kernelSize: [kernelHeight, kernelWidth], stride, padding } = layer;
+  const { kernelSize: [kernelHeight, kernelWidth], stride, padding, groups } = layer;
+  const [groupIn, groupOut] = [inChannels / groups, outChannels / groups];
   const batchSize = inputLength / volume(layer.inputShape);
   for (let n = 0; n < batchSize; n++) {
     for (let o = 0; o < outChannels; o++) {
-      for (let c = 0; c < inChannels; c++) {
+      const firstChannel = Math.floor(o / groupOut) * groupIn;
+      for (let c = 0; c < groupIn; c++) {
         for (let i = 0; i < kernelHeight; i++) {
           for (let j = 0; j < kernelWidth; j++) {
-            const weightIndex = ((o * inChannels + c) * kernelHeight + i) * kernelWidth + j;
+            const weightIndex = ((o * groupIn + c) * kernelHeight + i) * kernelWidth + j;
             // The outputs x whose pixel x * stride + j - padding lies in 0 .. width - 1.
             const first = Math.max(0, Math.ceil((padding[1] - j) / stride[1]));
             const end = Math.min(
@@ -86,7 +90,8 @@ function forEachRow(layer: Conv2dLayer, inputLength: number, visit: (row: Row) =
               const inputX = first * stride[1] + j - padding[1];
               visit({
                 outputIndex: ((n * outChannels + o) * outHeight + y) * outWidth + first,
-                inputIndex: ((n * inChannels + c) * height + inputY) * width + inputX,
+                inputIndex: ((n * inChannels + firstChannel + c) * height + inputY) * width +
+                  inputX,
                 weightIndex,
                 count: end - first,
               });

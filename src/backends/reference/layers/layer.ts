@@ -1,13 +1,32 @@
 /** What the reference computes of a layer. */
 
-import type { Layer, Parameter } from "../../../nn/sequential.ts";
+import type { Layer, Tensor } from "../../../nn/sequential.ts";
+
+/** How a batch passes, beside its images. */
+export interface BatchContext {
+  /** Training, by the batch's own statistics and with dropout, or by running ones and without. */
+  readonly mode: "train" | "eval";
+  /** Images of the whole batch, of all shards. */
+  readonly batchSize: number;
+  /** Of the whole model; training changes them. */
+  readonly statistics: Float64Array;
+  /** What dropout follows from, with the images' indices. */
+  readonly seed: number;
+  readonly step: number;
+  readonly indices: Uint32Array;
+  /** Replaces numbers by their sums over all shards. */
+  sum(values: Float64Array): void;
+}
 
 /** What a layer's forward pass reads. */
 export interface ForwardTensors {
-  /** In the order of `layer.inputs`, each a whole batch. */
+  /** In the order of `layer.inputs`, each of all images of this shard's part of the batch. */
   readonly inputs: readonly Float64Array[];
   /** Of the whole model. */
   readonly parameters: Float64Array;
+  readonly batch: BatchContext;
+  /** The layer's place in the model. */
+  readonly index: number;
 }
 
 /** What a layer's backward pass reads, and adds to. */
@@ -26,6 +45,6 @@ export interface LayerMath<Kind extends Layer> {
 }
 
 /** A tensor's part of a flat vector. */
-export function viewOf({ offset, size }: Parameter, flat: Float64Array): Float64Array {
+export function viewOf({ offset, size }: Tensor, flat: Float64Array): Float64Array {
   return flat.subarray(offset, offset + size);
 }

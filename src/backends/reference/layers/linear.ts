@@ -6,14 +6,15 @@ import { type LayerMath, viewOf } from "./layer.ts";
 /** Weight times input plus bias. Shapes: input [batchSize, in] -> [batchSize, out]. */
 export const linear: LayerMath<LinearLayer> = {
   forward(layer, { inputs: [input], parameters }) {
-    const [weight, bias] = [viewOf(layer.weight, parameters), viewOf(layer.bias, parameters)];
+    const weight = viewOf(layer.weight, parameters);
+    const bias = layer.bias && viewOf(layer.bias, parameters);
     const [inFeatures] = layer.inputShape;
     const [outFeatures] = layer.outputShape;
     const batchSize = input.length / inFeatures;
     const output = new Float64Array(batchSize * outFeatures);
     for (let n = 0; n < batchSize; n++) {
       for (let o = 0; o < outFeatures; o++) {
-        let sum = bias[o];
+        let sum = bias?.[o] ?? 0;
         for (let i = 0; i < inFeatures; i++) {
           sum += weight[o * inFeatures + i] * input[n * inFeatures + i];
         }
@@ -25,7 +26,8 @@ export const linear: LayerMath<LinearLayer> = {
 
   backward(layer, { inputs: [input], parameters, gradOutput, gradients }) {
     const weight = viewOf(layer.weight, parameters);
-    const [gradWeight, gradBias] = [viewOf(layer.weight, gradients), viewOf(layer.bias, gradients)];
+    const gradWeight = viewOf(layer.weight, gradients);
+    const gradBias = layer.bias && viewOf(layer.bias, gradients);
     const [inFeatures] = layer.inputShape;
     const [outFeatures] = layer.outputShape;
     const gradInput = new Float64Array(input.length);
@@ -33,7 +35,7 @@ export const linear: LayerMath<LinearLayer> = {
     for (let n = 0; n < batchSize; n++) {
       for (let o = 0; o < outFeatures; o++) {
         const grad = gradOutput[n * outFeatures + o];
-        gradBias[o] += grad;
+        if (gradBias) gradBias[o] += grad;
         for (let i = 0; i < inFeatures; i++) {
           gradWeight[o * inFeatures + i] += grad * input[n * inFeatures + i];
           gradInput[n * inFeatures + i] += grad * weight[o * inFeatures + i];

@@ -103,3 +103,36 @@ export function reluBackward(
     gradient += gradientStride;
   }
 }
+
+/** output = input where that is above 0, else input * slope; see {@linkcode sigmoidForward}. */
+export function leakyReluForward(
+  input: usize, inputStride: usize, output: usize, outputStride: usize, rows: i32, rowBytes: usize,
+  slope: f32,
+): void {
+  const slopes = f32x4.splat(slope), zero = f32x4.splat(0);
+  for (; rows > 0; rows--) {
+    for (let i: usize = 0; i < rowBytes; i += VECTOR_BYTES) {
+      const x = v128.load(input + i);
+      v128.store(output + i, v128.bitselect(x, f32x4.mul(x, slopes), f32x4.gt(x, zero)));
+    }
+    input += inputStride;
+    output += outputStride;
+  }
+}
+
+/** gradient *= slope where leakyRelu's output is not above 0, as its input then is; equals the reference.
+ */
+export function leakyReluBackward(
+  output: usize, outputStride: usize, gradient: usize, gradientStride: usize, rows: i32,
+  rowBytes: usize, slope: f32,
+): void {
+  const slopes = f32x4.splat(slope), zero = f32x4.splat(0);
+  for (; rows > 0; rows--) {
+    for (let i: usize = 0; i < rowBytes; i += VECTOR_BYTES) {
+      const g = v128.load(gradient + i), positive = f32x4.gt(v128.load(output + i), zero);
+      v128.store(gradient + i, v128.bitselect(g, f32x4.mul(g, slopes), positive));
+    }
+    output += outputStride;
+    gradient += gradientStride;
+  }
+}

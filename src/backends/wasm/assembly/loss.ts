@@ -53,3 +53,33 @@ export function softmaxCrossEntropy(
     }
   }
 }
+
+/** Makes of what softmaxCrossEntropy has left the loss and the gradient of smoothed labels and weighted
+ * classes: `targets` are the totals of all classes, then their `others` (see nn/loss.ts).
+ *
+ * With t for an image's total and p for softmax, t (p - label) + (all others) label - others is the
+ * gradient, whose parts cancel nowhere, and t loss + sum of others (own logit - logit) the loss. Equals
+ * the reference's softmaxCrossEntropy with targets to 1e-6. Arguments are those of softmaxCrossEntropy.
+ */
+export function weighTargets(
+  logits: usize, classes: i32, labels: usize, indices: usize, count: i32, scale: f32,
+  gradient: usize, losses: usize, targets: usize,
+): void {
+  const others = targets + 4 * classes;
+  let all: f32 = 0;
+  for (let c = 0; c < classes; c++) all += load<f32>(others + 4 * c);
+  for (let image = 0; image < count; image++) {
+    const label = <i32> load<u8>(labels + load<u32>(indices + image * 4));
+    const total = load<f32>(targets + 4 * label);
+    const own = load<f32>(logits + label * ELEMENT_BYTES + image * 4);
+    let loss = total * load<f32>(losses + image * 4);
+    for (let c = 0; c < classes; c++) {
+      const offset = c * ELEMENT_BYTES + image * 4;
+      const other = load<f32>(others + 4 * c);
+      const wanted: f32 = c == label ? all - other : -other;
+      loss += other * (own - load<f32>(logits + offset));
+      store<f32>(gradient + offset, total * load<f32>(gradient + offset) + scale * wanted);
+    }
+    store<f32>(losses + image * 4, loss);
+  }
+}

@@ -10,7 +10,7 @@ import { ELEMENT_BYTES, VECTOR_BYTES } from "./simd";
 export function avgPool2dForward(shape: Pool2dShape, input: usize, output: usize): void {
   const columnBytes = shape.channels * ELEMENT_BYTES;
   const scale = f32x4.splat(<f32> 1 / <f32> (shape.poolHeight * shape.poolWidth));
-  const twoByTwo = shape.poolHeight == 2 && shape.poolWidth == 2;
+  const twoByTwo = isTwoByTwo(shape);
   for (let y = 0; y < shape.outHeight; y++) {
     for (let x = 0; x < shape.outWidth; x++) {
       const corner = windowOf(shape, input, y, x);
@@ -25,11 +25,10 @@ export function avgPool2dForward(shape: Pool2dShape, input: usize, output: usize
           );
         } else {
           sum = f32x4.splat(0);
-          for (let row = 0; row < shape.poolHeight; row++) {
-            let from = corner + i + row * shape.inRowBytes;
-            for (let column = 0; column < shape.poolWidth; column++) {
+          for (let row = firstRow(shape, y); row < endRow(shape, y); row++) {
+            for (let column = firstColumn(shape, x); column < endColumn(shape, x); column++) {
+              const from = corner + i + row * shape.inRowBytes + column * columnBytes;
               sum = f32x4.add(sum, v128.load(from));
-              from += columnBytes;
             }
           }
         }
@@ -47,12 +46,11 @@ export function avgPool2dBackward(shape: Pool2dShape, gradOutput: usize, gradInp
   const rowBytes = shape.inWidth * columnBytes;
   const scale = f32x4.splat(<f32> 1 / <f32> (shape.poolHeight * shape.poolWidth));
   const tiled = tiles(shape);
-  const twoByTwo = tiled && shape.poolHeight == 2 && shape.poolWidth == 2;
+  const twoByTwo = tiled && isTwoByTwo(shape);
   if (!tiled) memory.fill(gradInput, 0, shape.inHeight * rowBytes);
   for (let y = 0; y < shape.outHeight; y++) {
     for (let x = 0; x < shape.outWidth; x++) {
-      const corner = gradInput + y * shape.strideHeight * rowBytes +
-        x * shape.strideWidth * columnBytes;
+      const corner = gradInput + windowTop(shape, y) * rowBytes + windowLeft(shape, x) * columnBytes;
       const source = gradOutput + (y * shape.outWidth + x) * columnBytes;
       for (let i = 0; i < columnBytes; i += VECTOR_BYTES) {
         const share = f32x4.mul(v128.load(source + i), scale);
@@ -64,11 +62,10 @@ export function avgPool2dBackward(shape: Pool2dShape, gradOutput: usize, gradInp
           v128.store(bottom + columnBytes, share);
           continue;
         }
-        for (let row = 0; row < shape.poolHeight; row++) {
-          let to = corner + i + row * rowBytes;
-          for (let column = 0; column < shape.poolWidth; column++) {
+        for (let row = firstRow(shape, y); row < endRow(shape, y); row++) {
+          for (let column = firstColumn(shape, x); column < endColumn(shape, x); column++) {
+            const to = corner + i + row * rowBytes + column * columnBytes;
             v128.store(to, tiled ? share : f32x4.add(v128.load(to), share));
-            to += columnBytes;
           }
         }
       }
@@ -80,7 +77,7 @@ export function avgPool2dBackward(shape: Pool2dShape, gradOutput: usize, gradInp
  */
 export function maxPool2dForward(shape: Pool2dShape, input: usize, output: usize): void {
   const columnBytes = shape.channels * ELEMENT_BYTES;
-  const twoByTwo = shape.poolHeight == 2 && shape.poolWidth == 2;
+  const twoByTwo = isTwoByTwo(shape);
   for (let y = 0; y < shape.outHeight; y++) {
     for (let x = 0; x < shape.outWidth; x++) {
       const corner = windowOf(shape, input, y, x);
@@ -95,7 +92,7 @@ export function maxPool2dForward(shape: Pool2dShape, input: usize, output: usize
           v128.store(target + i, maximum);
           continue;
         }
-        v128.store(target + i, maximumOf(shape, corner + i, columnBytes));
+        v128.store(target + i, maximumOf(shape, corner + i, y, x));
       }
     }
   }
@@ -111,13 +108,12 @@ export function maxPool2dBackward(
   const columnBytes = shape.channels * ELEMENT_BYTES;
   const rowBytes = shape.inWidth * columnBytes;
   const tiled = tiles(shape);
-  const twoByTwo = tiled && shape.poolHeight == 2 && shape.poolWidth == 2;
+  const twoByTwo = tiled && isTwoByTwo(shape);
   if (!tiled) memory.fill(gradInput, 0, shape.inHeight * rowBytes);
   for (let y = 0; y < shape.outHeight; y++) {
     for (let x = 0; x < shape.outWidth; x++) {
       const corner = windowOf(shape, input, y, x);
-      const target = gradInput + y * shape.strideHeight * rowBytes +
-        x * shape.strideWidth * columnBytes;
+      const target = gradInput + windowTop(shape, y) * rowBytes + windowLeft(shape, x) * columnBytes;
       const source = gradOutput + (y * shape.outWidth + x) * columnBytes;
       for (let i = 0; i < columnBytes; i += VECTOR_BYTES) {
         let waiting = v128.load(source + i);
@@ -136,16 +132,15 @@ export function maxPool2dBackward(
           v128.store(toBottom + columnBytes, v128.andnot(waiting, isC));
           continue;
         }
-        const maximum = maximumOf(shape, corner + i, columnBytes);
-        for (let row = 0; row < shape.poolHeight; row++) {
-          let from = corner + i + row * shape.inRowBytes, to = target + i + row * rowBytes;
-          for (let column = 0; column < shape.poolWidth; column++) {
-            const here = f32x4.eq(v128.load(from), maximum);
+        const maximum = maximumOf(shape, corner + i, y, x);
+        for (let row = firstRow(shape, y); row < endRow(shape, y); row++) {
+          for (let column = firstColumn(shape, x); column < endColumn(shape, x); column++) {
+            const offset = i + column * columnBytes;
+            const here = f32x4.eq(v128.load(corner + offset + row * shape.inRowBytes), maximum);
             const share = v128.and(waiting, here);
             waiting = v128.andnot(waiting, here);
+            const to = target + offset + row * rowBytes;
             v128.store(to, tiled ? share : f32x4.add(v128.load(to), share));
-            from += columnBytes;
-            to += columnBytes;
           }
         }
       }
@@ -155,28 +150,79 @@ export function maxPool2dBackward(
 
 // @ts-ignore: decorator
 @inline
-function maximumOf(shape: Pool2dShape, corner: usize, columnBytes: i32): v128 {
-  let maximum = v128.load(corner);
-  for (let row = 0; row < shape.poolHeight; row++) {
-    let from = corner + row * shape.inRowBytes;
-    for (let column = 0; column < shape.poolWidth; column++) {
+function maximumOf(shape: Pool2dShape, corner: usize, y: i32, x: i32): v128 {
+  const columnBytes = shape.channels * ELEMENT_BYTES;
+  let maximum = v128.load(
+    corner + firstRow(shape, y) * shape.inRowBytes + firstColumn(shape, x) * columnBytes,
+  );
+  for (let row = firstRow(shape, y); row < endRow(shape, y); row++) {
+    for (let column = firstColumn(shape, x); column < endColumn(shape, x); column++) {
+      const from = corner + row * shape.inRowBytes + column * columnBytes;
       maximum = f32x4.max(maximum, v128.load(from));
-      from += columnBytes;
     }
   }
   return maximum;
 }
 
+/** Where a window begins, which may be before the input. */
 // @ts-ignore: decorator
 @inline
 function windowOf(shape: Pool2dShape, input: usize, y: i32, x: i32): usize {
-  return input + y * shape.strideHeight * shape.inRowBytes +
-    x * shape.strideWidth * shape.channels * ELEMENT_BYTES;
+  return input + windowTop(shape, y) * shape.inRowBytes + windowLeft(shape, x) * shape.channels * ELEMENT_BYTES;
+}
+
+// @ts-ignore: decorator
+@inline
+function windowTop(shape: Pool2dShape, y: i32): i32 {
+  return y * shape.strideHeight - shape.paddingHeight;
+}
+
+// @ts-ignore: decorator
+@inline
+function windowLeft(shape: Pool2dShape, x: i32): i32 {
+  return x * shape.strideWidth - shape.paddingWidth;
+}
+
+/** The rows of a window that lie on the input, and its columns; the last exclusive. */
+// @ts-ignore: decorator
+@inline
+function firstRow(shape: Pool2dShape, y: i32): i32 {
+  return max(0, -windowTop(shape, y));
+}
+
+// @ts-ignore: decorator
+@inline
+function endRow(shape: Pool2dShape, y: i32): i32 {
+  return min(shape.poolHeight, shape.inHeight - windowTop(shape, y));
+}
+
+// @ts-ignore: decorator
+@inline
+function firstColumn(shape: Pool2dShape, x: i32): i32 {
+  return max(0, -windowLeft(shape, x));
+}
+
+// @ts-ignore: decorator
+@inline
+function endColumn(shape: Pool2dShape, x: i32): i32 {
+  return min(shape.poolWidth, shape.inWidth - windowLeft(shape, x));
+}
+
+// @ts-ignore: decorator
+@inline
+function isPadded(shape: Pool2dShape): bool {
+  return shape.paddingHeight + shape.paddingWidth > 0;
+}
+
+// @ts-ignore: decorator
+@inline
+function isTwoByTwo(shape: Pool2dShape): bool {
+  return shape.poolHeight == 2 && shape.poolWidth == 2 && !isPadded(shape);
 }
 
 /** Whether every input is in exactly one window. */
 function tiles(shape: Pool2dShape): bool {
   return shape.strideHeight == shape.poolHeight && shape.strideWidth == shape.poolWidth &&
     shape.outHeight * shape.poolHeight == shape.inHeight &&
-    shape.outWidth * shape.poolWidth == shape.inWidth;
+    shape.outWidth * shape.poolWidth == shape.inWidth && !isPadded(shape);
 }

@@ -2,7 +2,12 @@
 
 /** An integer that depends on nothing but the stream's key and where it is used. */
 export function drawAt(key: u32, step: u32, image: u32, unit: u32): u32 {
-  return follow(follow(follow(key, step), image), unit);
+  return follow(drawOfImage(key, step, image), unit);
+}
+
+/** What all draws of an image in a step begin with. */
+export function drawOfImage(key: u32, step: u32, image: u32): u32 {
+  return follow(follow(key, step), image);
 }
 
 // @ts-ignore: decorator

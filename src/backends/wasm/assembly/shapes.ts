@@ -37,6 +37,8 @@ export class Pool2dShape {
   poolWidth: i32;
   strideHeight: i32;
   strideWidth: i32;
+  paddingHeight: i32;
+  paddingWidth: i32;
 }
 
 /** Number of blocks that `count` channels are cut into: five wide if possible, else four or six. */

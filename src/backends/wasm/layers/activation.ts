@@ -1,14 +1,15 @@
 /** Elementwise functions, forward and backward, in place where nobody needs what they read. */
 
-import type { ActivationLayer } from "../../../nn/sequential.ts";
+import type { ActivationLayer, LeakyReluLayer } from "../../../nn/sequential.ts";
 import { denseRowBytes, locate } from "../tensors.ts";
 import type { LayerCode } from "./layer.ts";
 
-/** See `sigmoid`, `tanh` and `relu` of the reference. */
-export const activation: LayerCode<ActivationLayer> = {
+/** See `sigmoid`, `tanh`, `relu` and `leakyRelu` of the reference. */
+export const activation: LayerCode<ActivationLayer | LeakyReluLayer> = {
   memory: () => ({ output: "overwrites", keepsOutput: true, gradient: "in place" }),
   forward({ kernels, own }, { layer, inputs: [input], output }) {
-    const kernel = kernels[`${layer.type}Forward`];
+    const { [`${layer.type}Forward` as const]: kernel } = kernels;
+    const slope = slopeOf(layer);
     const { height, rowBytes } = input;
     const bytes = denseRowBytes(input);
     return (block) =>
@@ -19,11 +20,13 @@ export const activation: LayerCode<ActivationLayer> = {
         output.rowBytes,
         height,
         bytes,
+        slope,
       );
   },
   backward({ kernels, own }, { layer, output, gradInputs: [target], gradOutput }) {
     if (target === undefined) return [];
-    const kernel = kernels[`${layer.type}Backward`];
+    const { [`${layer.type}Backward` as const]: kernel } = kernels;
+    const slope = slopeOf(layer);
     const { height, rowBytes } = output;
     const bytes = denseRowBytes(output);
     return [(block) =>
@@ -34,6 +37,12 @@ export const activation: LayerCode<ActivationLayer> = {
         gradOutput!.rowBytes,
         height,
         bytes,
+        slope,
       )];
   },
 };
+
+/** What only the kernels of a leaky ReLU take. */
+function slopeOf(layer: ActivationLayer | LeakyReluLayer): number {
+  return "negativeSlope" in layer ? layer.negativeSlope : 0;
+}

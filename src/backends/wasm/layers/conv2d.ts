@@ -4,20 +4,35 @@ import type { Pair } from "../../../nn/layers/layer.ts";
 import type { Conv2dLayer, LinearLayer } from "../../../nn/sequential.ts";
 import { ELEMENT_BYTES, VECTOR_BYTES } from "../arena.ts";
 import { locate, type Tensor } from "../tensors.ts";
-import type { BlockCall, LayerCode, Rows, Stage, Thread, WeightCalls } from "./layer.ts";
+import type { BlockCall, LayerCode, Rows, Stage, Thread } from "./layer.ts";
 
 type Convolution = Conv2dLayer | LinearLayer;
 
 /** See `conv2d` of the reference. */
 export const conv2d: LayerCode<Conv2dLayer> = {
-  memory: ({ padding }) => ({ padding, output: "new", gradient: "new" }),
+  memory: ({ padding }) => ({ padding, rereads: true, output: "new", gradient: "new" }),
   sizes: convolutionSizes,
-  packedBytes: ({ weight }) => 4 * weight.size,
-  sumsBytes: ({ weight, bias }) => VECTOR_BYTES * (weight.size + bias.size),
-  forward: convolve,
+  packedBytes: ({ groups, weight }) => groups > 1 ? 0 : 4 * weight.size,
+  sumsBytes: ({ weight, outputShape: [outChannels] }) => VECTOR_BYTES * (weight.size + outChannels),
+  forward: (thread, stage) =>
+    stage.layer.groups > 1 ? convolveGroups(thread, stage) : convolve(thread, stage),
   backward(thread, stage) {
     const { kernels, own, ones, groupBytes } = thread;
     const { layer, inputs: [input], gradOutput, shape, sums } = stage;
+    if (!layer.weight.trained) return inputGradient(thread, stage);
+    if (layer.groups > 1) {
+      return [
+        (block, group) =>
+          kernels.groupedConv2dWeightGradient(
+            shape,
+            layer.groups,
+            locateCorner(input, layer.padding, { own, block }),
+            locate(gradOutput!, own, block),
+            sums + group * groupBytes,
+          ),
+        ...inputGradient(thread, stage),
+      ];
+    }
     return [
       (block, group) =>
         kernels.conv2dWeightGradient(
@@ -32,7 +47,22 @@ export const conv2d: LayerCode<Conv2dLayer> = {
   },
   weights(thread, stage, { firstRow, lastRow }) {
     const { kernels, gradients, groupBytes } = thread;
-    const { layer: { weight, bias }, shape, sums } = stage;
+    const { layer, shape, sums } = stage;
+    const { weight, groups: channelGroups, outputShape: [outChannels] } = layer;
+    const pack = channelGroups > 1 ? undefined : packRows(thread, stage, { firstRow, lastRow });
+    if (!weight.trained) return { pack };
+    const [gradWeight, gradBias] = [gradients + 4 * weight.offset, gradBiasOf(thread, layer)];
+    if (channelGroups > 1) {
+      const rowSize = weight.size / outChannels;
+      return {
+        reduce(groups) {
+          const [first, last] = [firstRow * rowSize, lastRow * rowSize];
+          const biases = sums + VECTOR_BYTES * weight.size;
+          kernels.reduceLanes(sums, groupBytes, groups, first, last, gradWeight);
+          kernels.reduceLanes(biases, groupBytes, groups, firstRow, lastRow, gradBias);
+        },
+      };
+    }
     return {
       reduce: (groups) =>
         kernels.conv2dReduceGradients(
@@ -42,20 +72,21 @@ export const conv2d: LayerCode<Conv2dLayer> = {
           groups,
           firstRow,
           lastRow,
-          gradients + 4 * weight.offset,
-          gradients + 4 * bias.offset,
+          gradWeight,
+          gradBias,
         ),
-      pack: packRows(thread, stage, { firstRow, lastRow }),
+      pack,
     };
   },
 };
 
 /** The forward call of a layer that multiplies. */
 export function convolve(
-  { kernels, own, parameters }: Thread,
+  thread: Thread,
   { layer, inputs: [input], output, shape, packedForward }: Stage<Convolution>,
 ): BlockCall {
-  const bias = parameters + 4 * layer.bias.offset;
+  const { kernels, own } = thread;
+  const bias = biasOf(thread, layer);
   const { padding } = geometryOf(layer);
   return (block) =>
     kernels.conv2dForward(
@@ -67,12 +98,51 @@ export function convolve(
     );
 }
 
+function convolveGroups(
+  thread: Thread,
+  { layer, inputs: [input], output, shape }: Stage<Conv2dLayer>,
+): BlockCall {
+  const { kernels, own, parameters } = thread;
+  const weight = parameters + 4 * layer.weight.offset;
+  const bias = biasOf(thread, layer);
+  return (block) =>
+    kernels.groupedConv2dForward(
+      shape,
+      layer.groups,
+      locateCorner(input, layer.padding, { own, block }),
+      weight,
+      bias,
+      locate(output, own, block),
+    );
+}
+
+function biasOf({ parameters, noBias }: Thread, { bias }: Convolution): number {
+  return bias ? parameters + 4 * bias.offset : noBias;
+}
+
+/** Where the gradients of its biases go. */
+export function gradBiasOf({ gradients, noBiasGradient }: Thread, { bias }: Convolution): number {
+  return bias ? gradients + 4 * bias.offset : noBiasGradient;
+}
+
 /** The call that computes its input's gradient, if that is needed. */
 export function inputGradient(
-  { kernels, own }: Thread,
-  { gradInputs: [target], gradOutput, shape, packedBackward }: Stage<Convolution>,
+  { kernels, own, parameters }: Thread,
+  { layer, gradInputs: [target], gradOutput, shape, packedBackward }: Stage<Convolution>,
 ): BlockCall[] {
   if (target === undefined) return [];
+  const { groups } = geometryOf(layer);
+  if (groups > 1) {
+    const weight = parameters + 4 * layer.weight.offset;
+    return [(block) =>
+      kernels.groupedConv2dInputGradient(
+        shape,
+        groups,
+        locate(gradOutput!, own, block),
+        weight,
+        locate(target.tensor, own, block),
+      )];
+  }
   return [(block) =>
     kernels.conv2dInputGradient(
       shape,
@@ -87,7 +157,7 @@ export function packRows(
   { kernels, parameters }: Thread,
   { layer, shape, packedForward, packedBackward }: Stage<Convolution>,
   { firstRow, lastRow }: Rows,
-): WeightCalls["pack"] {
+): () => void {
   const weight = parameters + 4 * layer.weight.offset;
   return () => {
     kernels.packForward(shape, weight, firstRow, lastRow, packedForward);
@@ -115,8 +185,12 @@ export function convolutionSizes(layer: Convolution, input: Tensor, output: Tens
   ];
 }
 
-function geometryOf(layer: Convolution): Pick<Conv2dLayer, "kernelSize" | "stride" | "padding"> {
-  return "kernelSize" in layer ? layer : { kernelSize: [1, 1], stride: [1, 1], padding: [0, 0] };
+type Geometry = Pick<Conv2dLayer, "kernelSize" | "stride" | "padding" | "groups">;
+
+const POINT: Geometry = { kernelSize: [1, 1], stride: [1, 1], padding: [0, 0], groups: 1 };
+
+function geometryOf(layer: Convolution): Geometry {
+  return "kernelSize" in layer ? layer : POINT;
 }
 
 /** Where the zeros begin that a layer needs around its input, which may have more. */

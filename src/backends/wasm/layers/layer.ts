@@ -2,12 +2,15 @@
 
 import type { Pair } from "../../../nn/layers/layer.ts";
 import type { Layer } from "../../../nn/sequential.ts";
+import type { Shard } from "../../backend.ts";
 import type { Kernels } from "../kernels.ts";
 import type { Tensor } from "../tensors.ts";
 
 /** A layer and the addresses that its kernels need; 0 where there is none. */
 export interface Stage<Kind extends Layer = Layer> {
   readonly layer: Kind;
+  /** The layer's place in the model. */
+  readonly index: number;
   /** In the order of `layer.inputs`. */
   readonly inputs: readonly Tensor[];
   readonly output: Tensor;
@@ -23,6 +26,9 @@ export interface Stage<Kind extends Layer = Layer> {
   readonly packedBackward: number;
   /** Sums of a convolution's weight gradients over the first group of blocks. */
   readonly sums: number;
+  /** What the layer works out from the whole batch, and what it has measured of the first block. */
+  readonly batch: number;
+  readonly measures: number;
 }
 
 /** Where the gradient that a layer gives to an input goes. */
@@ -39,6 +45,8 @@ export interface MemoryRules {
   readonly padding?: Pair;
   /** Whether it reads its input again once all blocks are done, which is then kept for each. */
   readonly keepsInput?: boolean;
+  /** Whether its backward pass reads its input. */
+  readonly rereads?: boolean;
   /** Where its output lies: by itself, over its input if nobody else needs that, or as its input does. */
   readonly output: "new" | "overwrites" | "views";
   /** Whether its backward pass reads its output, which nobody may then overwrite. */
@@ -51,8 +59,12 @@ export interface MemoryRules {
 export interface Places {
   readonly parameters: number;
   readonly gradients: number;
+  readonly statistics: number;
   /** One element full of ones. */
   readonly ones: number;
+  /** Zeros for layers without a bias, and where their biases' gradients go, which nobody reads. */
+  readonly noBias: number;
+  readonly noBiasGradient: number;
   /** The distance from a group's sums to the next one's. */
   readonly groupBytes: number;
 }
@@ -60,14 +72,43 @@ export interface Places {
 /** For whom kernel calls are made. */
 export interface Thread extends Places {
   readonly kernels: Kernels;
+  readonly memory: WebAssembly.Memory;
+  /** What dropout follows from. */
+  readonly seed: number;
   /** Where the thread's own memory starts. */
   readonly own: number;
   /** Twelve vectors of its own. */
   readonly scratch: number;
+  /** One element of its own: 1 in the lanes that hold an image of the block at hand, 0 in the others. */
+  readonly mask: number;
+  /** Whose lanes' indices begin here, in a step of the training. */
+  readonly block: { indices: number; count: number; step: number };
 }
 
 /** A kernel call on one block of images; weight gradients go to the sums of the block's group. */
 export type BlockCall = (block: number, group: number) => void;
+
+/** A batch in training, as a layer that must know all of it wants to. */
+export interface WholeBatch {
+  /** Images of this session's part of it, and of all of it. */
+  readonly images: number;
+  readonly batchSize: number;
+  /** Whether running statistics move. */
+  readonly isStep: boolean;
+  readonly shard?: Partial<Pick<Shard, "sum">>;
+}
+
+/** What a layer that must know the whole batch does beside its passes over a block. */
+export interface WholeBatchCalls {
+  /** On a block of its input, when that has been made. */
+  measure: BlockCall;
+  /** By one thread, between the measurements of all blocks and the forward pass. */
+  normalize(batch: WholeBatch): void;
+  /** On a block of its output's gradient, when that has been made. */
+  measureGradient: BlockCall;
+  /** By one thread, between these measurements and the backward pass. */
+  settle(batch: WholeBatch): void;
+}
 
 /** A thread's rows of a layer's parameters: its output channels or features, the last exclusive. */
 export interface Rows {
@@ -82,7 +123,7 @@ export interface WeightCalls {
   /** Sums gradients over the groups of blocks. */
   reduce?(groups: number): void;
   /** Copies weights into the orders in which kernels read them. */
-  pack(): void;
+  pack?(): void;
 }
 
 /** A kind of layer as this engine computes it. */
@@ -94,9 +135,17 @@ export interface LayerCode<Kind extends Layer> {
   packedBytes?(layer: Kind): number;
   /** Bytes of the sums of its weight gradients over a group of blocks. */
   sumsBytes?(layer: Kind): number;
+  /** Bytes of what it works out from the whole batch, and of what it measures of a block. */
+  batchBytes?(layer: Kind): { readonly batch: number; readonly measures: number };
   /** Undefined where nothing is to be done. */
   forward(thread: Thread, stage: Stage<Kind>): BlockCall | undefined;
+  /** Outside training, where that is another call. */
+  infer?(thread: Thread, stage: Stage<Kind>): BlockCall | undefined;
   /** In the order in which they are made; only where the output's gradient is needed. */
   backward(thread: Thread, stage: Stage<Kind>): BlockCall[];
   weights?(thread: Thread, stage: Stage<Kind>, rows: Rows): WeightCalls;
+  /** By one thread, before any pass of a job. */
+  prepare?(thread: Thread, stage: Stage<Kind>): () => void;
+  /** Undefined where it takes image by image. */
+  wholeBatch?(thread: Thread, stage: Stage<Kind>): WholeBatchCalls | undefined;
 }

@@ -1,19 +1,25 @@
 /** Fully connected layers, forward and backward. */
 
 import type { LinearLayer } from "../../../nn/sequential.ts";
-import { convolutionSizes, convolve, inputGradient, packRows } from "./conv2d.ts";
+import { convolutionSizes, convolve, gradBiasOf, inputGradient, packRows } from "./conv2d.ts";
 import type { LayerCode } from "./layer.ts";
 
 /** See `linear` of the reference. Its weight gradient is made from all blocks at once. */
 export const linear: LayerCode<LinearLayer> = {
-  memory: () => ({ keepsInput: true, output: "new", gradient: "kept" }),
+  memory: () => ({ keepsInput: true, rereads: true, output: "new", gradient: "kept" }),
   sizes: convolutionSizes,
   packedBytes: ({ weight }) => 4 * weight.size,
   forward: convolve,
   backward: inputGradient,
   weights(thread, stage, rows) {
     const { kernels, gradients, ones, scratch } = thread;
-    const { layer: { weight, bias }, inputs: [input], gradOutput } = stage;
+    const { layer, inputs: [input], gradOutput } = stage;
+    const pack = packRows(thread, stage, rows);
+    if (!layer.weight.trained) return { pack };
+    const [gradWeight, gradBias] = [
+      gradients + 4 * layer.weight.offset,
+      gradBiasOf(thread, layer),
+    ];
     return {
       accumulate: (blocks, isFirstChunk) =>
         kernels.linearWeightGradient(
@@ -25,13 +31,13 @@ export const linear: LayerCode<LinearLayer> = {
           blocks,
           rows.firstRow,
           rows.lastRow,
-          gradients + 4 * weight.offset,
-          gradients + 4 * bias.offset,
+          gradWeight,
+          gradBias,
           ones,
           scratch,
           !isFirstChunk,
         ),
-      pack: packRows(thread, stage, rows),
+      pack,
     };
   },
 };

@@ -6,6 +6,7 @@ import type { LayerCode } from "./layer.ts";
 
 /** See `avgPool2d` of the reference. */
 export const avgPool2d = pool2d(
+  "avgPool2dForward",
   ({ kernels, own }, { shape, gradOutput, gradInputs: [target] }) => (block) =>
     kernels.avgPool2dBackward(
       shape,
@@ -15,7 +16,7 @@ export const avgPool2d = pool2d(
 );
 
 /** See `maxPool2d` of the reference. */
-export const maxPool2d = pool2d((
+export const maxPool2d = pool2d("maxPool2dForward", (
   { kernels, own },
   { shape, inputs: [input], gradOutput, gradInputs: [target] },
 ) =>
@@ -25,17 +26,17 @@ export const maxPool2d = pool2d((
     locate(input, own, block),
     locate(gradOutput!, own, block),
     locate(target!.tensor, own, block),
-  )
-);
+  ));
 
 type PoolCode = LayerCode<Pool2dLayer>;
 
 function pool2d(
+  forward: "avgPool2dForward" | "maxPool2dForward",
   giveBack: (...at: Parameters<PoolCode["backward"]>) => ReturnType<PoolCode["backward"]>[number],
 ): PoolCode {
   return {
-    memory: () => ({ output: "new", gradient: "new" }),
-    sizes: ({ poolSize, stride }, input, output) => [
+    memory: () => ({ rereads: true, output: "new", gradient: "new" }),
+    sizes: ({ poolSize, stride, padding }, input, output) => [
       input.channels,
       input.height,
       input.width,
@@ -45,9 +46,10 @@ function pool2d(
       output.rowBytes,
       ...poolSize,
       ...stride,
+      ...padding,
     ],
-    forward({ kernels, own }, { layer, inputs: [input], output, shape }) {
-      const kernel = kernels[`${layer.type}Forward`];
+    forward({ kernels, own }, { inputs: [input], output, shape }) {
+      const { [forward]: kernel } = kernels;
       return (block) => kernel(shape, locate(input, own, block), locate(output, own, block));
     },
     backward: (thread, stage) => stage.gradInputs[0] ? [giveBack(thread, stage)] : [],

@@ -3,7 +3,9 @@
 import type { LayerOf } from "../../../nn/layers/table.ts";
 import type { Layer, LayerKind } from "../../../nn/sequential.ts";
 import { activation } from "./activation.ts";
+import { batchNorm } from "./batch_norm.ts";
 import { conv2d } from "./conv2d.ts";
+import { dropout } from "./dropout.ts";
 import { flatten } from "./flatten.ts";
 import type { LayerCode } from "./layer.ts";
 import { linear } from "./linear.ts";
@@ -14,9 +16,14 @@ const TABLE: { readonly [Kind in LayerKind]: LayerCode<LayerOf<Kind>> } = {
   conv2d,
   avgPool2d,
   maxPool2d,
+  globalAvgPool2d: avgPool2d,
   sigmoid: activation,
   tanh: activation,
   relu: activation,
+  leakyRelu: activation,
+  batchNorm2d: batchNorm,
+  batchNorm1d: batchNorm,
+  dropout,
   flatten,
   linear,
   residual,

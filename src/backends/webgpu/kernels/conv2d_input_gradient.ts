@@ -10,7 +10,7 @@ import {
   type Kernel,
   repeat,
 } from "../kernel.ts";
-import type { ConvolveOperation } from "../operations.ts";
+import { type ChannelGroups, channelGroups, type ConvolveOperation } from "../operations.ts";
 import { indexOf, roundUp, type Tensor } from "../tensors.ts";
 import type { Tuning } from "../tuning.ts";
 import { callStoreGradient, type GradientTarget, storeGradient } from "./store_gradient.ts";
@@ -53,13 +53,14 @@ export function conv2dInputGradient(
   const { layer, kernelSize: [kernelHeight, kernelWidth], padding, maps } = operation;
   const [inChannels, height, width] = operation.input;
   const columns = roundUp(maps[0], 4) / 4;
-  const channels = divisorUpTo(inChannels, Math.max(1, tuning.inputGradientSums / SIDE ** 2));
+  const { side, inputs } = channelGroups(operation);
+  const channels = divisorUpTo(inputs, Math.max(1, tuning.inputGradientSums / SIDE ** 2));
   const [rows, cells] = [Math.ceil(height / SIDE), Math.ceil(width / SIDE)];
   const patchWidth = SIDE - 1 + kernelWidth;
   const taps = Array.from({ length: SIDE ** 2 }, (_, tap) => [Math.floor(tap / SIDE), tap % SIDE]);
   const { code, bindings } = storeGradient(target);
   const loadRow = (row: number, offset: string) =>
-    repeat(4, (o) =>
+    repeat(side, (o) =>
       repeat(patchWidth, (x) => {
         const place = o * gradMaps.channelStride + x * gradMaps.columnStride;
         return `d${o}_${row}_${x} = grad_maps[base + ${offset} * ${gradMaps.rowStride}u + ${place}u];`;
@@ -67,11 +68,11 @@ export function conv2dInputGradient(
   const sums = repeat(kernelWidth, (j) =>
     repeat(channels, (c) =>
       `{
-        let w = weights[weight + ${(c * kernelHeight * kernelWidth + j) * columns}u];
+        let w = ${weightAt(side, `weight + ${(c * kernelHeight * kernelWidth + j) * columns}u`)};
         ${
         taps.map(([dy, dx]) => {
           const d = (o: number) => `w[${o}] * d${o}_${dy}_${dx + kernelWidth - 1 - j}`;
-          return `g${c}_${dy}_${dx} += (${d(0)} + ${d(1)}) + (${d(2)} + ${d(3)});`;
+          return `g${c}_${dy}_${dx} += ${addFour(side, d)};`;
         }).join("\n")
       }
       }`));
@@ -88,16 +89,16 @@ ${entryPoint(tuning)}
         taps.map(([dy, dx]) => `var g${c}_${dy}_${dx} = Images(0.0);`).join(" "))
     }
   ${
-      repeat(4, (o) =>
+      repeat(side, (o) =>
         repeat(SIDE, (row) => repeat(patchWidth, (x) => `var d${o}_${row}_${x}: Images;`)))
     }
   // Kernel rows, from the last, that meet a row of the maps.
   let first = u32(max(0, ${kernelHeight - 1 - padding[0] - (SIDE - 1)} - i32(y)));
   let end = u32(min(${kernelHeight}, ${maps[1] + kernelHeight - 1 - padding[0]} - i32(y)));
-  for (var o = 0u; o < ${columns}u; o++) {
+  ${walkOutputs(operation, "channel")} {
     let base = ${
       indexOf(gradMaps, [
-        "o * 4u",
+        `o * ${side}u`,
         `y + ${padding[0]}u - ${kernelHeight - 1}u`, // wraps around, and back at the border
         `x + ${padding[1]}u - ${kernelWidth - 1}u`,
       ])
@@ -105,12 +106,12 @@ ${entryPoint(tuning)}
     ${repeat(SIDE - 1, (row) => loadRow(row, `(first + ${row}u)`))}
     for (var i = first; i < end; i++) {
       ${loadRow(SIDE - 1, `(i + ${SIDE - 1}u)`)}
-      let weight = ((channel * ${kernelHeight}u + ${kernelHeight - 1}u - i) * ${
-      kernelWidth * columns
-    }u) + o;
+      let weight = ((${channelInGroup(operation, "channel")} * ${kernelHeight}u + ${
+      kernelHeight - 1
+    }u - i) * ${kernelWidth * columns}u) + o${side === 1 ? " / 4u" : ""};
       ${sums}
       ${
-      repeat(4, (o) =>
+      repeat(side, (o) =>
         repeat(SIDE - 1, (row) =>
           repeat(patchWidth, (x) =>
             `d${o}_${row}_${x} = d${o}_${row + 1}_${x};`)))
@@ -136,4 +137,28 @@ ${entryPoint(tuning)}
     bindings: [bindTensor("grad_maps", gradMaps, "read"), weights, ...bindings],
     workgroups: [A_GROUP, rows * cells, inChannels / channels],
   };
+}
+
+/** WGSL of a loop over the output channels of an input channel's group: `o` counts them in steps. */
+export function walkOutputs(operation: ConvolveOperation, channel: string): string {
+  const { inputs, steps } = channelGroups(operation);
+  if (operation.groups === 1) return `for (var o = 0u; o < ${steps}u; o++)`;
+  const first = `${channel} / ${inputs}u * ${steps}u`;
+  return `for (var o = ${first}; o < ${first} + ${steps}u; o++)`;
+}
+
+/** WGSL for an input channel's number in its group. */
+export function channelInGroup(operation: ConvolveOperation, channel: string): string {
+  return operation.groups === 1 ? channel : `(${channel} % ${channelGroups(operation).inputs}u)`;
+}
+
+/** WGSL for the weights of a step, a vec4f or, as its first and only element, the one of `o`. */
+export function weightAt(side: ChannelGroups["side"], index: string): string {
+  return side === 4 ? `weights[${index}]` : `array<f32, 1>(weights[${index}][o % 4u])`;
+}
+
+/** WGSL for the sum of a step's products. */
+export function addFour(side: ChannelGroups["side"], product: (o: number) => string): string {
+  if (side === 1) return product(0);
+  return `(${product(0)} + ${product(1)}) + (${product(2)} + ${product(3)})`;
 }

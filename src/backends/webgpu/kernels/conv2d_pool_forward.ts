@@ -10,18 +10,20 @@ import {
   type Kernel,
   repeat,
 } from "../kernel.ts";
-import type { ConvolveOperation } from "../operations.ts";
+import { channelGroups, type ConvolveOperation } from "../operations.ts";
 import { indexOf, roundUp, type Tensor } from "../tensors.ts";
 import type { Tuning } from "../tuning.ts";
 import { activate } from "./activation.ts";
+import { runningWgsl } from "./batch_norm.ts";
 
 /** The buffers of {@linkcode conv2dPoolForward}. */
 export interface ForwardBuffers {
   readonly input: Tensor;
-  /** The activation's output before pooling; the output itself where there is no pooling. */
-  readonly activated: Tensor;
+  /** The activation's output before pooling, where training needs it. */
+  readonly activated?: Tensor;
   readonly output: Tensor;
-  /** `weights` and `biases`, four output channels in a vec4f. */
+  /** `weights` and, if it has any, `biases`, four output channels in a vec4f; of a batch norm that is
+   * joined to it `scales`, `shifts` and `statistics`. */
   readonly parameters: readonly Binding[];
 }
 
@@ -37,15 +39,18 @@ export function conv2dPoolForward(
   tuning: Tuning,
 ): Kernel {
   const { kernelSize: [kernelHeight, kernelWidth], stride: [strideY, strideX], pool } = operation;
-  const { layer, padding, maps: [outChannels], activation } = operation;
+  const { layer, padding, maps: [outChannels], activation, norm } = operation;
   const [poolHeight, poolWidth] = pool.size;
   const area = poolHeight * poolWidth;
   const columns = roundUp(outChannels, 4) / 4;
-  const vectors = divisorUpTo(columns, Math.max(1, tuning.forwardSums / (4 * area)));
-  const blocks = columns / vectors;
-  const channels = blocks === 1 ? outChannels : 4 * vectors; // computes no rounded-up channel if alone
+  const { side, steps, inputs, outputs } = channelGroups(operation);
+  const vectors = side === 1 ? 1 : divisorUpTo(steps, Math.max(1, tuning.forwardSums / (4 * area)));
+  const blocks = Math.ceil(outChannels / (side * vectors));
+  const channels = blocks === 1 ? outChannels : side * vectors; // computes no rounded-up channel if alone
+  const part = (o: number) => side === 1 ? "channel % 4u" : `${o & 3}`;
   const heldRows = (poolHeight - 1) * strideY + 1;
   const patchWidth = (poolWidth - 1) * strideX + kernelWidth;
+  const maps = pool.type === "none" ? undefined : activated;
   const sum = (o: number, tap: number) => `s${o}_${tap}`;
   const each = (line: (o: number, tap: number) => string) =>
     repeat(channels, (o) => repeat(area, (tap) => line(o, tap)));
@@ -58,19 +63,25 @@ export function conv2dPoolForward(
 ${entryPoint(tuning)}
   let out_y = group.y / ${output.width}u;
   let out_x = group.y % ${output.width}u;
-  let block = group.z * ${vectors}u;
-  ${repeat(Math.ceil(channels / 4), (v) => `let b${v} = biases[block + ${v}u];`)}
-  ${each((o, tap) => `var ${sum(o, tap)} = Images(b${o >> 2}[${o & 3}]);`)}
+  let channel = group.z * ${side * vectors}u;
+  let block = channel / 4u;
+  ${
+    repeat(
+      Math.ceil(channels / 4),
+      (v) => `let b${v} = ${layer.bias ? `biases[block + ${v}u]` : "vec4f()"};`,
+    )
+  }
+  ${each((o, tap) => `var ${sum(o, tap)} = Images(b${o >> 2}[${part(o)}]);`)}
   ${repeat(heldRows, (row) => repeat(patchWidth, (x) => `var r${row}_${x}: Images;`))}
   var base = ${
     indexOf(input, [
-      "0u",
+      operation.groups === 1 ? "0u" : `channel / ${outputs}u * ${inputs}u`,
       `out_y * ${pool.stride[0] * strideY}u - ${padding[0]}u`, // wraps around, and back at the border
       `out_x * ${pool.stride[1] * strideX}u - ${padding[1]}u`,
     ])
   };
   var weight = block;
-  for (var c = 0u; c < ${input.channels}u; c++) {
+  for (var c = 0u; c < ${inputs}u; c++) {
     ${repeat(heldRows - 1, (row) => loadRow(row, `${row * input.rowStride}u`))}
     for (var i = 0u; i < ${kernelHeight}u; i++) {
       ${loadRow(heldRows - 1, `(i + ${heldRows - 1}u) * ${input.rowStride}u`)}
@@ -84,7 +95,7 @@ ${entryPoint(tuning)}
             repeat(area, (tap) => {
               const row = Math.floor(tap / poolWidth) * strideY;
               const x = (tap % poolWidth) * strideX + j;
-              return `${sum(4 * v + o, tap)} += w[${o}] * r${row}_${x};`;
+              return `${sum(4 * v + o, tap)} += w[${part(o)}] * r${row}_${x};`;
             }))
         }
       }`))
@@ -99,13 +110,20 @@ ${entryPoint(tuning)}
     }
     base += ${input.channelStride}u;
   }
-  ${each((o, tap) => `let y${o}_${tap} = ${activate(activation, sum(o, tap))};`)}
-  let channel = block * 4u;
   ${
-    pool.type === "none" ? "" : each((o, tap) => {
+    norm === undefined ? "" : repeat(channels, (o) =>
+      `{
+    let place = channel + ${o}u;
+    ${runningWgsl(norm, "place")}
+    ${repeat(area, (tap) => `${sum(o, tap)} = (${sum(o, tap)} - mean) * scale + shift;`)}
+  }`)
+  }
+  ${each((o, tap) => `let y${o}_${tap} = ${activate(activation, sum(o, tap))};`)}
+  ${
+    maps === undefined ? "" : each((o, tap) => {
       const y = `out_y * ${pool.stride[0]}u + ${Math.floor(tap / poolWidth)}u`;
       const x = `out_x * ${pool.stride[1]}u + ${tap % poolWidth}u`;
-      return `activated[${indexOf(activated, [`channel + ${o}u`, y, x])}] = y${o}_${tap};`;
+      return `activated[${indexOf(maps, [`channel + ${o}u`, y, x])}] = y${o}_${tap};`;
     })
   }
   ${
@@ -124,7 +142,7 @@ ${entryPoint(tuning)}
     bindings: [
       bindTensor("input", input, "read"),
       ...parameters,
-      ...(pool.type === "none" ? [] : [bindTensor("activated", activated, "write")]),
+      ...(maps === undefined ? [] : [bindTensor("activated", maps, "write")]),
       bindTensor("output", output, "write"),
     ],
     workgroups: [A_GROUP, output.height * output.width, blocks],
@@ -132,10 +150,10 @@ ${entryPoint(tuning)}
 }
 
 /** WGSL for a window's mean or maximum. */
-export function pooled(
+function pooled(
   type: ConvolveOperation["pool"]["type"],
   values: readonly string[],
 ): string {
   if (type === "avgPool2d") return `(${values.join(" + ")}) * ${1 / values.length}`;
-  return values.reduce((largest, value) => `max(${largest}, ${value})`);
+  return values.reduce((largest, value) => `larger(${largest}, ${value})`);
 }

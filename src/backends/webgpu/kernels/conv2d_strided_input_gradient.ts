@@ -1,10 +1,24 @@
 /** Input gradient of a convolution with any stride, and of a linear layer. */
 
-import { A_GROUP, bindTensor, entryPoint, imagesWgsl, type Kernel, repeat } from "../kernel.ts";
-import type { ConvolveOperation } from "../operations.ts";
+import {
+  A_GROUP,
+  bindTensor,
+  divisorUpTo,
+  entryPoint,
+  imagesWgsl,
+  type Kernel,
+  repeat,
+} from "../kernel.ts";
+import { channelGroups, type ConvolveOperation } from "../operations.ts";
 import { indexOf, roundUp } from "../tensors.ts";
 import type { Tuning } from "../tuning.ts";
-import type { InputGradientBuffers } from "./conv2d_input_gradient.ts";
+import {
+  addFour,
+  channelInGroup,
+  type InputGradientBuffers,
+  walkOutputs,
+  weightAt,
+} from "./conv2d_input_gradient.ts";
 import { callStoreGradient, storeGradient } from "./store_gradient.ts";
 
 /** Most input channels of one invocation. */
@@ -24,25 +38,42 @@ export function conv2dStridedInputGradient(
   const { layer, kernelSize: [kernelHeight, kernelWidth], stride, padding, maps } = operation;
   const [inChannels, height, width] = operation.input;
   const columns = roundUp(maps[0], 4) / 4;
-  const channels = Math.min(CHANNELS, inChannels);
+  const { side, inputs } = channelGroups(operation);
+  // All of one group.
+  const channels = operation.groups === 1
+    ? Math.min(CHANNELS, inChannels)
+    : divisorUpTo(inputs, CHANNELS);
   const blocks = Math.ceil(inChannels / channels);
   const isVector = kernelHeight * kernelWidth * height * width === 1;
   const { code, bindings } = storeGradient(target);
   const sums = `
         let d0 = grad_maps[base];
         ${
-    repeat(3, (o) => `let d${o + 1} = grad_maps[base + ${(o + 1) * gradMaps.channelStride}u];`)
+    repeat(
+      side - 1,
+      (o) => `let d${o + 1} = grad_maps[base + ${(o + 1) * gradMaps.channelStride}u];`,
+    )
   }
         ${
     repeat(channels, (c) => {
       const element = isVector ? "0u" : `i * ${kernelWidth}u + j`;
       return `{
-          let w = weights[(c${c} * ${kernelHeight * kernelWidth}u + ${element}) * ${columns}u + o];
-          g${c} += (w.x * d0 + w.y * d1) + (w.z * d2 + w.w * d3);
+          let w = ${
+        weightAt(
+          side,
+          `(${channelInGroup(operation, `c${c}`)} * ${
+            kernelHeight * kernelWidth
+          }u + ${element}) * ` +
+            `${columns}u + o${side === 1 ? " / 4u" : ""}`,
+        )
+      };
+          g${c} += ${addFour(side, (o) => `w[${o}] * d${o}`)};
         }`;
     })
   }`;
-  const walk = isVector ? `let base = ${indexOf(gradMaps, ["o * 4u", "0u", "0u"])}; ${sums}` : `
+  const walk = isVector
+    ? `let base = ${indexOf(gradMaps, [`o * ${side}u`, "0u", "0u"])}; ${sums}`
+    : `
     for (var i = 0u; i < ${kernelHeight}u; i++) {
       let top = in_y - i; // wraps around if negative, and is then too large
       let out_y = top / ${stride[0]}u;
@@ -51,7 +82,7 @@ export function conv2dStridedInputGradient(
         let left = in_x - j;
         let out_x = left / ${stride[1]}u;
         if (left % ${stride[1]}u != 0u || out_x >= ${maps[2]}u) { continue; }
-        let base = ${indexOf(gradMaps, ["o * 4u", "out_y", "out_x"])};
+        let base = ${indexOf(gradMaps, [`o * ${side}u`, "out_y", "out_x"])};
         ${sums}
       }
     }`;
@@ -70,7 +101,7 @@ ${entryPoint(tuning)}
         `let c${c} = min(first + ${c}u, ${inChannels - 1}u);
   var g${c} = Images(0.0);`)
     }
-  for (var o = 0u; o < ${columns}u; o++) {
+  ${walkOutputs(operation, "first")} {
     ${walk}
   }
   ${

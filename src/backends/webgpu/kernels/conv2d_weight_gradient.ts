@@ -10,7 +10,7 @@ import {
   MOST_ROUNDS,
   repeat,
 } from "../kernel.ts";
-import type { ConvolveOperation } from "../operations.ts";
+import { channelGroups, type ConvolveOperation } from "../operations.ts";
 import { indexOf, roundUp, type Tensor } from "../tensors.ts";
 import type { Tuning } from "../tuning.ts";
 
@@ -28,7 +28,7 @@ export interface PartialsPlace {
   readonly start: number;
   /** Distance between copies. */
   readonly stride: number;
-  /** The bias within a copy; the weights come first. */
+  /** The bias within a copy, if there is one; the weights come first. */
   readonly bias: number;
 }
 
@@ -43,15 +43,16 @@ export interface WeightGradientTiles {
 
 /** Chooses the tiles of a convolution. */
 export function weightGradientTiles(
-  { kernelSize, maps }: ConvolveOperation,
+  operation: ConvolveOperation,
   tuning: Tuning,
 ): WeightGradientTiles {
-  const columns = roundUp(maps[0], 4) / 4;
+  const { kernelSize, maps, groups } = operation;
+  const { side, steps } = channelGroups(operation);
   // 16 KiB of workgroup memory hold every invocation's sums; a device has at least that.
   const most = Math.min(tuning.weightGradientSums, 4096 / (tuning.invocations + 1) - 8);
   const kernelRows = divisorUpTo(kernelSize[0], Math.max(1, most / (4 * kernelSize[1])));
-  const vectors = divisorUpTo(columns, Math.max(1, most / (4 * kernelSize[1] * kernelRows)));
-  const outChannels = vectors === columns ? maps[0] : 4 * vectors;
+  const vectors = divisorUpTo(steps, Math.max(1, most / (4 * kernelSize[1] * kernelRows)));
+  const outChannels = side === 1 ? 1 : groups === 1 && vectors === steps ? maps[0] : 4 * vectors;
   const mostRows = Math.min(tuning.weightGradientRows, Math.floor(MOST_ROUNDS / (maps[2] + 1)));
   const rowSplits = Math.ceil(maps[1] / Math.max(1, mostRows));
   return { outChannels, kernelRows, rows: Math.ceil(maps[1] / rowSplits), rowSplits };
@@ -72,7 +73,10 @@ export function conv2dWeightGradient(
   const { layer, padding, kernelSize: [kernelHeight, kernelWidth], stride, maps } = operation;
   const { outChannels, kernelRows, rows, rowSplits } = weightGradientTiles(operation, tuning);
   const columns = roundUp(maps[0], 4);
-  const blocks = Math.ceil(columns / roundUp(outChannels, 4));
+  const { side, inputs, outputs } = channelGroups(operation);
+  const pitchOut = roundUp(outChannels, side);
+  const blocks = Math.ceil(maps[0] / pitchOut);
+  const hasBias = layer.bias !== undefined;
   const kernelBlocks = kernelHeight / kernelRows;
   const held = Math.max(0, kernelWidth - stride[1]);
   const count = outChannels * kernelRows * kernelWidth;
@@ -88,16 +92,20 @@ export function conv2dWeightGradient(
   const code = `${imagesWgsl(tuning)}
 var<workgroup> sums: array<f32, ${(count + outChannels) * pitch}>;
 ${entryPoint(tuning)}
-  let block = group.y % ${blocks}u * ${roundUp(outChannels, 4)}u;
+  let block = group.y % ${blocks}u * ${pitchOut}u;
   let kernel_y = group.y / ${blocks}u % ${kernelBlocks}u * ${kernelRows}u;
   let c = group.y / ${blocks * kernelBlocks}u;
   ${each((o, i, j) => `var s${o}_${i}_${j} = Images(0.0);`)}
-  ${repeat(outChannels, (o) => `var b${o} = Images(0.0);`)}
+  ${hasBias ? repeat(outChannels, (o) => `var b${o} = Images(0.0);`) : ""}
   ${repeat(kernelRows, (i) => repeat(kernelWidth, (j) => `var p${i}_${j}: Images;`))}
   let end = min((group.z + 1u) * ${rows}u, ${maps[1]}u);
   for (var y = group.z * ${rows}u; y < end; y++) {
     var base = ${
-    indexOf(input, ["c", `y * ${stride[0]}u + kernel_y - ${padding[0]}u`, `0u - ${padding[1]}u`])
+    indexOf(input, [
+      operation.groups === 1 ? "c" : `block / ${outputs}u * ${inputs}u + c`,
+      `y * ${stride[0]}u + kernel_y - ${padding[0]}u`,
+      `0u - ${padding[1]}u`,
+    ])
   };
     var place = ${indexOf(gradMaps, ["block", "y", "0u"])};
     ${repeat(kernelRows, (i) => repeat(held, (j) => load(i, j)))}
@@ -107,7 +115,7 @@ ${entryPoint(tuning)}
     repeat(outChannels, (o) =>
       `{
         let d = grad_maps[place + ${o * gradMaps.channelStride}u];
-        b${o} += d;
+        ${hasBias ? `b${o} += d;` : ""}
         ${
         repeat(kernelRows, (i) => repeat(kernelWidth, (j) => `s${o}_${i}_${j} += d * p${i}_${j};`))
       }
@@ -124,19 +132,23 @@ ${entryPoint(tuning)}
       `total(s${o}_${i}_${j});`
     )
   }
-  ${repeat(outChannels, (o) => `sums[${(count + o) * pitch}u + local.x] = total(b${o});`)}
+  ${
+    hasBias
+      ? repeat(outChannels, (o) => `sums[${(count + o) * pitch}u + local.x] = total(b${o});`)
+      : ""
+  }
   workgroupBarrier();
   let copy = ${place.start}u + (group.x * ${rowSplits}u + group.z) * ${place.stride}u + block;
   let row = (c * ${kernelHeight}u + kernel_y) * ${kernelWidth}u;
   let has_bias = c == 0u && kernel_y == 0u;
-  for (var k = local.x; k < ${count + outChannels}u; k += ${invocations}u) {
+  for (var k = local.x; k < ${hasBias ? count + outChannels : count}u; k += ${invocations}u) {
     var sum = 0.0;
     for (var lane = 0u; lane < ${invocations}u; lane++) { sum += sums[k * ${pitch}u + lane]; }
     if (k < ${count}u) {
       partials[copy + (row + k / ${outChannels}u) * ${columns}u + k % ${outChannels}u] = sum;
-    } else if (has_bias) {
-      partials[copy + ${place.bias}u + k - ${count}u] = sum;
-    }
+    } ${
+    hasBias ? `else if (has_bias) { partials[copy + ${place.bias}u + k - ${count}u] = sum; }` : ""
+  }
   }
 }
 `;
@@ -148,6 +160,6 @@ ${entryPoint(tuning)}
       bindTensor("grad_maps", gradMaps, "read"),
       { name: "partials", type: "array<f32>", access: "write", buffer: partials },
     ],
-    workgroups: [A_GROUP, blocks * kernelBlocks * input.channels, rowSplits],
+    workgroups: [A_GROUP, blocks * kernelBlocks * inputs, rowSplits],
   };
 }

@@ -1,6 +1,13 @@
 /** A batch's pixels, from the packed bytes of the data set to the network's input. */
 
-import { isNormalized, type Standardization } from "../../../nn/standardization.ts";
+import {
+  channelCountOf,
+  channelOf,
+  isNormalized,
+  type Standardization,
+} from "../../../nn/standardization.ts";
+import { FRACTION_BITS } from "../../../data/augment.ts";
+import type { ImageShape } from "../../../nn/sequential.ts";
 import {
   A_GROUP,
   bindTensor,
@@ -10,8 +17,11 @@ import {
   type Kernel,
   repeat,
 } from "../kernel.ts";
+import { changesWgsl, type ImageChanges } from "./augment.ts";
 import { indexOf, type Tensor } from "../tensors.ts";
 import type { Tuning } from "../tuning.ts";
+
+export type { ImageChanges };
 
 /** Where a data set lies: packed bytes, four to a word, an image starting a new word. */
 export interface ImageBuffers {
@@ -26,40 +36,67 @@ export interface ImageBuffers {
 /** What images become, and where. */
 export interface NetworkInput {
   readonly input: Tensor;
+  /** Of an image; the tensor may be one of vectors. */
+  readonly imageShape: ImageShape;
   readonly standardization: Standardization;
+  /** How they are changed; default: not at all. */
+  readonly changes?: ImageChanges;
+  /** Where the chunk's images' indices are wanted. */
+  readonly indices?: GPUBuffer;
 }
 
-/** Writes (pixel / 255 - mean) / std of a chunk's images into the network's input; equals the
- * reference's `gather`.
+/** Writes (pixel / 255 - mean) / std of a chunk's images into the network's input, changed or not;
+ * equals `gatherImages` of TypeScript.
  *
  * An invocation takes four neighbouring pixels of its images. What is left of the last group is filled
  * with zeros, so that kernels after this one need no test of the chunk's length.
  */
 export function gatherImages(
   { images, imagesPerBuffer, order }: ImageBuffers,
-  { input, standardization }: NetworkInput,
+  { input, imageShape, standardization, changes, indices }: NetworkInput,
   tuning: Tuning,
 ): Kernel {
   const pixels = input.channels * input.height * input.width;
   const words = Math.ceil(pixels / 4);
   const side = tuning.imagesPerInvocation;
   const area = input.height * input.width;
+  const become = standardizeWgsl(standardization, imageShape, changes !== undefined);
   const code = `${imagesWgsl(tuning)}
+fn word_of(image: u32, word: u32) -> u32 {
+  let place = image % ${imagesPerBuffer}u * ${words}u + word;
+  switch image / ${imagesPerBuffer}u {
+    ${
+    repeat(images.length - 1, (part) => `case ${part + 1}u: { return images${part + 1}[place]; }`)
+  }
+    default: { return images0[place]; }
+  }
+}
+${changes === undefined ? "" : changesWgsl(changes.augmenter, imageShape)}
 fn pixels(position: u32, word: u32) -> vec4f {
   if (position >= chunk.count) { return vec4f(); }
   let image = order[chunk.first + position];
-  let place = image % ${imagesPerBuffer}u * ${words}u + word;
-  var bytes = 0u;
-  switch image / ${imagesPerBuffer}u {
-    ${
-    repeat(images.length - 1, (part) => `case ${part + 1}u: { bytes = images${part + 1}[place]; }`)
+  ${
+    changes === undefined
+      ? "let values = unpack4x8unorm(word_of(image, word));"
+      : `var values = vec4f();
+  var inside = vec4f();
+  let change = change_of(image);
+  for (var k = 0u; k < 4u; k++) {
+    let sample = sample_at(image, min(word * 4u + k, ${pixels - 1}u), change);
+    values[k] = sample.x / ${255 * 2 ** (2 * FRACTION_BITS)}.0 * change.factor;
+    inside[k] = sample.y / ${2 ** (2 * FRACTION_BITS)}.0;
+  }`
   }
-    default: { bytes = images0[place]; }
-  }
-  return ${standardize("unpack4x8unorm(bytes)", standardization)};
+  ${become}
 }
 ${entryPoint(tuning)}
   let word = group.y;
+  ${
+    indices === undefined ? "" : storeResults(
+      tuning,
+      (place) => `if (word == 0u) { indices[${place} - chunk.first] = order[${place}]; }`,
+    )
+  }
   ${repeat(side, (image) => `let p${image} = pixels(n * ${side}u + ${image}u, word);`)}
   ${
     repeat(Math.min(4, pixels), (k) => {
@@ -78,8 +115,9 @@ ${entryPoint(tuning)}
   }
 }
 `;
+  const turns = changes?.turns;
   return {
-    label: "gather_images",
+    label: changes ? "gather_changed_images" : "gather_images",
     code,
     bindings: [
       { name: "order", type: "array<u32>", access: "read", buffer: order },
@@ -87,15 +125,38 @@ ${entryPoint(tuning)}
         { name: `images${part}`, type: "array<u32>", access: "read", buffer } as const
       )),
       bindTensor("input", input, "write"),
+      ...turns ? [{ name: "turns", access: "uniform", ...turns } as const] : [],
+      ...(indices === undefined ? [] : [
+        { name: "indices", type: "array<u32>", access: "write", buffer: indices } as const,
+      ]),
     ],
     workgroups: [A_GROUP, words, 1],
   };
 }
 
-function standardize(pixels: string, standardization: Standardization): string {
-  if (isNormalized(standardization)) return pixels;
-  const { mean, std } = standardization;
-  return `(${pixels} - ${wgslFloat(mean)}) / ${wgslFloat(std)}`;
+/** What a word's four `values` become, of which `inside` came from their image; of images with several
+ * channels they need not be of one.
+ */
+function standardizeWgsl(
+  standardization: Standardization,
+  [, height, width]: ImageShape,
+  changed: boolean,
+): string {
+  if (isNormalized(standardization)) return "return values;";
+  const inside = changed ? " * inside" : "";
+  const count = channelCountOf(standardization);
+  const channels = Array.from({ length: count }, (_, n) => channelOf(standardization, n));
+  if (count === 1) {
+    const [{ mean, std }] = channels;
+    return `return (values - ${wgslFloat(mean)}${inside}) / ${wgslFloat(std)};`;
+  }
+  const list = (values: readonly number[]) => `array<f32, ${count}>(${values.map(wgslFloat)})`;
+  const fourOf = (name: string) =>
+    `vec4f(${[0, 1, 2, 3].map((k) => `${name}[channel[${k}]]`).join(", ")})`;
+  return `var means = ${list(channels.map(({ mean }) => mean))};
+  var deviations = ${list(channels.map(({ std }) => std))};
+  let channel = min((vec4u(0u, 1u, 2u, 3u) + word * 4u) / ${height * width}u, vec4u(${count - 1}u));
+  return (values - ${fourOf("means")}${inside}) / ${fourOf("deviations")};`;
 }
 
 /** A float32 that WGSL reads as one, whole numbers too. */

@@ -9,9 +9,10 @@ import {
   MOST_ROUNDS,
   repeat,
 } from "../kernel.ts";
+import type { LossTargets } from "../../../nn/loss.ts";
 import type { Program } from "../../program.ts";
 import type { ConvolveOperation, Operation } from "../operations.ts";
-import type { LayerPlace } from "../parameter_layout.ts";
+import type { ParameterPlace } from "../parameter_layout.ts";
 import { indexOf, roundUp, type Tensor } from "../tensors.ts";
 import type { Tuning } from "../tuning.ts";
 import { activate } from "./activation.ts";
@@ -23,8 +24,11 @@ import { callStoreGradient, type GradientTarget, storeGradient } from "./store_g
 export interface LinearStage {
   readonly operation: ConvolveOperation;
   readonly input: Tensor;
-  readonly target: GradientTarget;
-  readonly place: LayerPlace;
+  readonly output: Tensor;
+  /** Undefined for evaluation. */
+  readonly target?: GradientTarget;
+  readonly weight: ParameterPlace;
+  readonly bias?: ParameterPlace;
 }
 
 /** The buffers of {@linkcode linearLayers} beside the stages'. */
@@ -36,6 +40,8 @@ export interface LinearLayersBuffers {
     /** The operation before the first layer, which gets its input's gradient, if it has parameters. */
     readonly target?: GradientTarget;
   };
+  /** Of a loss that is not plain; evaluation measures the plain one. */
+  readonly targets?: LossTargets;
 }
 
 /** Storage buffers that {@linkcode linearLayers} names at most. */
@@ -52,7 +58,7 @@ export function countJoinedLayers(
 ): number {
   const joined: ConvolveOperation[] = [];
   for (const [index, operation] of [...operations.entries()].reverse()) {
-    if (operation.type !== "convolve" || !operation.isLinear) break;
+    if (operation.type !== "convolve" || !operation.isLinear || operation.norm) break;
     if (joined.length > 0 && !program.isOnlyReader(index + 1, index)) break;
     joined.unshift(operation);
   }
@@ -76,7 +82,7 @@ export function countJoinedLayers(
  */
 export function linearLayers(
   stages: readonly LinearStage[],
-  { parameters, results, backward }: LinearLayersBuffers,
+  { parameters, results, backward, targets }: LinearLayersBuffers,
   tuning: Tuning,
 ): Kernel {
   const [first] = stages;
@@ -85,16 +91,18 @@ export function linearLayers(
   const nameOf = (index: number) => `store_gradient_${index}`;
   const stores = backward
     ? stages.map(({ target }, index) =>
-      storeGradient(target, { name: nameOf(index), gradients: "gradients", values: "outputs" }).code
+      storeGradient(target!, { name: nameOf(index), gradients: "gradients", values: "outputs" })
+        .code
     )
     : [];
   const target = backward?.target;
   const before = target && storeGradient(target);
   const wait = rows > 1 ? "storageBarrier();" : "";
-  const logitAt = (k: string) => `outputs[${indexOf(last.target.activated, [k, "0u", "0u"])}]`;
+  const logitAt = (k: string) => `outputs[${indexOf(last.output, [k, "0u", "0u"])}]`;
   const softmax = softmaxWgsl(logitAt, results, {
     classCount: last.operation.maps[0],
     tuning,
+    targets,
     store: backward &&
       ((k, g) => `${nameOf(stages.length - 1)}(${k}, 0u, 0u, n, ${g});`),
   });
@@ -102,7 +110,7 @@ export function linearLayers(
     ? stages.map((stage, index) => {
       if (index === 0) return target && backwardWgsl(stage, { target, tuning });
       const { target: previous } = stages[index - 1];
-      return backwardWgsl(stage, { target: previous, name: nameOf(index - 1), tuning });
+      return backwardWgsl(stage, { target: previous!, name: nameOf(index - 1), tuning });
     })
     : [];
   const code = `${imagesWgsl(tuning)}
@@ -125,8 +133,8 @@ fn main(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) group
   const bindings: Binding[] = [
     bindTensor("features", first.input, "read"),
     { name: "parameters", type: "array<vec4f>", access: "read", buffer: parameters },
-    bindTensor("outputs", first.target.activated, "write"),
-    ...(backward ? [bindTensor("gradients", first.target.gradient, "write")] : []),
+    bindTensor("outputs", first.output, "write"),
+    ...(backward ? [bindTensor("gradients", first.target!.gradient, "write")] : []),
     ...softmax.bindings,
     ...(before?.bindings ?? []),
   ];
@@ -149,18 +157,21 @@ function tiles(operation: ConvolveOperation, columns: number, tuning: Tuning) {
 }
 
 function forwardWgsl(
-  { operation, input, target: { activated }, place }: LinearStage,
+  { operation, input, output, weight, bias }: LinearStage,
   index: number,
   tuning: Tuning,
 ): string {
-  const columns = place.columns / 4;
-  const { vectors, forwardInputs } = tiles(operation, place.columns, tuning);
+  const columns = weight.columns / 4;
+  const { vectors, forwardInputs } = tiles(operation, weight.columns, tuning);
   const source = index === 0 ? "features" : "outputs";
   const outputs = Math.min(4 * vectors, operation.maps[0]);
   return `for (var block = local.y * ${vectors}u; block < ${columns}u; block += ${
     tuning.linearRows * vectors
   }u) {
-    ${repeat(vectors, (v) => `let b${v} = parameters[${place.biasOffset / 4 + v}u + block];`)}
+    ${
+    repeat(vectors, (v) =>
+      `let b${v} = ${bias ? `parameters[${bias.offset / 4 + v}u + block]` : "vec4f()"};`)
+  }
     ${repeat(outputs, (o) => `var s${o} = Images(b${o >> 2}[${o & 3}]);`)}
     for (var c = 0u; c < ${input.channels}u; c += ${forwardInputs}u) {
       ${
@@ -171,7 +182,7 @@ function forwardWgsl(
           vectors,
           (v) =>
             `let w${k}_${v} = parameters[${
-              place.weightOffset / 4 + v
+              weight.offset / 4 + v
             }u + (c + ${k}u) * ${columns}u + block];`,
         )
       }`)
@@ -184,7 +195,7 @@ function forwardWgsl(
     }
     ${
     repeat(outputs, (o) =>
-      `outputs[${indexOf(activated, [`block * 4u + ${o}u`, "0u", "0u"])}] = ${
+      `outputs[${indexOf(output, [`block * 4u + ${o}u`, "0u", "0u"])}] = ${
         activate(operation.activation, `s${o}`)
       };`)
   }
@@ -192,16 +203,17 @@ function forwardWgsl(
 }
 
 function backwardWgsl(
-  { operation, target: { gradient }, place }: LinearStage,
+  { operation, target: own, weight }: LinearStage,
   { target, name, tuning }: {
     readonly target: GradientTarget;
     readonly name?: string;
     readonly tuning: Tuning;
   },
 ): string {
-  const columns = place.columns / 4;
+  const columns = weight.columns / 4;
   const [inFeatures] = operation.input;
-  const { backwardInputs } = tiles(operation, place.columns, tuning);
+  const { gradient } = own!;
+  const { backwardInputs } = tiles(operation, weight.columns, tuning);
   return `for (var first = local.y * ${backwardInputs}u; first < ${inFeatures}u; first += ${
     tuning.linearRows * backwardInputs
   }u) {
@@ -213,7 +225,7 @@ function backwardWgsl(
       ${
     repeat(backwardInputs, (c) =>
       `{
-        let w = parameters[${place.weightOffset / 4}u + (first + ${c}u) * ${columns}u + o];
+        let w = parameters[${weight.offset / 4}u + (first + ${c}u) * ${columns}u + o];
         g${c} += (w.x * d0 + w.y * d1) + (w.z * d2 + w.w * d3);
       }`)
   }

@@ -102,12 +102,16 @@ function stageWgsl(
       `let i${i} = min(block * ${inputs}u + ${i}u, ${operation.input[0] - 1}u);
     var s${i} = vec4f();`)
   }
-    var bias = vec4f();
+    ${operation.layer.bias ? "var bias = vec4f();" : ""}
     for (var n = start; n < end; n++) {
       ${repeat(4, (k) => `let d${k} = ${load(gradMaps, `o * 4u + ${k}u`)};`)}
-      bias += vec4f(${
-    [0, 1, 2, 3].map((k) => `(d${k}.x + d${k}.y) + (d${k}.z + d${k}.w)`).join(", ")
-  });
+      ${
+    operation.layer.bias
+      ? `bias += vec4f(${
+        [0, 1, 2, 3].map((k) => `(d${k}.x + d${k}.y) + (d${k}.z + d${k}.w)`).join(", ")
+      });`
+      : ""
+  }
       ${
     repeat(inputs, (i) =>
       `{
@@ -118,5 +122,7 @@ function stageWgsl(
     }
     let copy = ${place.start / 4}u + group.y * ${place.stride / 4}u + o;
     ${repeat(inputs, (i) => `partials[copy + i${i} * ${columns}u] = s${i};`)}
-    if (block == 0u) { partials[copy + ${place.bias / 4}u] = bias; }`;
+    ${
+    operation.layer.bias ? `if (block == 0u) { partials[copy + ${place.bias / 4}u] = bias; }` : ""
+  }`;
 }

@@ -7,7 +7,10 @@ import {
   entryPoint,
   imagesWgsl,
   type Kernel,
+  numberWgsl,
+  perImage,
 } from "../kernel.ts";
+import type { LossTargets } from "../../../nn/loss.ts";
 import { indexOf, type Tensor } from "../tensors.ts";
 import type { Tuning } from "../tuning.ts";
 import { type ResultBuffers, storeResults } from "./gather_images.ts";
@@ -17,6 +20,8 @@ import { callStoreGradient, type GradientTarget, storeGradient } from "./store_g
 export interface LossOptions {
   /** WGSL that stores the gradient of a class's logit; none for evaluation. */
   readonly store?: (k: string, gradient: string) => string;
+  /** Of a loss that is not plain; only with `store`, as evaluation measures the plain one. */
+  readonly targets?: LossTargets;
   readonly classCount: number;
   readonly tuning: Tuning;
 }
@@ -32,12 +37,11 @@ export interface LossOptions {
 export function softmaxWgsl(
   logitAt: (k: string) => string,
   { labels, order, losses, predictions }: ResultBuffers,
-  { store, classCount, tuning }: LossOptions,
+  { store, classCount, tuning, targets }: LossOptions,
 ): { readonly code: string; readonly bindings: readonly Binding[] } {
-  const side = tuning.imagesPerInvocation;
-  const perImage = (f: (place: string) => string) =>
-    Array.from({ length: side }, (_, image) => f(`n * ${side}u + ${image}u`)).join(", ");
+  const weighed = store && targets && weighedWgsl(targets, tuning);
   const code = `
+${weighed?.tables ?? ""}
 fn label_of(position: u32) -> f32 {
   if (position >= chunk.count) { return -1.0; }
   let image = order[chunk.first + position];
@@ -47,7 +51,7 @@ fn weight_of(position: u32) -> f32 {
   return select(0.0, chunk.gradient_scale, position < chunk.count);
 }
 fn softmax_cross_entropy(n: u32) {
-  let label = Images(${perImage((place) => `label_of(${place})`)});
+  let label = Images(${perImage(tuning, (place) => `label_of(${place})`)});
   var largest = ${logitAt("0u")};
   var prediction = Images(0.0);
   for (var k = 1u; k < ${classCount}u; k++) {
@@ -62,14 +66,16 @@ fn softmax_cross_entropy(n: u32) {
     sum += exp(z);
     wanted = select(wanted, z, label == Images(f32(k)));
   }
-  let loss = log(sum) - wanted;
+  ${weighed ? "var" : "let"} loss = log(sum) - wanted;
   ${
     store
-      ? `let weight = Images(${perImage((place) => `weight_of(${place})`)});
+      ? `let weight = Images(${perImage(tuning, (place) => `weight_of(${place})`)});
   let scale = weight / sum;
+  ${weighed?.before ?? ""}
   for (var k = 0u; k < ${classCount}u; k++) {
     let wish = select(Images(0.0), weight, label == Images(f32(k)));
-    let g = exp(${logitAt("k")} - largest) * scale - wish;
+    ${weighed ? "var" : "let"} g = exp(${logitAt("k")} - largest) * scale - wish;
+    ${weighed?.each(`${logitAt("k")} - largest`) ?? ""}
     ${store("k", "g")}
   }`
       : ""
@@ -89,11 +95,37 @@ fn softmax_cross_entropy(n: u32) {
   return { code, bindings };
 }
 
+/** WGSL that makes the loss and the gradient of smoothed labels and weighted classes of the plain ones, as
+ * `weighTargets` of `wasm` does.
+ */
+function weighedWgsl(
+  { totals, others }: LossTargets,
+  tuning: Tuning,
+) {
+  const all = others.reduce((sum, other) => sum + other, 0);
+  const table = (name: string, values: readonly number[]) =>
+    `var<private> ${name}: array<f32, ${values.length}> = array<f32, ${values.length}>(${
+      values.map(numberWgsl).join(", ")
+    });`;
+  return {
+    tables: `${table("totals", totals)}\n${table("others", others)}`,
+    before: `let total = Images(${
+      perImage(tuning, (place) => `totals[u32(max(label_of(${place}), 0.0))]`)
+    });
+  loss *= total;`,
+    each: (logit: string) =>
+      `loss += others[k] * (wanted - (${logit}));
+    g = total * g + weight *
+      select(Images(-others[k]), Images(${numberWgsl(all)} - others[k]), label == Images(f32(k)));`,
+  };
+}
+
 /** The loss as a kernel of its own; without a target, for evaluation. */
 export function softmaxCrossEntropy(
   logits: Tensor,
   results: ResultBuffers,
-  { target, classCount, tuning }: {
+  { target, classCount, tuning, targets }: {
+    readonly targets?: LossTargets;
     /** The last operation, which gets the logits' gradient. */
     readonly target?: GradientTarget;
     readonly classCount: number;
@@ -105,7 +137,7 @@ export function softmaxCrossEntropy(
     ((channel: string, gradient: string) =>
       callStoreGradient(target, { channel, y: "0u", x: "0u", gradient }, true));
   const logitAt = (k: string) => `logits[${indexOf(logits, [k, "0u", "0u"])}]`;
-  const softmax = softmaxWgsl(logitAt, results, { store, classCount, tuning });
+  const softmax = softmaxWgsl(logitAt, results, { store, classCount, tuning, targets });
   return {
     label: `softmax_cross_entropy${target ? "" : " forward"}`,
     code: `${imagesWgsl(tuning)}

@@ -34,24 +34,16 @@ export function storeGradient(
   { operation, gradient, activated, adds = false }: GradientTarget,
   { name = "store_gradient", gradients = "gradient", values = "activated" }: StoreNames = {},
 ): { readonly code: string; readonly bindings: readonly Binding[] } {
-  const target = bindTensor(gradients, gradient, "write");
-  const signature = `fn ${name}(channel: u32, y: u32, x: u32, n: u32, g: Images)`;
-  if (operation.type === "pool" || operation.type === "elementwise") {
-    const code = `${signature} { ${gradients}[${indexOf(gradient, ["channel", "y", "x"])}] ${
-      adds ? "+=" : "="
-    } g; }\n`;
-    return { code, bindings: [target] };
-  }
   const { activation, pool: { type, size, stride } } = operation;
   const area = size[0] * size[1];
-  const needsValues = activation !== "none" || type === "maxPool2d";
+  const needsValues = activation !== undefined || type === "maxPool2d";
   const place = (tensor: Tensor, tap: number) => {
     const y = `y * ${stride[0]}u + ${Math.floor(tap / size[1])}u`;
     const x = `x * ${stride[1]}u + ${tap % size[1]}u`;
     return indexOf(tensor, ["channel", y, x]);
   };
   const share = type === "avgPool2d" ? `(g * ${1 / area})` : "g";
-  const code = `${signature} {
+  const code = `fn ${name}(channel: u32, y: u32, x: u32, n: u32, g: Images) {
 ${needsValues ? repeat(area, (tap) => `let y${tap} = ${values}[${place(activated, tap)}];`) : ""}
 ${type === "maxPool2d" ? firstMaximum(area) : ""}
 ${
@@ -67,7 +59,10 @@ ${
 `;
   return {
     code,
-    bindings: [target, ...(needsValues ? [bindTensor(values, activated, "read")] : [])],
+    bindings: [
+      bindTensor(gradients, gradient, "write"),
+      ...(needsValues ? [bindTensor(values, activated, "read")] : []),
+    ],
   };
 }
 
@@ -85,15 +80,15 @@ export function callStoreGradient(
     : `${name}(${channel}, ${y}, ${x}, n, ${gradient});`;
 }
 
-/** WGSL for the number of the first largest of y0, y1, ..., in row order. */
-export function firstMaximum(area: number): string {
+/** WGSL for the number of the first largest of y0, y1, ..., in row order, a NaN being largest. */
+function firstMaximum(area: number): string {
   return `var largest = y0;
 var first = Images(0.0);
 ${
     repeat(area - 1, (previous) => {
       const tap = `y${previous + 1}`;
-      return `first = select(first, Images(${previous + 1}.0), ${tap} > largest);
-largest = select(largest, ${tap}, ${tap} > largest);`;
+      return `first = select(first, Images(${previous + 1}.0), exceeds(${tap}, largest));
+largest = larger(largest, ${tap});`;
     })
   }`;
 }

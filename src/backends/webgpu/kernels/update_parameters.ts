@@ -1,14 +1,14 @@
 /** Adds up a batch's partial gradients and updates the parameters with them. */
 
 import { render, type Rendering, type UpdateRule } from "../../../nn/optimizers.ts";
-import type { Kernel } from "../kernel.ts";
+import { type Binding, type Kernel, numberWgsl } from "../kernel.ts";
 
 const INVOCATIONS = 64;
 
 /** A layer's range of parameters, in vec4f, and its partial sums. */
 export interface UpdateRange {
   readonly start: number;
-  /** First of the biases. */
+  /** First that weight decay does not take. */
   readonly bias: number;
   readonly end: number;
   /** First partial sum; copies are `end - start` apart. */
@@ -35,31 +35,8 @@ export function updateParameters(
   { parameters, gradients, slots, partials }: UpdateBuffers,
   rule: UpdateRule,
 ): Kernel {
-  const length = ranges[ranges.length - 1].end;
-  const usesDecays = rule.update.some(([, expression]) => /\bdecays\b/.test(expression));
-  const find = ranges.map(({ start, bias, end, partials, copies }) =>
-    `if (i < ${end}u) {
-    place = ${partials}u + i - ${start}u;
-    stride = ${end - start}u;
-    copies = ${copies};
-    ${usesDecays ? `decays = f32(i < ${bias}u);` : ""}
-  }`
-  );
-  const code = `
-@compute @workgroup_size(${INVOCATIONS})
-fn main(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) group: vec3u) {
-  let i = group.x * ${INVOCATIONS}u + local.x;
-  var place: u32;
-  var stride: u32;
-  var copies: u32;
-  ${usesDecays ? "var decays: f32;" : ""}
-  ${find.join(" else ")} else { return; }
-  var gradient = vec4f();
-  for (var copy = 0u; copy < copies; copy++) {
-    gradient += partials[place];
-    place += stride;
-  }
-  if (chunk.accumulate != 0u) { gradient += gradients[i]; }
+  const code = `${findWgsl(ranges, usesDecays(rule))}
+  ${SUM_WGSL}
   if (chunk.update == 0u) {
     gradients[i] = gradient;
     return;
@@ -67,20 +44,142 @@ fn main(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) group
   ${assignments(rule)}
 }
 `;
-  const write = (name: string, buffer: GPUBuffer) => (
-    { name, type: "array<vec4f>", access: "write", buffer } as const
-  );
   return {
     label: "update_parameters",
     code,
     bindings: [
       { name: "partials", type: "array<vec4f>", access: "read", buffer: partials },
-      write("parameters", parameters),
-      write("gradients", gradients),
-      ...slots.map((slot, index) => write(`slot${index}`, slot)),
+      bindVector("parameters", parameters),
+      bindVector("gradients", gradients),
+      ...slots.map((slot, index) => bindVector(`slot${index}`, slot)),
     ],
-    workgroups: [Math.ceil(length / INVOCATIONS), 1, 1],
+    workgroups: workgroupsFor(ranges),
   };
+}
+
+/** Numbers that the squares of all gradients are added up to, one a workgroup. */
+export const SQUARES = 64;
+
+/** The same in three kernels, since the update must know the norm of all gradients: their sums, the sums
+ * of their squares, and the update by gradients times `clipFactor`. All sums are made in a fixed order.
+ */
+export function clippedUpdate(
+  ranges: readonly UpdateRange[],
+  { parameters, gradients, slots, partials, squares, rule, clipNorm }: UpdateBuffers & {
+    readonly squares: GPUBuffer;
+    readonly rule: UpdateRule;
+    readonly clipNorm: number;
+  },
+): Kernel[] {
+  const numbers = (access: "read" | "write"): Binding => (
+    { name: "squares", type: "array<f32>", access, buffer: squares }
+  );
+  const sum: Kernel = {
+    label: "sum_gradients",
+    code: `${findWgsl(ranges, false)}
+  ${SUM_WGSL}
+  gradients[i] = gradient;
+}
+`,
+    bindings: [
+      { name: "partials", type: "array<vec4f>", access: "read", buffer: partials },
+      bindVector("gradients", gradients),
+    ],
+    workgroups: workgroupsFor(ranges),
+  };
+  const square: Kernel = {
+    label: "square_gradients",
+    code: `
+var<workgroup> sums: array<f32, ${INVOCATIONS}>;
+@compute @workgroup_size(${INVOCATIONS})
+fn main(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) group: vec3u) {
+  var sum = 0.0;
+  for (var i = group.x * ${INVOCATIONS}u + local.x; i < ${lengthOf(ranges)}u; i += ${
+      SQUARES * INVOCATIONS
+    }u) {
+    sum += dot(gradients[i], gradients[i]);
+  }
+  sums[local.x] = sum;
+  workgroupBarrier();
+  if (local.x != 0u) { return; }
+  sum = 0.0;
+  for (var n = 0u; n < ${INVOCATIONS}u; n++) { sum += sums[n]; }
+  squares[group.x] = sum;
+}
+`,
+    bindings: [
+      { name: "gradients", type: "array<vec4f>", access: "read", buffer: gradients },
+      numbers("write"),
+    ],
+    workgroups: [SQUARES, 1, 1],
+  };
+  const update: Kernel = {
+    label: "update_parameters clipped",
+    code: `${findWgsl(ranges, usesDecays(rule))}
+  if (chunk.update == 0u) { return; }
+  var sum = 0.0;
+  for (var n = 0u; n < ${SQUARES}u; n++) { sum += squares[n]; }
+  let gradient = gradients[i] * min(1.0, ${numberWgsl(clipNorm)} / (sqrt(sum) + 1e-6));
+  ${assignments(rule)}
+}
+`,
+    bindings: [
+      numbers("read"),
+      bindVector("parameters", parameters),
+      { name: "gradients", type: "array<vec4f>", access: "read", buffer: gradients },
+      ...slots.map((slot, index) => bindVector(`slot${index}`, slot)),
+    ],
+    workgroups: workgroupsFor(ranges),
+  };
+  return [sum, square, update];
+}
+
+/** Head of an entry point that finds the range of parameters `i`, and with it what they are made of. */
+function findWgsl(ranges: readonly UpdateRange[], wantsDecays: boolean): string {
+  // What is frozen lies between ranges.
+  const find = ranges.map(({ start, bias, end, partials, copies }, n) =>
+    `${
+      start > (ranges[n - 1]?.end ?? 0) ? `if (i < ${start}u) { return; } else ` : ""
+    }if (i < ${end}u) {
+    place = ${partials}u + i - ${start}u;
+    stride = ${end - start}u;
+    copies = ${copies};
+    ${wantsDecays ? `decays = f32(i < ${bias}u);` : ""}
+  }`
+  );
+  return `
+@compute @workgroup_size(${INVOCATIONS})
+fn main(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) group: vec3u) {
+  let i = group.x * ${INVOCATIONS}u + local.x;
+  var place: u32;
+  var stride: u32;
+  var copies: u32;
+  ${wantsDecays ? "var decays: f32;" : ""}
+  ${find.join(" else ")} else { return; }`;
+}
+
+/** Adds up the copies of a gradient that {@linkcode findWgsl} found, and what earlier chunks left. */
+const SUM_WGSL = `var gradient = vec4f();
+  for (var copy = 0u; copy < copies; copy++) {
+    gradient += partials[place];
+    place += stride;
+  }
+  if (chunk.accumulate != 0u) { gradient += gradients[i]; }`;
+
+function usesDecays({ update }: UpdateRule): boolean {
+  return update.some(([, expression]) => /\bdecays\b/.test(expression));
+}
+
+function bindVector(name: string, buffer: GPUBuffer): Binding {
+  return { name, type: "array<vec4f>", access: "write", buffer };
+}
+
+function lengthOf(ranges: readonly UpdateRange[]): number {
+  return ranges[ranges.length - 1].end;
+}
+
+function workgroupsFor(ranges: readonly UpdateRange[]): Kernel["workgroups"] {
+  return [Math.ceil(lengthOf(ranges) / INVOCATIONS), 1, 1];
 }
 
 const WGSL: Rendering<string> = {

@@ -6,6 +6,8 @@ import type { LinearLayer } from "../../../nn/layers/linear.ts";
 import { conv2dInputGradient } from "../kernels/conv2d_input_gradient.ts";
 import { conv2dPoolForward } from "../kernels/conv2d_pool_forward.ts";
 import { conv2dStridedInputGradient } from "../kernels/conv2d_strided_input_gradient.ts";
+import { weightGradientTiles } from "../kernels/conv2d_weight_gradient.ts";
+import { linearGradientImages } from "../kernels/linear_weight_gradient.ts";
 import type { ConvolveOperation, LayerPlan } from "../operations.ts";
 import { isSliding } from "../placement.ts";
 import type { OperationKernels } from "./layer.ts";
@@ -13,8 +15,9 @@ import type { OperationKernels } from "./layer.ts";
 /** See `conv2d` of the reference. */
 export const conv2d: LayerPlan<Conv2dLayer> = {
   operation(layer, base) {
-    const { kernelSize, stride, padding } = layer;
-    return { ...base, type: "convolve", layer, isLinear: false, kernelSize, stride, padding };
+    const { kernelSize, stride, padding, groups } = layer;
+    const window = { kernelSize, stride, padding };
+    return { ...base, type: "convolve", layer, isLinear: false, ...window, groups };
   },
 };
 
@@ -23,19 +26,45 @@ const ONE: Pair = [1, 1];
 /** See `linear` of the reference. */
 export const linear: LayerPlan<LinearLayer> = {
   operation: (layer, base) => (
-    { ...base, type: "convolve", layer, isLinear: true, kernelSize: ONE, stride: ONE }
+    { ...base, type: "convolve", layer, isLinear: true, kernelSize: ONE, stride: ONE, groups: 1 }
   ),
 };
 
-/** A convolution with the activation and pooling that are joined to it. */
+/** A convolution with what is joined to it: batch norm, activation, pooling. */
 export const convolve: OperationKernels<ConvolveOperation> = {
-  forward({ operation, inputs: [input], output, target: { activated } }, { weightsOf, tuning }) {
-    const buffers = { input, activated, output, parameters: weightsOf(operation) };
-    return conv2dPoolForward(operation, buffers, tuning);
+  forward({ operation, inputs: [input], output, target }, { bind, statistics, tuning }) {
+    const { layer: { weight, bias }, norm } = operation;
+    const parameters = [bind("weights", weight), ...(bias ? [bind("biases", bias)] : [])];
+    if (norm) {
+      parameters.push(bind("scales", norm.weight), bind("shifts", norm.bias), {
+        name: "statistics",
+        type: "array<f32>",
+        access: "read",
+        buffer: statistics,
+      });
+    }
+    const buffers = { input, activated: target?.activated, output, parameters };
+    return [conv2dPoolForward(operation, buffers, tuning)];
   },
-  inputGradient({ operation, target }, [before], { weightsOf, tuning }) {
+  backward({ operation, target }, [before], { bind, tuning }) {
+    if (before === undefined) return [];
     const kernel = isSliding(operation) ? conv2dInputGradient : conv2dStridedInputGradient;
-    const [weights] = weightsOf(operation);
-    return kernel(operation, { gradMaps: target.gradient, weights, target: before! }, tuning);
+    const weights = bind("weights", operation.layer.weight);
+    return [kernel(operation, { gradMaps: target!.gradient, weights, target: before }, tuning)];
+  },
+  copies(operation, { tuning, capacity }) {
+    const group = tuning.imagesPerInvocation * tuning.invocations;
+    if (operation.isLinear) {
+      const images = linearGradientImages(capacity, tuning);
+      return {
+        wgsl: `(chunk.groups * ${group}u + ${images - 1}u) / ${images}u`,
+        most: Math.ceil(capacity / images),
+      };
+    }
+    const { rowSplits } = weightGradientTiles(operation, tuning);
+    return {
+      wgsl: `chunk.groups * ${rowSplits}u`,
+      most: Math.ceil(capacity / group) * rowSplits,
+    };
   },
 };

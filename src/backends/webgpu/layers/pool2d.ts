@@ -12,16 +12,24 @@ const LARGEST_JOINED_WINDOW = 16;
 
 /** See `avgPool2d` and `maxPool2d` of the reference. */
 export const pool2d: LayerPlan<Pool2dLayer> = {
-  operation: (layer, base) => ({ ...base, type: "pool", window: windowOf(layer) }),
+  operation(layer, base) {
+    const window = windowOf(layer);
+    // A mean counts the zeros around its input; a maximum takes none.
+    const padding = window.type === "avgPool2d" ? layer.padding : base.padding;
+    return { ...base, type: "pool", layer, window, padding };
+  },
   join(layer, before) {
     if (before.type !== "convolve" || before.pool.type !== "none") return undefined;
     const pool = windowOf(layer);
-    return canJoin(before, pool) ? { ...before, pool, output: layer.outputShape } : undefined;
+    const isPadded = layer.padding.some((width) => width > 0);
+    return !isPadded && canJoin(before, pool)
+      ? { ...before, pool, output: layer.outputShape }
+      : undefined;
   },
 };
 
 function windowOf({ type, poolSize: size, stride }: Pool2dLayer): Window {
-  return { type, size, stride };
+  return { type: type === "maxPool2d" ? type : "avgPool2d", size, stride };
 }
 
 /** Whether no element is in two windows, and an invocation can hold what a window needs. */
@@ -39,80 +47,87 @@ function canJoin(
 export const pool: OperationKernels<PoolOperation> = {
   /** An invocation computes one output of its images. */
   forward({ operation, inputs: [input], output }, { tuning }) {
-    const { layer, window: { type, size, stride }, output: [channels, height, width] } = operation;
+    const { layer, window: { type, size }, output: [channels, height, width] } = operation;
     const isMax = type === "maxPool2d";
     const code = `${imagesWgsl(tuning)}
 ${entryPoint(tuning)}
-  let y = group.y / ${width}u;
-  let x = group.y % ${width}u;
-  let corner = ${indexOf(input, ["group.z", `y * ${stride[0]}u`, `x * ${stride[1]}u`])};
-  var result = ${isMax ? "input[corner]" : "Images(0.0)"};
-  for (var i = 0u; i < ${size[0]}u; i++) {
-    for (var j = 0u; j < ${size[1]}u; j++) {
-      let value = input[corner + i * ${input.rowStride}u + j * ${input.columnStride}u];
-      ${isMax ? "result = select(result, value, value > result);" : "result += value;"}
+  let out_y = group.y / ${width}u;
+  let out_x = group.y % ${width}u;
+  ${windowWgsl(operation)}
+  let place = ${indexOf(input, ["group.z", "0u", "0u"])};
+  var result = ${
+      isMax
+        ? `input[place + top * ${input.rowStride}u + left * ${input.columnStride}u]`
+        : "Images(0.0)"
+    };
+  for (var y = top; y != bottom; y++) {
+    for (var x = left; x != right; x++) {
+      let value = input[place + y * ${input.rowStride}u + x * ${input.columnStride}u];
+      result ${isMax ? "= larger(result, value)" : "+= value"};
     }
   }
-  output[${indexOf(output, ["group.z", "y", "x"])}] = result${
+  output[${indexOf(output, ["group.z", "out_y", "out_x"])}] = result${
       isMax ? "" : ` * ${1 / (size[0] * size[1])}`
     };
 }
 `;
-    return {
+    return [{
       label: `pool2d_forward ${layer.name}`,
       code,
       bindings: [bindTensor("input", input, "read"), bindTensor("output", output, "write")],
       workgroups: [A_GROUP, height * width, channels],
-    };
+    }];
   },
 
   /** An invocation computes one pixel's gradient: it visits the windows that hold the pixel, in order,
    * and for a maximum finds again whose it was.
    */
-  inputGradient({ operation, inputs: [input], target }, [before], { tuning }) {
-    const { gradient: gradOutput } = target;
+  backward({ operation, inputs: [input], target }, [before], { tuning }) {
+    const { gradient: gradOutput } = target!;
     const { layer, window: { type, size, stride } } = operation;
     const [channels, height, width] = operation.input;
     const [, outHeight, outWidth] = operation.output;
+    const [aboveY, leftX] = layer.padding;
     const { code: storeCode, bindings } = storeGradient(before!);
     const isMax = type === "maxPool2d";
     const share = isMax
       ? `
-      let corner = ${indexOf(input, ["group.z", `out_y * ${stride[0]}u`, `out_x * ${stride[1]}u`])};
-      var largest = input[corner];
-      var first = Images(0.0);
-      for (var k = 1u; k < ${size[0] * size[1]}u; k++) {
-        let value = input[corner + k / ${size[1]}u * ${input.rowStride}u + k % ${
-        size[1]
-      }u * ${input.columnStride}u];
-        first = select(first, Images(f32(k)), value > largest);
-        largest = select(largest, value, value > largest);
+      ${windowWgsl(operation)}
+      var largest = input[place + top * ${input.rowStride}u + left * ${input.columnStride}u];
+      var first = Images(f32(top * ${width}u + left));
+      for (var i = top; i != bottom; i++) {
+        for (var j = left; j != right; j++) {
+          let value = input[place + i * ${input.rowStride}u + j * ${input.columnStride}u];
+          first = select(first, Images(f32(i * ${width}u + j)), exceeds(value, largest));
+          largest = larger(largest, value);
+        }
       }
-      let tap = (y - out_y * ${stride[0]}u) * ${size[1]}u + x - out_x * ${stride[1]}u;
-      sum += select(Images(0.0), g, first == Images(f32(tap)));`
+      sum += select(Images(0.0), g, first == Images(f32(group.y)));`
       : `
       sum += g * ${1 / (size[0] * size[1])};`;
+    const firstOf = (place: string, axis: 0 | 1) =>
+      `select(0u, (${place} - ${size[axis] - 1}u + ${stride[axis] - 1}u) / ${stride[axis]}u, ` +
+      `${place} >= ${size[axis]}u)`;
     const code = `${imagesWgsl(tuning)}
 ${storeCode}
 ${entryPoint(tuning)}
   let y = group.y / ${width}u;
   let x = group.y % ${width}u;
+  let padded_y = y + ${aboveY}u;
+  let padded_x = x + ${leftX}u;
   var sum = Images(0.0);
-  let first_y = select(0u, (y - ${size[0] - 1}u + ${stride[0] - 1}u) / ${stride[0]}u, y >= ${
-      size[0]
-    }u);
-  let first_x = select(0u, (x - ${size[1] - 1}u + ${stride[1] - 1}u) / ${stride[1]}u, x >= ${
-      size[1]
-    }u);
-  for (var out_y = first_y; out_y <= min(y / ${stride[0]}u, ${outHeight - 1}u); out_y++) {
-    for (var out_x = first_x; out_x <= min(x / ${stride[1]}u, ${outWidth - 1}u); out_x++) {
+  ${isMax ? `let place = ${indexOf(input, ["group.z", "0u", "0u"])};` : ""}
+  let first_y = ${firstOf("padded_y", 0)};
+  let first_x = ${firstOf("padded_x", 1)};
+  for (var out_y = first_y; out_y <= min(padded_y / ${stride[0]}u, ${outHeight - 1}u); out_y++) {
+    for (var out_x = first_x; out_x <= min(padded_x / ${stride[1]}u, ${outWidth - 1}u); out_x++) {
       let g = grad_output[${indexOf(gradOutput, ["group.z", "out_y", "out_x"])}];${share}
     }
   }
   ${callStoreGradient(before!, { channel: "group.z", y: "y", x: "x", gradient: "sum" }, false)}
 }
 `;
-    return {
+    return [{
       label: `pool2d_backward ${layer.name}`,
       code,
       bindings: [
@@ -121,6 +136,21 @@ ${entryPoint(tuning)}
         ...bindings,
       ],
       workgroups: [A_GROUP, height * width, channels],
-    };
+    }];
   },
 };
+
+/** WGSL for the rows and columns of window `out_y`, `out_x`: of a maximum's only those within the input;
+ * of a mean's also the zeros around it, so that they wrap around, and back at the border. */
+function windowWgsl({ input, layer: { padding }, window: { type, size, stride } }: PoolOperation) {
+  const lines = (["y", "x"] as const).map((axis, n) => {
+    const [start, end] = n === 0 ? ["top", "bottom"] : ["left", "right"];
+    const first = `out_${axis} * ${stride[n]}u`;
+    if (type === "avgPool2d" || padding[n] === 0) {
+      return `let ${start} = ${first} - ${padding[n]}u; let ${end} = ${start} + ${size[n]}u;`;
+    }
+    return `let ${start} = max(${first}, ${padding[n]}u) - ${padding[n]}u;
+  let ${end} = min(${first} + ${size[n]}u - ${padding[n]}u, ${input[n + 1]}u);`;
+  });
+  return lines.join("\n  ");
+}

@@ -1,0 +1,204 @@
+/** Batch normalisation: passes over a block, and between them what one thread makes of the whole batch. */
+
+import { volume } from "../../../nn/layers/layer.ts";
+import type { BatchNormLayer, Tensor as ModelTensor } from "../../../nn/sequential.ts";
+import { BLOCK } from "../arena.ts";
+import { locate } from "../tensors.ts";
+import type { BlockCall, LayerCode, Stage, Thread, WholeBatch, WholeBatchCalls } from "./layer.ts";
+
+/** Numbers of a channel, as `Coefficients` of the kernels has them. */
+const MEAN = 0, SCALE = 1, BIAS = 2, GRAD_MEAN = 3, GRAD_SLOPE = 4, COEFFICIENTS = 8;
+
+/** Numbers that a block measures of a channel: two of each image. */
+const MEASURES = 2 * BLOCK;
+
+/** See `batchNorm` of the reference. */
+export const batchNorm: LayerCode<BatchNormLayer> = {
+  memory: () => ({ rereads: true, output: "new", gradient: "new" }),
+  batchBytes: ({ inputShape: [channels] }) => ({
+    batch: 4 * COEFFICIENTS * channels,
+    measures: 4 * MEASURES * channels,
+  }),
+  forward({ kernels, own }, { layer, inputs: [input], output, batch }) {
+    const sizes = sizesOf(layer);
+    return (block) =>
+      kernels.batchNormForward(
+        locate(input, own, block),
+        input.rowBytes,
+        locate(output, own, block),
+        output.rowBytes,
+        ...sizes,
+        batch,
+      );
+  },
+  backward({ kernels, own, mask }, { layer, inputs: [input], gradOutput, gradInputs, batch }) {
+    const [target] = gradInputs;
+    if (target === undefined) return [];
+    const sizes = sizesOf(layer);
+    return [(block) =>
+      kernels.batchNormBackward(
+        locate(input, own, block),
+        input.rowBytes,
+        locate(gradOutput!, own, block),
+        locate(target.tensor, own, block),
+        ...sizes,
+        batch,
+        mask,
+      )];
+  },
+  /** Its gradients are made between phases. */
+  weights: () => ({}),
+  prepare: (thread, stage) => () => new WholeBatchNorm(thread, stage).takeRunning(),
+  wholeBatch(thread, stage) {
+    return stage.layer.frozen ? undefined : new WholeBatchNorm(thread, stage);
+  },
+};
+
+function sizesOf(
+  { inputShape }: BatchNormLayer,
+): [channels: number, height: number, width: number] {
+  const [channels, height = 1, width = 1] = inputShape;
+  return [channels, height, width];
+}
+
+/** What is made of all images of a batch, in double precision. */
+class WholeBatchNorm implements WholeBatchCalls {
+  readonly measure: BlockCall;
+  readonly measureGradient: BlockCall;
+  readonly #thread: Thread;
+  readonly #layer: BatchNormLayer;
+  /** Of all blocks. */
+  readonly #measures: number;
+  readonly #coefficients: Float32Array;
+  /** 1 / sqrt(variance + eps) of each channel. */
+  readonly #inverse: Float64Array;
+  /** Values of a channel in one image. */
+  readonly #area: number;
+
+  constructor(
+    thread: Thread,
+    { layer, inputs: [input], gradOutput, batch, measures }: Stage<BatchNormLayer>,
+  ) {
+    const { kernels, own, memory } = thread;
+    const sizes = sizesOf(layer);
+    const [channels] = sizes;
+    const measuresOf = (block: number) => measures + 4 * MEASURES * channels * block;
+    this.#thread = thread;
+    this.#layer = layer;
+    this.#measures = measures;
+    this.#coefficients = new Float32Array(memory.buffer, batch, COEFFICIENTS * channels);
+    this.#inverse = new Float64Array(channels);
+    this.#area = volume(layer.inputShape) / channels;
+    this.measure = (block) =>
+      kernels.batchNormMeasure(
+        locate(input, own, block),
+        input.rowBytes,
+        ...sizes,
+        measuresOf(block),
+      );
+    this.measureGradient = (block) =>
+      kernels.batchNormGradientSums(
+        locate(input, own, block),
+        input.rowBytes,
+        locate(gradOutput!, own, block),
+        ...sizes,
+        batch,
+        measuresOf(block),
+      );
+  }
+
+  /** Normalises by the running statistics, which no gradient passes. */
+  takeRunning(): void {
+    const { runningMean, runningVar } = this.#layer;
+    const { statistics } = this.#thread;
+    this.#coefficients.fill(0);
+    this.#normalizeBy(this.#view(statistics, runningMean), this.#view(statistics, runningVar));
+  }
+
+  /** Normalises by the batch's mean and variance. */
+  normalize(batch: WholeBatch): void {
+    const mean = this.#overShards(batch, this.#sum(batch, (ofImage) => ofImage))
+      .map((sum) => sum / batch.batchSize);
+    const count = batch.batchSize * this.#area;
+    const squares = this.#sum(batch, (ofImage, squares, channel) => {
+      return squares + this.#area * (ofImage - mean[channel]) ** 2;
+    });
+    const variance = this.#overShards(batch, squares).map((sum) => sum / count);
+    this.#normalizeBy(mean, variance);
+    if (!batch.isStep) return;
+    const { momentum, runningMean, runningVar, batchesTracked } = this.#layer;
+    const [means, variances, batches] = [runningMean, runningVar, batchesTracked].map((tensor) =>
+      this.#view(this.#thread.statistics, tensor)
+    );
+    for (const [channel, value] of mean.entries()) {
+      const unbiased = variance[channel] * count / (count - 1);
+      means[channel] += momentum * (value - means[channel]);
+      variances[channel] += momentum * (unbiased - variances[channel]);
+    }
+    batches[0]++;
+  }
+
+  settle(batch: WholeBatch): void {
+    const { weight, bias } = this.#layer;
+    const sums = this.#sum(batch, (ofGradient) => ofGradient);
+    const products = this.#sum(batch, (_, product) => product)
+      .map((sum, channel) => sum * this.#inverse[channel]);
+    this.#view(this.#thread.gradients, bias).set(sums);
+    this.#view(this.#thread.gradients, weight).set(products);
+    const count = batch.batchSize * this.#area;
+    const [allSums, allProducts] = [sums, products].map((own) => this.#overShards(batch, own));
+    for (const [channel, inverse] of this.#inverse.entries()) {
+      const first = channel * COEFFICIENTS;
+      this.#coefficients[first + GRAD_MEAN] = allSums[channel] / count;
+      this.#coefficients[first + GRAD_SLOPE] = allProducts[channel] * inverse / count;
+    }
+  }
+
+  #normalizeBy(mean: Iterable<number>, variance: ArrayLike<number>): void {
+    const { weight, bias, eps } = this.#layer;
+    const [scale, shift] = [weight, bias].map((tensor) =>
+      this.#view(this.#thread.parameters, tensor)
+    );
+    let channel = 0;
+    for (const value of mean) {
+      const first = channel * COEFFICIENTS;
+      const inverse = 1 / Math.sqrt(variance[channel] + eps);
+      this.#inverse[channel] = inverse;
+      this.#coefficients[first + MEAN] = value;
+      this.#coefficients[first + SCALE] = scale[channel] * inverse;
+      this.#coefficients[first + BIAS] = shift[channel];
+      channel++;
+    }
+  }
+
+  /** Sums what has been measured of each channel over this session's images. */
+  #sum(
+    { images }: WholeBatch,
+    value: (first: number, second: number, channel: number) => number,
+  ): Float64Array {
+    const sums = new Float64Array(this.#inverse.length);
+    const { buffer } = this.#thread.memory;
+    const blocks = Math.ceil(images / BLOCK);
+    const measures = new Float32Array(buffer, this.#measures, blocks * sums.length * MEASURES);
+    for (let block = 0, at = 0; block < blocks; block++) {
+      const lanes = Math.min(BLOCK, images - block * BLOCK);
+      for (let channel = 0; channel < sums.length; channel++, at += MEASURES) {
+        for (let lane = at; lane < at + lanes; lane++) {
+          sums[channel] += value(measures[lane], measures[lane + BLOCK], channel);
+        }
+      }
+    }
+    return sums;
+  }
+
+  #overShards({ shard }: WholeBatch, values: Float64Array): Float64Array {
+    if (shard?.sum === undefined) return values;
+    const sums = Float32Array.from(values);
+    shard.sum(sums);
+    return Float64Array.from(sums);
+  }
+
+  #view(vector: number, { offset, size }: ModelTensor): Float32Array {
+    return new Float32Array(this.#thread.memory.buffer, vector + 4 * offset, size);
+  }
+}

@@ -1,0 +1,112 @@
+/** Networks that PyTorch is given as expressions compute what the reference does. */
+
+import { Oracle } from "../../src/compare/agreement.ts";
+import type { ComparisonPlan } from "../../src/compare/plan.ts";
+import { peerContender, PeerMissingError, PeerProcess } from "../../src/compare/peers.ts";
+import { torchLayers, torchOptimizer } from "../../src/compare/torch_program.ts";
+import { initialParameters } from "../../src/nn/init.ts";
+import {
+  batchNorm1d,
+  batchNorm2d,
+  conv2d,
+  flatten,
+  globalAvgPool2d,
+  leakyRelu,
+  linear,
+  maxPool2d,
+  relu,
+  residual,
+  tanh,
+} from "../../src/nn/layers.ts";
+import { completeOptimizer } from "../../src/nn/optimizers.ts";
+import { type Model, sequential } from "../../src/nn/sequential.ts";
+import { MODEL_NAMES, zooModel } from "../../src/nn/zoo.ts";
+import { assertEquals, assertMatch } from "../assert.ts";
+import { canRunCommands } from "../cli/command.ts";
+import { granted } from "../permissions.ts";
+import { randomImages } from "./cases.ts";
+
+/** Debian's own Python, which its package python3-torch serves. */
+const PYTHON = "/usr/bin/python3";
+const canRun = canRunCommands() && granted({ name: "run", command: PYTHON });
+
+const block = sequential([
+  conv2d({ outChannels: 3, kernelSize: [3, 2], stride: [2, 1], padding: [1, 0] }),
+  residual([conv2d({ outChannels: 5, kernelSize: 3, padding: 1 }), tanh()], [
+    conv2d({ outChannels: 5, kernelSize: 1 }),
+  ]),
+  residual([relu()]),
+  maxPool2d({ poolSize: [2, 1], stride: [1, 2] }),
+  flatten(),
+  linear({ outFeatures: 4 }),
+], { name: "block", inputShape: [2, 9, 8] });
+const norm = sequential([
+  conv2d({ outChannels: 6, kernelSize: 3, padding: 1, bias: false }),
+  batchNorm2d(),
+  leakyRelu(0.1),
+  conv2d({ outChannels: 6, kernelSize: 3, groups: 2 }),
+  maxPool2d({ poolSize: 3, stride: 2, padding: 1 }),
+  residual([conv2d({ outChannels: 6, kernelSize: 3, padding: 1, bias: false }), batchNorm2d()]),
+  globalAvgPool2d(),
+  flatten(),
+  linear({ outFeatures: 8, bias: false }),
+  batchNorm1d(),
+  linear({ outFeatures: 3 }),
+], { name: "norm", inputShape: [2, 9, 8] });
+
+function planOf(model: Model): ComparisonPlan {
+  const classNames = Array.from({ length: model.classCount }, (_, label) => `${label}`);
+  const data = { train: randomImages(model, 24, 1), test: randomImages(model, 8, 2) };
+  return {
+    ...{ model, batchSize: 4, learningRate: 0.05, seed: 1, repeats: 1, budgetMs: 1, threads: 1 },
+    dataset: { name: "noise", classNames, ...data, digest: "" },
+    parameters: initialParameters(model, 1),
+  };
+}
+
+const peer = canRun ? await PeerProcess.start("pytorch").catch(missing) : undefined;
+const isThere = peer instanceof PeerProcess;
+
+function missing(error: unknown) {
+  if (error instanceof PeerMissingError) return error;
+  throw error;
+}
+
+for (const model of [block, norm, ...MODEL_NAMES.map((name) => zooModel(name))]) {
+  Deno.test({
+    name: `PyTorch trains ${model.name} from its layers as the reference does` +
+      (canRun && !isThere ? " (install it: apt-get install python3-torch)" : ""),
+    ignore: !isThere,
+    sanitizeOps: false, // the process serves all tests
+    sanitizeResources: false,
+    async fn() {
+      const contender = peerContender("pytorch", peer as PeerProcess);
+      const plan = planOf(model);
+      await using runner = await contender.open(plan);
+      const agreement = await new Oracle().judge(contender, runner, { plan });
+      assertEquals(agreement.verdict, "agrees", JSON.stringify(agreement));
+      await runner.load(plan.parameters);
+      assertEquals(await runner.readParameters(), plan.parameters);
+      const { accuracy } = await runner.evaluate(8);
+      assertEquals(8 * accuracy, Math.round(8 * accuracy));
+    },
+  });
+}
+
+Deno.test("torch_program: what each layer reads, and an optimiser's constants", () => {
+  const layers = torchLayers(block);
+  assertEquals(layers[0], ["nn.Conv2d(2, 3, (3,2), (2,1), (1,0), groups=1, bias=True)", [-1]]);
+  assertEquals(
+    layers.filter(([expression]) => expression === "Sum()").map(([, inputs]) => inputs),
+    [
+      [2, 3],
+      [5, 4],
+    ],
+  );
+  assertMatch(torchOptimizer(completeOptimizer({ type: "adam" })), /^Adam\(.*0\.9, 0\.999\)/);
+  assertMatch(torchOptimizer(completeOptimizer({ type: "sgd", momentum: 0.9 })), /momentum=0\.9/);
+});
+
+globalThis.addEventListener("unload", () => {
+  if (isThere) (peer as PeerProcess)[Symbol.asyncDispose]();
+});

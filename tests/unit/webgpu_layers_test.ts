@@ -1,0 +1,219 @@
+/** What the `webgpu` engine makes of layers that train differently from how they answer, and the limits of
+ * what it can hold; the parity table tests what it shares with the others. */
+
+import type { Session } from "../../src/backends/backend.ts";
+import { referenceBackend } from "../../src/backends/reference/backend.ts";
+import { chooseAdapter, describeAdapters } from "../../src/backends/webgpu/adapters.ts";
+import { createWebgpuBackend, webgpuBackend } from "../../src/backends/webgpu/backend.ts";
+import { HARDWARE_TUNING } from "../../src/backends/webgpu/tuning.ts";
+import { initialParameters, initialStatistics } from "../../src/nn/init.ts";
+import {
+  batchNorm1d,
+  batchNorm2d,
+  conv2d,
+  flatten,
+  linear,
+  maxPool2d,
+  relu,
+} from "../../src/nn/layers.ts";
+import { type Model, sequential } from "../../src/nn/sequential.ts";
+import { assert, assertAlmostEquals, assertEquals, assertRejects } from "../assert.ts";
+import {
+  caseModel,
+  largestRelativeDifference,
+  PARITY_CASES,
+  randomImages,
+} from "../parity/cases.ts";
+
+const ignore = (await describeAdapters()).length === 0;
+const SGD = { type: "sgd", momentum: 0 } as const;
+const HARDWARE = createWebgpuBackend({ tuning: HARDWARE_TUNING });
+
+const NORMALIZED = sequential([
+  conv2d({ outChannels: 5, kernelSize: 3, bias: false }),
+  batchNorm2d(),
+  relu(),
+  maxPool2d({ poolSize: 2 }),
+  flatten(),
+  linear({ outFeatures: 3 }),
+], { inputShape: [2, 8, 8] });
+
+for (
+  const start of ["residual blocks with batch norm", "depthwise", "padded pools", "dropout of maps"]
+) {
+  const parityCase = PARITY_CASES.find(({ name }) => name.startsWith(start))!;
+  Deno.test({
+    name: `webgpu equals the reference, tuned for hardware, more than a group: ${parityCase.name}`,
+    ignore,
+    async fn() {
+      const model = caseModel(parityCase);
+      const [actual, expected] = [
+        await trained(HARDWARE, model),
+        await trained(referenceBackend, model),
+      ];
+      for (const vector of ["gradients", "parameters"] as const) {
+        const difference = largestRelativeDifference(model, actual[vector], expected[vector]);
+        assert(difference <= 1e-4, `${vector} differ by ${difference}`);
+      }
+      assertClose(actual.statistics, expected.statistics, 1e-5);
+      assertClose(actual.logits, expected.logits, 1e-4);
+    },
+  });
+}
+
+Deno.test({
+  name: "webgpu takes the variance of values that are far from 0, of features and of maps",
+  ignore,
+  async fn() {
+    const standardization = { mean: -100, std: 1 };
+    const models = [
+      [batchNorm2d({ momentum: 1 }), flatten(), linear({ outFeatures: 2 })],
+      [flatten(), batchNorm1d({ momentum: 1 }), linear({ outFeatures: 2 })],
+    ].map((specs) => sequential(specs, { inputShape: [3, 4, 4], standardization }));
+    for (const model of models) {
+      const [actual, expected] = [
+        await trained(webgpuBackend, model),
+        await trained(referenceBackend, model),
+      ];
+      for (const [index, value] of expected.statistics.entries()) {
+        const difference = Math.abs(actual.statistics[index] / value - 1);
+        assert(difference < 1e-3, `statistic ${index} is off by ${difference}`);
+      }
+    }
+  },
+});
+
+Deno.test({
+  name: "webgpu carries batch norm, activation and pooling out with the convolution, when asked",
+  ignore,
+  async fn() {
+    await using session = await open(webgpuBackend, NORMALIZED, 1);
+    const labels: string[] = [];
+    const { createComputePipelineAsync } = GPUDevice.prototype;
+    GPUDevice.prototype.createComputePipelineAsync = function (descriptor) {
+      labels.push(descriptor.label!);
+      return createComputePipelineAsync.call(this, descriptor);
+    };
+    try {
+      await session.evaluate(randomImages(NORMALIZED, 3, 1));
+    } finally {
+      GPUDevice.prototype.createComputePipelineAsync = createComputePipelineAsync;
+    }
+    assertEquals(labels.toSorted(), [
+      "conv2d_pool_forward 0",
+      "gather_images",
+      "linear_layers forward",
+    ]);
+  },
+});
+
+Deno.test({
+  name: "webgpu makes little room for one image, and none for a training that is not asked for",
+  ignore,
+  async fn() {
+    let bytes = 0;
+    const { createBuffer } = GPUDevice.prototype;
+    GPUDevice.prototype.createBuffer = function (descriptor) {
+      bytes += descriptor.size;
+      return createBuffer.call(this, descriptor);
+    };
+    try {
+      await using session = await open(webgpuBackend, NORMALIZED, 1);
+      const made = async (count: number) => {
+        const before = bytes;
+        await session.predict(randomImages(NORMALIZED, count, 1));
+        return bytes - before;
+      };
+      const [one, many] = [await made(1), await made(200)];
+      assert(4 * one <= many, `${one} bytes for one image, ${many} for 200`);
+      const perImage = 4 * (2 * 8 * 8 + 8 * 3 * 3 + 4) * 4;
+      assert(many <= 256 * perImage, `${many} bytes for 200 images`);
+    } finally {
+      GPUDevice.prototype.createBuffer = createBuffer;
+    }
+  },
+});
+
+Deno.test({
+  name: "webgpu loses no NaN in a maximum, joined to a convolution or by itself",
+  ignore,
+  async fn() {
+    for (const pool of [{ poolSize: 2 }, { poolSize: 3, stride: 2, padding: 1 }]) {
+      const model = sequential([
+        conv2d({ outChannels: 1, kernelSize: 1, bias: false }),
+        maxPool2d(pool),
+        flatten(),
+        linear({ outFeatures: 2, bias: false }),
+      ], { inputShape: [1, 4, 4] });
+      const data = { ...randomImages(model, 3, 1), images: new Uint8Array(48).fill(9) };
+      data.images[16 + 5] = 0; // times infinity
+      const logits = [];
+      for (const backend of [webgpuBackend, referenceBackend]) {
+        await using session = await backend.open(model, { optimizer: SGD, batchSize: 3 });
+        const parameters = new Float32Array(model.parameterCount).fill(1);
+        parameters[0] = Infinity;
+        await session.loadState({ parameters, slots: [], step: 0 });
+        logits.push(await session.predict(data));
+      }
+      assertEquals(logits[0], logits[1]);
+      assertEquals([...logits[0]].map(Number.isNaN), [false, false, true, true, false, false]);
+    }
+  },
+});
+
+Deno.test({
+  name: "webgpu refuses batches whose statistics it could not take",
+  ignore,
+  async fn() {
+    const specs = [
+      batchNorm2d(),
+      maxPool2d({ poolSize: 64 }),
+      flatten(),
+      linear({ outFeatures: 2 }),
+    ];
+    const model = sequential(specs, { inputShape: [4, 512, 512] });
+    const { maxStorageBufferBindingSize } = (await chooseAdapter()).limits;
+    const most = Math.floor(maxStorageBufferBindingSize / (4 * 4 * 512 * 512));
+    const { message } = await assertRejects(
+      () => webgpuBackend.open(model, { optimizer: SGD, batchSize: most + 1 }),
+      RangeError,
+      `Cannot train model "sequential" on batches of ${most + 1} images: its batch norms need`,
+    );
+    assert(message.endsWith("use a smaller batch size"), message);
+  },
+});
+
+/** Three steps and some answers; batches of 70, the last of 20, are more than a group of images. */
+async function trained(backend: Pick<typeof referenceBackend, "open">, model: Model) {
+  const data = randomImages(model, 90, 2);
+  await using session = await open(backend, model, 70);
+  await session.attach(data);
+  const { gradients } = await session.gradients(
+    data,
+    Uint32Array.from({ length: 70 }, (_, n) => n),
+  );
+  await session.train(data, {
+    order: Uint32Array.from(data.labels, (_, n) => 89 - n),
+    batchSize: 70,
+    learningRates: Float32Array.of(0.1, 0.05),
+  });
+  const { parameters, statistics = new Float32Array() } = await session.readState();
+  return { gradients, parameters, statistics, logits: await session.predict(data) };
+}
+
+async function open(
+  backend: Pick<typeof referenceBackend, "open">,
+  model: Model,
+  batchSize: number,
+): Promise<Session> {
+  const session = await backend.open(model, { optimizer: SGD, batchSize, seed: 7 });
+  const [parameters, statistics] = [initialParameters(model, 1), initialStatistics(model)];
+  await session.loadState({ parameters, statistics, slots: [], step: 5 });
+  return session;
+}
+
+function assertClose(actual: Float32Array, expected: Float32Array, tolerance: number): void {
+  for (const [index, value] of expected.entries()) {
+    assertAlmostEquals(actual[index], value, tolerance * Math.max(1, Math.abs(value)));
+  }
+}
