@@ -2,7 +2,7 @@
 
 import { referenceBackend } from "../../src/backends/reference/backend.ts";
 import type { LabeledImages } from "../../src/data/dataset.ts";
-import { initialParameters } from "../../src/nn/init.ts";
+import { initialParameters, initialStatistics } from "../../src/nn/init.ts";
 import { type Model, outputSize, sequential } from "../../src/nn/sequential.ts";
 import { conv2d, flatten, linear } from "../../src/nn/layers.ts";
 import { channelOf, isNormalized, type Standardization } from "../../src/nn/standardization.ts";
@@ -28,7 +28,8 @@ async function lossOf(
 ): Promise<number> {
   const optimizer = { type: "sgd", momentum: 0 } as const;
   await using session = await referenceBackend.open(model, { optimizer, batchSize: 1 });
-  await session.loadState({ parameters, slots: [], step: 0 });
+  const statistics = initialStatistics(model);
+  await session.loadState({ parameters, statistics, slots: [], step: 0 });
   await session.attach(data);
   return (await session.evaluate(data)).loss;
 }
