@@ -1,6 +1,7 @@
 /** Maps and kernels as canvases: a colour for each number, and the number under the pointer. */
 
 /// <reference lib="dom" />
+import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { positionOf, sizeOf } from "../inside.ts";
 import type { Shape } from "../../nn/sequential.ts";
@@ -106,7 +107,10 @@ export function Maps({ shape, values, label, available, scale, selected, onPoint
 }) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const layout = layOut(shape, available);
-  useEffect(() => paintCells(canvas.current!, layout, values));
+  const isNear = useIsNear(canvas);
+  useEffect(() => {
+    if (isNear) paintCells(canvas.current!, layout, values);
+  });
   const placeOf = (event: { clientX: number; clientY: number }) => {
     const box = canvas.current!.getBoundingClientRect();
     const x = Math.floor((event.clientX - box.left) * layout.width / box.width);
@@ -154,6 +158,20 @@ export function Maps({ shape, values, label, available, scale, selected, onPoint
       )}
     </div>
   );
+}
+
+/** Whether an element is on the screen, or soon may be: what is far away need not be painted. */
+function useIsNear(element: { readonly current: HTMLElement | null }): boolean {
+  const isNear = useSignal(false);
+  useEffect(() => {
+    const observer = new IntersectionObserver(
+      ([{ isIntersecting }]) => isNear.value = isIntersecting,
+      { rootMargin: "400px" },
+    );
+    observer.observe(element.current!);
+    return () => observer.disconnect();
+  }, []);
+  return isNear.value;
 }
 
 /** Where a key leads from a number; at the end of a row it goes on to the next map. */
