@@ -44,6 +44,19 @@ export class LabServer implements AsyncDisposable {
   }
 }
 
+/** Of the browser's tree of what can be heard. */
+interface AccessibleNode {
+  readonly ignored: boolean;
+  readonly role?: { readonly value: string };
+  readonly name?: { readonly value: string };
+}
+
+/** What must have a name. */
+const NAMED_ROLES = new Set([
+  ...["button", "textbox", "spinbutton", "combobox", "slider", "checkbox", "tab", "link"],
+  ...["application", "image", "table", "region", "progressbar"],
+]);
+
 /** The lab's page, handled as a user does. */
 export class LabPage {
   readonly page: Page;
@@ -122,6 +135,17 @@ export class LabPage {
   /** Waits for a status. */
   status(status: string): Promise<void> {
     return this.until(`document.querySelector("#status").dataset.status === "${status}"`);
+  }
+
+  /** What a screen reader meets that has no name. */
+  async nameless(): Promise<string[]> {
+    await this.page.evaluate(
+      `document.querySelectorAll("details").forEach((one) => one.open = true)`,
+    );
+    const { nodes } = await this.page.send("Accessibility.getFullAXTree");
+    return nodes.filter(({ ignored, role, name }: AccessibleNode) =>
+      !ignored && NAMED_ROLES.has(role?.value ?? "") && !name?.value
+    ).map(({ role }: AccessibleNode) => role!.value);
   }
 
   /** Gives a file input files, or a folder. */

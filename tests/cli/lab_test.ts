@@ -117,6 +117,18 @@ Deno.test({
       assertStringIncludes(await lab.text("h1"), "实验室");
       await lab.click("#tour");
       assertEquals(await lab.text("#tour-title"), "图片就是数");
+      for (let stop = 2; stop <= 10; stop++) {
+        await lab.click("#tour-next");
+        await lab.until(
+          `document.querySelector("#tour-panel").innerText.includes("第 ${stop} 站")`,
+        );
+      }
+      await lab.click("#tour-next");
+      await lab.until(`document.querySelector("#tour-panel") === null`);
+      for (const tab of ["inside", "mistakes", "own", "home"]) {
+        await lab.click(`#tab-${tab}`);
+        assertEquals(await lab.nameless(), [], tab);
+      }
       assertQuiet(lab, server.address);
       assertEquals(await server.end(), 0);
     }),

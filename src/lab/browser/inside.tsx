@@ -207,7 +207,7 @@ function Answer({ view: { outputs, label } }: { view: View }) {
   return (
     <div class="answer">
       <h3>{t.says}</h3>
-      <table>
+      <table aria-label={t.says}>
         <thead>
           <tr>
             <th scope="col">

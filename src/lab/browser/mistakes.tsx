@@ -87,7 +87,7 @@ function Confusion({ confusion, chosen, onChoose }: {
   const largest = Math.max(1, ...confusion.flat());
   return (
     <div class="scroll-x" tabIndex={0} role="region" aria-label={t.confusion}>
-      <table class="confusion">
+      <table class="confusion" aria-label={t.confusion}>
         <thead>
           <tr>
             <td />
