@@ -38,12 +38,15 @@ const MAX_BATCH_SIZE = 2 ** 32 - 1;
 export function checkOptions(model: Model, options: SessionOptions = {}): EngineOptions {
   checkModelArgument(model);
   checkObject("options", options);
-  const { batchSize = 256, threads, adapter, shard, seed = 0, clipNorm } = options;
+  const { batchSize = 256, threads, adapter, shard, seed = 0, clipNorm, exact = false } = options;
   checkSeed(seed);
   const augmentation = completeAugmentation(options.augmentation, model.inputShape);
   checkNumber("batchSize", batchSize, { whole: true, min: 1, max: MAX_BATCH_SIZE });
   if (threads !== undefined) {
     checkNumber("threads", threads, { whole: true, min: 1, max: MAX_THREADS });
+  }
+  if (typeof exact !== "boolean") {
+    throw new TypeError(`Invalid exact: expected true or false, found ${showKind(exact)}`);
   }
   if (clipNorm !== undefined) checkNumber("clipNorm", clipNorm, { above: 0 });
   if (adapter !== undefined) {

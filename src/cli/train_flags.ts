@@ -44,7 +44,7 @@ export const TRAIN_COMMAND = defineCommand({
     model: {
       type: "choice",
       choices: MODEL_NAMES,
-      defaultText: "lenet; for your own data vgg-small, of colours cnn-rgb",
+      defaultText: "lenet, of colours cnn-rgb; for your own grey data vgg-small",
       help: "what to train, by its own recipe",
     },
     dataset: {
@@ -108,7 +108,7 @@ export const TRAIN_COMMAND = defineCommand({
       type: "list",
       offers: AUGMENTATION_EXAMPLES,
       placeholder: "LIST",
-      defaultText: "none",
+      defaultText: "the model's; none of those without batch norm",
       help: `change training images at each step: ${AUGMENTATION_EXAMPLES.join(",")}`,
     },
     init: {
@@ -226,13 +226,15 @@ export interface FilledFlags extends TrainFlags {
 export function fillFlags(flags: TrainFlags, { name, train }: Dataset): FilledFlags {
   const isOwn = flags.model === undefined && findDataset(name) === undefined;
   const fitted = isOwn ? fittedRecipe(train) : undefined;
-  const model = flags.model ?? fitted?.model ?? "lenet";
+  const usual = train.shape[0] > 1 ? "cnn-rgb" : "lenet";
+  const model = flags.model ?? fitted?.model ?? usual;
   const recipe: Recipe = fitted ?? ZOO[model].recipe;
   const filled: Partial<TrainFlags> = {
     epochs: recipe.epochs,
     batchSize: recipe.batchSize,
     labelSmoothing: recipe.labelSmoothing,
     ...optimizerFlags(flags, recipe),
+    augment: augmentFlag(recipe.augmentation, findDataset(name)?.isWriting),
     ...(flags.schedule === undefined && { schedule: recipe.schedule, warmup: recipe.warmup }),
     ...(recipe.standardize && !flags.normalize && { standardize: true }),
   };
@@ -253,6 +255,15 @@ function isNamed(value: unknown): boolean {
 
 function kebab(key: string): string {
   return key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+/** A recipe's augmentation; of writing, no mirror image is the same. */
+function augmentFlag(augmentation: Augmentation | undefined, isWriting = false) {
+  const entries = Object.entries(augmentation ?? {}).filter(([name]) =>
+    !isWriting || name !== "flip"
+  );
+  if (entries.length === 0) return undefined;
+  return entries.map(([name, value]) => value === true ? name : `${name}=${value}`);
 }
 
 /** Fields of an optimiser. */

@@ -76,6 +76,7 @@ export async function startRun(
     init: flags.init === undefined ? init : { type: "file", path: recordedPath(flags.init) },
     backend: opened.backend,
     device: session.device,
+    exact: flags.exact,
     ...(world && { ranks: world.size }),
     environment: describeEnvironment(),
     ...(flags.logSteps && { logSteps: true }),

@@ -59,7 +59,7 @@ export function factsSection(config: RunConfig): Html {
         ? `normal, standard deviation ${init.standardDeviation}`
         : init.type,
     ],
-    ["Backend", `${config.backend}: ${deviceText(config.device)}`],
+    ["Backend", `${config.backend}: ${deviceText(config.device)}${config.exact ? ", exact" : ""}`],
     ...(config.resumed ?? []).map(({ step, backend, device, started }) =>
       ["Gone on", `after step ${step} on ${backend}: ${deviceText(device)}, ${started}`] as const
     ),

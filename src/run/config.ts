@@ -140,6 +140,8 @@ const CONFIG = fields({
   >,
   backend: v.picklist(BACKEND_NAMES),
   device: DEVICE,
+  /** Whether convolutions are computed product by product, see `SessionOptions.exact`; see {@linkcode wasExact}. */
+  exact: v.optional(v.boolean()),
   /** MPI ranks that shared the training; left out for one process. */
   ranks: v.optional(count),
   environment: ENVIRONMENT,
@@ -207,6 +209,11 @@ export function partsText(
     ? ""
     : `, ${formatCount(validationCount)} validation`;
   return `${formatCount(trainCount)} training${validation} and ${formatCount(testCount)} test`;
+}
+
+/** Whether a run computes its convolutions product by product: version 0.1 knew no other way. */
+export function wasExact({ exact = true }: Pick<RunConfig, "exact">): boolean {
+  return exact;
 }
 
 /** Builds the model of a configuration. */
