@@ -222,6 +222,9 @@ Deno.test("code is written for every model of the zoo: its layers again, and PyT
     const python = pytorchOf(written);
     assert(!python.includes("undefined") && !python.includes("NaN"), python);
     const command = commandOf(written);
+    const own = { ...written, experiment: { ...experiment, data: "own" as const } };
+    assert(commandOf(own).includes(`--channels ${inputShape[0]}`));
+    assert(typescriptOf(own).includes(`channels: ${inputShape[0]} }`));
     assertEquals(command.includes("--optimizer"), ZOO[model].recipe.optimizer === undefined);
   }
 });

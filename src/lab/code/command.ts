@@ -18,7 +18,9 @@ export function commandOf({ experiment, threads, rates, inputShape }: Written): 
     : [];
   const words = [
     "deno task train",
-    isOwnData ? `--dataset photos/ --image-size ${inputShape[1]}` : `--dataset ${data}`,
+    isOwnData
+      ? `--dataset photos/ --image-size ${inputShape[1]} --channels ${inputShape[0]}`
+      : `--dataset ${data}`,
     model === "own" ? "--init start.safetensors" : `--model ${model}`,
     `--backend ${engine}${engine === "wasm" ? ` --threads ${threads}` : ""}`,
     // A recipe's own optimiser has numbers of its own.

@@ -24,9 +24,9 @@ export function typescriptOf(written: Written): string {
   const names = new Set(["evaluate", "loadDataset", "openBackend", "sequential", "train"]);
   if (standardize) names.add("standardizationOf");
   const calls = layers.map((spec) => constructorCall(spec, names, 1));
-  const [, height, width] = inputShape;
+  const [channels, height, width] = inputShape;
   const source = data === "own"
-    ? `"photos/", {\n  pictures: { size: { width: ${width}, height: ${height} } },\n}`
+    ? `"photos/", {\n  pictures: { size: { width: ${width}, height: ${height} }, channels: ${channels} },\n}`
     : `"${data}"`;
   return `import {
   ${[...names].sort().join(",\n  ")},
