@@ -12,6 +12,7 @@ const ignore = !canRunCommands();
 const ORDER: readonly (readonly string[])[] = [
   ["mod.ts", "scripts"],
   ["src/cli"],
+  ["src/lab"],
   ["src/compare", "src/page"],
   ["src/report"],
   ["src/run"],
