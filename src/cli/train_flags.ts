@@ -79,7 +79,7 @@ export const TRAIN_COMMAND = defineCommand({
       type: "integer",
       min: 1,
       max: 65_536,
-      defaultText: "the model's, 256 or 128; 4 to 128 for your own data, by its size",
+      defaultText: "the model's, 256 or 128; 16 to 128 for your own data, by its size",
       help: "images per step",
     },
     lr: {

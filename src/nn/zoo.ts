@@ -248,7 +248,8 @@ export interface FittedRecipe extends Recipe {
 /** What trains a set of images that no recipe was made for: a small network with batch norm, `cnn-rgb`
  * for colour pictures, by the recipe of its own.
  *
- * A step takes the largest power of two from 4 to 128 images that leaves 20 steps an epoch. There are
+ * A step takes the largest power of two from 16 to 128 images that leaves 20 steps an epoch, since a
+ * batch norm measures little in fewer than 16. There are
  * as many epochs, from 10 to 100, as make 1,000 steps, but of large sets no more than 10^9 pixels are
  * trained on, though 3 epochs at least. Standardised pixels let pictures of low contrast be learned,
  * which else stay at chance.
@@ -269,7 +270,7 @@ export function fittedRecipe(
   if (!(count >= 1)) {
     throw new RangeError(`Cannot choose a recipe for ${count} images: expected 1 or more`);
   }
-  const batchSize = Math.min(128, Math.max(4, 2 ** Math.floor(Math.log2(count / 20))));
+  const batchSize = Math.min(128, Math.max(16, 2 ** Math.floor(Math.log2(count / 20))));
   const wanted = Math.ceil(1000 / Math.ceil(count / batchSize));
   const affordable = Math.floor(1e9 / (count * shape[0] * shape[1] * shape[2]));
   const epochs = Math.min(Math.max(wanted, 10), 100, Math.max(affordable, 3));

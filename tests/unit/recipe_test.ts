@@ -22,10 +22,10 @@ Deno.test("a fitted recipe makes 20 steps an epoch and 1,000 in all, in bounded 
     return [count, batchSize, epochs];
   });
   assertEquals(sizes, [
-    [1, 4, 100],
-    [8, 4, 100],
-    [64, 4, 63],
-    [192, 8, 42],
+    [1, 16, 100],
+    [8, 16, 100],
+    [64, 16, 100],
+    [192, 16, 84],
     [720, 32, 44],
     [5_000, 128, 25],
     [60_000, 128, 10],
