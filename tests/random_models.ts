@@ -1,6 +1,8 @@
 /** Random sequential models of every layer, for properties that must hold for all of them. */
 
 import fc from "fast-check";
+import type { TrainedModel } from "../src/formats/trained_model.ts";
+import { initialParameters } from "../src/nn/init.ts";
 import {
   avgPool2d,
   conv2d,
@@ -14,6 +16,7 @@ import {
   tanh,
 } from "../src/nn/layers.ts";
 import { type ImageShape, type Model, outputShapeOf, sequential } from "../src/nn/sequential.ts";
+import { createRandom } from "../src/random.ts";
 
 /** A model of up to six image layers and three vector layers, oblong in all that can be. */
 export function randomModels(): fc.Arbitrary<Model> {
@@ -43,6 +46,21 @@ export function randomModels(): fc.Arbitrary<Model> {
     const specs = [...thatFit(options.inputShape, imageLayers), flatten(), ...vectorLayers, last];
     return sequential(specs, options);
   });
+}
+
+/** Parameters and running statistics as of a model that was trained, drawn from a seed. */
+export function asTrained(model: Model, seed: number): TrainedModel {
+  const random = createRandom(seed, "statistics");
+  const statistics = Float32Array.from(
+    { length: model.statisticCount },
+    () => random.uniform(0.3, 2),
+  );
+  const parameters = initialParameters(model, seed);
+  for (const { kind, offset, size } of model.parameters) {
+    if (kind !== "scale" && kind !== "shift") continue;
+    for (let n = offset; n < offset + size; n++) parameters[n] = random.uniform(-1.5, 1.5);
+  }
+  return { model, parameters, statistics };
 }
 
 function imageLayers(): fc.Arbitrary<LayerSpec> {

@@ -54,10 +54,11 @@ export class Writer {
       this.#index = index;
       const { name, type, inputShape, outputShape } = layer;
       const title = `${name} (${type})`.replace(/[^\x20-\x7e]|\*\/|\/\*/g, "?");
-      this.calls.push(
-        `/* ${title}: [${inputShape.join(", ")}] -> [${outputShape.join(", ")}] */`,
-      );
+      const place = this.calls.length;
       writtenAs(layer).write(layer, this);
+      const shapes = `[${inputShape.join(", ")}] -> [${outputShape.join(", ")}]`;
+      const isDone = this.calls.length === place ? "; nothing to do" : "";
+      this.calls.splice(place, 0, `/* ${title}: ${shapes}${isDone} */`);
     }
     this.#index++;
     this.#finish();
@@ -89,7 +90,12 @@ export class Writer {
     numbers: readonly (number | string)[],
   ): void {
     this.kernels.add(kernel);
-    this.calls.push(`${kernel}(${[...pointers, ...numbers].join(", ")});`);
+    const numbered = [...pointers, ...numbers].map((value, n, { length }) =>
+      n < length - 1 ? `${value},` : `${value}`
+    );
+    const start = `${kernel}(`;
+    const indent = " ".repeat(4 + start.length);
+    this.calls.push(`${start}${linesOf(numbered, indent).join("\n").trim()});`);
   }
 
   /** Names the layer's weights and bias, in whole numbers also the factors from their sums to its output. */
@@ -292,18 +298,20 @@ export function kernelsOf(
   });
 }
 
-/** Values in lines of at most 96 columns. */
+/** Values for between braces, four columns in. */
 export function wrapped(values: readonly string[]): string {
+  return linesOf(values.map((value) => `${value},`), "    ").join("\n");
+}
+
+/** Words in lines of at most 100 columns. */
+function linesOf(words: readonly string[], indent: string): string[] {
   const lines: string[] = [];
-  let line = "   ";
-  for (const value of values) {
-    if (line.length + value.length > 96) {
-      lines.push(line);
-      line = "   ";
-    }
-    line += ` ${value},`;
+  for (const word of words) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + word.length < 98) lines[lines.length - 1] += ` ${word}`;
+    else lines.push(indent + word);
   }
-  return [...lines, line].join("\n");
+  return lines;
 }
 
 /** A number as a float of C, to the last bit. */

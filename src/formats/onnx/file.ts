@@ -5,7 +5,7 @@ import { IMAGE, type Model } from "../../nn/sequential.ts";
 import { isNormalized } from "../../nn/standardization.ts";
 import { quote } from "../../quote.ts";
 import type { ReadWeights } from "../layers_model/weights.ts";
-import { float32Bytes } from "../tensors.ts";
+import type { QuantizedModel } from "../quantized_model.ts";
 import {
   describeModel,
   DESCRIPTION_KEY,
@@ -16,6 +16,16 @@ import {
 import { isStandard, readGraph } from "./graph.ts";
 import { type ExternalFiles, externalNames } from "./constants.ts";
 import { operatorOf } from "./layers.ts";
+import {
+  gridTensors,
+  IMAGE_ON_GRID,
+  isRoundedAt,
+  type NodeInit,
+  quantizedWeights,
+  roundedTo,
+  tensor,
+  type TensorInit,
+} from "./quantized.ts";
 import { ATTRIBUTE, ELEMENT, ModelProtoSchema, type Proto } from "./schema.ts";
 
 /** The first version in which Gemm and Add broadcast as they do today (2017). */
@@ -151,8 +161,6 @@ function readModel(
 }
 
 type ModelInit = Exclude<MessageInitShape<typeof ModelProtoSchema>, { $typeName: string }>;
-type TensorInit = NonNullable<NonNullable<ModelInit["graph"]>["initializer"]>[number];
-type NodeInit = NonNullable<NonNullable<ModelInit["graph"]>["node"]>[number];
 
 /** What ONNX Runtime has read since 1.12 (2022); the operators in use have not changed since. */
 const OPSET = 17n;
@@ -170,6 +178,8 @@ const [MEAN, STD, STANDARDIZED] = ["standardization.mean", "standardization.std"
  * classes]; any batch. A model that standardizes pixels begins with Sub and Div. The parameters are
  * initializers under PyTorch's names. The file's `doc_string` says what goes in and comes out; of its
  * metadata, `class_names` is a JSON list in label order, `lenet` describes layers and all else as JSON.
+ * A model from {@linkcode quantizeModel} becomes one of QuantizeLinear and DequantizeLinear around its
+ * layers, with weights of 8 bits.
  *
  * @example A file for ONNX Runtime
  * ```ts
@@ -182,8 +192,10 @@ const [MEAN, STD, STANDARDIZED] = ["standardization.mean", "standardization.std"
  * console.log(file.length > 4 * model.parameterCount); // true
  * ```
  */
-export function encodeOnnx(trained: TrainedModel): Uint8Array<ArrayBuffer> {
+export function encodeOnnx(trained: TrainedModel | QuantizedModel): Uint8Array<ArrayBuffer> {
   const { model, parameters, statistics = new Float32Array(), classNames } = trained;
+  const quantized = "grids" in trained ? trained : undefined;
+  const whole = quantized && quantizedWeights(quantized);
   const file: ModelInit = {
     irVersion: IR_VERSION,
     producerName: "lenet",
@@ -197,12 +209,15 @@ export function encodeOnnx(trained: TrainedModel): Uint8Array<ArrayBuffer> {
     ],
     graph: {
       name: model.name,
-      node: nodesOf(model),
+      node: [...whole?.nodes ?? [], ...nodesOf(model, quantized)],
       initializer: [
         ...standardizationOf(model),
-        ...model.parameters.map(({ name, shape, offset, size }) =>
-          tensor(name, shape, parameters.subarray(offset, offset + size))
-        ),
+        ...model.parameters.filter(({ name }) => !whole?.names.has(name))
+          .map(({ name, shape, offset, size }) =>
+            tensor(name, shape, parameters.subarray(offset, offset + size))
+          ),
+        ...whole?.tensors ?? [],
+        ...quantized ? gridTensors(quantized) : [],
         ...model.statistics.filter(({ shape }) => shape.length > 0)
           .map(({ name, shape, offset, size }) =>
             tensor(name, shape, statistics.subarray(offset, offset + size))
@@ -221,7 +236,9 @@ export function encodeOnnx(trained: TrainedModel): Uint8Array<ArrayBuffer> {
 }
 
 /** What somebody who has nothing but the file needs to know. */
-function documentation({ model, classNames, pictures }: TrainedModel): string {
+function documentation(trained: TrainedModel): string {
+  const { model, classNames, pictures } = trained;
+  const isQuantized = "grids" in trained;
   const { inputShape, classCount } = model;
   const [channels] = inputShape;
   const colors = channels === 3 ? "red, green, blue" : `${channels} channels`;
@@ -230,6 +247,7 @@ function documentation({ model, classNames, pictures }: TrainedModel): string {
   return [
     `${INPUT}: float32 [batch, ${inputShape.join(", ")}], channels first, ${kind}, pixel / 255 ` +
     `(black 0, white 1)${channels === 1 && ground || ""}`,
+    ...isQuantized ? ["Between its layers are whole numbers of 8 bits"] : [],
     ...isNormalized(model.standardization) ? [] : ["The model standardizes pixels itself"],
     `${OUTPUT}: float32 [batch, ${classCount}]; their softmax is the probabilities`,
     ...classNames === undefined ? [] : [`Classes in order: ${classNames.join(", ")}`],
@@ -247,7 +265,10 @@ function standardizationOf({ standardization }: Model): TensorInit[] {
   );
 }
 
-function nodesOf({ layers, standardization }: Model): NodeInit[] {
+function nodesOf(
+  { layers, standardization }: Model,
+  quantized: QuantizedModel | undefined,
+): NodeInit[] {
   const nodes: NodeInit[] = [];
   let from = INPUT;
   if (!isNormalized(standardization)) {
@@ -257,6 +278,10 @@ function nodesOf({ layers, standardization }: Model): NodeInit[] {
       { name: "divide_by_std", opType: "Div", input: [centered, STD], output: [STANDARDIZED] },
     );
     from = STANDARDIZED;
+  }
+  if (quantized) {
+    nodes.push(...roundedTo({ index: IMAGE, from, to: IMAGE_ON_GRID }));
+    from = IMAGE_ON_GRID;
   }
   const valueOf = (index: number) =>
     index === IMAGE ? from : index === layers.length - 1 ? OUTPUT : `${layers[index].name}.output`;
@@ -279,7 +304,15 @@ function nodesOf({ layers, standardization }: Model): NodeInit[] {
       ...tensors.map(({ name }) => name),
       ...constants.map((key) => `${name}.${key}`),
     ];
-    nodes.push({ name, opType: operator.opType, input, output: [valueOf(index)], attribute });
+    const value = valueOf(index);
+    const isRounded = quantized !== undefined && isRoundedAt(quantized, index);
+    const output = [isRounded ? `${value}.float` : value];
+    nodes.push({
+      name: quantized ? `${name}.layer` : name,
+      opType: operator.opType,
+      ...{ input, output, attribute },
+    });
+    if (isRounded) nodes.push(...roundedTo({ index, from: output[0], to: value }));
   }
   return nodes;
 }
@@ -287,9 +320,4 @@ function nodesOf({ layers, standardization }: Model): NodeInit[] {
 function valueInfo(name: string, shape: readonly number[]) {
   const dim = [{ dimParam: "batch" }, ...shape.map((size) => ({ dimValue: BigInt(size) }))];
   return { name, type: { tensorType: { elemType: ELEMENT.float32, shape: { dim } } } };
-}
-
-function tensor(name: string, shape: readonly number[], values: Float32Array): TensorInit {
-  const dims = shape.map(BigInt);
-  return { name, dims, dataType: ELEMENT.float32, rawData: float32Bytes(values) };
 }
