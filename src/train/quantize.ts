@@ -2,6 +2,7 @@
 
 import type { Unlabeled } from "../backends/backend.ts";
 import { checkImages } from "../backends/check_data.ts";
+import { checkNumber } from "../check.ts";
 import { gatherImages } from "../backends/gather.ts";
 import { foldModel } from "../formats/folded_model.ts";
 import {
@@ -12,7 +13,7 @@ import {
   quantizeFolded,
 } from "../formats/quantized_model.ts";
 import type { TrainedModel } from "../formats/trained_model.ts";
-import { IMAGE } from "../nn/sequential.ts";
+import { IMAGE, type Model } from "../nn/sequential.ts";
 import { createRandom, permutation } from "../random.ts";
 
 /** Images that say what is usual; more change little. */
@@ -27,9 +28,10 @@ const CHUNK_SIZE = 16;
  * Batch norm is folded, weights are rounded for each output channel, and each layer's output is put on
  * 256 numbers of the range that it has over some of the images.
  *
- * @param data What it was trained on: 256 of the images are taken, or all if there are fewer.
+ * @param data What it was trained on, or like it.
+ * @param options `count` of its images are taken, or all if there are fewer; default 256.
  * @throws {TypeError} If the images are not of the model's shape.
- * @throws {RangeError} If there is no image.
+ * @throws {RangeError} If there is no image, or a layer gives what is no number.
  * @example LeNet in a quarter of its bytes
  * ```ts
  * import { encodeC, initialParameters, lenet, loadDataset, quantizeModel } from "@lenet/lenet";
@@ -44,21 +46,31 @@ const CHUNK_SIZE = 16;
 export async function quantizeModel(
   trained: TrainedModel,
   data: Unlabeled,
+  { count = CALIBRATION_COUNT }: { readonly count?: number } = {},
 ): Promise<QuantizedModel> {
+  checkNumber("count", count, { whole: true, min: 1 });
   checkImages(trained.model, data, false);
   const folded = foldModel(trained);
   const indices = permutation(data.count, createRandom(0, "calibration"))
-    .slice(0, CALIBRATION_COUNT).sort();
+    .slice(0, count).sort();
   const extents: Extent[] = folded.model.layers.map(() => ({ min: Infinity, max: -Infinity }));
   await run(folded, { data, indices }, (output, index) => {
     if (index === IMAGE) return;
     const extent = extents[index];
     for (const value of output) {
+      if (!Number.isFinite(value)) throw notFinite(folded.model, index);
       extent.min = Math.min(extent.min, value);
       extent.max = Math.max(extent.max, value);
     }
   });
   return quantizeFolded(folded, extents);
+}
+
+function notFinite({ name, layers }: Model, index: number): RangeError {
+  return new RangeError(
+    `Cannot quantize model "${name}": layer "${layers[index].name}" gives what is no number; its ` +
+      `training has diverged`,
+  );
 }
 
 /** Logits [images, classes] of some images by a model of floats, or one of whole numbers: each output of

@@ -307,11 +307,7 @@ function nodesOf(
     const value = valueOf(index);
     const isRounded = quantized !== undefined && isRoundedAt(quantized, index);
     const output = [isRounded ? `${value}.float` : value];
-    nodes.push({
-      name: quantized ? `${name}.layer` : name,
-      opType: operator.opType,
-      ...{ input, output, attribute },
-    });
+    nodes.push({ name, opType: operator.opType, input, output, attribute });
     if (isRounded) nodes.push(...roundedTo({ index, from: output[0], to: value }));
   }
   return nodes;

@@ -74,13 +74,15 @@ export function quantizedWeights({ model, weights }: QuantizedModel) {
   return { names, tensors, nodes };
 }
 
-/** Whether a layer's output is rounded to its grid: not the logits, nor what a ReLU alone reads, which
- * cuts it off as its grid does. */
+/** Whether a layer's output is rounded to its grid: not the logits, nor sums that a ReLU alone reads, which
+ * cuts them off as their grid does: runtimes know these together. */
 export function isRoundedAt({ model: { layers }, grids }: QuantizedModel, index: number): boolean {
   const [reader] = readersOf(layers, index);
-  const isClamped = reader !== undefined && grids[reader] === grids[index] &&
+  const isSum = definitionOf(layers[index]).effect === "multiplies" ||
+    layers[index].inputs.length > 1;
+  const isCutOff = isSum && reader !== undefined && grids[reader] === grids[index] &&
     definitionOf(layers[reader]).effect === "clamps";
-  return grids[index] !== undefined && !isClamped;
+  return grids[index] !== undefined && !isCutOff;
 }
 
 /** Scale and zero point of every grid. */
