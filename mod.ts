@@ -34,6 +34,7 @@ export { DatasetError, UnreadablePicturesError } from "./src/data/errors.ts";
 
 export * from "./src/nn/layers.ts";
 export * from "./src/nn/sequential.ts";
+export type { Tensor as PlacedTensor } from "./src/nn/layers/layer.ts";
 export {
   byteTransform,
   type ChannelStandardization,
@@ -42,6 +43,7 @@ export {
   standardizationOf,
 } from "./src/nn/standardization.ts";
 export * from "./src/nn/init.ts";
+export { type Learned, replaceHead, type Transferred } from "./src/nn/head.ts";
 export * from "./src/nn/corr2d.ts";
 export {
   type FittedRecipe,

@@ -5,7 +5,7 @@ import type { Model } from "../nn/sequential.ts";
 import { Html, html, htmlPage } from "../report/html.ts";
 import { encodePageModel, type NamedModel } from "./page_model.ts";
 import { MODEL_PAGE_STYLE } from "./style.ts";
-import { countOf } from "../report/table.ts";
+import { countOf } from "../quote.ts";
 
 /** What a page tells of a model's training, where somebody knows. */
 export interface ModelFacts {

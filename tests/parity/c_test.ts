@@ -11,7 +11,7 @@ import { openBackend } from "../../src/train/open_backend.ts";
 import { quantizeModel, referenceLogitsOf } from "../../src/train/quantize.ts";
 import { assert, assertAlmostEquals, assertEquals } from "../assert.ts";
 import { granted } from "../permissions.ts";
-import { asTrained, randomModels } from "../random_models.ts";
+import { randomlyLearned, randomModels } from "../random_models.ts";
 import { canUseTemp, withTempDir } from "../temp.ts";
 import { PARITY_CASES, randomImages } from "./cases.ts";
 
@@ -46,7 +46,7 @@ Deno.test({
     withTempDir(async (folder) => {
       const cases = SMALL.map((model, seed) => {
         const { images } = randomImages(model, 3, seed);
-        return { trained: asTrained(model, seed), images, count: 3 };
+        return { trained: { model, ...randomlyLearned(model, seed) }, images, count: 3 };
       });
       const answers = await runC(folder, cases, SANITIZED);
       for (const [n, { trained, images }] of cases.entries()) {
@@ -65,7 +65,7 @@ Deno.test({
     withTempDir(async (folder) => {
       const cases = await Promise.all(SMALL.map(async (model, seed) => {
         const data = randomImages(model, 8, seed);
-        const trained = await quantizeModel(asTrained(model, seed), data);
+        const trained = await quantizeModel({ model, ...randomlyLearned(model, seed) }, data);
         return { trained, images: data.images, count: 8 };
       }));
       const answers = await runC(folder, cases, SANITIZED);
@@ -128,7 +128,7 @@ Deno.test({
       const model = sequential(zooModel("lenet").specs, { name: "2 Größen!" });
       const classNames = ['"a"', "ü", "??/", "\\", "e", "f", "g", "h", "i", "*/"];
       const data = randomImages(model, 2, 5);
-      const trained = { ...asTrained(model, 3), classNames };
+      const trained = { model, ...randomlyLearned(model, 3), classNames };
       for (const one of [trained, await quantizeModel(trained, data)]) {
         const logits = await referenceLogitsOf(one, data, Uint32Array.of(0));
         const example = { pixels: data.images.subarray(0, 784), logits };

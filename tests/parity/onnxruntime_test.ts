@@ -1,17 +1,17 @@
 import fc from "fast-check";
 import { loadDataset } from "../../src/data/load.ts";
 import { decodeOnnx, encodeOnnx } from "../../src/formats/onnx/file.ts";
-import { type Model, sequential } from "../../src/nn/sequential.ts";
+import type { Model } from "../../src/nn/sequential.ts";
 import { MODEL_NAMES, zooModel } from "../../src/nn/zoo.ts";
 import { evaluate } from "../../src/train/inference.ts";
 import { openBackend } from "../../src/train/open_backend.ts";
 import { quantizeModel, referenceLogitsOf } from "../../src/train/quantize.ts";
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "../assert.ts";
 import { canRunCommands, linesOf, ROOT } from "../cli/command.ts";
-import { asTrained, randomModels } from "../random_models.ts";
+import { randomlyLearned, randomModels } from "../random_models.ts";
 import { referenceLogits } from "../reference_logits.ts";
 import { withTempDir } from "../temp.ts";
-import { PARITY_CASES, randomImages } from "./cases.ts";
+import { caseModel, PARITY_CASES, randomImages } from "./cases.ts";
 
 const PEER = `${ROOT}bench/peers/onnxruntime/`;
 const canRun = canRunCommands();
@@ -23,8 +23,8 @@ const because = canRun && !isInstalled
 
 const MODELS: readonly Model[] = [
   ...MODEL_NAMES.map((name) => zooModel(name)),
-  ...PARITY_CASES.map(({ name, specs, ...options }) => sequential(specs, { ...options, name })),
-  ...fc.sample(randomModels(), { seed: 17, numRuns: 20 }),
+  ...PARITY_CASES.map(caseModel),
+  ...fc.sample(randomModels(), { seed: 17, numRuns: 30 }),
 ];
 
 Deno.test({
@@ -37,7 +37,7 @@ Deno.test({
       const expected: Float32Array[] = [];
       for (const [index, model] of MODELS.entries()) {
         const count = index % 3 + 1;
-        const trained = asTrained(model, index);
+        const trained = { model, ...randomlyLearned(model, index) };
         const data = randomImages(model, count, index);
         const path = `${folder}/${index}.onnx`;
         await Deno.writeFile(path, encodeOnnx(trained));
@@ -70,7 +70,7 @@ Deno.test({
       const models = await Promise.all(
         MODELS.slice(MODEL_NAMES.length).map(async (model, index) => {
           const data = randomImages(model, 3, index);
-          const trained = await quantizeModel(asTrained(model, index), data);
+          const trained = await quantizeModel({ model, ...randomlyLearned(model, index) }, data);
           const path = `${folder}/${index}.onnx`;
           await Deno.writeFile(path, encodeOnnx(trained));
           const input = Array.from(data.images, (pixel) => pixel / 255);

@@ -6,6 +6,7 @@ import { isNormalized } from "../../nn/standardization.ts";
 import { quote } from "../../quote.ts";
 import type { ReadWeights } from "../layers_model/weights.ts";
 import type { QuantizedModel } from "../quantized_model.ts";
+import { tensorsOf } from "../safetensors/state_dict.ts";
 import {
   describeModel,
   DESCRIPTION_KEY,
@@ -38,13 +39,13 @@ const MAX_EXTERNAL_BYTES = 2 ** 30;
 
 /** Decodes a model from an ONNX file of this project, of PyTorch, of tf2onnx, or of another exporter.
  *
- * The graph may hold Conv, AveragePool, MaxPool, their global forms, ReduceMean over rows and columns,
- * Sigmoid, Tanh, Relu, Flatten or Reshape to a vector, Gemm and MatMul, with constants of floats, which
- * become float32, and Add of two values, which becomes a residual block. Arithmetic with constants
- * and BatchNormalization go into the layer before, or into what becomes of pixels; Pad goes into the
- * convolution behind. Axes may be transposed between. Sizes, and constants of constants, are worked
- * out. Identity, Dropout and Cast are left out, and so is a Softmax at the end: what comes before are
- * the logits. One output with a Sigmoid becomes two classes.
+ * The graph may hold Conv, also of groups, AveragePool, MaxPool, their global forms, ReduceMean over
+ * rows and columns, BatchNormalization, Dropout, Sigmoid, Tanh, Relu, LeakyRelu, Flatten or Reshape to
+ * a vector, Gemm and MatMul, with constants of floats, which become float32, and Add of two values,
+ * which becomes a residual block. Arithmetic with constants goes into the layer before, or into what
+ * becomes of pixels; Pad goes into the convolution or pooling behind. Axes may be transposed between.
+ * Sizes, and constants of constants, are worked out. Identity and Cast are left out, and so is a
+ * Softmax at the end: what comes before are the logits. One output with a Sigmoid becomes two classes.
  *
  * Input is [batch, channels, height, width], or channels last, or without channels, or flat; it is
  * taken for pixel / 255, or for bytes where its first step shows that. `notes` of the result say what was
@@ -181,6 +182,7 @@ const [MEAN, STD, STANDARDIZED] = ["standardization.mean", "standardization.std"
  * A model from {@linkcode quantizeModel} becomes one of QuantizeLinear and DequantizeLinear around its
  * layers, with weights of 8 bits.
  *
+ * @throws {RangeError} If there are not as many parameters or running statistics as the model has.
  * @example A file for ONNX Runtime
  * ```ts
  * import { initialParameters } from "../../nn/init.ts";
@@ -193,9 +195,13 @@ const [MEAN, STD, STANDARDIZED] = ["standardization.mean", "standardization.std"
  * ```
  */
 export function encodeOnnx(trained: TrainedModel | QuantizedModel): Uint8Array<ArrayBuffer> {
-  const { model, parameters, statistics = new Float32Array(), classNames } = trained;
+  const { model, classNames } = trained;
   const quantized = "grids" in trained ? trained : undefined;
   const whole = quantized && quantizedWeights(quantized);
+  // Who computes with the model does not count the batches of its training.
+  const tensors = [...tensorsOf(trained)].filter(([name, { dtype }]) =>
+    dtype !== "I64" && !whole?.names.has(name)
+  );
   const file: ModelInit = {
     irVersion: IR_VERSION,
     producerName: "lenet",
@@ -212,16 +218,9 @@ export function encodeOnnx(trained: TrainedModel | QuantizedModel): Uint8Array<A
       node: [...whole?.nodes ?? [], ...nodesOf(model, quantized)],
       initializer: [
         ...standardizationOf(model),
-        ...model.parameters.filter(({ name }) => !whole?.names.has(name))
-          .map(({ name, shape, offset, size }) =>
-            tensor(name, shape, parameters.subarray(offset, offset + size))
-          ),
+        ...tensors.map(([name, { shape, data }]) => tensor(name, shape, data)),
         ...whole?.tensors ?? [],
         ...quantized ? gridTensors(quantized) : [],
-        ...model.statistics.filter(({ shape }) => shape.length > 0)
-          .map(({ name, shape, offset, size }) =>
-            tensor(name, shape, statistics.subarray(offset, offset + size))
-          ),
         ...model.layers.flatMap((layer) =>
           Object.entries(operatorOf(layer).constants?.(layer) ?? {}).map(([key, value]) =>
             tensor(`${layer.name}.${key}`, [], Float32Array.of(value))
