@@ -35,9 +35,9 @@ export interface Quantized {
 }
 
 /** Multiply-accumulates that measuring may take: some seconds. */
-const MOST_MACS = 1e9;
+const MOST_MACS = 2e9;
 /** Test images that are asked at most, and at least, if there are as many. */
-const [MOST_IMAGES, FEWEST_IMAGES] = [1000, 128];
+const [MOST_IMAGES, FEWEST_IMAGES] = [1000, 200];
 /** What whole numbers may cost before it is told. */
 const TOLERATED = 0.005;
 

@@ -3,6 +3,7 @@
 import { definitionOf, type LayerSpec } from "../nn/layers/table.ts";
 import type { Tensor } from "../nn/layers/layer.ts";
 import { type Model, sequential } from "../nn/sequential.ts";
+import { tensorsOf } from "./safetensors/state_dict.ts";
 import type { TrainedModel } from "./trained_model.ts";
 
 /** Where the layers of a folded model come from. */
@@ -16,9 +17,11 @@ interface Origins {
 /** The same model for use alone: dropout is left out, and batch norm goes into the weights and the bias of
  * the convolution or linear layer before it. A batch norm that has none before it stays.
  *
- * Names of layers are kept; those that are numbers are counted anew. The factors are computed in float64 and rounded once.
+ * Names of layers are kept; those that are numbers are counted anew. The factors are computed in
+ * float64 and rounded once.
  *
- * @throws {RangeError} If a weight is no number in float32 any more.
+ * @throws {RangeError} If there are not as many parameters or running statistics as the model has, or a
+ * weight is no number in float32 any more.
  */
 export function foldModel(trained: TrainedModel): TrainedModel {
   const { model, classNames, pictures } = trained;
@@ -26,11 +29,9 @@ export function foldModel(trained: TrainedModel): TrainedModel {
   const specs = foldRow(model.specs, origins);
   const { name, inputShape, standardization } = model;
   const folded = sequential(specs, { name, inputShape, standardization });
-  const { statistics: measured = new Float32Array(model.statisticCount) } = trained;
-  const take = (values: Float32Array, tensors: readonly Tensor[], wanted: readonly Tensor[]) =>
-    valuesOf(values, { tensors, wanted, names: origins.names });
-  const parameters = take(trained.parameters, model.parameters, folded.parameters);
-  const statistics = take(measured, model.statistics, folded.statistics);
+  const tensors = tensorsOf(trained);
+  const parameters = valuesOf(folded.parameters, tensors, origins);
+  const statistics = valuesOf(folded.statistics, tensors, origins);
   const known = { ...(classNames && { classNames }), ...(pictures && { pictures }) };
   const result = { model: folded, parameters, statistics, ...known };
   for (const [into, scales] of origins.scales) {
@@ -102,21 +103,17 @@ function foldRow(
   return row;
 }
 
-/** Values of some tensors of others' vector, by name; zeros where there is none of it. */
+/** Values of a folded model's tensors, from where they were before; zeros for biases that are new. */
 function valuesOf(
-  values: Float32Array,
-  { tensors, wanted, names }: {
-    readonly tensors: readonly Tensor[];
-    readonly wanted: readonly Tensor[];
-    readonly names: ReadonlyMap<string, string>;
-  },
+  wanted: readonly Tensor[],
+  tensors: ReturnType<typeof tensorsOf>,
+  { names }: Origins,
 ): Float32Array {
-  const places = new Map(tensors.map((tensor) => [tensor.name, tensor]));
   const result = new Float32Array(wanted.reduce((sum, { size }) => sum + size, 0));
   for (const { name, offset } of wanted) {
     const dot = name.lastIndexOf(".");
-    const found = places.get(names.get(name.slice(0, dot)) + name.slice(dot));
-    if (found) result.set(values.subarray(found.offset, found.offset + found.size), offset);
+    const found = tensors.get(names.get(name.slice(0, dot)) + name.slice(dot));
+    if (found) result.set(found.data, offset);
   }
   return result;
 }
