@@ -5,8 +5,10 @@ import { showPixels } from "../../nn/standardization.ts";
 import { foldModel } from "../folded_model.ts";
 import type { QuantizedModel } from "../quantized_model.ts";
 import type { TrainedModel } from "../trained_model.ts";
-import { RESCALE, SHAPE } from "./kernels.ts";
-import { kernelsOf, showFloat, wrapped, Writer } from "./writer.ts";
+import { type KernelName, KERNELS, RESCALE, SHAPE } from "./kernels.ts";
+import { writeLayers } from "./layers.ts";
+import { showFloat, wrapped } from "./text.ts";
+import type { Writer } from "./writer.ts";
 
 /** An image and what a model answers, for a program to check itself. */
 export interface CExample {
@@ -50,7 +52,7 @@ export interface CFiles {
 export function encodeC(trained: TrainedModel | QuantizedModel, example?: CExample): CFiles {
   const folded = "grids" in trained ? trained : foldModel(trained);
   const name = wordOf(folded.model.name);
-  const writer = new Writer(folded);
+  const writer = writeLayers(folded);
   const { classNames = [] } = folded;
   const nameBytes = classNames.reduce((sum, one) => sum + encoded(one).length + 5, 0);
   const sizes = {
@@ -179,6 +181,17 @@ function sourceOf(
     ...example ? [testOf(example, { name, isInt8: writer.isInt8 })] : [],
     "",
   ].join("\n");
+}
+
+/** Kernels of a model's kind of numbers, in a fixed order. */
+function kernelsOf(
+  { kernels, isInt8 }: Writer,
+): readonly { text: string; usesMath: boolean }[] {
+  return Object.entries(KERNELS).flatMap(([name, kernel]) => {
+    if (!kernels.has(name as KernelName)) return [];
+    const usesMath = !isInt8 && "usesMath" in kernel;
+    return [{ text: isInt8 ? kernel.int8 : kernel.float, usesMath }];
+  });
 }
 
 /** How far logits may be off, of the largest: rounding of floats, or of whole numbers at halves. */

@@ -9,9 +9,11 @@ import type {
   LayerKind,
   Pool2dLayer,
 } from "../../nn/sequential.ts";
+import type { QuantizedModel } from "../quantized_model.ts";
+import type { TrainedModel } from "../trained_model.ts";
 import type { KernelName } from "./kernels.ts";
 import type { Placement } from "./memory.ts";
-import type { Writer } from "./writer.ts";
+import { Writer } from "./writer.ts";
 
 /** A kind of layer in C. */
 interface Written<Kind> {
@@ -80,9 +82,17 @@ const KINDS: { readonly [Kind in LayerKind]: Written<LayerOf<Kind>> } = {
   },
 };
 
-/** What a kind of layer is in C. */
-export function writtenAs({ type }: Layer): Written<Layer> {
+function writtenAs({ type }: Layer): Written<Layer> {
   return KINDS[type];
+}
+
+/** Writes the layers of a folded model, floats or whole numbers, one after another. */
+export function writeLayers(trained: TrainedModel | QuantizedModel): Writer {
+  const { layers } = trained.model;
+  const to = new Writer(trained, layers.map((layer) => writtenAs(layer).placement ?? "new"));
+  for (const layer of layers) to.next(() => writtenAs(layer).write(layer, to));
+  to.finish();
+  return to;
 }
 
 /** A function of each number: in whole numbers a table, or nothing where the grid has cut off already. */

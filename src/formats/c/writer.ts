@@ -12,9 +12,9 @@ import {
   quantizeWeights,
 } from "../quantized_model.ts";
 import type { TrainedModel } from "../trained_model.ts";
-import { type KernelName, KERNELS } from "./kernels.ts";
-import { type MemoryPlan, planMemory } from "./memory.ts";
-import { writtenAs } from "./layers.ts";
+import type { KernelName } from "./kernels.ts";
+import { type MemoryPlan, type Placement, planMemory } from "./memory.ts";
+import { factorOf, linesOf, showFactor, showFloat, uniqueNames, wrapped } from "./text.ts";
 
 /** Bytes of an element. */
 const BYTES = { float: 4, int8_t: 1, int32_t: 4, factor: 8, shape: 52 } as const;
@@ -36,32 +36,33 @@ export class Writer {
   readonly #model: TrainedModel;
   readonly #quantized: QuantizedModel | undefined;
   readonly #names: readonly string[];
+  readonly #placements: readonly Placement[];
   #index = IMAGE as number;
 
-  /** Writes all of a model. */
-  constructor(model: TrainedModel | QuantizedModel) {
+  /** Begins a file by reading pixels.
+   *
+   * @param placements What each layer does about memory.
+   */
+  constructor(model: TrainedModel | QuantizedModel, placements: readonly Placement[]) {
     this.#model = model;
     this.#quantized = "grids" in model ? model : undefined;
     this.isInt8 = this.#quantized !== undefined;
-    const { layers } = model.model;
-    this.#names = uniqueNames(layers);
-    this.plan = planMemory(
-      model.model,
-      layers.map((layer) => writtenAs(layer).placement ?? "new"),
-    );
+    this.#names = uniqueNames(model.model.layers);
+    this.#placements = placements;
+    this.plan = planMemory(model.model, placements);
     this.#standardize();
-    for (const [index, layer] of layers.entries()) {
-      this.#index = index;
-      const { name, type, inputShape, outputShape } = layer;
-      const title = `${name} (${type})`.replace(/[^\x20-\x7e]|\*\/|\/\*/g, "?");
-      const place = this.calls.length;
-      writtenAs(layer).write(layer, this);
-      const shapes = `[${inputShape.join(", ")}] -> [${outputShape.join(", ")}]`;
-      const isDone = this.calls.length === place ? "; nothing to do" : "";
-      this.calls.splice(place, 0, `/* ${title}: ${shapes}${isDone} */`);
-    }
+  }
+
+  /** Goes on to the next layer, which writes itself. */
+  next(write: () => void): void {
     this.#index++;
-    this.#finish();
+    const { name, type, inputShape, outputShape } = this.#layer;
+    const place = this.calls.length;
+    write();
+    const title = `${name} (${type})`.replace(/[^\x20-\x7e]|\*\/|\/\*/g, "?");
+    const shapes = `[${inputShape.join(", ")}] -> [${outputShape.join(", ")}]`;
+    const isDone = this.calls.length === place ? "; nothing to do" : "";
+    this.calls.splice(place, 0, `/* ${title}: ${shapes}${isDone} */`);
   }
 
   get #layer(): Layer {
@@ -199,8 +200,8 @@ export class Writer {
 
   #at(tensor: number): string {
     const { layers } = this.#model.model;
-    const isWritten = writtenAs(layers[tensor] ?? layers[0]).placement === undefined;
-    if (tensor === layers.length - 1 && isWritten && !this.isInt8) return "logits";
+    const isWritten = tensor === layers.length - 1 && this.#placements[tensor] === "new";
+    if (isWritten && !this.isInt8) return "logits";
     return `memory + ${this.plan.offsets.get(tensor)}`;
   }
 
@@ -214,10 +215,10 @@ export class Writer {
         return `{${showFloat(scale)}, ${showFloat(offset)}}`;
       });
       this.constants.push(
-        `static const float pixel_transform[${channels}][2] = {${pairs.join(", ")}};\n`,
+        `static const float transform_of_pixel[${channels}][2] = {${pairs.join(", ")}};\n`,
       );
       this.constantBytes += 2 * channels * BYTES.float;
-      return this.call("standardize", ["pixels", to, "pixel_transform"], numbers);
+      return this.call("standardize", ["pixels", to, "transform_of_pixel"], numbers);
     }
     const { image } = this.#quantized;
     const tables = Array.from({ length: channels }, (_, channel) => {
@@ -226,12 +227,12 @@ export class Writer {
     });
     const isOne = tables.every((table) => `${table}` === `${tables[0]}`);
     const values = isOne ? tables[0] : tables.flat();
-    const table = this.#define("pixel_table", "int8_t", Array.from(values, String));
+    const table = this.#define("byte_of_pixel", "int8_t", Array.from(values, String));
     this.call("standardize", ["pixels", to, table, isOne ? "0" : "256"], numbers);
   }
 
   /** Brings the logits where they are asked for, if the last layer did not. */
-  #finish(): void {
+  finish(): void {
     const { layers, classCount } = this.#model.model;
     const last = layers.length - 1;
     const from = `memory + ${this.plan.offsets.get(last)}`;
@@ -242,7 +243,7 @@ export class Writer {
         showFloat(grid.scale),
         grid.zeroPoint,
       ]);
-    } else if (!this.isInt8 && writtenAs(layers[last]).placement !== undefined) {
+    } else if (!this.isInt8 && this.#placements[last] !== "new") {
       this.call("copy", [from, "logits"], [classCount]);
     }
   }
@@ -285,67 +286,4 @@ export class Writer {
     this.constantBytes += values.length * BYTES[type];
     return name;
   }
-}
-
-/** Kernels of a model's kind of numbers, in a fixed order. */
-export function kernelsOf(
-  { kernels, isInt8 }: Writer,
-): readonly { text: string; usesMath: boolean }[] {
-  return Object.entries(KERNELS).flatMap(([name, kernel]) => {
-    if (!kernels.has(name as KernelName)) return [];
-    const usesMath = !isInt8 && "usesMath" in kernel;
-    return [{ text: isInt8 ? kernel.int8 : kernel.float, usesMath }];
-  });
-}
-
-/** Values for between braces, four columns in. */
-export function wrapped(values: readonly string[]): string {
-  return linesOf(values.map((value) => `${value},`), "    ").join("\n");
-}
-
-/** Words in lines of at most 100 columns. */
-function linesOf(words: readonly string[], indent: string): string[] {
-  const lines: string[] = [];
-  for (const word of words) {
-    const last = lines.at(-1);
-    if (last !== undefined && last.length + word.length < 98) lines[lines.length - 1] += ` ${word}`;
-    else lines.push(indent + word);
-  }
-  return lines;
-}
-
-/** A number as a float of C, to the last bit. */
-export function showFloat(value: number): string {
-  const shown = String(Number(Math.fround(value).toPrecision(9)));
-  return `${/[.e]/.test(shown) ? shown : `${shown}.0`}f`;
-}
-
-interface Factor {
-  readonly multiplier: number;
-  readonly shift: number;
-}
-
-/** A positive factor as a whole number of 31 bits over a power of two. */
-function factorOf(value: number): Factor {
-  const shift = Math.min(Math.max(30 - Math.floor(Math.log2(value)), 1), 62);
-  const multiplier = Math.round(value * 2 ** shift);
-  if (multiplier < 2 ** 31) return { multiplier, shift };
-  return {
-    multiplier: Math.min(Math.round(multiplier / 2), 2 ** 31 - 1),
-    shift: Math.max(shift - 1, 1),
-  };
-}
-
-function showFactor({ multiplier, shift }: Factor): string {
-  return `{${multiplier}, ${shift}}`;
-}
-
-/** A word of C for each layer, no two the same. */
-function uniqueNames(layers: readonly Layer[]): string[] {
-  const names = layers.map(({ name }) => {
-    const word = name.replace(/[^A-Za-z0-9]+/g, "_");
-    return /^[A-Za-z]/.test(word) ? word : `layer_${word}`.replace(/_+/g, "_");
-  });
-  const isShared = (name: string) => names.filter((other) => other === name).length > 1;
-  return names.map((name, index) => isShared(name) ? `${name}_at_${index}` : name);
 }
