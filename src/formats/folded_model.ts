@@ -40,8 +40,8 @@ export function foldModel(trained: TrainedModel): TrainedModel {
   for (const { name, offset, size } of folded.parameters) {
     if (parameters.subarray(offset, offset + size).every(Number.isFinite)) continue;
     throw new RangeError(
-      `Cannot fold batch norm of model "${model.name}": "${name}" would be no number; ` +
-        `its running variances are too small`,
+      `Cannot use model "${model.name}": "${name}" would hold what is no number; its training has ` +
+        `diverged, or a running variance is too small`,
     );
   }
   return result;

@@ -5,11 +5,34 @@ import { sliceImages } from "../../src/data/dataset.ts";
 import { encodeC } from "../../src/formats/c/file.ts";
 import type { QuantizedModel } from "../../src/formats/quantized_model.ts";
 import type { TrainedModel } from "../../src/formats/trained_model.ts";
+import {
+  avgPool2d,
+  batchNorm1d,
+  batchNorm2d,
+  conv2d,
+  dropout,
+  flatten,
+  globalAvgPool2d,
+  type LayerSpec,
+  leakyRelu,
+  linear,
+  maxPool2d,
+  relu,
+  residual,
+  sigmoid,
+  tanh,
+} from "../../src/nn/layers.ts";
 import { type Model, sequential } from "../../src/nn/sequential.ts";
 import { type ModelName, zooModel } from "../../src/nn/zoo.ts";
 import { openBackend } from "../../src/train/open_backend.ts";
 import { quantizeModel, referenceLogitsOf } from "../../src/train/quantize.ts";
-import { assert, assertAlmostEquals, assertEquals } from "../assert.ts";
+import {
+  assert,
+  assertAlmostEquals,
+  assertEquals,
+  assertRejects,
+  assertThrows,
+} from "../assert.ts";
 import { granted } from "../permissions.ts";
 import { randomlyLearned, randomModels } from "../random_models.ts";
 import { canUseTemp, withTempDir } from "../temp.ts";
@@ -30,11 +53,32 @@ interface Case {
   readonly count: number;
 }
 
+/** Ends, beginnings and neighbours that the table of parity has not. */
+const UNUSUAL: readonly (readonly LayerSpec[])[] = [
+  [conv2d({ outChannels: 3, kernelSize: 2 }), globalAvgPool2d(), flatten()],
+  [flatten(), linear({ outFeatures: 3 }), sigmoid()],
+  [flatten(), linear({ outFeatures: 3 }), relu()],
+  [flatten(), linear({ outFeatures: 3 }), batchNorm1d()],
+  [batchNorm2d(), dropout(), relu(), flatten(), dropout(), linear({ outFeatures: 3 }), dropout()],
+  [relu(), tanh(), residual([dropout()], [leakyRelu()]), flatten(), linear({ outFeatures: 2 })],
+  [
+    residual([maxPool2d({ poolSize: 2 }), batchNorm2d()], [avgPool2d({ poolSize: 2 })]),
+    ...[conv2d({ outChannels: 4, kernelSize: 2, bias: false }), batchNorm2d(), batchNorm2d()],
+    ...[maxPool2d({ poolSize: [2, 1] }), relu(), flatten(), tanh(), linear({ outFeatures: 2 })],
+  ],
+  [
+    conv2d({ name: "conv2d", outChannels: 2, kernelSize: 3 }),
+    ...[tanh(), flatten(), batchNorm1d(), residual([relu()]), residual([sigmoid()])],
+    linear({ name: "pixels", outFeatures: 2, bias: false }),
+  ],
+];
+
 const SMALL: readonly Model[] = [
+  ...UNUSUAL.map((specs, n) => sequential(specs, { inputShape: [2, 8, 6], name: `unusual ${n}` })),
   ...PARITY_CASES.map(({ specs, ...options }, n) =>
     sequential(specs, { ...options, name: `case ${n}`, frozen: [] })
   ),
-  ...fc.sample(randomModels(), { seed: 18, numRuns: 12 })
+  ...fc.sample(randomModels(), { seed: 18, numRuns: 8 })
     .map(({ specs, ...options }, n) => sequential(specs, { ...options, name: `random ${n}` })),
 ];
 
@@ -80,7 +124,7 @@ Deno.test({
 for (
   const [name, { count, batches }] of Object.entries({
     lenet: { count: 1000, batches: 250 },
-    resnet8: { count: 200, batches: 16 },
+    resnet8: { count: 100, batches: 16 },
   }) as [ModelName, { count: number; batches: number }][]
 ) {
   Deno.test({
@@ -108,7 +152,10 @@ for (
         assert(agreement >= 0.97, `${agreement} of int8's predictions are wasm's`);
         const [float, int8] = [predictions, inBytes].map((one) => shareOf(one, test.labels));
         assert(float > 0.3, `expected a model that has learned something, found ${float}`);
-        assert(Math.abs(float - int8) <= 0.01, `accuracy ${int8} of int8, ${float} of floats`);
+        assert(
+          Math.abs(float - int8) <= Math.max(0.01, 1.5 / count),
+          `accuracy ${int8} of int8, ${float} of floats`,
+        );
         const few = both.map((one) => ({
           ...one,
           images: test.images.subarray(0, 3 * 784),
@@ -118,6 +165,18 @@ for (
       }),
   });
 }
+
+Deno.test("C: a model without running statistics, or with what is no number, is refused", async () => {
+  const model = zooModel("lenet-bn");
+  const { parameters, statistics } = randomlyLearned(model, 1);
+  assertThrows(() => encodeC({ model, parameters }), RangeError, "statistics");
+  const diverged = { model, parameters: parameters.with(7, NaN), statistics };
+  assertThrows(() => encodeC(diverged), RangeError, '"conv1.weight" would hold what is no number');
+  const large = { model, parameters: parameters.map((value) => value * 1e30), statistics };
+  const data = randomImages(model, 2, 1);
+  await assertRejects(() => quantizeModel(large, data), RangeError, "would hold what is no number");
+  await assertRejects(() => quantizeModel(diverged, { ...data, count: 0 }), RangeError, "count");
+});
 
 Deno.test({
   name: "C: the file's own test passes, and fails where a weight has changed; names are UTF-8" +
