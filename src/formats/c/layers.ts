@@ -109,7 +109,7 @@ function elementwise<Kind extends Layer>(
       if (!to.isInt8) to.call(kernel, [to.output], [count, ...more(layer, to)]);
       else if (!to.sharesGrid()) {
         to.call("look_up", [to.output], [count, to.table((x) => apply(x, layer))]);
-      }
+      } else to.calls.push("/* The bytes before it end where it would cut them off. */");
     },
   };
 }

@@ -172,10 +172,14 @@ export class Writer {
     readonly groups: number;
   }): string {
     const fields = { in: inputShape, out: outputShape, kernel: kernelSize, stride, padding };
-    const lists = Object.entries(fields).map(([name, sizes]) => `.${name} = {${sizes.join(", ")}}`);
+    const lists = Object.entries(fields).map(([field, sizes]) =>
+      `.${field} = {${sizes.join(", ")}},`
+    );
     const name = `${this.#names[this.#index]}_shape`;
     this.constants.push(
-      `static const shape ${name} = {\n    ${lists.join(", ")}, .groups = ${groups}};\n`,
+      `static const shape ${name} = {\n${
+        linesOf([...lists, `.groups = ${groups},`], "    ").join("\n")
+      }\n};\n`,
     );
     this.constantBytes += BYTES.shape;
     return `&${name}`;
