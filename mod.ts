@@ -112,3 +112,7 @@ export { decodeLayersModel } from "./src/formats/layers_model/file.ts";
 export type { ReadWeights } from "./src/formats/layers_model/weights.ts";
 export { decodeOnnx } from "./src/formats/onnx/file.ts";
 export { encodeOnnx } from "./src/formats/onnx/file.ts";
+export { encodeC } from "./src/formats/c/file.ts";
+export type { CExample, CFiles } from "./src/formats/c/file.ts";
+export type { Grid, QuantizedModel, QuantizedWeights } from "./src/formats/quantized_model.ts";
+export { quantizeModel } from "./src/train/quantize.ts";

@@ -1,5 +1,8 @@
 /** The formats of the export command: each makes a file, or a folder of them, of a trained model. */
 
+import { createRandom } from "../random.ts";
+import { formatCount } from "../report/table.ts";
+import type { Quantized } from "./export_quantized.ts";
 import type { LoadedModel } from "./loaded_model.ts";
 
 /** A file that an export consists of. */
@@ -17,9 +20,22 @@ export interface ExportFormat {
   readonly isFolder: boolean;
   /** What came out and how it is used, in one line. */
   readonly description: string;
+  /** Whether it can hold whole numbers of 8 bits. */
+  readonly quantizes?: boolean;
   /** Makes the files; only now is the format's code loaded. */
-  encode(trained: LoadedModel): Promise<readonly ExportedFile[]>;
+  encode(trained: LoadedModel, quantized?: Quantized): Promise<Exported>;
 }
+
+/** What an export consists of. */
+export interface Exported {
+  readonly files: readonly ExportedFile[];
+  /** What else is to be known of it, as JSON has it, and a line of it. */
+  readonly facts?: Readonly<Record<string, number>>;
+  readonly line?: string;
+}
+
+/** Bytes that the functions in C take beside their constants, by gcc -Os: 1,500 to 2,500. */
+const CODE_BYTES = 2000;
 
 /** All formats by their name on the command line. */
 export const EXPORT_FORMATS = {
@@ -29,7 +45,7 @@ export const EXPORT_FORMATS = {
     description: "the state_dict of a PyTorch nn.Sequential",
     encode: async (trained) => {
       const { encodeSafetensorsModel } = await import("../formats/safetensors/model.ts");
-      return [{ name: "model.safetensors", content: encodeSafetensorsModel(trained) }];
+      return { files: [{ name: "model.safetensors", content: encodeSafetensorsModel(trained) }] };
     },
   },
   tfjs: {
@@ -39,19 +55,50 @@ export const EXPORT_FORMATS = {
     encode: async (trained) => {
       const { encodeLayersModel } = await import("../formats/layers_model/file.ts");
       const { modelJson, weights } = await encodeLayersModel(trained);
-      return [{ name: "weights.bin", content: weights }, {
-        name: "model.json",
-        content: modelJson,
-      }];
+      return {
+        files: [
+          { name: "weights.bin", content: weights },
+          { name: "model.json", content: modelJson },
+        ],
+      };
     },
   },
   onnx: {
     suffix: ".onnx",
     isFolder: false,
     description: "ONNX, opset 17: input [batch, channels, height, width], output logits",
-    encode: async (trained) => {
+    quantizes: true,
+    encode: async (trained, quantized) => {
       const { encodeOnnx } = await import("../formats/onnx/file.ts");
-      return [{ name: "model.onnx", content: encodeOnnx(trained) }];
+      const content = encodeOnnx(quantized?.model ?? trained);
+      return { files: [{ name: "model.onnx", content }] };
+    },
+  },
+  c: {
+    suffix: "-c",
+    isFolder: true,
+    description: "C99 for any program or microcontroller, without dependencies",
+    quantizes: true,
+    encode: async (loaded, quantized) => {
+      const { encodeC } = await import("../formats/c/file.ts");
+      const { referenceLogitsOf } = await import("../train/quantize.ts");
+      const { inputShape: shape } = loaded.model;
+      const random = createRandom(0, "example");
+      const length = shape[0] * shape[1] * shape[2];
+      const pixels = quantized?.pixels ?? Uint8Array.from({ length }, () => random.below(256));
+      const trained = quantized?.model ?? loaded;
+      const image = { images: pixels, count: 1, shape };
+      const logits = await referenceLogitsOf(trained, image, Uint32Array.of(0));
+      const { name, header, source, flashBytes, ramBytes } = encodeC(trained, { pixels, logits });
+      return {
+        files: [
+          { name: `${name}.h`, content: header },
+          { name: `${name}.c`, content: source },
+        ],
+        facts: { flashBytes, ramBytes },
+        line: `flash: ${formatCount(flashBytes)} bytes of constants, about ` +
+          `${formatCount(CODE_BYTES)} of code; RAM: ${formatCount(ramBytes)} bytes`,
+      };
     },
   },
   html: {
@@ -67,7 +114,7 @@ export const EXPORT_FORMATS = {
         ...(run !== undefined && { datasetName }),
         ...(last && { testAccuracy: last.testAccuracy, epoch: last.epoch }),
       });
-      return [{ name: "model.html", content: page }];
+      return { files: [{ name: "model.html", content: page }] };
     },
   },
 } as const satisfies Readonly<Record<string, ExportFormat>>;

@@ -210,6 +210,53 @@ Deno.test({
       assertEquals([out, format, model], ["exports/first.try.onnx", "onnx", "softmax"]);
       assertEquals(classNames[9], "Ankle boot");
       assertEquals((await Deno.stat(`${folder}/${out}`)).size, bytes);
+
+      const given = ["--run", `${folder}/runs/first.try`, "--quantize", "int8", "--json"];
+      const [inOnnx, inC] = await Promise.all(["onnx", "c"].map(async (format) => {
+        const whole = `${folder}/whole-${format}`;
+        const { code, stdout, stderr } = await runTask("export", [
+          ...given,
+          ...["--format", format, "--out", whole],
+        ]);
+        assertEquals([code, stderr], [0, ""]);
+        return { ...JSON.parse(stdout), out: whole };
+      }));
+      const { accuracy, floatAccuracy, ...facts } = inOnnx.quantization;
+      const used = { dataset: "sample", calibrationCount: 256, testCount: 1000 };
+      assertEquals(facts, { type: "int8", ...used });
+      assertAlmostEquals(accuracy, floatAccuracy, 0.005);
+      assert(
+        inOnnx.bytes < bytes / 2,
+        `expected less than half of ${bytes}, found ${inOnnx.bytes}`,
+      );
+      const taken = await runTask("eval", ["--weights", inOnnx.out, "--dataset", "sample"]);
+      assertEquals([taken.code, linesOf(taken.stderr).length], [1, 1]);
+      assertMatch(taken.stderr, /quantised models are not supported: export the model of floats/);
+      assertEquals(await namesIn(inC.out), ["softmax.c", "softmax.h"]);
+      const header = await Deno.readTextFile(`${inC.out}/softmax.h`);
+      assertMatch(header, /whole numbers of 8 bits/);
+      assertEquals([inC.ramBytes, inC.quantization], [784 + 10, inOnnx.quantization]);
+      assertAlmostEquals(inC.flashBytes, 7840, 600);
+    }),
+});
+
+Deno.test({
+  name: "export: C in floats needs no images, and says how much flash and RAM it takes",
+  ignore,
+  fn: () =>
+    withTempDir(async (folder) => {
+      const weights = `${folder}/first.safetensors`;
+      await Deno.writeFile(weights, FILE);
+      const out = `${folder}/c`;
+      const args = ["--format", "c", "--weights", weights, "--out", out];
+      const { code, stdout, stderr } = await runTask("export", args);
+      assertEquals([code, stderr], [0, ""]);
+      const [file, sizes] = linesOf(stdout);
+      assert(file.startsWith(`${out}: ${weights} (softmax, 7,850 parameters) as C99 `), file);
+      assertMatch(sizes, /^flash: 31,5\d\d bytes of constants, .*; RAM: 3,176 bytes$/);
+      const source = await Deno.readTextFile(`${out}/softmax.c`);
+      for (const name of CLASS_NAMES) assert(source.includes(`"${name}"`), name);
+      assert(!/malloc|double|#include <(?!math)/.test(source), "C without dependencies");
     }),
 });
 
@@ -225,6 +272,18 @@ Deno.test({
       const cases: [string[], number, RegExp][] = [
         [["--weights", weights], 2, /^error: Missing --format: expected one of safetensors, /],
         [["--format", "pt"], 2, /^error: Invalid --format "pt": expected one of /],
+        [["--format", "tfjs", "--quantize", "int8"], 2, /with --format tfjs: expected onnx or c$/m],
+        [["--format", "c", "--dataset", "sample"], 2, /Cannot use --dataset without --quantize: /],
+        [
+          ["--format", "c", "--quantize", "int8", "--weights", weights],
+          2,
+          /it was trained on with --/,
+        ],
+        [
+          ["--format", "c", "--quantize", "int8", "--weights", weights, "--dataset", "none"],
+          1,
+          /"none"/,
+        ],
         [["--format", "tfjs", "--weights", `${folder}/none`], 1, /No such file or folder/],
         [
           ["--format", "tfjs", "--weights", folder],

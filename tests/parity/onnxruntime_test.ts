@@ -1,8 +1,12 @@
 import fc from "fast-check";
-import { encodeOnnx } from "../../src/formats/onnx/file.ts";
+import { loadDataset } from "../../src/data/load.ts";
+import { decodeOnnx, encodeOnnx } from "../../src/formats/onnx/file.ts";
 import type { Model } from "../../src/nn/sequential.ts";
 import { MODEL_NAMES, zooModel } from "../../src/nn/zoo.ts";
-import { assert, assertAlmostEquals, assertEquals } from "../assert.ts";
+import { evaluate } from "../../src/train/inference.ts";
+import { openBackend } from "../../src/train/open_backend.ts";
+import { quantizeModel, referenceLogitsOf } from "../../src/train/quantize.ts";
+import { assert, assertAlmostEquals, assertEquals, assertThrows } from "../assert.ts";
 import { canRunCommands, linesOf, ROOT } from "../cli/command.ts";
 import { randomlyLearned, randomModels } from "../random_models.ts";
 import { referenceLogits } from "../reference_logits.ts";
@@ -13,6 +17,10 @@ const PEER = `${ROOT}bench/peers/onnxruntime/`;
 const canRun = canRunCommands();
 const isInstalled = canRun && await exists(`${PEER}node_modules`);
 
+const because = canRun && !isInstalled
+  ? " (install it: cd bench/peers/onnxruntime && deno install)"
+  : "";
+
 const MODELS: readonly Model[] = [
   ...MODEL_NAMES.map((name) => zooModel(name)),
   ...PARITY_CASES.map(caseModel),
@@ -21,7 +29,7 @@ const MODELS: readonly Model[] = [
 
 Deno.test({
   name: "ONNX Runtime gives the reference's logits for every exported model, whatever the batch" +
-    (canRun && !isInstalled ? " (install it: cd bench/peers/onnxruntime && deno install)" : ""),
+    because,
   ignore: !isInstalled,
   fn: () =>
     withTempDir(async (folder) => {
@@ -51,6 +59,73 @@ Deno.test({
           assertAlmostEquals(output[n], logit, 1e-5 * largest, `${model.name}, logit ${n}`)
         );
       });
+    }),
+});
+
+Deno.test({
+  name: "ONNX Runtime computes quantised models on the grids that they were put on" + because,
+  ignore: !isInstalled,
+  fn: () =>
+    withTempDir(async (folder) => {
+      const models = await Promise.all(
+        MODELS.slice(MODEL_NAMES.length).map(async (model, index) => {
+          const data = randomImages(model, 3, index);
+          const trained = await quantizeModel({ model, ...randomlyLearned(model, index) }, data);
+          const path = `${folder}/${index}.onnx`;
+          await Deno.writeFile(path, encodeOnnx(trained));
+          const input = Array.from(data.images, (pixel) => pixel / 255);
+          const expected = await referenceLogitsOf(trained, data, Uint32Array.of(0, 1, 2));
+          return {
+            request: { model: path, shape: [3, ...model.inputShape], input },
+            expected,
+            model,
+          };
+        }),
+      );
+      const replies = await ask(models.map(({ request }) => request));
+      models.forEach(({ expected, model: { name, specs } }, index) => {
+        const largest = expected.reduce((most, logit) => Math.max(most, Math.abs(logit)), 1e-3);
+        const what = `${name}: ${JSON.stringify(specs)}`;
+        expected.forEach((logit, n) =>
+          assertAlmostEquals(replies[index].output[n], logit, 0.03 * largest, what)
+        );
+      });
+    }),
+});
+
+Deno.test({
+  name: "ONNX Runtime's accuracy of a quantised LeNet is that of floats, within 0.005" + because,
+  ignore: !isInstalled,
+  fn: () =>
+    withTempDir(async (folder) => {
+      const { train, test } = await loadDataset("sample");
+      const model = zooModel("lenet-relu");
+      await using session = await openBackend("wasm", model, { batchSize: 32, threads: 2 });
+      await session.attach(train);
+      const order = Uint32Array.from({ length: 3 * train.count }, (_, n) => n % train.count);
+      const learningRates = new Float32Array(Math.ceil(order.length / 32)).fill(0.2);
+      await session.train(train, { order, batchSize: 32, learningRates });
+      const { parameters } = await session.readState();
+      const { accuracy } = await evaluate(session, test);
+      const quantized = await quantizeModel({ model, parameters }, train);
+      const file = encodeOnnx(quantized);
+      assert(file.length < 80_000, `expected a quarter of 250 KB, found ${file.length}`);
+      const path = `${folder}/lenet.onnx`;
+      await Deno.writeFile(path, file);
+      const input = Array.from(test.images, (pixel) => Math.fround(pixel / 255));
+      const [{ output }] = await ask([{ model: path, shape: [test.count, 1, 28, 28], input }]);
+      const correct = Array.from(test.labels, (label, n) => {
+        const row = output.slice(10 * n, 10 * n + 10);
+        return row.indexOf(Math.max(...row)) === label;
+      }).filter(Boolean).length;
+      assert(accuracy > 0.6, `expected a model that has learned something, found ${accuracy}`);
+      assertAlmostEquals(correct / test.count, accuracy, 0.005);
+      const say = () => decodeOnnx(file, path);
+      assertThrows(
+        say,
+        TypeError,
+        "quantised models are not supported: export the model of floats",
+      );
     }),
 });
 

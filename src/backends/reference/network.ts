@@ -39,7 +39,8 @@ function mathOf({ type }: Layer): LayerMath<Layer> {
   return TABLE[type];
 }
 
-/** Runs the model forward and returns the output of every layer, the logits last.
+/** Runs the model forward and returns the output of every layer, the logits last. Who observes it sees
+ * each before another layer does, and may change it.
  *
  * In training it moves the batch's running statistics. Shapes: images [images, channels, height, width]
  * as the model's first layer takes them.
@@ -48,11 +49,14 @@ export function forward(
   model: Model,
   parameters: Float64Array,
   { images, ...batch }: BatchContext & { readonly images: Float64Array },
+  observe?: (output: Float64Array, index: number) => void,
 ): Float64Array[] {
   const outputs: Float64Array[] = [];
   for (const [index, layer] of model.layers.entries()) {
     const inputs = inputsOf(layer, images, outputs);
-    outputs.push(mathOf(layer).forward(layer, { inputs, parameters, batch, index }));
+    const output = mathOf(layer).forward(layer, { inputs, parameters, batch, index });
+    observe?.(output, index);
+    outputs.push(output);
   }
   return outputs;
 }

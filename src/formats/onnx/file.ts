@@ -5,8 +5,8 @@ import { IMAGE, type Model } from "../../nn/sequential.ts";
 import { isNormalized } from "../../nn/standardization.ts";
 import { quote } from "../../quote.ts";
 import type { ReadWeights } from "../layers_model/weights.ts";
+import type { QuantizedModel } from "../quantized_model.ts";
 import { tensorsOf } from "../safetensors/state_dict.ts";
-import { float32Bytes } from "../tensors.ts";
 import {
   describeModel,
   DESCRIPTION_KEY,
@@ -17,6 +17,16 @@ import {
 import { isStandard, readGraph } from "./graph.ts";
 import { type ExternalFiles, externalNames } from "./constants.ts";
 import { operatorOf } from "./layers.ts";
+import {
+  gridTensors,
+  IMAGE_ON_GRID,
+  isRoundedAt,
+  type NodeInit,
+  quantizedWeights,
+  roundedTo,
+  tensor,
+  type TensorInit,
+} from "./quantized.ts";
 import { ATTRIBUTE, ELEMENT, ModelProtoSchema, type Proto } from "./schema.ts";
 
 /** The first version in which Gemm and Add broadcast as they do today (2017). */
@@ -152,8 +162,6 @@ function readModel(
 }
 
 type ModelInit = Exclude<MessageInitShape<typeof ModelProtoSchema>, { $typeName: string }>;
-type TensorInit = NonNullable<NonNullable<ModelInit["graph"]>["initializer"]>[number];
-type NodeInit = NonNullable<NonNullable<ModelInit["graph"]>["node"]>[number];
 
 /** What ONNX Runtime has read since 1.12 (2022); the operators in use have not changed since. */
 const OPSET = 17n;
@@ -171,6 +179,8 @@ const [MEAN, STD, STANDARDIZED] = ["standardization.mean", "standardization.std"
  * classes]; any batch. A model that standardizes pixels begins with Sub and Div. The parameters are
  * initializers under PyTorch's names. The file's `doc_string` says what goes in and comes out; of its
  * metadata, `class_names` is a JSON list in label order, `lenet` describes layers and all else as JSON.
+ * A model from {@linkcode quantizeModel} becomes one of QuantizeLinear and DequantizeLinear around its
+ * layers, with weights of 8 bits.
  *
  * @throws {RangeError} If there are not as many parameters or running statistics as the model has.
  * @example A file for ONNX Runtime
@@ -184,10 +194,14 @@ const [MEAN, STD, STANDARDIZED] = ["standardization.mean", "standardization.std"
  * console.log(file.length > 4 * model.parameterCount); // true
  * ```
  */
-export function encodeOnnx(trained: TrainedModel): Uint8Array<ArrayBuffer> {
+export function encodeOnnx(trained: TrainedModel | QuantizedModel): Uint8Array<ArrayBuffer> {
   const { model, classNames } = trained;
+  const quantized = "grids" in trained ? trained : undefined;
+  const whole = quantized && quantizedWeights(quantized);
   // Who computes with the model does not count the batches of its training.
-  const tensors = [...tensorsOf(trained)].filter(([, { dtype }]) => dtype !== "I64");
+  const tensors = [...tensorsOf(trained)].filter(([name, { dtype }]) =>
+    dtype !== "I64" && !whole?.names.has(name)
+  );
   const file: ModelInit = {
     irVersion: IR_VERSION,
     producerName: "lenet",
@@ -201,10 +215,12 @@ export function encodeOnnx(trained: TrainedModel): Uint8Array<ArrayBuffer> {
     ],
     graph: {
       name: model.name,
-      node: nodesOf(model),
+      node: [...whole?.nodes ?? [], ...nodesOf(model, quantized)],
       initializer: [
         ...standardizationOf(model),
         ...tensors.map(([name, { shape, data }]) => tensor(name, shape, data)),
+        ...whole?.tensors ?? [],
+        ...quantized ? gridTensors(quantized) : [],
         ...model.layers.flatMap((layer) =>
           Object.entries(operatorOf(layer).constants?.(layer) ?? {}).map(([key, value]) =>
             tensor(`${layer.name}.${key}`, [], Float32Array.of(value))
@@ -219,7 +235,9 @@ export function encodeOnnx(trained: TrainedModel): Uint8Array<ArrayBuffer> {
 }
 
 /** What somebody who has nothing but the file needs to know. */
-function documentation({ model, classNames, pictures }: TrainedModel): string {
+function documentation(trained: TrainedModel): string {
+  const { model, classNames, pictures } = trained;
+  const isQuantized = "grids" in trained;
   const { inputShape, classCount } = model;
   const [channels] = inputShape;
   const colors = channels === 3 ? "red, green, blue" : `${channels} channels`;
@@ -228,6 +246,7 @@ function documentation({ model, classNames, pictures }: TrainedModel): string {
   return [
     `${INPUT}: float32 [batch, ${inputShape.join(", ")}], channels first, ${kind}, pixel / 255 ` +
     `(black 0, white 1)${channels === 1 && ground || ""}`,
+    ...isQuantized ? ["Between its layers are whole numbers of 8 bits"] : [],
     ...isNormalized(model.standardization) ? [] : ["The model standardizes pixels itself"],
     `${OUTPUT}: float32 [batch, ${classCount}]; their softmax is the probabilities`,
     ...classNames === undefined ? [] : [`Classes in order: ${classNames.join(", ")}`],
@@ -245,7 +264,10 @@ function standardizationOf({ standardization }: Model): TensorInit[] {
   );
 }
 
-function nodesOf({ layers, standardization }: Model): NodeInit[] {
+function nodesOf(
+  { layers, standardization }: Model,
+  quantized: QuantizedModel | undefined,
+): NodeInit[] {
   const nodes: NodeInit[] = [];
   let from = INPUT;
   if (!isNormalized(standardization)) {
@@ -255,6 +277,10 @@ function nodesOf({ layers, standardization }: Model): NodeInit[] {
       { name: "divide_by_std", opType: "Div", input: [centered, STD], output: [STANDARDIZED] },
     );
     from = STANDARDIZED;
+  }
+  if (quantized) {
+    nodes.push(...roundedTo({ index: IMAGE, from, to: IMAGE_ON_GRID }));
+    from = IMAGE_ON_GRID;
   }
   const valueOf = (index: number) =>
     index === IMAGE ? from : index === layers.length - 1 ? OUTPUT : `${layers[index].name}.output`;
@@ -277,7 +303,11 @@ function nodesOf({ layers, standardization }: Model): NodeInit[] {
       ...tensors.map(({ name }) => name),
       ...constants.map((key) => `${name}.${key}`),
     ];
-    nodes.push({ name, opType: operator.opType, input, output: [valueOf(index)], attribute });
+    const value = valueOf(index);
+    const isRounded = quantized !== undefined && isRoundedAt(quantized, index);
+    const output = [isRounded ? `${value}.float` : value];
+    nodes.push({ name, opType: operator.opType, input, output, attribute });
+    if (isRounded) nodes.push(...roundedTo({ index, from: output[0], to: value }));
   }
   return nodes;
 }
@@ -285,9 +315,4 @@ function nodesOf({ layers, standardization }: Model): NodeInit[] {
 function valueInfo(name: string, shape: readonly number[]) {
   const dim = [{ dimParam: "batch" }, ...shape.map((size) => ({ dimValue: BigInt(size) }))];
   return { name, type: { tensorType: { elemType: ELEMENT.float32, shape: { dim } } } };
-}
-
-function tensor(name: string, shape: readonly number[], values: Float32Array): TensorInit {
-  const dims = shape.map(BigInt);
-  return { name, dims, dataType: ELEMENT.float32, rawData: float32Bytes(values) };
 }

@@ -90,7 +90,7 @@ export const LEAKY_RELU: LayerDefinition<LeakyReluSpec, LeakyReluLayer> = {
   cost: () => ({ macs: 0 }),
 };
 
-/** See {@linkcode sigmoid}, {@linkcode tanh} and {@linkcode relu}. */
+/** See {@linkcode sigmoid} and {@linkcode tanh}. */
 export const ACTIVATION: LayerDefinition<ActivationSpec, ActivationLayer> = {
   fields: {},
   isActivation: true,
@@ -98,4 +98,10 @@ export const ACTIVATION: LayerDefinition<ActivationSpec, ActivationLayer> = {
     { type, name, inputs, inputShape, outputShape: inputShape, parameters: [] }
   ),
   cost: () => ({ macs: 0 }),
+};
+
+/** See {@linkcode relu}. */
+export const RELU: LayerDefinition<ActivationSpec, ActivationLayer> = {
+  ...ACTIVATION,
+  effect: "clamps",
 };

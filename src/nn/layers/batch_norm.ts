@@ -128,6 +128,7 @@ export const BATCH_NORM: LayerDefinition<BatchNormSpec, BatchNormLayer> = {
     };
   },
   cost: () => ({ macs: 0 }),
+  effect: "scales",
   wholeBatch({ frozen, inputShape: [, height = 1, width = 1] }) {
     if (frozen) return 0;
     return height * width > 1 ? 1 : 2;

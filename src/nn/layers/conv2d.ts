@@ -135,6 +135,7 @@ export const CONV2D: LayerDefinition<Conv2dSpec, Conv2dLayer> = {
     const geometry = { kernelSize, stride, padding, groups };
     return { type, name, inputs, inputShape, outputShape, ...geometry, ...tensors };
   },
+  effect: "multiplies",
   /** Every output position uses each weight once. */
   cost: ({ weight, outputShape: [, height, width], kernelSize: size, stride, padding }) => (
     { macs: weight.size * height * width, sees: { size, stride, padding } }

@@ -53,4 +53,5 @@ export const DROPOUT: LayerDefinition<DropoutSpec, DropoutLayer> = {
     { type, name, inputs, inputShape, outputShape: inputShape, parameters: [], p }
   ),
   cost: () => ({ macs: 0 }),
+  effect: "passes",
 };

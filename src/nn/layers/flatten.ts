@@ -29,4 +29,5 @@ export const FLATTEN: LayerDefinition<FlattenSpec, FlattenLayer> = {
     { type, name, inputs, inputShape, outputShape: [volume(inputShape)], parameters: [] }
   ),
   cost: () => ({ macs: 0 }),
+  effect: "picks",
 };

@@ -125,6 +125,16 @@ export interface Cost {
   readonly sees?: Window | "everything";
 }
 
+/** What a layer does to values outside of training:
+ *
+ * - `multiplies`: sums of weights times values, so that a factor behind it can go into its weights
+ * - `scales`: a factor and a shift for each channel
+ * - `picks`: its outputs are some of its inputs, as they are
+ * - `passes`: its outputs are its inputs
+ * - `clamps`: what is below 0 becomes 0
+ */
+export type Effect = "multiplies" | "scales" | "picks" | "passes" | "clamps";
+
 /** One kind of layer: everything that is known of it apart from how engines compute it. */
 export interface LayerDefinition<Spec, Layer> {
   /** What each field of its specs may hold, apart from type and name. */
@@ -142,6 +152,8 @@ export interface LayerDefinition<Spec, Layer> {
   place(spec: Spec, at: Placing): Layer;
   /** What one image costs. */
   cost(layer: Layer): Cost;
+  /** What it is where a model is used rather than trained, if that makes it simpler there. */
+  readonly effect?: Effect;
   /** Fewest images that a batch in training must have, of a layer that must know the whole batch before
    * it can give any of its output; 0, or left out: images pass one by one. */
   wholeBatch?(layer: Layer): number;

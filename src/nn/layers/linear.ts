@@ -84,5 +84,6 @@ export const LINEAR: LayerDefinition<LinearSpec, LinearLayer> = {
     const shapes = { inputShape: [features], outputShape: [outFeatures] } as const;
     return { type, name, inputs, ...shapes, ...weightAndBias(at, [outFeatures, features], bias) };
   },
+  effect: "multiplies",
   cost: ({ weight }) => ({ macs: weight.size, sees: "everything" }),
 };

@@ -103,8 +103,8 @@ function pool2d(type: Pool2dSpec["type"], options: Pool2dOptions): Pool2dSpec {
   };
 }
 
-/** See {@linkcode avgPool2d} and {@linkcode maxPool2d}. */
-export const POOL2D: LayerDefinition<Pool2dSpec, Pool2dLayer> = {
+/** See {@linkcode avgPool2d}. */
+export const AVG_POOL2D: LayerDefinition<Pool2dSpec, Pool2dLayer> = {
   fields: {
     poolSize: { type: "pair", minimum: 1 },
     stride: { type: "pair", minimum: 1 },
@@ -126,6 +126,12 @@ export const POOL2D: LayerDefinition<Pool2dSpec, Pool2dLayer> = {
     return { type, name, ...shapes, poolSize, stride, padding, parameters: [] };
   },
   cost: ({ poolSize: size, stride, padding }) => ({ macs: 0, sees: { size, stride, padding } }),
+};
+
+/** See {@linkcode maxPool2d}. */
+export const MAX_POOL2D: LayerDefinition<Pool2dSpec, Pool2dLayer> = {
+  ...AVG_POOL2D,
+  effect: "picks",
 };
 
 /** See {@linkcode globalAvgPool2d}. */

@@ -7,6 +7,7 @@ import {
   LEAKY_RELU,
   type LeakyReluLayer,
   type LeakyReluSpec,
+  RELU,
 } from "./activation.ts";
 import { BATCH_NORM, type BatchNormLayer, type BatchNormSpec } from "./batch_norm.ts";
 import { CONV2D, type Conv2dLayer, type Conv2dSpec } from "./conv2d.ts";
@@ -15,9 +16,10 @@ import { FLATTEN, type FlattenLayer, type FlattenSpec } from "./flatten.ts";
 import type { LayerDefinition } from "./layer.ts";
 import { LINEAR, type LinearLayer, type LinearSpec } from "./linear.ts";
 import {
+  AVG_POOL2D,
   GLOBAL_AVG_POOL2D,
   type GlobalAvgPool2dSpec,
-  POOL2D,
+  MAX_POOL2D,
   type Pool2dLayer,
   type Pool2dSpec,
 } from "./pool2d.ts";
@@ -75,12 +77,12 @@ const TABLE: {
   readonly [Kind in LayerKind]: LayerDefinition<OfKind<LayerSpec, Kind>, LayerOf<Kind>>;
 } = {
   conv2d: CONV2D,
-  avgPool2d: POOL2D,
-  maxPool2d: POOL2D,
+  avgPool2d: AVG_POOL2D,
+  maxPool2d: MAX_POOL2D,
   globalAvgPool2d: GLOBAL_AVG_POOL2D,
   sigmoid: ACTIVATION,
   tanh: ACTIVATION,
-  relu: ACTIVATION,
+  relu: RELU,
   leakyRelu: LEAKY_RELU,
   batchNorm2d: BATCH_NORM,
   batchNorm1d: BATCH_NORM,
