@@ -4,7 +4,8 @@ import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/p
 import { readModelFile } from "../../src/cli/model_files.ts";
 import { decodeOnnx } from "../../src/formats/onnx/file.ts";
 import { encodeOnnx } from "../../src/formats/onnx/file.ts";
-import { ELEMENT, ModelProtoSchema } from "../../src/formats/onnx/schema.ts";
+import { ELEMENT } from "../../src/formats/onnx/schema.ts";
+import { ModelProtoSchema } from "../onnx_schema.ts";
 import { initialParameters } from "../../src/nn/init.ts";
 import { channelOf } from "../../src/nn/standardization.ts";
 import { zooModel } from "../../src/nn/zoo.ts";

@@ -1,6 +1,5 @@
 /** Models as ONNX files, written and read. */
 
-import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { IMAGE, type Model } from "../../nn/sequential.ts";
 import { isNormalized } from "../../nn/standardization.ts";
 import { quote } from "../../quote.ts";
@@ -15,8 +14,9 @@ import {
 } from "../trained_model.ts";
 import { isStandard, readGraph } from "./graph.ts";
 import { type ExternalFiles, externalNames } from "./constants.ts";
+import { decodeMessage, encodeMessage } from "./codec.ts";
 import { operatorOf } from "./layers.ts";
-import { ATTRIBUTE, ELEMENT, ModelProtoSchema, type Proto } from "./schema.ts";
+import { ATTRIBUTE, ELEMENT, type Proto, type ProtoInit } from "./schema.ts";
 
 /** The first version in which Gemm and Add broadcast as they do today (2017). */
 const MIN_OPSET = 7;
@@ -86,8 +86,7 @@ function parse(bytes: Uint8Array, label: string): ModelFile {
     );
   let file: Proto<"ModelProto">;
   try {
-    const options = { readUnknownFields: false, recursionLimit: MAX_DEPTH };
-    file = fromBinary(ModelProtoSchema, bytes, options);
+    file = decodeMessage("ModelProto", bytes, MAX_DEPTH);
   } catch (cause) {
     throw damaged("its bytes are no model", cause);
   }
@@ -150,7 +149,7 @@ function readModel(
   return withDescription({ ...trained, notes }, description);
 }
 
-type ModelInit = Exclude<MessageInitShape<typeof ModelProtoSchema>, { $typeName: string }>;
+type ModelInit = ProtoInit<"ModelProto">;
 type TensorInit = NonNullable<NonNullable<ModelInit["graph"]>["initializer"]>[number];
 type NodeInit = NonNullable<NonNullable<ModelInit["graph"]>["node"]>[number];
 
@@ -217,7 +216,7 @@ export function encodeOnnx(trained: TrainedModel): Uint8Array<ArrayBuffer> {
       output: [valueInfo(OUTPUT, [model.classCount])],
     },
   };
-  return toBinary(ModelProtoSchema, create(ModelProtoSchema, file));
+  return encodeMessage("ModelProto", file);
 }
 
 /** What somebody who has nothing but the file needs to know. */
