@@ -1,7 +1,7 @@
 // deno-lint-ignore-file no-console
 /** `deno task build:packages`: builds the npm packages below dist/npm/. */
 
-// deno-lint-ignore no-import-prefix -- named here, so that only who builds packages gets the bundler
+// Named here, so that only who builds packages gets the bundler
 import * as esbuild from "npm:esbuild@0.28.2";
 import { gzipSync } from "node:zlib";
 import { join } from "node:path";

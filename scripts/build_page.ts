@@ -1,6 +1,6 @@
 /** `deno task build:page`: bundles the script of a model's page. */
 
-// deno-lint-ignore no-import-prefix -- named here, so that only who builds the page gets the bundler
+// Named here, so that only who builds the page gets the bundler
 import * as esbuild from "npm:esbuild@0.28.2";
 import { fileURLToPath } from "node:url";
 import { runGenerator } from "./generated_file.ts";

@@ -7,7 +7,7 @@ import {
   type NamedTensorInfoMap,
   type TensorInfo,
   util,
-} from "@tensorflow/tfjs-core";
+} from "npm:@tensorflow/tfjs-core@4.22.0";
 import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
 
 /** Values of a tensor, seen in place on the backend's heap. */

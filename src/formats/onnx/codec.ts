@@ -1,6 +1,6 @@
 /** Messages of the format as bytes, by its table. The library's own reflection would take 90 ms to load. */
 
-import { BinaryReader, BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
+import { BinaryReader, BinaryWriter, WireType } from "npm:@bufbuild/protobuf@2.17.0/wire";
 import { MESSAGES, PACKED, type Proto, type ProtoInit, type Scalars } from "./schema.ts";
 
 type Name = keyof typeof MESSAGES;
