@@ -2,8 +2,10 @@
 
 interface Builtins {
   readonly "node:crypto": typeof import("node:crypto");
+  readonly "node:fs/promises": typeof import("node:fs/promises");
   readonly "node:module": typeof import("node:module");
   readonly "node:os": typeof import("node:os");
+  readonly "node:worker_threads": typeof import("node:worker_threads");
   readonly "node:zlib": typeof import("node:zlib");
 }
 

@@ -16,14 +16,15 @@ type Value<Type> = Type extends keyof Scalars ? Scalars[Type]
   : never;
 
 /** A message with the name of its type, as the library has it. */
-export type MessageOf<Name extends keyof Messages> = Message<`onnx.${Name}`> & {
-  -readonly [Field in keyof Messages[Name]]: Messages[Name][Field] extends
-    readonly [number, infer Type]
-    ? Type extends `${infer Each}[]` ? Value<Each>[]
-    : Type extends keyof Scalars ? Scalars[Type]
-    : Value<Type> | undefined
-    : never;
-};
+export type MessageOf<Name extends keyof Messages> =
+  & Message<`onnx.${Name}`>
+  & {
+    -readonly [Field in keyof Messages[Name]]: Messages[Name][Field] extends
+      readonly [number, infer Type] ? Type extends `${infer Each}[]` ? Value<Each>[]
+      : Type extends keyof Scalars ? Scalars[Type]
+      : Value<Type> | undefined
+      : never;
+  };
 
 const SCALARS: Readonly<Record<keyof Scalars, Type>> = {
   int32: Type.INT32,

@@ -90,7 +90,8 @@ function rawLength(view: DataView): number {
 
 function inflatedLength(pixels: Uint8Array, expected: number): number {
   try {
-    return builtin("node:zlib")!.inflateSync(pixels, { maxOutputLength: expected + SLACK_BYTES }).length;
+    return builtin("node:zlib")!.inflateSync(pixels, { maxOutputLength: expected + SLACK_BYTES })
+      .length;
   } catch (error) {
     const isTooMuch = (error as { code?: string }).code === "ERR_BUFFER_TOO_LARGE";
     throw new PictureFault(

@@ -124,7 +124,9 @@ export function completePlan(options: PlanOptions): AnyPlan {
   const owners = { stepSize: "step", gamma: "step", anneal: "one-cycle" } as const;
   for (const [name, owner] of Object.entries(owners)) {
     if (options[name as keyof typeof owners] === undefined || schedule === owner) continue;
-    const other = typeof schedule === "function" ? "a function as schedule" : `schedule ${schedule}`;
+    const other = typeof schedule === "function"
+      ? "a function as schedule"
+      : `schedule ${schedule}`;
     throw new TypeError(`Cannot use ${name} with ${other}: it belongs to ${owner}`);
   }
   if (warmup !== undefined) {
