@@ -3,14 +3,14 @@
  * It runs wherever WebAssembly does. `mod.ts` gives the same, and {@link https://jsr.io/@lenet/lenet | datasets}.
  *
  * ```ts
- * import { lenet, openBackend, predict, train } from "@lenet/lenet/web";
+ * import { openBackend, predict, train, zooModel } from "@lenet/lenet/web";
  *
  * const shape = [1, 28, 28] as const;
  * const images = Uint8Array.from({ length: 64 * 784 }, (_, at) => (at / 784) % 2 < 1 ? 0 : 255);
  * const labels = Uint8Array.from({ length: 64 }, (_, image) => image % 2);
  * const data = { images, labels, count: 64, shape };
  *
- * await using session = await openBackend("wasm", lenet(), { optimizer: { type: "adam" } });
+ * await using session = await openBackend("wasm", zooModel("lenet-relu"), { optimizer: { type: "adam" } });
  * await train(session, { train: data }, { epochs: 20, batchSize: 16, learningRate: 0.002 });
  * const [black, white] = await predict(session, { images: images.subarray(0, 2 * 784), count: 2, shape });
  * if (black[0].label !== 0 || white[0].label !== 1) throw new Error("expected black and white");
