@@ -18,15 +18,16 @@ export function readDecoder(name: string): Uint8Array<ArrayBuffer> {
   );
 }
 
-/** A program that imports this library by its path has neither its import map nor its packages. */
+/** A program that imports this library has its own import map, and its own packages. */
 function locate(file: string): URL | string | undefined {
-  try {
-    return new URL(import.meta.resolve(file));
-  } catch { // as another project's map has it not
+  const { createRequire } = builtin("node:module")!;
+  for (const resolve of [import.meta.resolve, createRequire(import.meta.url).resolve]) {
     try {
-      return builtin("node:module")!.createRequire(import.meta.url).resolve(file);
-    } catch {
-      return undefined;
+      const found = resolve(file);
+      if (found.startsWith("file:")) return new URL(found);
+      if (found.startsWith("/")) return found;
+    } catch { // not by this way
     }
   }
+  return undefined;
 }

@@ -49,9 +49,9 @@ const required = (specifier: string) => `require(${JSON.stringify(specifier)})`;
 /** Puts what the package builds on beside it. */
 async function linkTensorflow(folder: string): Promise<void> {
   await Deno.mkdir(join(folder, "node_modules/@tensorflow"));
-  const union = await Deno.realPath(join(ROOT, "node_modules/@tensorflow/tfjs"));
-  for (const part of ["tfjs-core", "tfjs-layers"]) await link(join(union, "..", part), folder);
-  await link(join(ROOT, "node_modules/@tensorflow/tfjs-backend-wasm"), folder);
+  for (const part of ["tfjs-core", "tfjs-layers", "tfjs-backend-wasm"]) {
+    await link(join(ROOT, "node_modules/@tensorflow", part), folder);
+  }
 }
 
 async function link(target: string, folder: string): Promise<void> {
