@@ -164,25 +164,54 @@ Deno.test({
 });
 
 Deno.test({
-  name: "a program that imports mod.ts loads no TensorFlow.js, no engine and no schemas",
+  name: "a program that imports mod.ts loads no TensorFlow.js, no engine, no schemas and no loader",
   ignore,
   fn: async () => {
-    const { code, stdout, stderr } = await runDeno(["info", "--json", join(ROOT, "mod.ts")]);
-    assertEquals(code, 0, stderr);
-    const modules = new Map<string, GraphModule>(
-      JSON.parse(stdout).modules.map((module: GraphModule) => [module.specifier, module]),
+    const loaded = await modulesOf("mod.ts", ({ isDynamic }) => !isDynamic);
+    const unwanted = new RegExp(
+      "@tensorflow|valibot|markdown|^node:|protobuf@[^/]*(/(?!wire)|$)|" +
+        "backends/(tfjs|wasm|webgpu|reference)/|data/(load|sources|fetch)",
     );
-    const loaded = new Set([pathToFileURL(join(ROOT, "mod.ts")).href]);
-    for (const specifier of loaded) {
-      for (const { code, isDynamic } of modules.get(specifier)?.dependencies ?? []) {
-        if (code?.specifier !== undefined && !isDynamic) loaded.add(code.specifier);
-      }
-    }
-    assert(loaded.size > 60, `expected the graph of mod.ts, found ${loaded.size} modules`);
-    const unwanted = /@tensorflow|valibot|backends\/(tfjs|wasm|webgpu|reference)\//;
     assertEquals([...loaded].filter((specifier) => unwanted.test(specifier)), []);
   },
 });
+
+Deno.test({
+  name: "what web.ts may ever load, but for TensorFlow.js, names neither Deno nor modules of Node",
+  ignore,
+  fn: async () => {
+    const loaded = await modulesOf("web.ts", ({ specifier }) => !/tfjs/.test(specifier));
+    const own = [...loaded].map(pathOf).filter((path) => path !== undefined);
+    assert(own.includes("src/backends/wasm/engine.ts"), "expected the engines");
+    const users = [];
+    for (const path of own.filter((path) => !path.includes("generated"))) {
+      const text = (await Deno.readTextFile(join(ROOT, path))).replace(/^\s*(\*|\/[/*]).*$/gm, "");
+      if (/(?<!globalThis\.)\bDeno\b|from "node:/.test(text)) users.push(path);
+    }
+    assertEquals(users, []);
+  },
+});
+
+/** What a module loads, itself among it, by the imports that are followed. */
+async function modulesOf(
+  entry: string,
+  isFollowed: (dependency: NonNullable<GraphModule["dependencies"]>[number]) => boolean,
+): Promise<Set<string>> {
+  const { code, stdout, stderr } = await runDeno(["info", "--json", join(ROOT, entry)]);
+  assertEquals(code, 0, stderr);
+  const modules = new Map<string, GraphModule>(
+    JSON.parse(stdout).modules.map((module: GraphModule) => [module.specifier, module]),
+  );
+  const loaded = new Set([pathToFileURL(join(ROOT, entry)).href]);
+  for (const specifier of loaded) {
+    for (const dependency of modules.get(specifier)?.dependencies ?? []) {
+      const target = dependency.code?.specifier;
+      if (target !== undefined && isFollowed(dependency)) loaded.add(target);
+    }
+  }
+  assert(loaded.size > 50, `expected the graph of ${entry}, found ${loaded.size} modules`);
+  return loaded;
+}
 
 Deno.test({
   name: "the table of folders in CONTRIBUTING.md names the folders that there are",
