@@ -71,7 +71,7 @@ const PACKAGES: readonly Package[] = [{
       ".": conditions("types/web.d.ts", "index.js"),
       "./data": conditions("types/data.d.ts", "data.js"),
     },
-    files: ["*.js", "types", "sample"],
+    files: ["*.js", "types", "sample", "THIRD_PARTY.md"],
     engines: { node: ">=22" },
   },
 }];
@@ -168,6 +168,7 @@ async function buildLibrary(_: Package, target: string): Promise<void> {
     ...SHARED,
     entryPoints: { index: "web.ts", data: "data.ts" },
     outdir: target,
+    minify: false, // errors show the lines that they come from
     chunkNames: "[name]-[hash]",
     format: "esm",
     splitting: true,
@@ -186,6 +187,8 @@ async function buildLibrary(_: Package, target: string): Promise<void> {
     await Deno.mkdir(dirname(file), { recursive: true });
     await Deno.writeTextFile(file, withPackageNames(text));
   }
+  const licences = "THIRD_PARTY.md";
+  await Deno.copyFile(join(ROOT, LIBRARY, licences), join(target, licences));
   await Deno.mkdir(join(target, "sample"));
   for (const { name } of Deno.readDirSync(join(ROOT, "data/sample"))) {
     await Deno.copyFile(join(ROOT, "data/sample", name), join(target, "sample", name));

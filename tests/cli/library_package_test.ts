@@ -103,7 +103,7 @@ Deno.test({
         async () => {
           const others = packed.filter((path) => !/^[\w-]+\.js$|^types\/.*\.d\.ts$/.test(path));
           const sample = [...Deno.readDirSync(join(ROOT, "data/sample"))];
-          const files = ["LICENSE", "README.md", "package.json"];
+          const files = ["LICENSE", "README.md", "THIRD_PARTY.md", "package.json"];
           const expected = [...files, ...sample.map(({ name }) => `sample/${name}`)];
           assertEquals(others.toSorted(), expected.toSorted());
           const manifest = JSON.parse(await Deno.readTextFile(join(installed, "package.json")));
