@@ -24,8 +24,8 @@ import {
   assertEquals,
   assertNotEquals,
   assertRejects,
-  assertThrows,
   assertStringIncludes,
+  assertThrows,
 } from "../assert.ts";
 import { randomImages } from "../parity/cases.ts";
 import { granted } from "../permissions.ts";
