@@ -31,6 +31,7 @@ export { DatasetError } from "./src/data/errors.ts";
 export { splitValidation } from "./src/data/split.ts";
 export * from "./src/nn/layers.ts";
 export * from "./src/nn/sequential.ts";
+export type { Tensor as PlacedTensor } from "./src/nn/layers/layer.ts";
 export {
   byteTransform,
   type ChannelStandardization,
@@ -39,6 +40,7 @@ export {
   standardizationOf,
 } from "./src/nn/standardization.ts";
 export * from "./src/nn/init.ts";
+export { type Learned, replaceHead, type Transferred } from "./src/nn/head.ts";
 export * from "./src/nn/corr2d.ts";
 export {
   type FittedRecipe,

@@ -119,10 +119,12 @@ function withTimers(kernels: Kernels, layout: Layout, elapsedMs: Map<string, num
   return Object.fromEntries(timed) as unknown as Kernels;
 }
 
-/** Operations an image of a kernel that multiplies matrices. */
+/** Operations an image of a kernel that multiplies matrices; of Winograd's, those that it replaces. */
 function flopOf(name: string, layout: Layout): number | undefined {
   const [kernel, layerName] = name.split(" ");
-  if (!/Forward|InputGradient|WeightGradient/.test(kernel)) return undefined;
+  if (!/Forward|InputGradient|WeightGradient|WinogradBackward/.test(kernel)) return undefined;
   const stage = layout.stages.find(({ layer }) => layer.name === layerName);
-  return stage && 2 * definitionOf(stage.layer).cost(stage.layer).macs;
+  if (stage === undefined) return undefined;
+  const passes = kernel === "conv2dWinogradBackward" && stage.gradInputs[0] ? 2 : 1;
+  return 2 * passes * definitionOf(stage.layer).cost(stage.layer).macs;
 }

@@ -10,6 +10,7 @@
 import { loadDataset } from "@lenet/lenet";
 import { registerWasmTrainingKernels } from "@lenet/lenet/tfjs";
 import * as tf from "@tensorflow/tfjs";
+import "@tensorflow/tfjs-backend-wasm";
 
 registerWasmTrainingKernels();
 await tf.setBackend("wasm");

@@ -113,6 +113,6 @@ ${await typesOf()}`;
 await runGenerator({
   usage: "deno task build:kernels",
   summary: "Compile the wasm engine's AssemblyScript kernels.",
-  path: "src/backends/wasm/kernels_generated.ts",
-  generate,
+  paths: ["src/backends/wasm/kernels_generated.ts"],
+  generate: async () => [await generate()],
 });

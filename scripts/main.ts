@@ -13,6 +13,7 @@ export const COMMANDS: CommandTable = {
   compare: () => import("../src/cli/compare.ts"),
   fetch: () => import("../src/cli/fetch.ts"),
   summary: () => import("../src/cli/summary.ts"),
+  lab: () => import("../src/cli/lab.ts"),
   devices: () => import("../src/cli/devices.ts"),
 };
 

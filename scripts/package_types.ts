@@ -1,7 +1,8 @@
 /** The declarations of a package's entries: of each module one file, with its documentation. */
 
-// Named here, so that only who builds packages gets the compiler
-import ts from "npm:typescript@5.9.3";
+// Named here, so that only who builds packages gets the compiler; typescript itself is a peer of valibot,
+// which would then bring it to everybody.
+import { ts } from "npm:@ts-morph/common@0.28.1";
 import { dirname, join } from "node:path";
 
 const OPTIONS: ts.CompilerOptions = {

@@ -6,14 +6,14 @@ import type { TrainedModel } from "../src/formats/trained_model.ts";
 
 /** Logits [count, classCount] of images, row by row. */
 export async function referenceLogits(
-  { model, parameters }: TrainedModel,
+  { model, parameters, statistics }: TrainedModel,
   data: LabeledImages,
 ): Promise<Float32Array> {
   await using session = await referenceBackend.open(model, {
     optimizer: { type: "sgd", momentum: 0 },
     batchSize: 1,
   });
-  await session.loadState({ parameters, slots: [], step: 0 });
+  await session.loadState({ parameters, statistics, slots: [], step: 0 });
   await session.attach(data);
   return await session.predict(data);
 }

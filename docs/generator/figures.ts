@@ -76,6 +76,82 @@ export async function windowsFigure(): Promise<string> {
   });
 }
 
+/** A model's layers as stacks of maps, each as large as it is, and vectors as bars. */
+export async function architectureFigure(model: Model): Promise<string> {
+  const [gap, shift] = [14, 1.6];
+  const rows = summarize(model).filter(({ outputShape }, n, all) =>
+    String(outputShape) !== String(all[n - 1]?.outputShape ?? model.inputShape) ||
+    all[n].parameters > 0
+  );
+  const stages = [
+    { type: "image", detail: "", outputShape: model.inputShape as readonly number[] },
+    ...rows,
+  ];
+  let left = 0;
+  const boxes = [];
+  const labels = [];
+  for (const { type, detail, outputShape } of stages) {
+    const [channels, height, width] = outputShape.length === 3
+      ? outputShape
+      : [1, 2 * Math.sqrt(outputShape[0]), 3];
+    const side = width + shift * (channels - 1);
+    for (let n = 0; n < channels; n++) {
+      const [x, y] = [left + shift * n, -height / 2 - shift * (n - (channels - 1) / 2)];
+      boxes.push({
+        x,
+        x2: x + width,
+        y,
+        y2: y + height,
+        kind: outputShape.length === 3 ? "maps" : "numbers",
+      });
+    }
+    const middle = left + side / 2;
+    labels.push({ x: middle, y: -34, text: outputShape.join("x") }, {
+      x: middle,
+      y: 38,
+      text: type,
+    }, {
+      x: middle,
+      y: 33,
+      text: detail,
+    });
+    left += side + gap;
+  }
+  const axis = (field: string, domain: readonly number[]) => ({
+    field,
+    type: "quantitative" as const,
+    scale: { domain: [...domain], nice: false, zero: false },
+    axis: null,
+  });
+  const [x, y] = [axis("x", [-4, left]), axis("y", [-38, 42])];
+  return await drawChart({
+    ...COMMON,
+    config: { ...COMMON.config, view: { stroke: null } },
+    width: 900,
+    height: 280,
+    layer: [
+      {
+        data: { values: boxes },
+        mark: { type: "rect", stroke: "white", strokeWidth: 0.7, opacity: 1 },
+        encoding: {
+          ...{ x, y, x2: { field: "x2" }, y2: { field: "y2" } },
+          color: {
+            field: "kind",
+            type: "nominal",
+            legend: null,
+            scale: { domain: ["maps", "numbers"], range: [BLUE, ORANGE] },
+          },
+        },
+      },
+      {
+        data: { values: labels },
+        mark: { type: "text", fontSize: 11 },
+        encoding: { x, y, text: { field: "text", type: "nominal" } },
+      },
+    ],
+  });
+}
+
 /** What one output in the middle of each layer sees of an image. */
 export async function receptiveFieldFigure(
   { images, shape: [, height, width] }: LabeledImages,
@@ -313,7 +389,7 @@ function fieldsOf(model: Model) {
   let [jump, start] = [1, 0];
   return model.layers.flatMap((layer, index) => {
     if (!("stride" in layer)) return [];
-    if (layer.type === "conv2d") start -= layer.padding[0] * jump;
+    start -= layer.padding[0] * jump;
     jump *= layer.stride[0];
     const [, height, width] = layer.outputShape;
     const [size] = sizes[index].receptiveField;

@@ -8,6 +8,7 @@ import { curvesSvg } from "../../src/report/curves.ts";
 import type { EpochMetrics } from "../../src/train/trainer.ts";
 import { fillBlocks, pictureNames } from "./blocks.ts";
 import {
+  architectureFigure,
   augmentationFigure,
   lossFigure,
   receptiveFieldFigure,
@@ -64,12 +65,15 @@ export async function generate(
     "lenet": tables.lenetTable(),
     "parameters": tables.parametersTable(trainings),
     "standardization": tables.standardizationTable(trainings),
+    "recipes": tables.recipesTable(trainings),
+    "exercises": tables.exerciseAnswers(),
   };
   const pictures: Record<string, string> = {
     "docs/curves.svg": await curvesSvg(
       "lenet on fashion-mnist",
       tables.find(trainings, "lenet-0").epochs as unknown as EpochMetrics[],
     ),
+    "docs/architecture.svg": await architectureFigure(zooModel("lenet")),
     "docs/augmentation.svg": await augmentationFigure(test),
     "docs/loss.svg": await lossFigure(),
     "docs/windows.svg": await windowsFigure(),
@@ -86,7 +90,7 @@ export async function generate(
   for (const path of PAGES) {
     const page = await read(path);
     for (const name of pictureNames(page)) {
-      if (!files.has(join(dirname(path), name))) {
+      if (name.endsWith(".svg") && !files.has(join(dirname(path), name))) {
         throw new TypeError(`Cannot make ${name} of ${path}: nothing draws it; add it to PICTURES`);
       }
     }

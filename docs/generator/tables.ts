@@ -2,7 +2,7 @@
 
 import { referenceBackend } from "../../src/backends/reference/backend.ts";
 import type { LabeledImages } from "../../src/data/dataset.ts";
-import { initialParameters } from "../../src/nn/init.ts";
+import { initialParameters, initialStatistics } from "../../src/nn/init.ts";
 import { type Model, outputSize, sequential } from "../../src/nn/sequential.ts";
 import { conv2d, flatten, linear } from "../../src/nn/layers.ts";
 import { channelOf, isNormalized, type Standardization } from "../../src/nn/standardization.ts";
@@ -28,7 +28,8 @@ async function lossOf(
 ): Promise<number> {
   const optimizer = { type: "sgd", momentum: 0 } as const;
   await using session = await referenceBackend.open(model, { optimizer, batchSize: 1 });
-  await session.loadState({ parameters, slots: [], step: 0 });
+  const statistics = initialStatistics(model);
+  await session.loadState({ parameters, statistics, slots: [], step: 0 });
   await session.attach(data);
   return (await session.evaluate(data)).loss;
 }
@@ -56,9 +57,11 @@ export function lenetTable(): string {
 /** What models cost, and what they reach after as many epochs. */
 export function parametersTable(trainings: readonly Training[]): string {
   const rows = (["mlp", "lenet"] as const).map((name) => {
-    const { total, layers } = costsOf(zooModel(name));
-    const linear = layers.filter(({ type }) => type === "linear")
-      .reduce((sum, { parameters }) => sum + parameters, 0);
+    const model = zooModel(name);
+    const { total } = costsOf(model);
+    const linear = model.layers.filter(({ inputShape }) => inputShape.length === 1)
+      .flatMap(({ parameters }) => parameters)
+      .reduce((sum, { size }) => sum + size, 0);
     const { testAccuracy } = find(trainings, `${name}-0`).epochs[COMPARED_EPOCHS - 1];
     return [
       `\`${name}\``,
@@ -102,6 +105,60 @@ export function standardizationTable(trainings: readonly Training[]): string {
     `.\n\n${table}\n\n${provenance(compared.map(({ training }) => training))}`;
 }
 
+/** What models reach by better recipes than their own. */
+export function recipesTable(trainings: readonly Training[]): string {
+  const compared = ["relu-adam-0", "mlp-0", "softmax-0", "lenet-0"].map((name) =>
+    find(trainings, name)
+  );
+  const rows = compared.map(({ command, epochs }) => {
+    const { trainLoss, trainAccuracy, testAccuracy } = epochs[COMPARED_EPOCHS - 1];
+    const flags = command.replace(/.*--threads 1/, "").replace(` --epochs ${COMPARED_EPOCHS}`, "");
+    const values = [trainLoss, trainAccuracy, testAccuracy].map((value) => value.toFixed(3));
+    return [`\`${flags.trim() || "--model lenet"}\``, ...values];
+  });
+  const header = ["flags of `deno task train`", "train loss", "train accuracy", "test accuracy"];
+  return `After ${COMPARED_EPOCHS} epochs:\n\n${formatTable(header, rows, "lrrr")}\n\n` +
+    provenance(compared);
+}
+
+/** Answers to the lesson's exercises, worked out by the product. */
+export function exerciseAnswers(): string {
+  const padded = sequential([
+    conv2d({ outChannels: 6, kernelSize: 5 }),
+    conv2d({ outChannels: 16, kernelSize: 5, stride: 2 }),
+    flatten(),
+    linear({ outFeatures: 10 }),
+  ]);
+  const { layers: [first, second] } = costsOf(padded);
+  const wide = costsOf(
+    sequential(
+      ZOO.lenet.specs(10).map((spec) =>
+        spec.type === "conv2d" && spec.name === "conv1" ? { ...spec, outChannels: 12 } : spec
+      ),
+    ),
+  );
+  const conv2 = (costs: ReturnType<typeof costsOf>) =>
+    costs.layers.find(({ name }) => name === "conv2")!;
+  const before = conv2(costsOf(zooModel("lenet")));
+  const after = conv2(wide);
+  return [
+    `1. ${first.outputShape.join("x")}, then ${second.outputShape.join("x")}: ` +
+    `⌊(24 - 5) / 2⌋ + 1 = ${second.outputShape[1]}.`,
+    `2. ${second.receptiveField[0]}: 5, and 4 more at a step of 1.`,
+    `3. conv2 has ${formatCount(after.parameters)} parameters instead of ` +
+    `${formatCount(before.parameters)}, and ${
+      formatCount(after.forwardMacs)
+    } multiply-accumulates ` +
+    `instead of ${
+      formatCount(before.forwardMacs)
+    }: its kernels reach over twice as many maps; the ` +
+    `16 biases stay.`,
+    `4. -ln 0.25 = ${(-Math.log(0.25)).toFixed(3)}; and e^-3 = ${Math.exp(-3).toFixed(3)}.`,
+    `5. ${formatCount(28 * 28 * 120 + 120)} parameters in a layer that has ` +
+    `${formatCount(400 * 120 + 120)} now.`,
+  ].join("\n");
+}
+
 /** The trainings of LeNet that differ in pixels and seed only. */
 export function comparedTrainings(trainings: readonly Training[]) {
   return trainings.filter(({ name }) => name.startsWith("lenet-"))
@@ -131,8 +188,8 @@ function describePixels(standardization: Standardization): string {
 
 /** How to repeat what a table shows. */
 function provenance(trainings: readonly Training[]): string {
-  const [{ machine }] = trainings;
+  const machines = [...new Set(trainings.map(({ machine }) => machine))].join(" and ");
   const dates = [...new Set(trainings.map(({ date }) => date))].join(", ");
   const commands = trainings.map(({ command }) => `    ${command}`);
-  return `Measured on ${machine}, ${dates}, by\n\n${commands.join("\n")}`;
+  return `Measured on ${machines}, ${dates}, by\n\n${commands.join("\n")}`;
 }

@@ -36,6 +36,11 @@ const TRAININGS: Readonly<Record<string, readonly string[]>> = {
   "lenet-standardize-0": [...SHORT, "--standardize"],
   "lenet-standardize-1": [...SHORT, "--standardize", "--seed", "1"],
   "mlp-0": ["--model", "mlp", ...SHORT],
+  "softmax-0": ["--model", "softmax", ...SHORT],
+  "relu-adam-0": [
+    ...["--model", "lenet-relu", "--optimizer", "adam", "--schedule", "cosine", "--standardize"],
+    ...SHORT,
+  ],
 };
 
 /** Trains what has not been trained below `runs/docs`, and reads all results. */

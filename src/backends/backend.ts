@@ -69,6 +69,11 @@ export interface SessionOptions {
    * default: all cores.
    */
   readonly threads?: number;
+  /** Whether convolutions are computed as they are defined, product by product. Otherwise the `wasm` backend
+   * computes those of 3x3 and 5x5 kernels and stride 1 with fewer multiplications where that is faster:
+   * the same to within rounding, about 1e-5 of a tensor's largest value. Default false.
+   */
+  readonly exact?: boolean;
   /** Which GPU to use where the backend can choose; default: the fastest. */
   readonly adapter?: AdapterChoice;
   /** Makes the session one of several that train the same model together. */

@@ -39,12 +39,15 @@ const MAX_BATCH_SIZE = 2 ** 32 - 1;
 export function checkOptions(model: Model, options: SessionOptions = {}): EngineOptions {
   checkModelArgument(model);
   checkObject("options", options);
-  const { batchSize = 256, threads, adapter, shard, seed = 0, clipNorm } = options;
+  const { batchSize = 256, threads, adapter, shard, seed = 0, clipNorm, exact = false } = options;
   checkSeed(seed);
   const augmentation = completeAugmentation(options.augmentation, model.inputShape);
   checkNumber("batchSize", batchSize, { whole: true, min: 1, max: MAX_BATCH_SIZE });
   if (threads !== undefined) {
     checkNumber("threads", threads, { whole: true, min: 1, max: MAX_THREADS });
+  }
+  if (typeof exact !== "boolean") {
+    throw new TypeError(`Invalid exact: expected true or false, found ${showKind(exact)}`);
   }
   if (clipNorm !== undefined) checkNumber("clipNorm", clipNorm, { above: 0 });
   if (adapter !== undefined) {
@@ -156,12 +159,9 @@ function checkStatistics(model: Model, statistics: Float32Array | undefined): vo
     );
   }
   for (const { name: tensor, initial, offset, size } of model.statistics) {
+    const values = statistics!.subarray(offset, offset + size);
     // What begins as 1 is a variance.
-    if (
-      initial === 0 || statistics!.subarray(offset, offset + size).every((value) => !(value < 0))
-    ) {
-      continue;
-    }
+    if (initial === 0 || values.every((value) => !(value < 0))) continue;
     throw new RangeError(
       `Cannot load statistics into model "${name}": "${tensor}" has one below 0`,
     );
@@ -173,14 +173,19 @@ function checkStatistics(model: Model, statistics: Float32Array | undefined): vo
  * @throws {RangeError} If one is.
  */
 export function checkSmallestBatch(model: Model, count: number, batchSize: number): void {
-  const smallest = count % batchSize || batchSize;
+  const smallestOf = (size: number) => count % size || Math.min(size, count);
+  const smallest = smallestOf(batchSize);
   const layer = model.layers.find((layer) => wholeBatchOf(layer) > smallest);
   if (layer === undefined || count === 0) return;
+  const needed = wholeBatchOf(layer);
+  const sizes = Array.from({ length: count }, (_, n) => n + 1).filter((n) =>
+    smallestOf(n) >= needed
+  );
+  const fitting = sizes.findLast((size) => size <= batchSize) ?? sizes[0];
   throw new RangeError(
-    `Cannot train on a batch of ${smallest} image: ${layer.type} "${layer.name}" needs ` +
-      `${
-        wholeBatchOf(layer)
-      } or more; choose a batch size that does not leave ${smallest} of ${count}`,
+    `Cannot train on a batch of ${smallest} image: ${layer.type} "${layer.name}" needs ${needed} or ` +
+      `more, a batch size of ${batchSize} leaves ${smallest} of ${count}; ` +
+      (fitting === undefined ? `give it ${needed} images` : `choose --batch-size ${fitting}`),
   );
 }
 

@@ -19,6 +19,10 @@ const CHOICES: readonly (BackendName | "auto")[] = ["auto", ...BACKEND_NAMES];
 export const DEVICE_FLAGS = {
   backend: { type: "choice", choices: CHOICES, default: "auto", help: "what computes" },
   threads: { type: "integer", min: 1, max: 256, defaultText: "all cores", help: "CPU threads" },
+  exact: {
+    type: "boolean",
+    help: "convolutions product by product on wasm: slower, the bits of version 0.1",
+  },
   "device-index": {
     type: "integer",
     min: 0,
@@ -32,10 +36,10 @@ export const DEVICE_FLAGS = {
 } as const satisfies FlagTable;
 
 /** The values of {@linkcode DEVICE_FLAGS} that a session is opened with. */
-export function deviceOptions({ threads, deviceIndex, powerPreference }: FlagValues<
+export function deviceOptions({ threads, exact, deviceIndex, powerPreference }: FlagValues<
   typeof DEVICE_FLAGS
->): Pick<SessionOptions, "threads" | "adapter"> {
-  return { threads, adapter: { deviceIndex, powerPreference } };
+>): Pick<SessionOptions, "threads" | "exact" | "adapter"> {
+  return { threads, exact, adapter: { deviceIndex, powerPreference } };
 }
 
 /** A session and how its backend came to be chosen. */

@@ -7,7 +7,7 @@ import { areNamesOf } from "../formats/trained_model.ts";
 import type { Model } from "../nn/sequential.ts";
 import { MODEL_NAMES, type ModelName } from "../nn/zoo.ts";
 import { invocation, printable } from "../quote.ts";
-import { configuredModel, knownPictures, type RunConfig } from "../run/config.ts";
+import { configuredModel, knownPictures, type RunConfig, wasExact } from "../run/config.ts";
 import { readRunConfig, readRunParameters } from "../run/folder.ts";
 import {
   type DEVICE_FLAGS,
@@ -84,18 +84,20 @@ export async function loadModel(
   return await modelOfRun(run ?? await newestRun(), run === undefined);
 }
 
-/** Opens a trained model on the backend that `--backend` and its like name, to ask it for answers.
+/** Opens a trained model on the backend that `--backend` and its like name, to ask it for answers; of a
+ * run in the way in which that computed, so that equal questions get equal answers.
  *
  * @throws {BackendUnavailableError} If that backend cannot run here.
  */
 export async function openTrained(
-  { model, parameters, statistics }: LoadedModel,
+  { model, parameters, statistics, config }: LoadedModel,
   flags: FlagValues<typeof DEVICE_FLAGS>,
 ): Promise<OpenedSession> {
   const opened = await openSession(flags.backend, model, {
     optimizer: { type: "sgd", momentum: 0 },
     batchSize: 1,
     ...deviceOptions(flags),
+    exact: flags.exact || (config !== undefined && wasExact(config)),
   });
   await opened.session.loadState({ parameters, statistics, slots: [], step: 0 });
   return opened;

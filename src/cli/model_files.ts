@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { decodeSafetensorsModel } from "../formats/safetensors/model.ts";
 import { asModel, type TrainedModel } from "../formats/trained_model.ts";
 import type { ModelName } from "../nn/zoo.ts";
-import { quote } from "../quote.ts";
+import { countOf, quote } from "../quote.ts";
 import { readBounded, readUnlinked } from "../read_bounded.ts";
 import { adviceOnFolder, describeForeign } from "./foreign_files.ts";
 
@@ -19,7 +19,26 @@ import { adviceOnFolder, describeForeign } from "./foreign_files.ts";
 export async function readModelFile(path: string, name?: ModelName): Promise<TrainedModel> {
   const trained = await readAnyModel(path, name);
   requireFinite(trained, path);
-  return trained;
+  const notes = constantNotes(trained);
+  return notes.length === 0 ? trained : { ...trained, notes: [...trained.notes ?? [], ...notes] };
+}
+
+/** What to say of channels that were the same for all images a model was trained on, a sentence a layer:
+ * of others they make far larger numbers.
+ */
+function constantNotes({ model, statistics = new Float32Array() }: TrainedModel): string[] {
+  return model.statistics.flatMap(({ name, initial, offset, size }) => {
+    const values = statistics.subarray(offset, offset + size);
+    const count = values.filter((value) => value === 0).length;
+    // What begins as 1 is a variance.
+    if (initial === 0 || count === 0) return [];
+    return [
+      `${count} of ${countOf(size, "variance")} in ${quote(name)} ${
+        count === 1 ? "is" : "are"
+      } 0, ` +
+      `as of what never changes: anything else there is divided by the root of eps alone`,
+    ];
+  });
 }
 
 /** Checks that parameters are numbers: what a model answers without would look like an answer.

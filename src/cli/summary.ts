@@ -4,7 +4,8 @@
 import { invocation, printable } from "../quote.ts";
 import { showShape } from "../nn/sequential.ts";
 import { ZOO, zooModel } from "../nn/zoo.ts";
-import { costsOf, summaryTable } from "../report/table.ts";
+import { costsOf, formatCount, summaryTable } from "../report/table.ts";
+import { frozenText } from "../run/recipe_text.ts";
 import { EXIT } from "./errors.ts";
 import { defineCommand, JSON_FLAG, parseFlags } from "./flags.ts";
 import { loadModel, MODEL_FLAGS, sayNotes } from "./loaded_model.ts";
@@ -45,8 +46,9 @@ export async function summaryCommand(args: string[]): Promise<number> {
   const { layers, total } = costs;
   if (flags.json) {
     const { name, inputShape } = model;
+    const frozen = model.frozen.length > 0 && { frozen: model.frozen };
     const said = { ...(loaded && { weights: label }), ...(notes.length > 0 && { notes }) };
-    console.log(JSON.stringify({ name, inputShape, layers, total, ...said }));
+    console.log(JSON.stringify({ name, inputShape, layers, total, ...frozen, ...said }));
     return EXIT.ok;
   }
   const title = loaded ? `${label}: ${model.name}` : `${label}: ${ZOO[name].description}`;
@@ -58,5 +60,17 @@ export async function summaryCommand(args: string[]): Promise<number> {
       `(${(2 * total.trainingMacs / 1e6).toFixed(3)} MFLOP).\n` +
       `sees: receptive field of one output, in pixels of the input.`,
   );
+  const more = [
+    ...(total.statistics > 0
+      ? [
+        `Beside the parameters ${
+          formatCount(total.statistics)
+        } running means and variances, which ` +
+        `training measures.`,
+      ]
+      : []),
+    ...(model.frozen.length > 0 ? [`Frozen, marked *: ${frozenText(model)}.`] : []),
+  ];
+  for (const line of more) console.log(wrapLine(printable(line), widthOf(Deno.stdout), 2));
   return EXIT.ok;
 }

@@ -57,11 +57,14 @@ async function sweep(
   const pictures = picturesOf(base, source);
   const dataset = await obtainForTraining({ ...flags, pictures }, signal);
   requirePictures(dataset, flags);
-  // Says now what every configuration would.
+  // Says now what every configuration would, of each model that there is.
   const parts = setApart(dataset, flags);
-  const { notes } = beginningOf(base, parts, source);
+  const ofModels = new Map(grid.map((settings) => [settings.model, settings]));
+  const beginnings = [...ofModels].map(([model]) =>
+    beginningOf(flagsOf(base, model === undefined ? {} : { model }), parts, source)
+  );
   await lossOf(base, parts);
-  if (!flags.quiet) sayNotes({ notes });
+  if (!flags.quiet) sayNotes({ notes: [...new Set(beginnings.flatMap(({ notes }) => notes))] });
   const out = flags.out ?? await makeFolder("sweep");
   await Deno.mkdir(out, { recursive: true });
   using _claim = await claimFolder(out);

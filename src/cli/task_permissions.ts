@@ -44,6 +44,7 @@ const OUTPUT_FLAGS: Readonly<Record<string, readonly string[]>> = {
   "train:mpi": ["out", "resume"],
   "sweep": ["out"],
   "export": ["out"],
+  "lab": ["out"],
   "compare": ["html", "markdown"],
 };
 

@@ -12,7 +12,7 @@ import { partsText, type RunConfig } from "../run/config.ts";
 import { showAugmentation } from "../data/augment.ts";
 import type { Model } from "../nn/sequential.ts";
 import { isNormalized } from "../nn/standardization.ts";
-import { lossText, optimizerText, scheduleText } from "../run/recipe_text.ts";
+import { frozenText, initText, lossText, optimizerText, scheduleText } from "../run/recipe_text.ts";
 import type { RunFolder } from "../run/folder.ts";
 import { compareWithMajority, type MajorityComparison, majorityRemark } from "../train/metrics.ts";
 import type { Monitor } from "../train/plan.ts";
@@ -327,7 +327,8 @@ function startLines(
   ];
   return [
     `Model    ${model.name}, ${formatCount(model.parameterCount)} parameters` +
-    (init.type === "file" ? ` from ${init.path}` : ""),
+    (init.type === "file" ? ` from ${initText(init)}` : ""),
+    ...(model.frozen.length > 0 ? [printable(`Frozen   ${frozenText(model)}`)] : []),
     `Data     ${dataset.name}, ${partsText(dataset)} images, ${dataset.classNames.length} classes`,
     `Backend  ${backend}: ${device.description}${threads}${reason ? `; ${reason}` : ""}`,
     `Recipe   ${recipe.join(", ")}`,

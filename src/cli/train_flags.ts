@@ -37,6 +37,10 @@ export const TRAIN_COMMAND = defineCommand({
       "--dataset photos/",
       "your own pictures, a folder for each class; the recipe fits their number",
     ],
+    [
+      "--dataset photos/ --init runs/first/best.safetensors --freeze 'conv*'",
+      "what a model has learned, for classes of your own",
+    ],
     ["--augment flip,shift=2", "each image as it is or mirrored, moved by up to 2 pixels"],
     ["--resume runs/first --epochs 5", "go on with a run, up to 5 epochs in all"],
   ],
@@ -44,7 +48,7 @@ export const TRAIN_COMMAND = defineCommand({
     model: {
       type: "choice",
       choices: MODEL_NAMES,
-      defaultText: "lenet; for your own data vgg-small, of colours cnn-rgb",
+      defaultText: "lenet, of colours cnn-rgb; for your own grey data vgg-small",
       help: "what to train, by its own recipe",
     },
     dataset: {
@@ -108,13 +112,18 @@ export const TRAIN_COMMAND = defineCommand({
       type: "list",
       offers: AUGMENTATION_EXAMPLES,
       placeholder: "LIST",
-      defaultText: "none",
+      defaultText: "the model's; none of those without batch norm",
       help: `change training images at each step: ${AUGMENTATION_EXAMPLES.join(",")}`,
     },
     init: {
       type: "string",
       placeholder: "FILE",
-      help: "start from these parameters: .safetensors, .onnx or a LayersModel",
+      help: "start from this model: .safetensors, .onnx or a LayersModel; of other classes too",
+    },
+    freeze: {
+      type: "string",
+      placeholder: "LAYERS",
+      help: "leave layers or blocks as they are: names, or beginnings and a star, as conv1,bn*",
     },
     out: {
       type: "string",
@@ -182,6 +191,7 @@ export function checkCombination(args: readonly string[], flags: TrainFlags): vo
     throw new UsageError("Cannot use --normalize and --standardize together: choose one of them");
   }
   checkpointIntervalOf(flags);
+  frozenOf(flags);
   augmentationOf(flags);
   if (flags.resume === undefined) return;
   const given = args.filter((arg) => arg.startsWith("--"))
@@ -226,13 +236,15 @@ export interface FilledFlags extends TrainFlags {
 export function fillFlags(flags: TrainFlags, { name, train }: Dataset): FilledFlags {
   const isOwn = flags.model === undefined && findDataset(name) === undefined;
   const fitted = isOwn ? fittedRecipe(train) : undefined;
-  const model = flags.model ?? fitted?.model ?? "lenet";
+  const usual = train.shape[0] > 1 ? "cnn-rgb" : "lenet";
+  const model = flags.model ?? fitted?.model ?? usual;
   const recipe: Recipe = fitted ?? ZOO[model].recipe;
   const filled: Partial<TrainFlags> = {
     epochs: recipe.epochs,
     batchSize: recipe.batchSize,
     labelSmoothing: recipe.labelSmoothing,
     ...optimizerFlags(flags, recipe),
+    augment: augmentFlag(recipe.augmentation, findDataset(name)?.isWriting),
     ...(flags.schedule === undefined && { schedule: recipe.schedule, warmup: recipe.warmup }),
     ...(recipe.standardize && !flags.normalize && { standardize: true }),
   };
@@ -241,7 +253,7 @@ export function fillFlags(flags: TrainFlags, { name, train }: Dataset): FilledFl
   );
   return {
     ...flags,
-    ...{ standardize: false, model, ...Object.fromEntries(gaps) } as FilledFlags,
+    ...{ model, ...Object.fromEntries(gaps) } as FilledFlags,
     ...(fitted && { chosen: ["model", ...gaps.map(([key]) => kebab(key))] }),
   };
 }
@@ -253,6 +265,15 @@ function isNamed(value: unknown): boolean {
 
 function kebab(key: string): string {
   return key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+/** A recipe's augmentation; of writing, no mirror image is the same. */
+function augmentFlag(augmentation: Augmentation | undefined, isWriting = false) {
+  const entries = Object.entries(augmentation ?? {}).filter(([name]) =>
+    !isWriting || name !== "flip"
+  );
+  if (entries.length === 0) return undefined;
+  return entries.map(([name, value]) => value === true ? name : `${name}=${value}`);
 }
 
 /** Fields of an optimiser. */
@@ -291,6 +312,18 @@ export function planOf(flags: FilledFlags): TrainPlan {
   const { lr: learningRate, epochs, batchSize, seed, shuffle, maxSteps, targetAccuracy } = flags;
   const numbers = { epochs, batchSize, learningRate, seed, shuffle, maxSteps, targetAccuracy };
   return completePlan({ ...numbers, ...recipePlan(flags) });
+}
+
+/** The layers and blocks that `--freeze` names.
+ *
+ * @throws {UsageError} If it is no list of names.
+ */
+export function frozenOf({ freeze }: Pick<TrainFlags, "freeze">): readonly string[] {
+  const names = freeze?.split(",").map((name) => name.trim()) ?? [];
+  if (!names.includes("")) return names;
+  throw new UsageError(
+    `Invalid --freeze "${freeze}": expected names of layers, as in conv1,conv2 or conv*`,
+  );
 }
 
 /** The augmentation that `--augment` asks for; undefined for none.

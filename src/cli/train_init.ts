@@ -1,19 +1,30 @@
 /** What `--init` starts from: what its file says stands, and flags that say otherwise are refused. */
 
 import type { TrainingState } from "../backends/backend.ts";
+import { checkSmallestBatch } from "../backends/check_data.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { PictureOptions } from "../data/picture_choices.ts";
 import { findDataset } from "../data/registry.ts";
 import { haveSameLayers, sizedAs, type TrainedModel } from "../formats/trained_model.ts";
-import { initialParameters, initialStatistics } from "../nn/init.ts";
-import { type Model, showShape } from "../nn/sequential.ts";
+import { type Learned, replaceHead } from "../nn/head.ts";
+import { initialParameters, initialStatistics, type WeightInit } from "../nn/init.ts";
+import { freeze, showShape } from "../nn/sequential.ts";
 import { isNormalized, showPixels, standardizationOf } from "../nn/standardization.ts";
 import { MODEL_NAMES, type ModelName, ZOO } from "../nn/zoo.ts";
-import { countOf, quote, quoteWhole } from "../quote.ts";
+import { countOf, printable, quote, quoteWhole } from "../quote.ts";
+import type { RunConfig } from "../run/config.ts";
 import { readModelFile } from "./model_files.ts";
 import { pictureOptions, picturesFor } from "./picture_flags.ts";
 import { optimizerOf } from "./recipe_flags.ts";
-import { type FilledFlags, fillFlags, modelFor, planOf, type TrainFlags } from "./train_flags.ts";
+import { recordedPath } from "./recorded_path.ts";
+import {
+  type FilledFlags,
+  fillFlags,
+  frozenOf,
+  modelFor,
+  planOf,
+  type TrainFlags,
+} from "./train_flags.ts";
 
 /** Whose recipe trains layers that no model of the zoo has. */
 const RECIPE: ModelName = "lenet-relu";
@@ -91,30 +102,54 @@ function fillFrom(
   return { ...filled, model: recipe, ...(fitted && { chosen: fitted }) };
 }
 
-/** The model to train on a dataset, and what to say of how they fit.
+/** What training starts from, and what to say of it. */
+interface Beginning extends Learned {
+  readonly notes: readonly string[];
+  /** Layers of a file's model that are drawn anew. */
+  readonly replaced?: readonly string[];
+}
+
+/** The file's model as it is to be trained on a dataset: of other classes its head is new.
  *
- * @throws {TypeError} If it cannot take the images or tell the classes apart.
+ * @throws {TypeError} If it cannot take the images, or has no head to replace.
  */
 function fitToDataset(
-  { model, classNames, pictures, label, notes, assumesPixels }: InitialModel,
+  { model, parameters, statistics, classNames, pictures, label, notes, assumesPixels }:
+    InitialModel,
   { name, classNames: found, train: { shape, images }, pictures: facts }: Dataset,
-  flags: TrainFlags,
-): { readonly model: Model; readonly notes: readonly string[] } {
-  if (String(model.inputShape) !== String(shape) || model.classCount !== found.length) {
+  { flags, seed, init }: {
+    readonly flags: TrainFlags;
+    readonly seed: number;
+    readonly init: WeightInit;
+  },
+): Beginning {
+  if (String(model.inputShape) !== String(shape)) {
     throw new TypeError(
-      `Cannot start from ${label}: its model takes ${showShape(model.inputShape)} and has ` +
-        `${model.classCount} classes, dataset ${quoteWhole(name)} ${showShape(shape)} and ` +
-        `${found.length}; leave --init out`,
+      `Cannot start from ${label}: its model takes images of ${
+        showShape(model.inputShape)
+      }, those ` +
+        `of dataset ${quoteWhole(name)} are ${showShape(shape)}; choose another file, or leave ` +
+        `--init out`,
     );
   }
+  const isSame = model.classCount === found.length;
+  const before = { model: freeze(model, frozenOf(flags)), parameters, statistics };
+  const learned = isSame
+    ? { ...before, replaced: undefined }
+    : replaceHead(before, found.length, { seed, init });
+  const { replaced } = learned;
   const isFree = assumesPixels === true && flags.standardize;
   const standardization = isFree ? standardizationOf(images, shape) : model.standardization;
-  const moved = classNames?.findIndex((className, k) => className !== found[k]) ?? -1;
+  const moved = isSame ? classNames?.findIndex((className, k) => className !== found[k]) ?? -1 : -1;
   const isTurned = facts && pictures && facts.darkOnLight !== pictures.darkOnLight;
   const all = [
     ...notes,
     ...(isFree ? ["pixels are standardized all the same, as --standardize says"] : []),
     ...(facts?.invert && !flags.invert ? ["pictures are inverted, as it says"] : []),
+    ...(replaced === undefined ? [] : [
+      `${quoteWhole(replaced.join(", "))} is drawn anew for ${found.length} classes, it had ` +
+      `${model.classCount}; all before it is kept`,
+    ]),
     ...(moved < 0
       ? []
       : [`its class ${moved} was ${quote(classNames![moved])} and becomes ${quote(found[moved])}`]),
@@ -124,7 +159,8 @@ function fitToDataset(
       ]
       : []),
   ];
-  return { model: { ...model, standardization }, notes: all.map((note) => `${label}: ${note}`) };
+  const fitted = { ...learned.model, standardization };
+  return { ...learned, model: fitted, notes: all.map((note) => `${label}: ${note}`) };
 }
 
 /** Works out what a training begins with, from the flags and the file of `--init` where there is one.
@@ -138,15 +174,36 @@ export function beginningOf(
 ) {
   const flags = source === undefined ? fillFlags(given, dataset) : fillFrom(source, given, dataset);
   const plan = planOf(flags);
-  const { model, notes } = source
-    ? fitToDataset(source, dataset, given)
-    : { model: modelFor(flags, dataset), notes: [] as readonly string[] };
+  const { seed } = plan;
   const { init } = ZOO[flags.model].recipe;
+  const { model, notes, replaced, parameters, statistics } = source
+    ? fitToDataset(source, dataset, { flags: given, seed, init })
+    : drawn(flags, dataset, { seed, init });
+  checkSmallestBatch(model, dataset.train.count, plan.batchSize);
   const state: TrainingState = {
-    parameters: source?.parameters ?? initialParameters(model, plan.seed, init),
-    statistics: source?.statistics ?? initialStatistics(model),
+    parameters,
+    statistics: statistics ?? initialStatistics(model),
     slots: [],
     step: 0,
   };
-  return { flags, plan, optimizer: optimizerOf(flags), model, state, notes };
+  const recorded: RunConfig["init"] = flags.init === undefined ? init : {
+    type: "file",
+    path: recordedPath(flags.init),
+    ...(replaced && { replaced: replaced.map((name) => printable(name)) }),
+  };
+  return { flags, plan, optimizer: optimizerOf(flags), model, state, notes, init: recorded };
+}
+
+/** A model of the zoo as it is drawn. */
+function drawn(
+  flags: FilledFlags,
+  dataset: Dataset,
+  { seed, init }: { readonly seed: number; readonly init: WeightInit },
+): Beginning {
+  const frozen = frozenOf(flags);
+  const model = freeze(modelFor(flags, dataset), frozen);
+  const notes = frozen.length === 0
+    ? []
+    : [`what is frozen keeps the numbers that were drawn: give trained ones with --init`];
+  return { model, parameters: initialParameters(model, seed, init), notes };
 }

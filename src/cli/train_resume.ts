@@ -2,7 +2,7 @@
 
 import type { SessionOptions } from "../backends/backend.ts";
 import { countOf, quoteWhole } from "../quote.ts";
-import { configuredModel, type RunConfig } from "../run/config.ts";
+import { configuredModel, type RunConfig, wasExact } from "../run/config.ts";
 import { claimFolder } from "../run/files.ts";
 import { readRunConfig, readRunParameters, RunFolder } from "../run/folder.ts";
 import { completePlan, learningRates, type TrainPlan } from "../train/plan.ts";
@@ -71,6 +71,7 @@ export async function resumeRun(
     seed: plan.seed,
     augmentation: config.augmentation,
     ...deviceOptions(flags),
+    exact: wasExact(config),
     threads: flags.threads ?? (wasShared || world ? undefined : config.device.threads),
   };
   const opened = await openSession(backend, model, options, world);

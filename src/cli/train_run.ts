@@ -89,7 +89,7 @@ export async function runTraining(run: Run): Promise<number> {
       },
     });
     const missing = await folder.finish(await session.readState(), restored);
-    if (missing !== undefined) display.note(missing);
+    if (missing !== undefined) display.note(`note: ${missing}`);
     await drawCurves(folder);
     await writeReport(run, { outcome, step: progress.step, restored });
     const standing = standingOf(folder.history, dataset, { ...plan, restored });

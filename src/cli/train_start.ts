@@ -4,7 +4,6 @@ import type { SessionOptions } from "../backends/backend.ts";
 import { type Dataset, sliceImages } from "../data/dataset.ts";
 import { objectShareOf } from "../data/picture_view.ts";
 import { specOf } from "../nn/model_spec.ts";
-import { ZOO } from "../nn/zoo.ts";
 import type { RunConfig } from "../run/config.ts";
 import { describeEnvironment } from "../run/environment.ts";
 import { claimFolder, makeFolder, requireVacant, RUNS } from "../run/files.ts";
@@ -15,7 +14,7 @@ import { EXIT } from "./errors.ts";
 import { requireWritePermission } from "./permissions.ts";
 import { lossOf } from "./recipe_flags.ts";
 import { requirePictures } from "./picture_flags.ts";
-import { recordedDataset, recordedPath, recordedWay } from "./recorded_path.ts";
+import { recordedDataset, recordedWay } from "./recorded_path.ts";
 import { trainDisplay } from "./train_display.ts";
 import { augmentationOf, checkpointIntervalOf, setApart, type TrainFlags } from "./train_flags.ts";
 import { beginningOf, picturesOf, readInitialModel } from "./train_init.ts";
@@ -38,8 +37,7 @@ export async function startRun(
     : await obtainForTraining({ ...given, pictures }, signal);
   requirePictures(whole, given);
   const dataset = setApart(whole, given);
-  const { flags, plan, optimizer, model, state, notes } = beginningOf(given, dataset, source);
-  const { init } = ZOO[flags.model].recipe;
+  const { flags, plan, optimizer, model, state, notes, init } = beginningOf(given, dataset, source);
   const { batchSize, seed } = plan;
   const loss = await lossOf(flags, dataset);
   const augmentation = augmentationOf(flags);
@@ -73,9 +71,11 @@ export async function startRun(
     ...loss,
     ...(augmentation && { augmentation }),
     ...(flags.chosen && { chosen: flags.chosen }),
-    init: flags.init === undefined ? init : { type: "file", path: recordedPath(flags.init) },
+    init,
+    ...(model.frozen.length > 0 && { frozen: model.frozen }),
     backend: opened.backend,
     device: session.device,
+    exact: flags.exact,
     ...(world && { ranks: world.size }),
     environment: describeEnvironment(),
     ...(flags.logSteps && { logSteps: true }),

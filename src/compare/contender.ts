@@ -83,7 +83,7 @@ export function backendContender(name: BackendName): Contender {
 function sessionRunner(
   session: Session,
   { train, test }: OpenPlan["dataset"],
-  model: import("../nn/sequential.ts").Model,
+  model: Model,
 ): Runner {
   // The whole test set is attached from the start; parts of it when first evaluated.
   const parts = new Map<number, LabeledImages>([[test.count, test]]);

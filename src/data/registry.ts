@@ -56,6 +56,8 @@ export interface DatasetEntry {
   readonly isCifar?: true;
   /** Whether rows and columns of the images are swapped, as EMNIST's; left out where not. */
   readonly isTransposed?: true;
+  /** Whether its images are of writing, whose mirror image is none; left out where not. */
+  readonly isWriting?: true;
   /** Label of the first class where that is not 0. */
   readonly firstLabel?: number;
   /** What its homes serve instead of single files. */
@@ -123,6 +125,7 @@ export const DATASETS: readonly DatasetEntry[] = [
   },
   {
     name: "mnist",
+    isWriting: true,
     title: "MNIST, handwritten digits",
     license: "CC BY-SA 3.0",
     classNames: DIGITS,
@@ -141,6 +144,7 @@ export const DATASETS: readonly DatasetEntry[] = [
   },
   {
     name: "kmnist",
+    isWriting: true,
     title: "Kuzushiji-MNIST, ten letters of cursive Japanese",
     license: "CC BY-SA 4.0",
     classNames: ["o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"],
@@ -169,6 +173,7 @@ export const DATASETS: readonly DatasetEntry[] = [
       (name) => `emnist-${split}-${name.replace("t10k", "test")}`,
     ),
     isTransposed: true,
+    isWriting: true,
     ...(split === "letters" && { firstLabel: 1 }),
     archive: {
       name: "gzip.zip",

@@ -21,6 +21,7 @@ import {
 import { quote } from "../quote.ts";
 import { evenSides, NO_PADDING, type Padding, type Sides, sidesOf } from "./padding.ts";
 import type { Tensor } from "./safetensors/file.ts";
+import { decimalOf } from "./tensors.ts";
 import type { TrainedModel } from "./trained_model.ts";
 
 /** Orders of an image's axes: 0 is channels, 1 rows, 2 columns. */
@@ -76,7 +77,7 @@ interface State {
   readonly shape: Shape;
   /** For each axis behind the batch in the file, which one of the shape it is; -1 for none, of length 1. */
   readonly axes: readonly number[];
-  /** Zeros around rows and columns, which the next convolution must take. */
+  /** Zeros around rows and columns, which the next convolution or pooling must take. */
   readonly padding: readonly [Sides, Sides];
   /** The image that the file's vector was, where its features are in another order than here. */
   readonly flattened?: { readonly shape: Shape; readonly axes: readonly number[] };
@@ -87,6 +88,8 @@ interface State {
 
 /** Largest vector or number of channels that gets a layer of its own for a multiplication of each. */
 const MAX_SCALED = 4_096;
+/** Most of its values that a dropout may drop. */
+const MAX_DROPOUT = 0.99;
 /** Layers of a value; more than any model may have. */
 const MAX_STEPS = 4_000;
 
@@ -94,9 +97,10 @@ const MAX_STEPS = 4_000;
  *
  * In the file the axes may lie otherwise than here, as in TensorFlow, and axes of length 1 may come and
  * go. What is no layer here becomes one or disappears, and `notes` of the model say so: multiplications
- * and additions for each channel go into the layer before ({@linkcode scaleOutputs}); a softmax at the end is left out ({@linkcode softmax}); one output z
- * with a sigmoid at the end, which is how Keras tells two classes apart, becomes the logits [0, z],
- * whose softmax is the same, and one output without a sigmoid is refused ({@linkcode finish}).
+ * and additions for each channel go into the layer before ({@linkcode scaleOutputs}); a softmax at the
+ * end is left out ({@linkcode softmax}); one output z with a sigmoid at the end, which is how Keras
+ * tells two classes apart, becomes the logits [0, z], whose softmax is the same, and one output
+ * without a sigmoid is refused ({@linkcode finish}).
  */
 export class NetworkBuilder {
   readonly #inputShape: ImageShape;
@@ -229,7 +233,7 @@ export class NetworkBuilder {
     );
   }
 
-  /** Adds zeros around rows and columns, which the convolution behind takes as its own. */
+  /** Adds zeros around rows and columns, which the convolution or pooling behind takes as its own. */
   pad([rows, columns]: readonly [Sides, Sides]): void {
     const [above, beside] = this.#state.padding;
     const [top, bottom] = [above[0] + rows[0], above[1] + rows[1]];
@@ -277,10 +281,7 @@ export class NetworkBuilder {
     if (showShape(kernelSize) !== showShape(windowSize)) {
       throw new TypeError(`its kernel size is not that of its weight, ${showShape(weight.shape)}`);
     }
-    const added = this.#state.padding;
-    const size = this.shape.slice(1).map((length, n) => length + added[n][0] + added[n][1]);
-    const own = sidesOf(padding, { size, windowSize, stride });
-    this.pad(own);
+    this.pad(sidesOf(padding, { size: this.#paddedSize, windowSize, stride }));
     const even = evenSides(data, { windowSize, sides: this.#state.padding });
     if (showShape(even.kernelSize) !== showShape(windowSize)) {
       this.note(
@@ -303,6 +304,7 @@ export class NetworkBuilder {
   /** Adds a pooling layer; without windows, one of the whole image.
    *
    * @param windows Padding must be alike at both sides. Averages must count its zeros: `isCounted`.
+   * Maxima do not know them: zeros that are there already must be no more than what ReLU gives.
    */
   pool2d(
     type: "avgPool2d" | "maxPool2d",
@@ -315,18 +317,33 @@ export class NetworkBuilder {
       return this.add(type === "avgPool2d" ? { type: "globalAvgPool2d" } : whole);
     }
     const { poolSize, stride, padding, isCounted } = windows;
-    const sides = sidesOf(padding, { size: [height, width], windowSize: poolSize, stride });
-    const isPadded = sides.flat().some((rows) => rows > 0);
-    if (!isPadded) return this.add({ type, poolSize, stride });
+    const zeros = this.#state.padding;
+    const own = sidesOf(padding, { size: this.#paddedSize, windowSize: poolSize, stride });
+    const [hasZeros, isPadded] = [zeros, own].map((sides) => sides.flat().some((rows) => rows > 0));
+    if (!hasZeros && !isPadded) return this.add({ type, poolSize, stride });
     const shown = `windows of ${poolSize.join("x")} with stride ${stride.join("x")} over ` +
       `${height}x${width}`;
-    if (sides.some(([first, last]) => first !== last)) {
+    this.pad(own);
+    const [rows, columns] = this.#state.padding;
+    if (rows[0] !== rows[1] || columns[0] !== columns[1]) {
       throw new TypeError(`padding of a pooling layer must be alike at both sides: ${shown}`);
     }
-    if (type === "avgPool2d" && !isCounted) {
+    if (type === "avgPool2d" && isPadded && !isCounted) {
       throw new TypeError(`padding of averages must count as zeros, here it does not: ${shown}`);
     }
-    this.add({ type, poolSize, stride, padding: [sides[0][0], sides[1][0]] });
+    const isPositive = /^(relu|sigmoid)$/.test(this.#state.steps.at(-1)?.spec.type ?? "");
+    if (type === "maxPool2d" && hasZeros && !isPositive) {
+      throw new TypeError(`zeros before maxima are supported behind relu and sigmoid: ${shown}`);
+    }
+    this.#change({ padding: NO_PADDING });
+    this.add({ type, poolSize, stride, padding: [rows[0], columns[0]] });
+  }
+
+  /** Adds a dropout, which changes no answer, but matters to who trains the model further. */
+  dropout(rate: number): void {
+    const p = decimalOf(rate);
+    if (p > MAX_DROPOUT) this.note(`its dropout of ${p} is taken as one of ${MAX_DROPOUT}`);
+    this.add({ type: "dropout", p: Math.min(p, MAX_DROPOUT) });
   }
 
   /** Adds a linear layer. */
@@ -360,9 +377,7 @@ export class NetworkBuilder {
     }
     const values = [...Array.from(scale), ...Array.from(offset)];
     if (!values.every(Number.isFinite)) throw new TypeError("its constants must be finite numbers");
-    if (steps.every(({ spec: { type } }) => type === "flatten" || type.endsWith("Pool2d"))) {
-      return this.#rescale(scale, offset);
-    }
+    if (this.#isOfPixels) return this.#rescale(scale, offset);
     const order = flattened && orderOf(flattened);
     const { type } = steps.at(-1)!.spec;
     const hasWeights = /^(conv2d|linear|batchNorm.d)$/.test(type);
@@ -378,7 +393,9 @@ export class NetworkBuilder {
       weight.map((value, n) => value * scales[Math.floor(n / inputs)] + 0), // of -0 makes 0
       bias.map((value, n) => value * scales[n] + offsets[n]),
     ];
-    const isWithout = step.tensors.length === 1 && scaled[1].every((value) => value === 0);
+    // Zeros that are added are a bias, as a file may hold it before training.
+    const isWithout = step.tensors.length === 1 && scaled[1].every((value) => value === 0) &&
+      scales.some((value) => value !== 1);
     const last: Step = isWithout
       ? { ...step, tensors: scaled.slice(0, 1) }
       : { ...step, spec: spec as LayerSpec, tensors: scaled };
@@ -386,7 +403,7 @@ export class NetworkBuilder {
     if (!hasWeights) this.note("arithmetic between layers has become a layer of its own");
   }
 
-  /** Adds a batch norm.
+  /** Adds a batch norm. Pixels with a mean or variance above 1 were bytes, and are taken so.
    *
    * @throws {TypeError} If there are not as many numbers as channels, or a variance is below 0.
    */
@@ -404,12 +421,18 @@ export class NetworkBuilder {
     if (variance.some((value) => !(value >= 0))) {
       throw new TypeError("its variances must be numbers of 0 or more");
     }
+    const isPlain = this.#state.standardization === NORMALIZED;
+    if (this.#isOfPixels && isPlain && [...mean, ...variance].some((value) => value > 1)) {
+      this.#rescale([255], [0]);
+      this.note("its first step is made for bytes: pixels are taken as 0 to 255");
+    }
     const isMomentum = momentum > 0 && momentum <= 1;
     if (!isMomentum) this.note(`${quote(name)} has a momentum out of range: it is taken as 0.1`);
     const type = area.length > 0 ? "batchNorm2d" : "batchNorm1d";
-    const rounded = Number((isMomentum ? momentum : 0.1).toPrecision(6)); // float32 has no 0.1
+    // As files hold 1 - momentum, which is not exact.
+    const meant = Number((isMomentum ? momentum : 0.1).toPrecision(12));
     this.#change({ flattened: undefined }); // in order already
-    this.add({ type, name, momentum: rounded, eps: Number(eps.toPrecision(6)) }, {
+    this.add({ type, name, momentum: meant, eps: decimalOf(eps) }, {
       weight: { shape: [count], data: weight },
       bias,
       statistics: [...statistics, new Float32Array(1)],
@@ -509,7 +532,20 @@ export class NetworkBuilder {
 
   #requireNoPadding(): void {
     if (this.#state.padding.flat().every((size) => size === 0)) return;
-    throw new TypeError("only a convolution may follow zero padding");
+    throw new TypeError("only a convolution or pooling may follow zero padding");
+  }
+
+  /** Whether it is the image, or what pooling and flattening make of it. */
+  get #isOfPixels(): boolean {
+    return this.#state.steps.every(({ spec: { type } }) =>
+      type === "flatten" || type.endsWith("Pool2d")
+    );
+  }
+
+  /** Rows and columns with the zeros around them. */
+  get #paddedSize(): number[] {
+    const { shape, padding } = this.#state;
+    return shape.slice(1).map((length, n) => length + padding[n][0] + padding[n][1]);
   }
 
   /** Adds a layer that changes nothing, whose weights others may become. */

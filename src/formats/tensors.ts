@@ -44,6 +44,13 @@ export function float32Bytes(values: Float32Array): Uint8Array<ArrayBuffer> {
   return new Uint8Array(view.buffer);
 }
 
+/** The shortest decimal that is this float32, as it was meant: 0.1 for 0.10000000149011612. */
+export function decimalOf(value: number): number {
+  const shortest = [1, 2, 3, 4, 5, 6, 7, 8].map((digits) => Number(value.toPrecision(digits)))
+    .find((short) => Math.fround(short) === value);
+  return shortest ?? value;
+}
+
 const BITS = new DataView(new ArrayBuffer(4));
 
 /** A float32 whose lower half is zeros. */

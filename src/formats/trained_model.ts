@@ -1,6 +1,7 @@
 /** A trained model as files carry it, and the description of it that travels in their metadata. */
 
 import type { PicturePolarity } from "../data/dataset.ts";
+import type { Field } from "../nn/layers/layer.ts";
 import { definitionOf } from "../nn/layers/table.ts";
 import { type Layer, type Model, showShape } from "../nn/sequential.ts";
 import { modelOf, specOf } from "../nn/model_spec.ts";
@@ -199,7 +200,7 @@ function takingPixels(
   const isPlain = taken.every(({ mean, std }) =>
     Math.abs(mean) <= ROUNDING && Math.abs(std - 1) <= ROUNDING
   );
-  const endsInSigmoids = model.layers.at(-1)?.type === "sigmoid";
+  const last = model.layers[model.layers.length - 1];
   const standardization = isPlain ? NORMALIZED : joinChannels(taken);
   return {
     model: { ...model, standardization },
@@ -210,8 +211,10 @@ function takingPixels(
         : isPlain
         ? "it does not say what pixels become: they are taken as pixel / 255"
         : `pixels become ${showPixels(standardization)}, as its first step says`,
-      ...(endsInSigmoids
-        ? ["its outputs end in a sigmoid each: the largest wins, percentages are a softmax of them"]
+      ...(definitionOf(last).isActivation
+        ? [
+          `its outputs end in a ${last.type} each: the largest wins, percentages are a softmax of them`,
+        ]
         : []),
     ],
   };
@@ -245,9 +248,17 @@ export function haveSameLayers({ layers }: Model, { layers: others }: Model): bo
 
 /** All that decides what a layer computes, apart from its parameters. */
 function showLayer(layer: Layer): string {
-  const { type, inputShape, outputShape } = layer;
-  const fields = Object.entries(layer).flatMap(([name, value]) =>
-    Object.hasOwn(definitionOf(layer).fields, name) ? [` ${name} ${[value].flat().join("x")},`] : []
-  );
-  return `${type}${fields.join("") || ","} ${showShape(inputShape)} to ${showShape(outputShape)}`;
+  const { type: kind, inputShape, outputShape } = layer;
+  const values: Readonly<Record<string, unknown>> = { ...layer };
+  const fields = Object.entries<Field>(definitionOf(layer).fields).flatMap(([name, { type }]) => {
+    const value = values[name];
+    if (type === "flag") return value === undefined ? [` ${name} false,`] : []; // else a tensor
+    if (value === undefined) return []; // it is in the shapes
+    // A file may round.
+    const shown = type === "number"
+      ? Number(Number(value).toPrecision(4))
+      : [value].flat().join("x");
+    return [` ${name} ${shown},`];
+  });
+  return `${kind}${fields.join("") || ","} ${showShape(inputShape)} to ${showShape(outputShape)}`;
 }

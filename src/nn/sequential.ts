@@ -93,7 +93,7 @@ const MAX_CLASSES = 256;
  *
  * The specs may come from a file: whatever they are, the result is a model or one of these errors.
  *
- * @throws {TypeError} If a spec is not one, or a layer gets an input of the wrong shape or channel
+ * @throws {TypeError} If a spec is not one, frozen is no list of names, or a layer gets an input of the wrong shape or channel
  * count.
  * @throws {RangeError} If a size is not a whole number in range, or a kernel does not fit.
  * @example A softmax regression
@@ -109,6 +109,9 @@ export function sequential(specs: readonly LayerSpec[], options: SequentialOptio
   const { name = "sequential", inputShape = [1, 28, 28], standardization = NORMALIZED } = options;
   const { frozen = [] } = options;
   checkModel(specs, name, inputShape);
+  if (!Array.isArray(frozen) || frozen.some((one) => typeof one !== "string")) {
+    throw new TypeError(`Invalid frozen: expected a list of names, found ${quote(frozen)}`);
+  }
   checkStandardization(standardization, inputShape[0]);
   const builder = new Builder(frozen);
   const { shape } = builder.append(specs, { prefix: "", depth: 0, end: IMAGE, shape: inputShape });
@@ -167,13 +170,17 @@ function isMeant(name: string, layer: string): boolean {
   return layer === name || layer.startsWith(`${name}.`);
 }
 
+/** Names of layers in an error beyond which the rest is left out. */
+const MAX_SHOWN = 16;
+
 function checkFrozen(frozen: readonly string[], { layers, parameters }: Builder): void {
   const names = layers.filter((layer) => layer.parameters.length > 0).map((layer) => layer.name);
   const wrong = frozen.find((name) => !names.some((layer) => isMeant(name, layer)));
   if (wrong !== undefined) {
+    const shown = names.length > MAX_SHOWN ? [...names.slice(0, MAX_SHOWN), "..."] : names;
     throw new RangeError(
       `Cannot freeze ${quote(wrong)}: expected the name, or its beginning and a star, of one of ` +
-        `${names.join(", ")}`,
+        `${shown.join(", ")}`,
     );
   }
   if (parameters.every(({ trained }) => !trained)) {

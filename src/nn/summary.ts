@@ -3,7 +3,7 @@
 import { checkModelArgument } from "../check.ts";
 import type { Pair, Window } from "./layers/layer.ts";
 import { definitionOf } from "./layers/table.ts";
-import { IMAGE, type Layer, type Model, type Shape } from "./sequential.ts";
+import { IMAGE, type Layer, type Model, type Shape, type Tensor } from "./sequential.ts";
 
 /** One layer's row of the summary. */
 export interface LayerSummary {
@@ -17,6 +17,10 @@ export interface LayerSummary {
   readonly outputShape: Shape;
   /** Number of numbers that training changes, or would if they were not frozen. */
   readonly parameters: number;
+  /** Number of running means and variances, which training measures. */
+  readonly statistics: number;
+  /** Whether it has parameters, and training leaves all of them as they are. */
+  readonly frozen: boolean;
   /** Multiply-accumulates of one image's forward pass. */
   readonly forwardMacs: number;
   /** Multiply-accumulates of one image's training step: forward, weight gradient unless it is frozen, and
@@ -66,7 +70,10 @@ export function summarize(model: Model): LayerSummary[] {
       type: layer.type,
       detail: window === undefined ? "" : describe(window),
       outputShape: layer.outputShape,
-      parameters: layer.parameters.reduce((sum, { size }) => sum + size, 0),
+      parameters: sizeOf(layer.parameters),
+      // What one number holds for all channels is a count of batches.
+      statistics: sizeOf((layer.statistics ?? []).filter(({ shape }) => shape.length > 0)),
+      frozen: layer.parameters.length > 0 && !isTrained,
       forwardMacs,
       trainingMacs: (1 + Number(isTrained) + Number(before.isTrained)) * forwardMacs,
       receptiveField,
@@ -92,6 +99,10 @@ interface Sight {
  */
 export function trainingMacs(model: Model): number {
   return summarize(model).reduce((sum, layer) => sum + layer.trainingMacs, 0);
+}
+
+function sizeOf(tensors: readonly Tensor[]): number {
+  return tensors.reduce((sum, { size }) => sum + size, 0);
 }
 
 function perAxis(value: (axis: 0 | 1) => number): Pair {

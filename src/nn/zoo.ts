@@ -1,6 +1,7 @@
 /** The models of the lesson, each with the recipe that trains it. */
 
 import { checkName, checkNumber } from "../check.ts";
+import type { Augmentation } from "../data/augment.ts";
 import type { WeightInit } from "./init.ts";
 import type { ActivationSpec, LayerSpec, Pool2dOptions, Pool2dSpec } from "./layers.ts";
 import {
@@ -47,11 +48,14 @@ export interface Recipe {
   readonly optimizer?: OptimizerSpec;
   /** As {@linkcode TrainPlan} has it; default: constant, at once. */
   readonly schedule?: "cosine";
+  /** Likewise; default: none. */
   readonly warmup?: number;
   /** Share of each label that all classes get alike; default 0. */
   readonly labelSmoothing?: number;
   /** Whether pixels are standardised by mean and deviation of the training set; default: they are not. */
   readonly standardize?: true;
+  /** How images are changed; default: not at all. */
+  readonly augmentation?: Augmentation;
 }
 
 interface ZooEntry {
@@ -73,6 +77,7 @@ const MODERN = {
   warmup: 0.25,
   labelSmoothing: 0.1,
   standardize: true,
+  augmentation: { flip: true, shift: 2, erase: 0.3 },
 } as const satisfies Recipe;
 
 const smallNormal: WeightInit = { type: "normal", standardDeviation: 0.01 };
@@ -269,7 +274,10 @@ export function fittedRecipe(
   const affordable = Math.floor(1e9 / (count * shape[0] * shape[1] * shape[2]));
   const epochs = Math.min(Math.max(wanted, 10), 100, Math.max(affordable, 3));
   const model = shape[0] > 1 ? "cnn-rgb" : "vgg-small";
-  return { ...ZOO[model].recipe, model, epochs, batchSize };
+  // Of pictures that may show anything, no mirror image may be taken for the same.
+  const shift = Math.max(1, Math.round(Math.max(shape[1], shape[2]) / 16));
+  const augmentation = { shift, rotate: 10, brightness: 0.2 };
+  return { ...ZOO[model].recipe, model, epochs, batchSize, augmentation };
 }
 
 function lenetSpecs(

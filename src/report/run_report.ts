@@ -1,6 +1,5 @@
 /** The report of a run: one HTML page that needs nothing but itself. */
 
-import { loadBackend } from "../backends/registry.ts";
 import type { LabeledImages } from "../data/dataset.ts";
 import { invocation, printable } from "../quote.ts";
 import type { Model } from "../nn/sequential.ts";
@@ -83,7 +82,7 @@ ${report && confusionSection(report)}
 ${report && classSection(report)}
 ${answers && mistakeSection(answers, input.test, dataset.classNames)}
 ${input.trained && filterSection(input.model, input.trained.parameters)}
-${await features(input)}
+${features(input)}
 ${summarySection(input.model)}
 ${factsSection(input.config)}</main>`,
   );
@@ -219,17 +218,11 @@ async function curves(
 }
 
 /** Feature maps of the first test image. */
-async function features(
-  { trained, model, test, config }: RunReportInput,
-): Promise<Html | undefined> {
+function features({ trained, model, test, config }: RunReportInput): Html | undefined {
   if (trained === undefined || test.count === 0) return undefined;
   const images = test.images.subarray(0, test.images.length / test.count);
   const one: LabeledImages = { images, labels: new Uint8Array(1), count: 1, shape: test.shape };
-  // The plain `reference` serves any model.
-  const maps = await featureMaps(await loadBackend("reference"), model, {
-    ...trained,
-    one,
-  });
+  const maps = featureMaps(model, { ...trained, one });
   const title = `${nameOfImage(test, 0)}, ${config.dataset.classNames[test.labels[0]]}`;
   return featureSection(maps, { one, title });
 }

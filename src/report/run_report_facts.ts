@@ -6,7 +6,7 @@ import { definitionOf } from "../nn/optimizers.ts";
 import { NORMALIZED, showPixels } from "../nn/standardization.ts";
 import { type Html, html } from "./html.ts";
 import { partsText, type RunConfig } from "../run/config.ts";
-import { lossText, scheduleText } from "../run/recipe_text.ts";
+import { initText, lossText, scheduleText } from "../run/recipe_text.ts";
 import { countOf } from "./table.ts";
 
 /** Configuration, device and versions.
@@ -53,13 +53,10 @@ export function factsSection(config: RunConfig): Html {
     ["Seed", `${plan.seed}${plan.shuffle ? "" : ", not shuffled"}`],
     [
       "Initial weights",
-      init.type === "file"
-        ? `from ${init.path}`
-        : init.type === "normal"
-        ? `normal, standard deviation ${init.standardDeviation}`
-        : init.type,
+      (init.type === "file" ? "from " : "") + initText(init),
     ],
-    ["Backend", `${config.backend}: ${deviceText(config.device)}`],
+    ...(config.frozen ? [["Frozen", config.frozen.join(", ")] as const] : []),
+    ["Backend", `${config.backend}: ${deviceText(config.device)}${config.exact ? ", exact" : ""}`],
     ...(config.resumed ?? []).map(({ step, backend, device, started }) =>
       ["Gone on", `after step ${step} on ${backend}: ${deviceText(device)}, ${started}`] as const
     ),

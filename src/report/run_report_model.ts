@@ -1,20 +1,19 @@
 /** What a report says about the model itself: layers, first weights, and what it makes of an image. */
 
 import type { LabeledImages } from "../data/dataset.ts";
-import type { Layer, Model } from "../nn/sequential.ts";
-import { showShape } from "../nn/sequential.ts";
-import { summarize } from "../nn/summary.ts";
+import { type Model, type Parameter, showShape } from "../nn/sequential.ts";
+import { volume } from "../nn/layers/layer.ts";
 import { type Html, html, htmlTable } from "./html.ts";
 import { colorPicture, greyPicture, imagePicture, signedPicture } from "./html_pictures.ts";
 import type { FeatureMaps } from "./run_report_features.ts";
-import { formatCount } from "./table.ts";
+import { costsOf, formatCount } from "./table.ts";
 
 /** Pictures of one kind beyond which the rest is left out. */
 const MAX_PICTURES = 64;
 
 /** The layers with their output sizes, costs and receptive fields. */
 export function summarySection(model: Model): Html {
-  const layers = summarize(model);
+  const { layers, total } = costsOf(model);
   const count = (value: number) => value === 0 ? "" : formatCount(value);
   const rows = layers.map((layer) => [
     layer.name,
@@ -24,15 +23,18 @@ export function summarySection(model: Model): Html {
     count(layer.parameters),
     count(layer.forwardMacs),
     layer.receptiveField.join("x"),
+    layer.frozen ? "frozen" : "",
   ]);
-  const header = ["layer", "type", "window", "output", "parameters", "MACs", "sees"];
-  const macs = layers.reduce((sum, layer) => sum + layer.forwardMacs, 0);
+  const header = ["layer", "type", "window", "output", "parameters", "MACs", "sees", ""];
+  const statistics = total.statistics === 0
+    ? ""
+    : `${formatCount(total.statistics)} running means and variances beside them, `;
   return html`
     <section>
       <h2>Model</h2>
       <p class="soft">${model.name}, input ${showShape(model.inputShape)},
-    ${formatCount(model.parameterCount)} parameters, ${formatCount(
-      macs,
+    ${formatCount(model.parameterCount)} parameters, ${statistics}${formatCount(
+      total.forwardMacs,
     )} multiply-accumulates (MACs) an
     image. Sees: receptive field of one output, in pixels of the input.</p>
       ${htmlTable("Layers", { header, rows, numbers: 4 })}
@@ -42,12 +44,11 @@ export function summarySection(model: Model): Html {
 
 /** The first layer's weights as pictures; nothing if its inputs are not pixels. */
 export function filterSection(model: Model, parameters: Float32Array): Html | undefined {
-  const layer = model.layers.find((candidate) => "weight" in candidate);
-  const kernel = layer === undefined ? undefined : kernelOf(layer, model);
+  const kernel = kernelOf(model);
   if (kernel === undefined) return undefined;
-  const { weight, width, height, title, displayWidth } = kernel;
+  const { weight, planes, width, height, title, displayWidth } = kernel;
   // Three planes of an output are its red, green and blue.
-  const isColored = model.inputShape[0] === 3;
+  const isColored = planes === 3 && model.inputShape[0] === 3;
   const size = (isColored ? 3 : 1) * width * height;
   const all = parameters.subarray(weight.offset, weight.offset + weight.size);
   const limit = all.reduce((largest, value) => Math.max(largest, Math.abs(value)), 0);
@@ -75,23 +76,26 @@ export function filterSection(model: Model, parameters: Float32Array): Html | un
   `;
 }
 
-/** The planes that a first layer lays over its input. */
-function kernelOf(layer: Layer, { inputShape: [, height, width], layers }: Model) {
-  if (layer.type === "conv2d") {
-    const [kernelHeight, kernelWidth] = layer.kernelSize;
-    return {
-      weight: layer.weight,
-      width: kernelWidth,
-      height: kernelHeight,
-      title: "First-layer filters",
-      displayWidth: 64,
-    };
+/** The planes that the first layer with weights lays over its input; undefined if that is not the image. */
+function kernelOf({ inputShape, layers }: Model) {
+  const isWeight = ({ kind }: Parameter) => kind === "weight";
+  const place = layers.findIndex(({ parameters }) => parameters.some(isWeight));
+  const layer = layers[place];
+  const weight = layer?.parameters.find(isWeight);
+  if (weight === undefined) return undefined;
+  const [, planes, kernelHeight, kernelWidth] = weight.shape;
+  if (kernelWidth !== undefined) {
+    const [width, height] = [kernelWidth, kernelHeight];
+    return { weight, planes, width, height, title: "First-layer filters", displayWidth: 64 };
   }
   // Right after the pixels were laid out in a row, each weight of an output belongs to a pixel.
-  if (layer.type !== "linear" || layers[0]?.type !== "flatten" || layers[1] !== layer) {
-    return undefined;
-  }
-  return { weight: layer.weight, width, height, title: "First-layer weights", displayWidth: 84 };
+  const isOfPixels = layers.slice(0, place).every(({ inputs, outputShape }) =>
+    inputs.length === 1 && volume(outputShape) === volume(inputShape)
+  );
+  if (!isOfPixels) return undefined;
+  const [channels, height, width] = inputShape;
+  const size = { planes: channels, width, height };
+  return { weight, ...size, title: "First-layer weights", displayWidth: 84 };
 }
 
 /** What the layers make of one image. */

@@ -38,7 +38,9 @@ export function formatColumns(
 /** A model's cost, layer by layer and in all. */
 export interface Costs {
   readonly layers: readonly LayerSummary[];
-  readonly total: Readonly<Record<"parameters" | "forwardMacs" | "trainingMacs", number>>;
+  readonly total: Readonly<
+    Record<"parameters" | "statistics" | "forwardMacs" | "trainingMacs", number>
+  >;
 }
 
 /** Adds up what a model's layers cost. */
@@ -47,17 +49,21 @@ export function costsOf(model: Model): Costs {
   const sum = (key: keyof Costs["total"]) => layers.reduce((total, layer) => total + layer[key], 0);
   const total = {
     parameters: sum("parameters"),
+    statistics: sum("statistics"),
     forwardMacs: sum("forwardMacs"),
     trainingMacs: sum("trainingMacs"),
   };
   return { layers, total };
 }
 
-/** The table of `deno task summary`. */
+/** Columns that a terminal has at least. */
+const MAX_WIDTH = 80;
+
+/** The table of `deno task summary`, with a line of what is short in it where words do not fit. */
 export function summaryTable({ layers, total }: Costs): string {
   const blank = (value: number) => value === 0 ? "" : formatCount(value);
   const rows = layers.map((layer) => [
-    layer.name,
+    layer.frozen ? `${layer.name}*` : layer.name,
     layer.type,
     layer.detail,
     layer.outputShape.join("x"),
@@ -67,9 +73,18 @@ export function summaryTable({ layers, total }: Costs): string {
     layer.receptiveField.join("x"),
   ]);
   const totals = [total.parameters, total.forwardMacs, total.trainingMacs].map(formatCount);
-  return formatColumns(
+  const all = [
     ["layer", "type", "window", "output", "params", "MACs", "training", "sees"],
-    [...rows, ["total", "", "", "", ...totals, ""]],
-    "llllrrrr",
-  );
+    ...rows,
+    ["total", "", "", "", ...totals, ""],
+  ];
+  const format = ([header, ...body]: readonly string[][]) =>
+    formatColumns(header, body, "llllrrrr".slice(-header.length));
+  const whole = format(all);
+  if (whole.split("\n").every((line) => line.length <= MAX_WIDTH)) return whole;
+  const short = all.map(([name, type, window, ...rest]) => {
+    const brief = window.replace(", stride ", " s").replace(", padding ", " p");
+    return [name, `${type} ${brief}`.trimEnd(), ...rest];
+  });
+  return `${format(short)}\ns: stride, p: padding`;
 }

@@ -10,7 +10,7 @@ import type { WeightInit } from "../nn/init.ts";
 import type { LossOptions } from "../nn/loss.ts";
 import { modelOf, type ModelSpec } from "../nn/model_spec.ts";
 import { isOptimizerSpec, type OptimizerSpec } from "../nn/optimizers.ts";
-import type { Model } from "../nn/sequential.ts";
+import { freeze, type Model } from "../nn/sequential.ts";
 import { formatCount } from "../quote.ts";
 import { MONITORS, SCHEDULES, type TrainPlan } from "../train/plan.ts";
 import type { CheckpointInterval } from "../train/trainer.ts";
@@ -134,12 +134,18 @@ const CONFIG = fields({
   augmentation: v.optional(v.custom<Augmentation>(isAugmentation)),
   /** Flags that were chosen to fit the dataset; left out where the recipe is the model's own. */
   chosen: v.optional(list(text)),
-  /** How the first parameters came to be: drawn, or read from a file, whose path is only shown. */
-  init: fields({ type: text, path: v.optional(text) }) as Schema<
-    WeightInit | { readonly type: "file"; readonly path: string }
+  /** How the first parameters came to be: drawn, or read from a file, whose path is only shown, but for the
+   * layers that were drawn anew for other classes. */
+  init: fields({ type: text, path: v.optional(text), replaced: v.optional(list(text)) }) as Schema<
+    | WeightInit
+    | { readonly type: "file"; readonly path: string; readonly replaced?: readonly string[] }
   >,
+  /** Layers and blocks that training leaves as they are, as `freeze` takes them; left out if none. */
+  frozen: v.optional(list(v.string())),
   backend: v.picklist(BACKEND_NAMES),
   device: DEVICE,
+  /** Whether convolutions are computed product by product, see `SessionOptions.exact`; see {@linkcode wasExact}. */
+  exact: v.optional(v.boolean()),
   /** MPI ranks that shared the training; left out for one process. */
   ranks: v.optional(count),
   environment: ENVIRONMENT,
@@ -209,9 +215,16 @@ export function partsText(
   return `${formatCount(trainCount)} training${validation} and ${formatCount(testCount)} test`;
 }
 
+/** Whether a run computes its convolutions product by product: version 0.1 knew no other way. */
+export function wasExact({ exact = true }: Pick<RunConfig, "exact">): boolean {
+  return exact;
+}
+
 /** Builds the model of a configuration. */
-export function configuredModel({ model }: Pick<RunConfig, "model">): Model {
-  return modelOf(model);
+export function configuredModel(
+  { model, frozen = [] }: Pick<RunConfig, "model" | "frozen">,
+): Model {
+  return freeze(modelOf(model), frozen);
 }
 
 /** What a checkpoint must have in common with the run that goes on from it. */
@@ -228,6 +241,7 @@ const FIXED = [
   // Left out where they are, as version 0.1 did:
   "loss",
   "clipNorm",
+  "frozen",
   "plan.warmup",
   "plan.stepSize",
   "plan.gamma",

@@ -175,14 +175,16 @@ export class RunFolder {
   async finish(state: TrainingState, restored: boolean): Promise<string | undefined> {
     if (restored) await this.#writeModel(FILES.model, { state });
     // Imported only now: a run starts without it.
-    const { encodeLayersModel } = await import("../formats/layers_model/file.ts");
+    const { encodeLayersModel, NoKerasLayerError } = await import(
+      "../formats/layers_model/file.ts"
+    );
     const { model, config } = this;
     const { classNames } = config.dataset;
     const { parameters, statistics } = state;
     const learned = { parameters, statistics };
     const trained = { model, ...learned, classNames, pictures: knownPictures(config) };
     const written = await encodeLayersModel(trained).catch((error) => {
-      if (error instanceof TypeError) return error.message;
+      if (error instanceof NoKerasLayerError) return error.message;
       throw error;
     });
     if (typeof written === "string") return written;

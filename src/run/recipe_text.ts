@@ -1,9 +1,11 @@
 /** A recipe in words, as the start of a run and its report have it. */
 
 import type { LossOptions } from "../nn/loss.ts";
+import type { Model } from "../nn/sequential.ts";
 import { completeOptimizer, type OptimizerSpec } from "../nn/optimizers.ts";
-import { countOf } from "../quote.ts";
+import { countOf, formatCount } from "../quote.ts";
 import type { TrainPlan } from "../train/plan.ts";
+import type { RunConfig } from "./config.ts";
 
 /** Weights of classes that are named one by one. */
 const MOST_NAMED = 10;
@@ -54,4 +56,20 @@ export function lossText(
     ? [`class weights ${number(Math.min(...classWeights))} to ${number(Math.max(...classWeights))}`]
     : [`class weights ${classWeights.map((w, k) => `${classNames[k]} ${number(w)}`).join(", ")}`];
   return [...(labelSmoothing ? [`label smoothing ${labelSmoothing}`] : []), ...weights].join(", ");
+}
+
+/** `conv1, conv2: 2,572 of 61,706 parameters stay as they are`. */
+export function frozenText({ frozen, parameters, parameterCount }: Model): string {
+  const still = parameters.reduce((sum, { trained, size }) => sum + (trained ? 0 : size), 0);
+  return `${frozen.join(", ")}: ${formatCount(still)} of ${
+    formatCount(parameterCount)
+  } parameters ` +
+    `stay as they are`;
+}
+
+/** `lenet.safetensors, but fc3 drawn anew`, or how all was drawn. */
+export function initText(init: RunConfig["init"]): string {
+  if (init.type === "normal") return `normal, standard deviation ${init.standardDeviation}`;
+  if (init.type !== "file") return init.type;
+  return init.path + (init.replaced ? `, but ${init.replaced.join(", ")} drawn anew` : "");
 }

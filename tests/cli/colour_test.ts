@@ -181,7 +181,7 @@ Deno.test({
         /^1 error: Cannot evaluate .*color on .*: the model takes 3 channels, its images have 1; give/,
         /^1 error: Cannot start from .* with --channels 3: its images have 1 channel; leave the flag/,
         /^2 error: Cannot use --channels with dataset "sample": it is for folders of pictures/,
-        /^1 error: Cannot start from .*: its model takes \[3, 64, 64\] and has 3 classes, dataset/,
+        /^1 error: Cannot start from .*: its model takes images of \[3, 64, 64\], those of dataset/,
         /^2 error: Invalid --channels "2": expected one of auto, 1, 3/,
       ].forEach((expected, n) => assertMatch(lines[n], expected));
       assertEquals(

@@ -1,6 +1,10 @@
 import { encode } from "fast-png";
+import { encodeOnnx } from "../../src/formats/onnx/file.ts";
+import { decodeSafetensors, encodeSafetensors } from "../../src/formats/safetensors/file.ts";
 import { encodeSafetensorsModel } from "../../src/formats/safetensors/model.ts";
 import { initialParameters } from "../../src/nn/init.ts";
+import { flatten, linear, maxPool2d } from "../../src/nn/layers.ts";
+import { sequential } from "../../src/nn/sequential.ts";
 import { zooModel } from "../../src/nn/zoo.ts";
 import { assert, assertAlmostEquals, assertEquals, assertMatch } from "../assert.ts";
 import { namesIn, withTempDir } from "../temp.ts";
@@ -77,6 +81,113 @@ Deno.test({
           original.top[0].className,
         ]);
       }
+    }),
+});
+
+Deno.test({
+  name: "export: a trained batch norm answers alike from every format, and is trained further",
+  ignore,
+  fn: () =>
+    withTempDir(async (folder) => {
+      const run = `${folder}/first`;
+      const sample = ["--dataset", "sample", "--backend", "wasm"];
+      const short = ["--quiet", "--batch-size", "64", "--max-steps"];
+      const trained = await runTask("train", [
+        ...["--model", "lenet-bn", "--standardize", "--out", run, ...sample, ...short, "40"],
+      ]);
+      assertEquals([trained.code, trained.stderr], [0, ""]);
+      const files = {
+        safetensors: `${folder}/a.safetensors`,
+        tfjs: `${folder}/web`,
+        onnx: `${folder}/a.onnx`,
+      };
+      for (const [format, out] of Object.entries(files)) {
+        const args = ["--format", format, "--run", run, "--out", out];
+        const { code, stderr } = await runTask("export", args);
+        assertEquals([code, stderr], [0, ""]);
+      }
+      const answers = await Promise.all(
+        [["--run", run], ...Object.values(files).map((file) => ["--weights", file])].map(
+          async (from) => {
+            const { code, stdout, stderr } = await runTask("eval", [...from, ...sample, "--json"]);
+            assertEquals([code, stderr], [0, ""]);
+            const { loss, confusion, model } = JSON.parse(stdout);
+            assertEquals(model, "lenet-bn");
+            return { loss, confusion };
+          },
+        ),
+      );
+      const { testLoss } = JSON.parse(
+        linesOf(await Deno.readTextFile(`${run}/metrics.jsonl`)).at(-1)!,
+      );
+      assert(testLoss < 2.2, `${testLoss}`); // it has learned, and its statistics are its own
+      for (const { loss, confusion } of answers) {
+        assertAlmostEquals(loss, testLoss, 1e-6);
+        assertEquals(confusion, answers[0].confusion);
+      }
+      const further = await Promise.all(
+        Object.values(files).map(async (file, n) => {
+          const out = `${folder}/further${n}`;
+          const args = ["--init", file, "--out", out, ...sample, ...short, "3"];
+          const { code, stderr } = await runTask("train", args);
+          assertEquals([code, stderr], [0, ""]);
+          const { tensors } = decodeSafetensors(
+            await Deno.readFile(`${out}/model.safetensors`),
+            out,
+          );
+          return [...tensors].filter(([name]) => !name.endsWith("num_batches_tracked"));
+        }),
+      );
+      assertEquals(further[1], further[0]);
+      assertEquals(further[2], further[0]);
+      const { tensors } = decodeSafetensors(await Deno.readFile(files.safetensors), "file");
+      const changed = new Map(further[0]);
+      for (const name of ["bn1.running_mean", "bn4.running_var", "bn2.weight"]) {
+        const [before, after] = [tensors, changed].map((each) => each.get(name)!.data);
+        assert(String(before) !== String(after), `${name} has not moved`);
+      }
+      const without = new Map(tensors);
+      without.delete("bn3.running_var");
+      const { metadata } = decodeSafetensors(await Deno.readFile(files.safetensors), "file");
+      const broken = `${folder}/broken.safetensors`;
+      await Deno.writeFile(broken, encodeSafetensors({ tensors: without, metadata }));
+      for (const [command, ...args] of [["eval", "--weights"], ["train", "--dry-run", "--init"]]) {
+        const { code, stdout, stderr } = await runTask(command, [...args, broken, ...sample]);
+        assertEquals([code, stdout, linesOf(stderr).length], [1, "", 1], stderr);
+        assertMatch(stderr, /"lenet-bn": expected "bn3.running_var" \[120\], found /);
+      }
+    }),
+});
+
+Deno.test({
+  name: "export: padding that TensorFlow.js has not is said at a run's end, and refused as tfjs",
+  ignore,
+  fn: () =>
+    withTempDir(async (folder) => {
+      const model = sequential([
+        maxPool2d({ poolSize: 2, padding: 1 }),
+        flatten(),
+        linear({ outFeatures: 10 }),
+      ]);
+      const file = `${folder}/padded.onnx`;
+      await Deno.writeFile(file, encodeOnnx({ model, parameters: initialParameters(model, 0) }));
+      const [out, web] = [`${folder}/run`, `${folder}/web`];
+      const { code, stderr } = await runTask("train", [
+        ...["--init", file, "--dataset", "sample", "--backend", "reference", "--out", out],
+        ...["--max-steps", "1", "--batch-size", "8"],
+      ]);
+      const message =
+        'Cannot write maxPool2d "0" as a LayersModel: its padding of 1x1 is not one ' +
+        "that TensorFlow.js has; export the model as ONNX";
+      assertEquals(code, 0);
+      assert(linesOf(stderr).includes(`note: ${message}`), stderr);
+      const names = await namesIn(out);
+      assert(names.includes("report.html") && names.includes("model.safetensors"), `${names}`);
+      assert(!names.includes("tfjs"), `${names}`);
+      const refused = await runTask("export", ["--format", "tfjs", "--run", out, "--out", web]);
+      assertEquals([refused.code, refused.stdout], [1, ""]);
+      assertEquals(refused.stderr, `error: ${message}\n`);
+      assertEquals((await namesIn(folder)).includes("web"), false);
     }),
 });
 

@@ -3,7 +3,6 @@
 import { pathToFileURL } from "node:url";
 import { encode as encodePng } from "fast-png";
 import jpeg from "jpeg-js";
-import { referenceBackend } from "../../src/backends/reference/backend.ts";
 import { readPicture } from "../../src/cli/predict_inputs.ts";
 import { type LoadedModel, loadModel } from "../../src/cli/loaded_model.ts";
 import { loadDataset } from "../../src/data/load.ts";
@@ -11,11 +10,14 @@ import type { ViewOptions } from "../../src/data/picture_view.ts";
 import { initialParameters } from "../../src/nn/init.ts";
 import { avgPool2d, conv2d, flatten, linear, sigmoid } from "../../src/nn/layers.ts";
 import { sequential } from "../../src/nn/sequential.ts";
+import { zooModel } from "../../src/nn/zoo.ts";
 import { modelPage } from "../../src/page/model_page.ts";
 import { topClasses } from "../../src/train/metrics.ts";
 import { assert, assertAlmostEquals, assertEquals, assertStringIncludes } from "../assert.ts";
 import { granted } from "../permissions.ts";
 import { withTempDir } from "../temp.ts";
+import { randomlyLearned } from "../random_models.ts";
+import { referenceLogits } from "../reference_logits.ts";
 import { photoOf } from "../photos.ts";
 import { Browser, findBrowser, type Page } from "./browser.ts";
 import { canRunCommands, runTask } from "./command.ts";
@@ -50,7 +52,7 @@ const SMALL = sequential([
 /** Names that are also markup, or end what they stand in. */
 const HOSTILE = [`</script><img src=x onerror=alert(1)>`, `" onclick="alert(1)`, `<!--<script>`];
 
-type Trained = Pick<LoadedModel, "model" | "parameters" | "classNames">;
+type Trained = Pick<LoadedModel, "model" | "parameters" | "statistics" | "classNames">;
 
 interface Shown {
   readonly pixels: number[];
@@ -107,20 +109,14 @@ async function boardPlace(page: Page) {
 
 /** The answer of the float64 reference to the page's own input. */
 async function expected(trained: Trained, pixels: readonly number[]) {
-  const { model, parameters, classNames } = trained;
-  await using session = await referenceBackend.open(model, {
-    optimizer: { type: "sgd", momentum: 0 },
-    batchSize: 1,
-  });
-  await session.loadState({ parameters, slots: [], step: 0 });
+  const { model, classNames } = trained;
   const data = {
     images: Uint8Array.from(pixels),
     labels: new Uint8Array(1),
     count: 1,
     shape: model.inputShape,
   };
-  await session.attach(data);
-  return topClasses(await session.predict(data), classNames, model.classCount);
+  return topClasses(await referenceLogits(trained, data), classNames, model.classCount);
 }
 
 async function assertAnswers(trained: Trained, { pixels, labels, probabilities }: Shown) {
@@ -172,6 +168,29 @@ Deno.test({
         assertAlmostEquals(drawn.probabilities[n], probability, 1e-4);
       });
       assertEquals((await chooseFile(page, png)).pixels, drawn.pixels);
+      await assertQuiet(page, address);
+    }),
+});
+
+Deno.test({
+  name: "page: a model with residual blocks and batch norm answers as the reference",
+  ignore,
+  fn: () =>
+    withTempDir(async (folder) => {
+      const model = zooModel("resnet8", { classCount: 4 });
+      const classNames = ["one", "two", "three", "four"];
+      const trained = { model, ...randomlyLearned(model, 5), classNames };
+      const path = `${folder}/model.html`;
+      await Deno.writeTextFile(path, await modelPage(trained));
+      await using browser = await Browser.start(CHROMIUM!, `${folder}/profile`);
+      const address = pathToFileURL(path).href;
+      const page = await browser.open(address);
+      const blank = await shown(page);
+      assertStringIncludes(blank.engine, "wasm (");
+      const at = await boardPlace(page);
+      await page.stroke([at(0.2, 0.2), at(0.8, 0.3), at(0.5, 0.8)]);
+      const drawn = await shown(page);
+      await assertAnswers(trained, drawn);
       await assertQuiet(page, address);
     }),
 });

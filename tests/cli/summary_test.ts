@@ -2,7 +2,8 @@ import { toTensors } from "../../src/formats/safetensors/state_dict.ts";
 import { encodeSafetensors } from "../../src/formats/safetensors/file.ts";
 import { encodeSafetensorsModel } from "../../src/formats/safetensors/model.ts";
 import { initialParameters } from "../../src/nn/init.ts";
-import { zooModel } from "../../src/nn/zoo.ts";
+import { MODEL_NAMES, zooModel } from "../../src/nn/zoo.ts";
+import { costsOf, formatCount, summaryTable } from "../../src/report/table.ts";
 import { assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";
 import { withTempDir } from "../temp.ts";
 import { canRunCommands, linesOf, runTask } from "./command.ts";
@@ -41,6 +42,50 @@ Deno.test({
         "lenet-bn, resnet8, resnet14, vgg-small, cnn-rgb, mlp, " +
         "softmax; did you mean mlp?\n",
     });
+  },
+});
+
+Deno.test("summary: every model of the zoo has its parameters, and statistics counted apart", () => {
+  const totals = MODEL_NAMES.map((name) => {
+    const { layers, total } = costsOf(zooModel(name));
+    assertEquals(layers.filter(({ frozen }) => frozen), []);
+    const lines = linesOf(summaryTable({ layers, total }));
+    const at = layers.length + 1;
+    assertEquals(lines[at].split(/\s+/).slice(0, 2), ["total", formatCount(total.parameters)]);
+    assertEquals(lines.slice(at + 1), / {2}window/.test(lines[0]) ? [] : ["s: stride, p: padding"]);
+    assertEquals(lines.filter((line) => line.length > 80), []);
+    return [name, total.parameters, total.statistics];
+  });
+  assertEquals(totals, [
+    ["lenet", 61_706, 0],
+    ["lenet-d2l", 61_706, 0],
+    ["lenet-relu", 61_706, 0],
+    ["lenet-bn", 62_158, 452],
+    ["resnet8", 77_754, 672],
+    ["resnet14", 98_782, 840],
+    ["vgg-small", 58_810, 416],
+    ["cnn-rgb", 47_194, 320],
+    ["mlp", 203_530, 0],
+    ["softmax", 7850, 0],
+  ]);
+});
+
+Deno.test({
+  name: "summary: names in blocks, windows and receptive fields of a residual network",
+  ignore,
+  async fn() {
+    const { code, stdout, stderr } = await runTask("summary", ["--model", "resnet8"]);
+    assertEquals([code, stderr], [0, ""]);
+    assertMatch(
+      stdout,
+      /\n5.shortcut.0 +conv2d 1x1 s2 +32x14x14 +512 +100,352 +301,056 +7x7\n/,
+    );
+    assertMatch(
+      stdout,
+      /\n5.shortcut.1 +batchNorm2d +32x14x14 +64 +7x7\n5 +residual +32x14x14 +13x13\n/,
+    );
+    assertMatch(stdout, /\ntotal +77,754 +9,345,920 +27,924,864\n/);
+    assertMatch(stdout, /\nBeside the parameters 672 running means and variances, which training/);
   },
 });
 

@@ -377,7 +377,7 @@ Deno.test({
         [
           "small.safetensors",
           [],
-          /takes \[1, 8, 8\] and has 3 classes, dataset "sample" \[1, 28, 28\]/,
+          /takes images of \[1, 8, 8\], those of dataset "sample" are \[1, 28, 28\]/,
         ],
       ];
       const outcomes = await Promise.all(cases.map(([name, args]) => run(name, ...args)));

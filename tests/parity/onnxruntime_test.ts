@@ -1,14 +1,13 @@
 import fc from "fast-check";
 import { encodeOnnx } from "../../src/formats/onnx/file.ts";
-import { initialParameters } from "../../src/nn/init.ts";
-import { type Model, sequential } from "../../src/nn/sequential.ts";
+import type { Model } from "../../src/nn/sequential.ts";
 import { MODEL_NAMES, zooModel } from "../../src/nn/zoo.ts";
 import { assert, assertAlmostEquals, assertEquals } from "../assert.ts";
 import { canRunCommands, linesOf, ROOT } from "../cli/command.ts";
-import { randomModels } from "../random_models.ts";
+import { randomlyLearned, randomModels } from "../random_models.ts";
 import { referenceLogits } from "../reference_logits.ts";
 import { withTempDir } from "../temp.ts";
-import { PARITY_CASES, randomImages } from "./cases.ts";
+import { caseModel, PARITY_CASES, randomImages } from "./cases.ts";
 
 const PEER = `${ROOT}bench/peers/onnxruntime/`;
 const canRun = canRunCommands();
@@ -16,8 +15,8 @@ const isInstalled = canRun && await exists(`${PEER}node_modules`);
 
 const MODELS: readonly Model[] = [
   ...MODEL_NAMES.map((name) => zooModel(name)),
-  ...PARITY_CASES.map(({ name, specs, ...options }) => sequential(specs, { ...options, name })),
-  ...fc.sample(randomModels(), { seed: 17, numRuns: 20 }),
+  ...PARITY_CASES.map(caseModel),
+  ...fc.sample(randomModels(), { seed: 17, numRuns: 30 }),
 ];
 
 Deno.test({
@@ -30,13 +29,13 @@ Deno.test({
       const expected: Float32Array[] = [];
       for (const [index, model] of MODELS.entries()) {
         const count = index % 3 + 1;
-        const parameters = initialParameters(model, index);
+        const trained = { model, ...randomlyLearned(model, index) };
         const data = randomImages(model, count, index);
         const path = `${folder}/${index}.onnx`;
-        await Deno.writeFile(path, encodeOnnx({ model, parameters }));
+        await Deno.writeFile(path, encodeOnnx(trained));
         const input = Array.from(data.images, (pixel) => pixel / 255);
         requests.push({ model: path, shape: [count, ...model.inputShape], input });
-        expected.push(await referenceLogits({ model, parameters }, data));
+        expected.push(await referenceLogits(trained, data));
       }
       const replies = await ask(requests);
       assertEquals(replies.length, MODELS.length);

@@ -1,8 +1,12 @@
 import * as tf from "@tensorflow/tfjs";
 import fc from "fast-check";
 import { useCpu } from "../use_cpu.ts";
-import { referenceBackend } from "../../src/backends/reference/backend.ts";
-import { encodeLayersModel } from "../../src/formats/layers_model/file.ts";
+import { encodeLayersModel, NoKerasLayerError } from "../../src/formats/layers_model/file.ts";
+import { encodeOnnx } from "../../src/formats/onnx/file.ts";
+import {
+  decodeSafetensorsModel,
+  encodeSafetensorsModel,
+} from "../../src/formats/safetensors/model.ts";
 import { fromTensors, toTensors } from "../../src/formats/safetensors/state_dict.ts";
 import {
   decodeSafetensors,
@@ -10,11 +14,13 @@ import {
   type Safetensors,
   type Tensor,
 } from "../../src/formats/safetensors/file.ts";
+import type { TrainedModel } from "../../src/formats/trained_model.ts";
 import { initialParameters } from "../../src/nn/init.ts";
 import {
   avgPool2d,
   conv2d,
   flatten,
+  type LayerSpec,
   linear,
   maxPool2d,
   relu,
@@ -24,8 +30,16 @@ import {
 } from "../../src/nn/layers.ts";
 import { type Model, sequential } from "../../src/nn/sequential.ts";
 import { lenet, MODEL_NAMES, zooModel } from "../../src/nn/zoo.ts";
-import { assert, assertAlmostEquals, assertEquals, assertThrows } from "../assert.ts";
-import { randomImages } from "../parity/cases.ts";
+import {
+  assert,
+  assertAlmostEquals,
+  assertEquals,
+  assertRejects,
+  assertThrows,
+} from "../assert.ts";
+import { caseModel, PARITY_CASES, randomImages } from "../parity/cases.ts";
+import { randomlyLearned } from "../random_models.ts";
+import { referenceLogits } from "../reference_logits.ts";
 
 const TWO: Safetensors = {
   tensors: new Map<string, Tensor>([
@@ -233,44 +247,160 @@ const RESIDUAL = sequential([
   linear({ outFeatures: 4 }),
 ], { name: "residual", inputShape: [2, 8, 8] });
 
-for (const model of [lenet(), MIXED, RESIDUAL, zooModel("lenet-relu"), zooModel("mlp")]) {
+/** Every layer that TensorFlow.js has, in a row. */
+const STOCK: readonly Model[] = [
+  ...MODEL_NAMES.map((name) => zooModel(name)),
+  ...[MIXED, RESIDUAL],
+  ...PARITY_CASES.filter(({ name }) => !name.startsWith("padded pools")).map(caseModel),
+];
+
+for (const model of STOCK) {
   Deno.test(`stock TensorFlow.js loads ${model.name} and predicts as the reference does`, async () => {
-    const parameters = initialParameters(model, 4);
+    const trained = { model, ...randomlyLearned(model, 4) };
     const data = randomImages(model, 5, 4);
-    await using session = await referenceBackend.open(model, {
-      optimizer: { type: "sgd", momentum: 0 },
-      batchSize: 1,
-    });
-    await session.loadState({ parameters, slots: [], step: 0 });
-    await session.attach(data);
-    const expected = await session.predict(data);
+    const expected = await referenceLogits(trained, data);
     const before = tf.memory().numTensors;
-    const actual = await predictWithStock(model, parameters, data.images);
+    const actual = await predictWithStock(trained, data.images);
     assertEquals(tf.memory().numTensors, before);
     assertEquals(actual.length, expected.length);
-    expected.forEach((logit, n) => assertAlmostEquals(actual[n], logit, 1e-5, `logit ${n}`));
+    const largest = Math.max(1, ...expected.map(Math.abs));
+    expected.forEach((logit, n) =>
+      assertAlmostEquals(actual[n], logit, 1e-5 * largest, `logit ${n}`)
+    );
   });
 }
 
+Deno.test("a LayersModel has padding of pools where TensorFlow.js has, and is refused where not", async () => {
+  const padded = (pool: LayerSpec) =>
+    sequential([
+      conv2d({ outChannels: 2, kernelSize: 2 }),
+      pool,
+      flatten(),
+      linear({ outFeatures: 3 }),
+    ], {
+      inputShape: [1, 8, 8],
+    });
+  const pools: [LayerSpec, boolean][] = [
+    [avgPool2d({ poolSize: [3, 2], stride: 2, padding: 1 }), true],
+    [maxPool2d({ poolSize: 3, stride: 1, padding: 1 }), true],
+    [maxPool2d({ poolSize: 3, stride: 2, padding: 1 }), true], // 7 rows: 4 windows over 9
+    [maxPool2d({ poolSize: 2, stride: 2, padding: 1 }), false],
+    [maxPool2d({ poolSize: [3, 1], stride: 1, padding: [1, 0] }), true],
+  ];
+  for (const [pool, isHeld] of pools) {
+    const model = padded(pool);
+    const trained = { model, ...randomlyLearned(model, 2) };
+    if (isHeld) {
+      const data = randomImages(model, 5, 4);
+      const expected = await referenceLogits(trained, data);
+      const actual = await predictWithStock(trained, data.images);
+      expected.forEach((logit, n) => assertAlmostEquals(actual[n], logit, 1e-5));
+      continue;
+    }
+    const { message } = await assertRejects(() => encodeLayersModel(trained), NoKerasLayerError);
+    assertEquals(
+      message,
+      'Cannot write maxPool2d "1" as a LayersModel: its padding of 1x1 is not one that ' +
+        "TensorFlow.js has; export the model as ONNX",
+    );
+  }
+});
+
+Deno.test("every format refuses a model without its running statistics, or of too few parameters", async () => {
+  const model = zooModel("lenet-bn");
+  const { parameters, statistics } = randomlyLearned(model, 1);
+  const encoders = [encodeSafetensorsModel, encodeOnnx, encodeLayersModel];
+  for (const encode of encoders) {
+    const write = async (trained: TrainedModel) => await encode(trained);
+    await assertRejects(
+      () => write({ model, parameters }),
+      RangeError,
+      "Invalid length of statistics",
+    );
+    const short = parameters.slice(1);
+    await assertRejects(
+      () => write({ model, parameters: short, statistics }),
+      RangeError,
+      "Invalid length of parameters",
+    );
+  }
+});
+
+Deno.test("safetensors: counts of batches are I64, at places that all readers take", () => {
+  const model = zooModel("lenet-bn", { classCount: 3 });
+  const learned = randomlyLearned(model, 1);
+  const bytes = encodeSafetensorsModel({ model, ...learned });
+  const headerEnd = 8 + Number(new DataView(bytes.buffer).getBigUint64(0, true));
+  const header = JSON.parse(new TextDecoder().decode(bytes.subarray(8, headerEnd)));
+  const { dtype, shape, data_offsets: [start, end] } = header["bn2.num_batches_tracked"];
+  assertEquals([dtype, shape, end - start, (headerEnd + start) % 8], ["I64", [], 8, 0]);
+  const count = new DataView(bytes.buffer).getBigInt64(headerEnd + start, true);
+  const place = model.statistics.find(({ name }) => name === "bn2.num_batches_tracked")!.offset;
+  assertEquals(Number(count), learned.statistics![place]);
+  assertEquals(header["bn2.running_var"].dtype, "F32");
+});
+
+Deno.test("safetensors: statistics that are missing or impossible are named in one line", () => {
+  const model = zooModel("lenet-bn");
+  const learned = randomlyLearned(model, 1);
+  const tensors = () => toTensors(model, learned.parameters, learned.statistics);
+  const read = (tensors: Map<string, Tensor>) =>
+    decodeSafetensorsModel(encodeSafetensors({ tensors, metadata: {} }), "file", { model });
+  const [without, other, negative] = [tensors(), tensors(), tensors()];
+  without.delete("bn1.running_var");
+  other.set("bn1.running_var", { shape: [5], data: new Float32Array(5) });
+  negative.set("bn1.running_var", { shape: [6], data: Float32Array.of(1, 1, -0.5, 1, 1, 1) });
+  const start = 'Cannot load file into model "lenet-bn": ';
+  const cases: [Map<string, Tensor>, string][] = [
+    [without, 'expected "bn1.running_var" [6], found "bn1.num_batches_tracked"'],
+    [other, '"bn1.running_var" must be [6], found [5]'],
+    [negative, 'a variance in "bn1.running_var" is below 0'],
+    [toTensors(model, learned.parameters), 'expected "bn1.running_mean" [6], found "conv1.weight"'],
+  ];
+  for (const [tensors, message] of cases) {
+    const { message: found } = assertThrows(() => read(tensors), TypeError, start + message);
+    assert(!found.includes("\n"), found);
+  }
+  // Files of PyTorch before 0.4.1 have no counts.
+  const uncounted = tensors();
+  for (const name of [...uncounted.keys()]) {
+    if (name.endsWith("num_batches_tracked")) uncounted.delete(name);
+  }
+  const { statistics } = read(uncounted);
+  const counts = model.statistics.filter(({ shape }) => shape.length === 0);
+  assertEquals(counts.map(({ offset }) => statistics![offset]), [0, 0, 0, 0]);
+});
+
 Deno.test("a LayersModel is written as TensorFlow.js itself would write it", async () => {
   await useCpu();
-  for (const model of [MIXED, ...MODEL_NAMES.map((name) => zooModel(name))]) {
-    const parameters = initialParameters(model, 4);
-    const { modelJson, weights } = await encodeLayersModel({ model, parameters });
+  for (const model of STOCK) {
+    const trained = { model, ...randomlyLearned(model, 4) };
+    const { modelJson, weights } = await encodeLayersModel(trained);
     const { modelTopology, weightsManifest: [{ weights: weightSpecs }] } = JSON.parse(modelJson);
     const network = await tf.loadLayersModel(
       tf.io.fromMemory({ modelTopology, weightSpecs, weightData: weights.buffer }),
     );
     await network.save(tf.io.withSaveHandler((saved) => {
-      assertEquals(saved.modelTopology, modelTopology);
-      assertEquals(saved.weightSpecs, weightSpecs);
-      assertEquals(new Uint8Array(tf.io.CompositeArrayBuffer.join(saved.weightData)), weights);
+      const isRow = modelTopology.class_name === "Sequential";
+      assertEquals(ordered(saved.modelTopology, isRow), ordered(modelTopology, isRow));
+      if (isRow) {
+        assertEquals(saved.weightSpecs, weightSpecs);
+        assertEquals(new Uint8Array(tf.io.CompositeArrayBuffer.join(saved.weightData)), weights);
+      }
       const modelArtifactsInfo = { dateSaved: new Date(), modelTopologyType: "JSON" as const };
       return Promise.resolve({ modelArtifactsInfo });
     }));
     network.dispose();
   }
 });
+
+/** A topology with its layers by name, unless they stand in a row: a graph's are in any order. */
+function ordered(topology: unknown, isRow: boolean): unknown {
+  const { config, ...rest } = Object(topology);
+  const layers: { name: string }[] = config.layers;
+  const byName = isRow ? layers : layers.toSorted((a, b) => a.name < b.name ? -1 : 1);
+  return { ...rest, config: { ...config, layers: byName } };
+}
 
 Deno.test("writing a LayersModel leaves TensorFlow.js's active backend as it is", async () => {
   tf.registerBackend("idle", () => new tf.KernelBackend());
@@ -282,8 +412,8 @@ Deno.test("writing a LayersModel leaves TensorFlow.js's active backend as it is"
 });
 
 /** Loads the two files as a stranger would, from JSON and bytes, and predicts images in [0, 255]. */
-async function predictWithStock(model: Model, parameters: Float32Array, images: Uint8Array) {
-  const { modelJson, weights } = await encodeLayersModel({ model, parameters });
+async function predictWithStock(trained: TrainedModel, images: Uint8Array) {
+  const { modelJson, weights } = await encodeLayersModel(trained);
   const { modelTopology, weightsManifest } = JSON.parse(modelJson);
   assertEquals(weightsManifest[0].paths, ["weights.bin"]);
   await useCpu();
@@ -293,7 +423,7 @@ async function predictWithStock(model: Model, parameters: Float32Array, images: 
     weightData: weights.buffer,
   }));
   const logits = tf.tidy(() => {
-    const [channels, height, width] = model.inputShape;
+    const [channels, height, width] = trained.model.inputShape;
     const pixels = tf.tensor(Float32Array.from(images), [5, channels, height, width]).div(255);
     const output = network.predict(pixels.transpose([0, 2, 3, 1])) as tf.Tensor;
     return output.dataSync<"float32">();

@@ -100,16 +100,8 @@ Deno.test("LayersModel of Keras: what was assumed, changed or left out is said",
   const notesOf = async (fixture: Case) => (await decode(fixture, fixture.json)).notes!.join("\n");
   const expected: [Case, readonly string[]][] = [
     [keras2.one_sigmoid, ["its one output with a sigmoid is read as two classes"]],
-    [keras2.batch_norm, [
-      '"batch_normalization" is folded into the layer before it',
-      '"batch_normalization_1" has become a layer of its own',
-      "they are taken as pixel / 255",
-    ]],
-    [keras3.dropped, [
-      "RandomFlip is left out",
-      "GaussianNoise is left out",
-      "Dropout is left out",
-    ]],
+    [keras2.batch_norm, ["they are taken as pixel / 255"]],
+    [keras3.dropped, ["RandomFlip is left out", "GaussianNoise is left out"]],
     [keras3.vector, ["its input of 49 numbers is taken for 7x7 pixels, row by row"]],
     [keras2.quantised_uint8, ["its weights are stored as uint8, which is less exact"]],
     [keras2.zero_padding, ['"conv2d" has a kernel of 4x7 instead of 3x3, with zeros at one side']],
@@ -119,6 +111,28 @@ Deno.test("LayersModel of Keras: what was assumed, changed or left out is said",
     const found = await notesOf(fixture);
     for (const note of notes) assert(found.includes(note), `expected "${note}" in: ${found}`);
   }
+});
+
+Deno.test("LayersModel of Keras: batch norm and dropout are layers, wherever they stand", async () => {
+  const { model, statistics, parameters } = await decode(keras2.batch_norm, keras2.batch_norm.json);
+  assertEquals(model.layers.map(({ type }) => type), [
+    ...["conv2d", "batchNorm2d", "relu", "batchNorm2d", "maxPool2d", "flatten"],
+    ...["linear", "batchNorm1d", "tanh", "batchNorm1d", "linear"],
+  ]);
+  assertEquals(model.specs[1] as unknown, {
+    ...{ type: "batchNorm2d", name: "batch_normalization", momentum: 0.01, eps: 0.001 },
+  });
+  assertEquals([parameters.length, statistics?.length], [
+    model.parameterCount,
+    model.statisticCount,
+  ]);
+  const dropped = await decode(keras3.dropped, keras3.dropped.json);
+  assertEquals(dropped.model.specs[2], { type: "dropout", p: 0.5 });
+  const leaky = await decode(
+    keras2.batch_norm,
+    altered(keras2.batch_norm, "ReLU", { negative_slope: 0.25 }),
+  );
+  assertEquals(leaky.model.specs[2], { type: "leakyRelu", negativeSlope: 0.25 });
 });
 
 /** A case's JSON with an attribute of its first layer of a class replaced. */
@@ -139,7 +153,7 @@ Deno.test("LayersModel of Keras: every attribute is read, or refused by its name
   const [pooled, normed, zeros] = [keras2.functional, keras2.batch_norm, keras2.zero_padding];
   const cases: [Case, string, object, string][] = [
     [flat, "Conv2D", { dilation_rate: [2, 1] }, "dilation_rate must be 1, found [2,1]"],
-    [flat, "Conv2D", { groups: 3 }, "groups must be 1, found 3"],
+    [flat, "Conv2D", { groups: 3 }, "expected 3 input channels, found 1 in"],
     [flat, "Conv2D", { data_format: "channels_first" }, "expected 1 input channels, found 8"],
     [
       pooled,
@@ -182,17 +196,17 @@ Deno.test("LayersModel of Keras: every attribute is read, or refused by its name
       pooled,
       "MaxPooling2D",
       { padding: "same" },
-      "windows of 2x2 with stride 2x2 over 8x7 add to it",
+      "padding of a pooling layer must be alike at both sides: windows of 2x2 with stride 2x2 over",
     ],
     [pooled, "MaxPooling2D", { pool_size: [2, 0] }, "pool_size must be two whole numbers"],
     [zeros, "ZeroPadding2D", { padding: [[1, -1], [0, 0]] }, "its padding must be whole numbers"],
     [normed, "BatchNormalization", { axis: [1] }, "axis must be that of the channels, found [1]"],
     [normed, "BatchNormalization", { epsilon: "1e-3" }, "epsilon must be a number"],
-    [normed, "BatchNormalization", { epsilon: -9 }, "its constants must be finite numbers"],
+    [normed, "BatchNormalization", { epsilon: -9 }, "expected a number in (0, 1], found -9"],
     [normed, "BatchNormalization", { renorm: true }, "renorm must be false, found true"],
     [normed, "BatchNormalization", { scale: false }, "gamma"],
     [normed, "ReLU", { max_value: 6 }, 'attribute "max_value" is not supported, found 6'],
-    [normed, "ReLU", { negative_slope: 0.1 }, "negative_slope must be 0, found 0.1"],
+    [normed, "ReLU", { negative_slope: 1.1 }, "expected a number in [0, 1], found 1.1"],
     [normed, "ReLU", { threshold: 0.5 }, "threshold must be 0, found 0.5"],
     [keras2.normalization, "Normalization", { invert: true }, "invert must be false, found true"],
     [keras2.permuted, "Permute", { dims: [2, 1] }, "dims [2,1] do not fit [6, 5, 3]"],
@@ -312,9 +326,9 @@ for (
       const folder = new URL(`${name}/`, FOLDER);
       const json = await Deno.readTextFile(new URL("model.json", folder));
       const read = (file: string) => Deno.readFile(new URL(file, folder));
-      const { model, parameters } = await decodeLayersModel(json, read, "file");
+      const { model, ...learned } = await decodeLayersModel(json, read, "file");
       const { test } = await loadDataset("sample");
-      await using session = await openBackend("wasm", model, { parameters });
+      await using session = await openBackend("wasm", model, learned);
       assertEquals((await evaluate(session, test)).accuracy, accuracy);
     },
   });

@@ -51,8 +51,12 @@ Deno.test("the recipe is fitted to own data, and the model's for data known by n
   assertEquals([own.batchSize, own.epochs], [32, 44]);
   assertEquals(own.chosen, [
     ...["model", "epochs", "batch-size", "label-smoothing", "optimizer", "betas", "weight-decay"],
-    ...["lr", "schedule", "warmup", "standardize"],
+    ...["lr", "augment", "schedule", "warmup", "standardize"],
   ]);
+  assertEquals(own.augment, ["shift=2", "rotate=10", "brightness=0.2"]);
+  const named = ["--model", "resnet8"];
+  assertEquals(filled("fashion-mnist", 720, ...named).augment, ["flip", "shift=2", "erase=0.3"]);
+  assertEquals(filled("mnist", 720, ...named).augment, ["shift=2", "erase=0.3"]);
   const { learningRate: lr, epochs, batchSize } = zooRecipe("lenet");
   for (const seed of [filled("fashion-mnist", 720), filled("./photos", 720, "--model", "lenet")]) {
     assertEquals([seed.model, seed.optimizer, seed.standardize], ["lenet", "sgd", false]);
@@ -66,11 +70,12 @@ Deno.test("the recipe is fitted to own data, and the model's for data known by n
 });
 
 Deno.test("what a flag names wins over the recipe, which decides the rest", () => {
+  assertEquals(filled("fashion-mnist", 720, "--standardize").standardize, true);
   const named = filled("./photos", 720, "--epochs", "2", "--lr", "0.01", "--normalize");
   assertEquals([named.epochs, named.lr, named.standardize, named.batchSize], [2, 0.01, false, 32]);
   assertEquals(named.chosen, [
-    ...["model", "batch-size", "label-smoothing", "optimizer", "betas", "weight-decay", "schedule"],
-    "warmup",
+    ...["model", "batch-size", "label-smoothing", "optimizer", "betas", "weight-decay", "augment"],
+    ...["schedule", "warmup"],
   ]);
   const constant = filled("./photos", 720, "--schedule", "constant", "--label-smoothing", "0");
   assertEquals([constant.schedule, constant.warmup, constant.labelSmoothing], [

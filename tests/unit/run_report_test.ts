@@ -1,9 +1,9 @@
-import { loadBackend } from "../../src/backends/registry.ts";
 import type { LabeledImages } from "../../src/data/dataset.ts";
 import { corr2d } from "../../src/nn/corr2d.ts";
-import { initialParameters } from "../../src/nn/init.ts";
+import { initialParameters, initialStatistics } from "../../src/nn/init.ts";
 import { conv2d, flatten, linear, maxPool2d, relu } from "../../src/nn/layers.ts";
-import { type Model, sequential } from "../../src/nn/sequential.ts";
+import { freeze, type Model, sequential } from "../../src/nn/sequential.ts";
+import { zooModel } from "../../src/nn/zoo.ts";
 import { describeEnvironment } from "../../src/run/environment.ts";
 import { html, htmlPage } from "../../src/report/html.ts";
 import { type Ending, runReport, type RunReportInput } from "../../src/report/run_report.ts";
@@ -102,13 +102,18 @@ async function reportOf(
         shuffle: true,
       },
       optimizer: { type: "sgd", momentum: 0 },
-      init: { type: "file", path: text },
+      init: { type: "file", path: text, replaced: ["fc"] },
+      ...(model.frozen.length > 0 && { frozen: model.frozen }),
       backend: "wasm",
       device: { kind: "cpu", description: text, threads: 2, software: false },
       environment: { ...describeEnvironment(), cpu: text },
     },
     ...(rest.trained !== false && {
-      trained: { parameters: initialParameters(model, 1), logits },
+      trained: {
+        parameters: initialParameters(model, 1),
+        statistics: initialStatistics(model),
+        logits,
+      },
     }),
   };
   return (await runReport(input)).replace(/\s+/g, " ");
@@ -188,10 +193,10 @@ Deno.test("models without a convolution, or with many classes, have a report of 
   assert(!many.includes('class="matrix"') && many.includes("Most often"));
 });
 
-Deno.test("feature maps are what each layer puts out, also where it is more than 256 numbers", async () => {
+Deno.test("feature maps are what each layer puts out, also where it is more than 256 numbers", () => {
   const parameters = initialParameters(MODEL, 3);
   const one = imagesFor(MODEL, 1);
-  const maps = await featureMaps(await loadBackend("reference"), MODEL, { parameters, one });
+  const maps = featureMaps(MODEL, { parameters, one });
   assertEquals(maps?.map(({ label, shape }) => [label, ...shape]), [
     ["conv1, relu", 2, 20, 20],
     ["maxPool2d 2", 2, 10, 10],
@@ -214,6 +219,42 @@ Deno.test("feature maps are what each layer puts out, also where it is more than
     maps![0].values.subarray(400 * channel, 400 * (channel + 1))
       .forEach((value, n) => assertAlmostEquals(value, expected[n], 1e-5));
   }
+});
+
+Deno.test("feature maps of a residual network: what changes one layer's numbers is part of it", () => {
+  const model = zooModel("resnet8", { inputShape: [3, 8, 8], classCount: 2 });
+  const parameters = initialParameters(model, 3);
+  const statistics = initialStatistics(model);
+  const maps = featureMaps(model, { parameters, statistics, one: imagesFor(model, 1) });
+  const labels = maps?.map(({ label }) => label);
+  assertEquals(labels?.slice(0, 4), [
+    "conv2d 0, batchNorm2d, relu",
+    "conv2d 3.body.0, batchNorm2d, relu",
+    "conv2d 3.body.3, batchNorm2d",
+    "residual 3, relu",
+  ]);
+  assertEquals(labels?.slice(-2), ["residual 7, relu", "globalAvgPool2d 9"]);
+  for (const { values, shape, label } of maps ?? []) {
+    assertEquals(values.length, shape[0] * shape[1] * shape[2]);
+    if (label.endsWith("relu")) assert(values.every((value) => value >= 0), label);
+  }
+});
+
+Deno.test("a report shows batch norm, blocks, statistics, and what is frozen and was drawn anew", async () => {
+  const inputShape = [3, 8, 8] as const;
+  const model = freeze(zooModel("resnet8", { inputShape, classCount: 3 }), ["0", "3.body"]);
+  const page = await reportOf({ model });
+  const row = (name: string) => page.split("<tr").find((text) => text.includes(`>${name}<`)) ?? "";
+  assertStringIncludes(row("3.body.1"), "batchNorm2d");
+  assertStringIncludes(row("3.body.0"), "frozen");
+  assert(!row("5.body.0").includes("frozen"));
+  assertMatch(page, /\d running means and variances beside them/);
+  assertStringIncludes(page, "First-layer filters");
+  assertMatch(page, /plain, but fc drawn anew/);
+  assertMatch(page, /Frozen<\/dt>\s*<dd>0, 3.body/);
+  const depthwise = [conv2d({ outChannels: 3, kernelSize: 3, groups: 3 }), flatten()];
+  const layers = [...depthwise, linear({ outFeatures: 3 })];
+  assertMatch(await reportOf({ model: sequential(layers, { inputShape }) }), /alt="Output 2"/);
 });
 
 Deno.test("mistakes come with their loss, the highest first, and no exponential overflows", () => {

@@ -200,7 +200,7 @@ interface OpenOptions {
 
 /** Opens a session with parameters of seed 1. */
 async function open(model: Model, { build, ...options }: OpenOptions): Promise<Session> {
-  const backend = build ? createWasmBackend(build) : wasmBackend;
+  const backend = build ? createWasmBackend({ build }) : wasmBackend;
   const session = await backend.open(model, { optimizer: SGD, ...options });
   await session.loadState(zeros(model));
   return session;

@@ -5,7 +5,13 @@ import type { Session } from "../../src/backends/backend.ts";
 import { referenceBackend } from "../../src/backends/reference/backend.ts";
 import { chooseAdapter, describeAdapters } from "../../src/backends/webgpu/adapters.ts";
 import { createWebgpuBackend, webgpuBackend } from "../../src/backends/webgpu/backend.ts";
+import { cutBatch } from "../../src/backends/webgpu/chunk.ts";
+import { CommandStream, FIRST_MACS } from "../../src/backends/webgpu/command_stream.ts";
+import { Compiler } from "../../src/backends/webgpu/compiler.ts";
+import { Gpu } from "../../src/backends/webgpu/gpu.ts";
+import type { Kernel } from "../../src/backends/webgpu/kernel.ts";
 import { HARDWARE_TUNING } from "../../src/backends/webgpu/tuning.ts";
+import { WorkBuffers } from "../../src/backends/webgpu/work_buffers.ts";
 import { initialParameters, initialStatistics } from "../../src/nn/init.ts";
 import {
   batchNorm1d,
@@ -15,6 +21,7 @@ import {
   linear,
   maxPool2d,
   relu,
+  tanh,
 } from "../../src/nn/layers.ts";
 import { type Model, sequential } from "../../src/nn/sequential.ts";
 import { assert, assertAlmostEquals, assertEquals, assertRejects } from "../assert.ts";
@@ -80,6 +87,27 @@ Deno.test({
         assert(difference < 1e-3, `statistic ${index} is off by ${difference}`);
       }
     }
+  },
+});
+
+Deno.test({
+  name: "webgpu adds a channel up in parts, where it is large and its rows do not divide",
+  ignore,
+  async fn() {
+    const specs = [
+      batchNorm2d(),
+      maxPool2d({ poolSize: 20 }),
+      flatten(),
+      linear({ outFeatures: 2 }),
+    ];
+    const model = sequential(specs, { inputShape: [2, 101, 43] });
+    const [actual, expected] = [
+      await trained(webgpuBackend, model),
+      await trained(referenceBackend, model),
+    ];
+    const difference = largestRelativeDifference(model, actual.gradients, expected.gradients);
+    assert(difference <= 1e-4, `gradients differ by ${difference}`);
+    assertClose(actual.statistics, expected.statistics, 1e-5);
   },
 });
 
@@ -180,6 +208,60 @@ Deno.test({
       `Cannot train model "sequential" on batches of ${most + 1} images: its batch norms need`,
     );
     assert(message.endsWith("use a smaller batch size"), message);
+  },
+});
+
+Deno.test({
+  name: "webgpu saturates tanh, and loses no NaN in it",
+  ignore,
+  async fn() {
+    const model = sequential([flatten(), linear({ outFeatures: 3 }), tanh()], {
+      inputShape: [1, 1, 1],
+    });
+    await using session = await webgpuBackend.open(model, { optimizer: SGD, batchSize: 1 });
+    const parameters = Float32Array.of(0, 0, 0, 1e4, -100, NaN);
+    await session.loadState({ parameters, slots: [], step: 0 });
+    assertEquals([...await session.predict(randomImages(model, 1, 1))], [1, -1, NaN]);
+  },
+});
+
+Deno.test({
+  name: "webgpu cuts work into command buffers by its multiply-adds, and by the device's speed",
+  ignore,
+  async fn() {
+    const gpu = await Gpu.open();
+    const { submit } = GPUQueue.prototype;
+    try {
+      const stream = new CommandStream(gpu);
+      const [work, compiler] = [new WorkBuffers(gpu), new Compiler(gpu, stream.chunks)];
+      const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC;
+      const buffer = gpu.createBuffer("runs", 16, usage);
+      const count: Kernel = {
+        label: "count_runs",
+        code: "@compute @workgroup_size(1) fn main() { runs[0] += 1u; }",
+        bindings: [{ name: "runs", type: "array<u32>", access: "write", buffer }],
+        workgroups: [1, 1, 1],
+        macs: FIRST_MACS / 25,
+      };
+      const kernels = await compiler.compile([count, { ...count, label: "again" }, { ...count }]);
+      const [chunk] = cutBatch({ first: 0, count: 10, update: false }, { capacity: 10, group: 1 });
+      let submits = 0;
+      GPUQueue.prototype.submit = function (buffers) {
+        submits++;
+        return submit.call(this, buffers);
+      };
+      const job = { chunk, kernels };
+      assertEquals(stream.submit([job, job]), 6 * 10 * FIRST_MACS / 25);
+      assertEquals(submits, 3); // two kernels each
+      stream.measured(FIRST_MACS, 10);
+      stream.submit([job, job]);
+      assertEquals(submits, 4);
+      const [bytes] = await work.read([{ buffer, byteLength: 4 }]);
+      assertEquals(new Uint32Array(bytes)[0], 12);
+    } finally {
+      GPUQueue.prototype.submit = submit;
+      gpu.destroy();
+    }
   },
 });
 

@@ -9,6 +9,7 @@ import type { Engine, EngineOptions, Pass, Vectors, Work } from "../engine.ts";
 import { DataStore, type Location } from "./data_store.ts";
 import { type Job, NO_WORK, writeJob } from "./job.ts";
 import { type Build, compileKernels, createMemory, instantiateKernels } from "./kernels.ts";
+import type { Variants } from "./layers/table.ts";
 import { type Layout, layOut } from "./layout.ts";
 import { Runner } from "./runner.ts";
 import { Team, TeamFailedError } from "./team.ts";
@@ -24,11 +25,19 @@ interface Parts {
   readonly data: DataStore;
 }
 
-/** Opens an engine on the build asked for, or the best one. */
+/** What tests and measurements ask of an engine. */
+export interface WasmOptions {
+  /** The build of the kernels; default: the best that this machine can run. */
+  readonly build?: Build;
+  /** Where layers are computed in ways that round differently; default: as the session's options say. */
+  readonly variants?: Variants;
+}
+
+/** Opens an engine. */
 export async function openWasmEngine(
   model: Model,
   options: EngineOptions,
-  wantedBuild?: Build,
+  { build: wantedBuild, variants = options.exact ? "never" : "faster" }: WasmOptions = {},
 ): Promise<Engine<Location>> {
   const mayShare = maySendSharedMemory();
   const { optimizer, batchSize, threads = mayShare ? coreCount() : 1, shard } = options;
@@ -42,7 +51,7 @@ export async function openWasmEngine(
   const { seed, targets, clipNorm, augmentation } = options;
   const { module, build } = await compileKernels(wantedBuild);
   const memory = createMemory();
-  const wanted = { targets, augmentation };
+  const wanted = { targets, augmentation, variants };
   const layoutOptions = { batchSize, threads, slotCount: slotCount(optimizer), ...wanted };
   const layout = layOut(model, layoutOptions);
   // Of an image that is changed, kernels may read, and not use, what lies behind it.

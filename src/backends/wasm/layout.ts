@@ -5,7 +5,7 @@ import type { LossTargets } from "../../nn/loss.ts";
 import type { Model } from "../../nn/sequential.ts";
 import { Arena, BLOCK, ELEMENT_BYTES, VECTOR_BYTES } from "./arena.ts";
 import type { Places, Stage } from "./layers/layer.ts";
-import { codeOf } from "./layers/table.ts";
+import { codeOf, type Variants } from "./layers/table.ts";
 import { phasesOf } from "../program.ts";
 import { planMemory } from "./memory_plan.ts";
 import type { Tensor } from "./tensors.ts";
@@ -22,6 +22,8 @@ export interface LayoutOptions {
   readonly threads: number;
   /** Vectors that the optimiser keeps beside the parameters. */
   readonly slotCount: number;
+  /** Whether layers are computed in ways that round differently; default: where these are faster. */
+  readonly variants?: Variants;
   /** Of a loss that is not plain cross-entropy. */
   readonly targets?: LossTargets;
   /** How images are changed in training; default: not at all. */
@@ -40,7 +42,7 @@ export interface Layout extends Places {
   readonly slots: readonly number[];
   /** What is wanted of all classes, as `weighTargets` reads it; undefined for plain cross-entropy. */
   readonly targets?: { readonly address: number; readonly values: readonly number[] };
-  /** Twelve vectors; private, as the tensors that are not shared: their addresses count from the
+  /** Private, as the tensors that are not shared: their addresses count from the
    * start of a thread's own memory. */
   readonly scratch: number;
   readonly mask: number;
@@ -61,7 +63,7 @@ export interface Layout extends Places {
 
 /** Lays out a model's memory; pure, so that every thread finds the same. */
 export function layOut(model: Model, options: LayoutOptions): Layout {
-  const { batchSize, threads, slotCount, targets, augmentation } = options;
+  const { batchSize, threads, slotCount, targets, augmentation, variants = "faster" } = options;
   // Where layers must know the whole batch, all of it is kept.
   const isWhole = phasesOf(model.layers).length > 1;
   const blocks = Math.ceil(Math.min(batchSize, isWhole ? Infinity : MAX_CHUNK) / BLOCK);
@@ -84,15 +86,16 @@ export function layOut(model: Model, options: LayoutOptions): Layout {
   const [noBias, noBiasGradient] = [shared.allocate(biasBytes), shared.allocate(biasBytes)];
   const wanted = targets && [...targets.totals, ...targets.others];
   const targetsAt = shared.allocate(4 * (wanted?.length ?? 0));
-  const plan = planMemory(model, { shared, own, blocks: Math.max(blocks, threads) });
-  const scratch = own.allocate(12 * VECTOR_BYTES);
+  const codes = model.layers.map((layer) => codeOf(layer, variants));
+  const plan = planMemory(model, codes, { shared, own, blocks: Math.max(blocks, threads) });
+  const scratchBytes = codes.map((code, index) => code.scratchBytes?.(model.layers[index]) ?? 0);
+  const scratch = own.allocate(Math.max(12 * VECTOR_BYTES, ...scratchBytes));
   const mask = own.allocate(ELEMENT_BYTES);
   const { inputShape: [, height, width] } = model;
   const changes = own.allocate(augmentation ? BLOCK * CHANGE_BYTES : 0);
   const staging = own.allocate(augmentation ? BLOCK * height * width : 0);
   const stages = plan.layers.map((place, index): Stage => {
-    const { layer, inputs: [input], output, gradInputs } = place;
-    const code = codeOf(layer);
+    const { layer, code, inputs: [input], output, gradInputs } = place;
     const sizes = code.sizes?.(layer, input, output) ?? [];
     const bytes = code.batchBytes?.(layer) ?? { batch: 0, measures: 0 };
     const packedBytes = code.packedBytes?.(layer) ?? 0;
@@ -106,6 +109,7 @@ export function layOut(model: Model, options: LayoutOptions): Layout {
       packedForward: shared.allocate(packedBytes),
       packedBackward: gradInputs[0] !== undefined ? shared.allocate(packedBytes) : 0,
       sums: group.allocate(code.sumsBytes?.(layer) ?? 0),
+      kept: own.allocate(code.keptBytes?.(layer) ?? 0),
     };
   });
   const last = stages[stages.length - 1];

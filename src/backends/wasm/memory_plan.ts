@@ -4,8 +4,7 @@ import type { Pair } from "../../nn/layers/layer.ts";
 import { IMAGE, type Layer, type Model } from "../../nn/sequential.ts";
 import { wholeBatchOf } from "../../nn/layers/table.ts";
 import { phasesOf, Program, type Range } from "../program.ts";
-import type { GradientTarget, MemoryRules, Stage } from "./layers/layer.ts";
-import { codeOf } from "./layers/table.ts";
+import type { GradientTarget, LayerCode, MemoryRules, Stage } from "./layers/layer.ts";
 import {
   allocateTensor,
   type Tensor,
@@ -17,7 +16,7 @@ import {
 /** A layer and its tensors. */
 export type PlannedLayer = Pick<
   Stage,
-  "layer" | "inputs" | "output" | "gradInputs" | "gradOutput"
+  "layer" | "code" | "inputs" | "output" | "gradInputs" | "gradOutput"
 >;
 
 /** Tensors of a model. */
@@ -34,22 +33,28 @@ export interface MemoryPlan {
  * one pass over the blocks makes and another reads, where a model has more than one phase. All else is
  * used for one block at a time and stays in a core's cache.
  */
-export function planMemory(model: Model, memory: TensorMemory): MemoryPlan {
-  return new Planner(model, memory).plan();
+export function planMemory(
+  model: Model,
+  codes: readonly LayerCode<Layer>[],
+  memory: TensorMemory,
+): MemoryPlan {
+  return new Planner(model, codes, memory).plan();
 }
 
 class Planner {
   readonly #model: Model;
+  readonly #codes: readonly LayerCode<Layer>[];
   readonly #memory: TensorMemory;
   readonly #program: Program;
   readonly #rules: readonly MemoryRules[];
   readonly #phases: readonly Range[];
 
-  constructor(model: Model, memory: TensorMemory) {
+  constructor(model: Model, codes: readonly LayerCode<Layer>[], memory: TensorMemory) {
     this.#model = model;
+    this.#codes = codes;
     this.#memory = memory;
     this.#program = new Program(model.layers);
-    this.#rules = model.layers.map((layer) => codeOf(layer).memory(layer));
+    this.#rules = model.layers.map((layer, index) => codes[index].memory(layer));
     this.#phases = phasesOf(model.layers);
   }
 
@@ -66,7 +71,7 @@ class Planner {
       outputs.push(output);
       const gradOutput = this.#gradientOf(index, gradients);
       gradients.push(gradOutput);
-      return { layer, inputs, output, gradInputs: [], gradOutput };
+      return { layer, code: this.#codes[index], inputs, output, gradInputs: [], gradOutput };
     });
     return {
       images,

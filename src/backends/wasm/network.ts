@@ -14,7 +14,6 @@ import type {
   WeightCalls,
   WholeBatch,
 } from "./layers/layer.ts";
-import { codeOf } from "./layers/table.ts";
 import type { Layout } from "./layout.ts";
 import { locate } from "./tensors.ts";
 
@@ -51,13 +50,13 @@ export function threadOf(
 
 /** Walks a layout into one thread's kernel calls. */
 export function buildNetwork({ stages }: Layout, thread: Thread): Network {
-  const wholes = stages.map((stage) => codeOf(stage.layer).wholeBatch?.(thread, stage));
+  const wholes = stages.map((stage) => stage.code.wholeBatch?.(thread, stage));
   const phases = phasesOf(stages.map(({ layer }) => layer))
     .map(({ start, end }) => stages.slice(start, end));
-  const forward = (stage: Stage) => codeOf(stage.layer).forward(thread, stage) ?? [];
+  const forward = (stage: Stage) => stage.code.forward(thread, stage) ?? [];
   const backward = (stage: Stage) =>
     stage.gradOutput === undefined ? [] : [
-      ...codeOf(stage.layer).backward(thread, stage),
+      ...stage.code.backward(thread, stage),
       ...stage.gradInputs.flatMap((target) => sumCall(thread, target)),
     ];
   const isWhole = ({ index }: Stage) => wholes[index] !== undefined;
@@ -86,9 +85,9 @@ export function buildNetwork({ stages }: Layout, thread: Thread): Network {
   const turn = { ...lastBackward, forward: lastForward.forward, turns: true };
   return {
     passes: [...forwards, turn, ...backwards.toReversed()],
-    prepare: stages.flatMap((stage) => codeOf(stage.layer).prepare?.(thread, stage) ?? []),
+    prepare: stages.flatMap((stage) => stage.code.prepare?.(thread, stage) ?? []),
     infer: stages.flatMap((stage) => {
-      const code = codeOf(stage.layer);
+      const { code } = stage;
       return (code.infer ? code.infer(thread, stage) : code.forward(thread, stage)) ?? [];
     }),
   };
@@ -128,7 +127,7 @@ export function buildRowWork(
       firstRow: Math.floor(thread * count / threads),
       lastRow: Math.floor((thread + 1) * count / threads),
     };
-    const calls = codeOf(stage.layer).weights?.(at, stage, rows);
+    const calls = stage.code.weights?.(at, stage, rows);
     if (calls === undefined) return [];
     return [{ ...calls, ...updateWork(layout, at, { stage, rows, optimizer }) }];
   });

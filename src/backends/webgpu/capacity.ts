@@ -4,6 +4,7 @@ import type { Model } from "../../nn/sequential.ts";
 import { wholeBatchOf } from "../../nn/layers/table.ts";
 import type { Gpu } from "./gpu.ts";
 import { MOST_ROUNDS } from "./kernel.ts";
+import { imageSumsLength } from "./kernels/batch_norm.ts";
 import type { PartialsPlace } from "./kernels/conv2d_weight_gradient.ts";
 import type { UpdateRange } from "./kernels/update_parameters.ts";
 import { copiesOf, operationsOf } from "./layers/table.ts";
@@ -66,8 +67,9 @@ export function chooseCapacity(
     );
   }
   const operations = operationsOf(model, mode);
-  const fitting = Math.min(maxStorageBufferBindingSize, maxBufferSize) /
-    (4 * largestTensor(operations, new Program(operations)));
+  const sums = operations.map((norm) => norm.type === "norm" ? imageSumsLength(norm, 1) : 0);
+  const largest = Math.max(largestTensor(operations, new Program(operations)), ...sums);
+  const fitting = Math.min(maxStorageBufferBindingSize, maxBufferSize) / (4 * largest);
   const isWhole = mode === "train" && knowsBatch(model);
   const wanted = mode === "train" ? batchSize : Math.max(batchSize, EVALUATED);
   const most = isWhole ? Infinity : LARGEST_CAPACITY;
@@ -99,33 +101,47 @@ export interface Partials {
   readonly operation: Operation;
   readonly range: UpdateRange;
   readonly place: PartialsPlace;
+  /** Where the next one of its buffer may start. */
   readonly end: number;
 }
 
-/** Lays out the copies of the partial gradients of every operation that is trained. */
+/** Lays out the copies of the partial gradients of every operation that is trained.
+ *
+ * They take turns in several buffers, so that kernels that fill them need not wait for each other; what one
+ * kernel fills, of the joined operations at the end, is in one.
+ */
 export function layPartials(
   operations: readonly Operation[],
   { places }: ParameterLayout,
-  context: { readonly tuning: Tuning; readonly capacity: number },
+  { buffers = 1, joinedCount = 0, ...context }: {
+    readonly tuning: Tuning;
+    readonly capacity: number;
+    readonly buffers?: number;
+    readonly joinedCount?: number;
+  },
 ): Partials[] {
-  let start = 0;
-  return operations.flatMap((operation) => {
+  const starts = Array.from({ length: buffers }, () => 0);
+  const isTrained = ({ parameters }: Operation) => parameters.some(({ trained }) => trained);
+  const alone = operations.slice(0, operations.length - joinedCount).filter(isTrained).length;
+  return operations.filter(isTrained).map((operation, index) => {
     const { parameters } = operation;
-    if (!parameters.some(({ trained }) => trained)) return [];
+    const buffer = Math.min(index, alone) % buffers;
+    const start = starts[buffer];
     const [weight, bias] = parameters.map((parameter) => places.get(parameter)!);
     const { end } = bias ?? weight;
     const stride = end - weight.offset;
     const { wgsl, most } = copiesOf(operation, context);
     const decaying = parameters.filter(({ decays }) => decays).length;
-    const place: PartialsPlace = { start, stride, bias: weight.end - weight.offset };
+    const place: PartialsPlace = { buffer, start, stride, bias: weight.end - weight.offset };
     const range: UpdateRange = {
       start: weight.offset / 4,
       bias: [weight.offset, weight.end, end][decaying] / 4,
       end: end / 4,
+      buffer,
       partials: start / 4,
       copies: wgsl,
     };
-    start += most * stride;
-    return [{ operation, range, place, end: start }];
+    starts[buffer] += most * stride;
+    return { operation, range, place, end: starts[buffer] };
   });
 }

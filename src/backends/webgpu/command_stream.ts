@@ -14,6 +14,14 @@ export interface Job {
 /** Jobs of one command buffer: few, so that the device starts while the rest is being encoded. */
 const JOBS_PER_SUBMIT = 32;
 
+/** Multiply-adds of the first command buffers: 5 GFLOP, before the device's speed is known. Systems end work
+ * that takes seconds, and the device with it.
+ */
+export const FIRST_MACS = 2.5e9;
+
+/** How long a command buffer may take, about, once the speed is known. */
+const SUBMIT_MS = 50;
+
 /** Encodes and submits jobs. */
 export class CommandStream {
   /** Records of a command buffer's chunks. */
@@ -21,6 +29,7 @@ export class CommandStream {
   readonly #gpu: Gpu;
   readonly #pitch: number;
   readonly #records: DataView<ArrayBuffer>;
+  #mostMacs = FIRST_MACS;
 
   /** Starts with nothing on its way. */
   constructor(gpu: Gpu) {
@@ -31,25 +40,55 @@ export class CommandStream {
     this.chunks = gpu.createBuffer("chunks", this.#records.byteLength, usage);
   }
 
-  /** Submits jobs without waiting. */
-  submit(jobs: readonly Job[]): void {
-    const { device } = this.#gpu;
+  /** Submits jobs without waiting; returns their multiply-adds. */
+  submit(jobs: readonly Job[]): number {
+    let total = 0;
     for (let first = 0; first < jobs.length; first += JOBS_PER_SUBMIT) {
       const part = jobs.slice(first, first + JOBS_PER_SUBMIT);
       this.writeChunks(part);
-      const encoder = device.createCommandEncoder();
-      const pass = encoder.beginComputePass();
-      for (const [index, { chunk, kernels }] of part.entries()) {
-        const offset = [index * this.#pitch];
-        for (const { pipeline, bindGroup, workgroups } of kernels) {
-          pass.setPipeline(pipeline);
-          pass.setBindGroup(0, bindGroup, offset);
-          pass.dispatchWorkgroups(workgroupsOf(workgroups, chunk), workgroups[1], workgroups[2]);
-        }
-      }
+      total += this.#encode(part);
+    }
+    return total;
+  }
+
+  /** Learns how fast the device is.
+   *
+   * @param macs What it did in that time, which may have begun before it came to that.
+   */
+  measured(macs: number, elapsedMs: number): void {
+    const most = macs / Math.max(elapsedMs, 1) * SUBMIT_MS;
+    this.#mostMacs = Math.max(FIRST_MACS, this.#mostMacs / 2, most);
+  }
+
+  /** Submits jobs whose records are written, a command buffer for as many kernels as are not too much. */
+  #encode(jobs: readonly Job[]): number {
+    const { device } = this.#gpu;
+    let encoder = device.createCommandEncoder();
+    let pass = encoder.beginComputePass();
+    let [total, macs] = [0, 0];
+    const flush = () => {
       pass.end();
       device.queue.submit([encoder.finish()]);
+      total += macs;
+      macs = 0;
+    };
+    for (const [index, { chunk, kernels }] of jobs.entries()) {
+      const offset = [index * this.#pitch];
+      for (const { pipeline, bindGroup, workgroups, macs: macsPerImage = 0 } of kernels) {
+        const cost = macsPerImage * chunk.count;
+        if (macs > 0 && macs + cost > this.#mostMacs) {
+          flush();
+          encoder = device.createCommandEncoder();
+          pass = encoder.beginComputePass();
+        }
+        macs += cost;
+        pass.setPipeline(pipeline);
+        pass.setBindGroup(0, bindGroup, offset);
+        pass.dispatchWorkgroups(workgroupsOf(workgroups, chunk), workgroups[1], workgroups[2]);
+      }
     }
+    flush();
+    return total;
   }
 
   /** Writes the records of a command buffer's jobs. */

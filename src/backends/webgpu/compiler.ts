@@ -11,6 +11,7 @@ export interface CompiledKernel {
   readonly pipeline: GPUComputePipeline;
   readonly bindGroup: GPUBindGroup;
   readonly workgroups: Kernel["workgroups"];
+  readonly macs?: number;
   readonly shared?: Kernel["shared"];
 }
 
@@ -67,13 +68,13 @@ export class Compiler {
   async #compile(whole: Kernel): Promise<CompiledKernel> {
     const { maxComputeWorkgroupsPerDimension } = this.#gpu.device.limits;
     const kernel = foldWorkgroups(whole, maxComputeWorkgroupsPerDimension);
-    const { label, workgroups, shared } = kernel;
+    const { label, workgroups, macs, shared } = kernel;
     const { pipeline, layout } = await this.#program(kernel);
     const bindGroup = await this.#gpu.guard(
       `bind the buffers of ${label}`,
       () => this.#createBindGroup(kernel, layout),
     );
-    return { label, pipeline, bindGroup, workgroups, shared };
+    return { label, pipeline, bindGroup, workgroups, macs, shared };
   }
 
   #program(kernel: Kernel): Promise<Program> {

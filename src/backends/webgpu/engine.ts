@@ -2,25 +2,27 @@
 
 import type { LabeledImages } from "../../data/dataset.ts";
 import type { Model } from "../../nn/sequential.ts";
+import { summarize } from "../../nn/summary.ts";
 import type { Device } from "../backend.ts";
 import type { Engine, EngineOptions, Pass, Results, Vectors, Work } from "../engine.ts";
 import { augmenterOf } from "../gather.ts";
+import { checkRounds, chooseCapacity, knowsBatch } from "./capacity.ts";
 import { cutBatch, stepConstants } from "./chunk.ts";
-import { CommandStream, type Job } from "./command_stream.ts";
+import { CommandStream, FIRST_MACS, type Job } from "./command_stream.ts";
 import { type CompiledKernel, Compiler } from "./compiler.ts";
 import { DataStore, type DeviceImages } from "./data_store.ts";
+import { DeviceState } from "./device_state.ts";
 import type { Gpu } from "./gpu.ts";
 import { type KernelTime, timeJob } from "./kernel_timer.ts";
 import { writeTurns } from "./kernels/augment.ts";
 import { gatherImages, type ImageChanges } from "./kernels/gather_images.ts";
 import { storeLogits } from "./kernels/softmax_cross_entropy.ts";
-import { buildNetwork, type DeviceState, layState, type Network } from "./network.ts";
+import { buildNetwork, type Network } from "./network.ts";
 import type { Mode } from "./operations.ts";
-import { layParameters, packParameters, unpackParameters } from "./parameter_layout.ts";
+import { layParameters } from "./parameter_layout.ts";
 import { runShardSteps } from "./shard_steps.ts";
-import { checkRounds, chooseCapacity, knowsBatch } from "./capacity.ts";
 import type { Tuning } from "./tuning.ts";
-import { type ReadRange, WorkBuffers } from "./work_buffers.ts";
+import { WorkBuffers } from "./work_buffers.ts";
 
 /** The parts of an open engine. */
 interface Parts {
@@ -62,7 +64,7 @@ export async function openWebgpuEngine(
   const parts = await gpu.guard(
     `make room for ${model.parameterCount} parameters`,
     () => ({
-      state: layState(gpu, model, { layout, ...options }),
+      state: new DeviceState(gpu, model, { layout, ...options }),
       stream: new CommandStream(gpu),
       work: new WorkBuffers(gpu),
     }),
@@ -95,7 +97,9 @@ export class WebgpuEngine implements Engine<DeviceImages> {
     const { name, software } = parts.gpu;
     this.device = { kind: "gpu", description: `WebGPU on ${name}`, threads: 1, software };
     this.inferenceBatch = parts.capacities.eval;
-    this.batches = { first: software ? 1 : 32, most: Infinity };
+    const macs = summarize(model).reduce((sum, { trainingMacs }) => sum + trainingMacs, 0);
+    const fitting = Math.floor(FIRST_MACS / (macs * this.inferenceBatch));
+    this.batches = { first: software ? 1 : Math.max(1, Math.min(32, fitting)), most: Infinity };
     // Two, so that the device never waits; a shard's steps cannot overlap.
     this.stretchesInFlight = options.shard ? 1 : 2;
     this.#model = model;
@@ -111,26 +115,12 @@ export class WebgpuEngine implements Engine<DeviceImages> {
     await this.#network("train", Math.ceil(batchSize / (shard?.count ?? 1)));
   }
 
-  load({ parameters, statistics, slots }: Vectors): void {
-    const { gpu: { device: { queue } }, state } = this.#parts;
-    const buffers = [state.parameters, ...state.slots];
-    for (const [n, values] of [parameters, ...slots].entries()) {
-      queue.writeBuffer(buffers[n], 0, packParameters(state.layout, values) as BufferSource);
-    }
-    // Deno 2.9 does not survive writing nothing.
-    if (statistics.length > 0) {
-      queue.writeBuffer(state.statistics, 0, statistics as BufferSource);
-    }
+  load(vectors: Vectors): void {
+    this.#parts.state.load(vectors);
   }
 
-  async read(): Promise<Vectors> {
-    const { work, state: { parameters, slots, statistics } } = this.#parts;
-    const [statisticBytes, ...vectors] = await work.read([
-      { buffer: statistics, byteLength: 4 * this.#model.statisticCount },
-      ...[parameters, ...slots].map((buffer) => this.#vector(buffer)),
-    ]);
-    const [unpacked, ...rest] = vectors.map((bytes) => this.#unpack(bytes));
-    return { parameters: unpacked, statistics: new Float32Array(statisticBytes), slots: rest };
+  read(): Promise<Vectors> {
+    return this.#parts.state.read(this.#parts.work);
   }
 
   attach(data: LabeledImages): Promise<DeviceImages> {
@@ -171,7 +161,7 @@ export class WebgpuEngine implements Engine<DeviceImages> {
         if (own) {
           const steps = { first, count, batchOf, constantsOf, shard: own };
           return await runShardSteps(
-            { ...this.#parts, model: this.#model, network, kernels },
+            { ...this.#parts, network, kernels },
             steps,
           );
         }
@@ -182,17 +172,18 @@ export class WebgpuEngine implements Engine<DeviceImages> {
           const chunks = cutBatch({ ...batchOf(batch), update, ...constants }, network);
           jobs.push(...chunks.map((chunk) => ({ chunk, kernels })));
         }
-        stream.submit(jobs);
+        const start = performance.now();
+        const macs = stream.submit(jobs);
         await gpu.finish();
+        stream.measured(macs, performance.now() - start);
       },
       read: (places) => this.#readResults(places, logits?.buffer),
       end: () => logits && gpu.destroyBuffer(logits.buffer),
     };
   }
 
-  async readGradients(): Promise<Float32Array> {
-    const { work, state: { gradients } } = this.#parts;
-    return this.#unpack((await work.read([this.#vector(gradients)]))[0]);
+  readGradients(): Promise<Float32Array> {
+    return this.#parts.state.readGradients(this.#parts.work);
   }
 
   /** GPU time of each kernel of one training step with a learning rate of 0, for measurements.
@@ -303,14 +294,5 @@ export class WebgpuEngine implements Engine<DeviceImages> {
       predictions: new Uint32Array(predictions),
       logits: new Float32Array(output ?? 0),
     };
-  }
-
-  #vector(buffer: GPUBuffer): ReadRange {
-    return { buffer, byteLength: 4 * this.#parts.state.layout.length };
-  }
-
-  #unpack(bytes: ArrayBuffer): Float32Array {
-    const { layout } = this.#parts.state;
-    return unpackParameters(layout, new Float32Array(bytes), this.#model.parameterCount);
   }
 }

@@ -25,6 +25,8 @@ export interface Kernel {
   readonly bindings: readonly Binding[];
   /** Workgroups in x: a number, or some for each group of images of the chunk. */
   readonly workgroups: Workgroups;
+  /** Multiply-adds of an image; left out where they are few. */
+  readonly macs?: number;
   /** Floats that it leaves, of which all shards need the sum before the next kernel. */
   readonly shared?: {
     readonly buffer: GPUBuffer;
@@ -151,9 +153,14 @@ export function bindTensor(name: string, tensor: Tensor, access: "read" | "write
   return { name, type: "array<Images>", access, buffer: tensor.buffer };
 }
 
+/** The numbers below `count`. */
+export function range(count: number): number[] {
+  return Array.from({ length: count }, (_, index) => index);
+}
+
 /** Lines for each number below `count`. */
 export function repeat(count: number, line: (index: number) => string): string {
-  return Array.from({ length: count }, (_, index) => line(index)).join("\n");
+  return range(count).map(line).join("\n");
 }
 
 /** The largest divisor of `value` that is not above `limit`. */

@@ -6,6 +6,7 @@ import type { Model, Parameter } from "../../nn/sequential.ts";
 import type { EngineOptions } from "../engine.ts";
 import { Program } from "../program.ts";
 import { layPartials, type Partials } from "./capacity.ts";
+import type { DeviceState } from "./device_state.ts";
 import type { Gpu } from "./gpu.ts";
 import type { Binding, Kernel } from "./kernel.ts";
 import { imageSumsLength, MOMENTS, trackStatistics } from "./kernels/batch_norm.ts";
@@ -19,38 +20,9 @@ import { clippedUpdate, SQUARES, updateParameters } from "./kernels/update_param
 import type { KernelContext } from "./layers/layer.ts";
 import { kernelsOf, operationsOf } from "./layers/table.ts";
 import type { ConvolveOperation, Mode, NormOperation, Operation } from "./operations.ts";
-import type { ParameterLayout } from "./parameter_layout.ts";
 import { type Placed, placeOperations } from "./placement.ts";
 import { flattenTensor, type Tensor, type TensorMaker } from "./tensors.ts";
 import type { Tuning } from "./tuning.ts";
-
-/** What training changes, on a device. */
-export interface DeviceState {
-  readonly layout: ParameterLayout;
-  readonly parameters: GPUBuffer;
-  readonly gradients: GPUBuffer;
-  readonly slots: readonly GPUBuffer[];
-  /** In the layout of the model. */
-  readonly statistics: GPUBuffer;
-}
-
-/** Allocates a model's state. */
-export function layState(
-  gpu: Gpu,
-  model: Model,
-  { optimizer, layout }: Pick<EngineOptions, "optimizer"> & Pick<DeviceState, "layout">,
-): DeviceState {
-  const { STORAGE, UNIFORM, COPY_SRC, COPY_DST } = GPUBufferUsage;
-  const vector = (label: string, length = layout.length) =>
-    gpu.createBuffer(label, 4 * length, STORAGE | UNIFORM | COPY_SRC | COPY_DST);
-  return {
-    layout,
-    parameters: vector("parameters"),
-    gradients: vector("gradients"),
-    slots: ruleOf(optimizer).slots.map((name) => vector(name)),
-    statistics: vector("statistics", Math.max(4, model.statisticCount)),
-  };
-}
 
 /** What a network is built for. */
 export interface NetworkOptions
@@ -76,6 +48,9 @@ export interface Network extends NetworkInput {
   readonly update: readonly Kernel[];
 }
 
+/** Buffers of partial gradients, at most. */
+const MOST_PARTIALS = 6;
+
 /** Allocates a model's tensors and writes its kernels. */
 export function buildNetwork(
   gpu: Gpu,
@@ -99,7 +74,14 @@ export function buildNetwork(
   const head = placed.slice(0, headLength);
   const last = placed[placed.length - 1];
   const logits = flattenTensor(last.output);
-  const ranges = mode === "train" ? layPartials(operations, layout, { tuning, capacity }) : [];
+  // The update reads them all, beside parameters, gradients and slots.
+  const buffers = Math.min(
+    MOST_PARTIALS,
+    gpu.device.limits.maxStorageBuffersPerShaderStage - 2 - slots.length,
+  );
+  const ranges = mode === "train"
+    ? layPartials(operations, layout, { tuning, capacity, buffers, joinedCount })
+    : [];
   const scratch = layScratch(gpu, operations, { capacity, ranges });
   const context: KernelContext = {
     ...options,
@@ -153,22 +135,28 @@ export function buildNetwork(
       place: scratch.placeOf.get(stage.operation)!,
     }));
   const { partials } = scratch;
+  const own = { tuning, capacity };
   const isJoined = ({ operation }: Placed) => tail.some((stage) => stage.operation === operation);
   const weightGradients = trained.filter((stage) => !isJoined(stage)).map((stage) =>
     stage.operation.isLinear
-      ? linearWeightGradient([stage], { partials, tuning, capacity })
-      : conv2dWeightGradient(stage.operation, { ...stage, partials }, tuning)
+      ? linearWeightGradient([stage], { ...own, partials: partials[stage.place.buffer] })
+      : conv2dWeightGradient(
+        stage.operation,
+        { ...stage, partials: partials[stage.place.buffer] },
+        tuning,
+      )
   );
   const joined = trained.filter(isJoined);
   if (joined.length > 0) {
-    weightGradients.push(linearWeightGradient(joined, { partials, tuning, capacity }));
+    const { buffer } = joined[0].place;
+    weightGradients.push(linearWeightGradient(joined, { ...own, partials: partials[buffer] }));
   }
-  const buffers = { parameters, gradients, slots, partials };
+  const vectors = { parameters, gradients, slots, partials };
   const updateRanges = ranges.map(({ range }) => range);
   const update = clipNorm === undefined
-    ? [updateParameters(updateRanges, buffers, ruleOf(optimizer))]
+    ? [updateParameters(updateRanges, vectors, ruleOf(optimizer))]
     : clippedUpdate(updateRanges, {
-      ...buffers,
+      ...vectors,
       squares: maker.createBuffer("squares", 4 * SQUARES),
       rule: ruleOf(optimizer),
       clipNorm,
@@ -210,7 +198,10 @@ function layScratch(
   const sums = operations.filter(isTracked).map((norm) => imageSumsLength(norm, capacity));
   const placeOf = new Map(ranges.map(({ operation, place }) => [operation, place]));
   return {
-    partials: create("partials", Math.max(0, ...ranges.map(({ end }) => end))),
+    partials: [...new Set(ranges.map(({ place }) => place.buffer))].map((buffer) => {
+      const ends = ranges.filter(({ place }) => place.buffer === buffer).map(({ end }) => end);
+      return create(`partials ${buffer}`, Math.max(...ends));
+    }),
     moments: create("moments", length),
     imageSums: create("image sums", Math.max(0, ...sums)),
     indices: operations.some(({ type }) => type === "dropout")

@@ -55,6 +55,11 @@ export interface ConvolveOperation extends OperationBase {
   readonly norm?: BatchNormLayer;
 }
 
+/** Multiply-adds of one image, forward; as many again for each of its gradients. */
+export function macsOf({ layer: { weight }, maps: [, height, width] }: ConvolveOperation): number {
+  return weight.size * height * width;
+}
+
 /** How channels of a convolution belong together. */
 export interface ChannelGroups {
   /** Input and output channels of a group. */

@@ -1,20 +1,18 @@
 /** Steps of a session that trains one part of every batch: what depends on all parts leaves the device in
  * between. */
 
-import type { Model } from "../../nn/sequential.ts";
 import { type Shard, shardRange } from "../backend.ts";
 import { type Batch, type Chunk, cutBatch, type StepConstants, updateChunk } from "./chunk.ts";
 import type { CommandStream } from "./command_stream.ts";
 import type { CompiledKernel } from "./compiler.ts";
 import type { Gpu } from "./gpu.ts";
-import type { DeviceState, Network } from "./network.ts";
-import { packParameters, unpackParameters } from "./parameter_layout.ts";
+import type { DeviceState } from "./device_state.ts";
+import type { Network } from "./network.ts";
 import type { WorkBuffers } from "./work_buffers.ts";
 
 /** What a step is made with. */
 export interface ShardEngine {
   readonly gpu: Gpu;
-  readonly model: Model;
   readonly state: DeviceState;
   readonly network: Network;
   readonly stream: CommandStream;
@@ -38,10 +36,9 @@ export interface ShardSteps {
  * layout, so that sessions need not be of one kind. A part without images takes part in all sums.
  */
 export async function runShardSteps(
-  { gpu, model, state, network, stream, work, kernels }: ShardEngine,
+  { gpu, state, network, stream, work, kernels }: ShardEngine,
   { first: firstStep, count: steps, batchOf, constantsOf, shard }: ShardSteps,
 ): Promise<void> {
-  const { layout, gradients } = state;
   const { queue } = gpu.device;
   const update = kernels.slice(-network.update.length);
   /** Carries a chunk through kernels, and replaces what all parts share by the sum of all. */
@@ -64,10 +61,9 @@ export async function runShardSteps(
     const { start, end } = shardRange(count, shard);
     const own = { first: first + start, count: end - start, wholeCount: count, update: false };
     for (const chunk of cutBatch({ ...batch, ...own }, network)) await pass(chunk);
-    const [bytes] = await work.read([{ buffer: gradients, byteLength: 4 * layout.length }]);
-    const vector = unpackParameters(layout, new Float32Array(bytes), model.parameterCount);
-    shard.sum(vector);
-    queue.writeBuffer(gradients, 0, packParameters(layout, vector) as BufferSource);
+    const gradients = await state.readGradients(work);
+    shard.sum(gradients);
+    state.writeGradients(gradients);
     stream.submit([{ chunk: updateChunk(constantsOf(step), count), kernels: update }]);
   }
   await gpu.finish();

@@ -14,6 +14,10 @@ export interface Tuning {
   readonly weightGradientSums: number;
   /** Output rows that an invocation of a convolution's weight gradient walks, at most. */
   readonly weightGradientRows: number;
+  /** Neighbouring outputs that it takes at once, at most. */
+  readonly weightGradientColumns: number;
+  /** Workgroups that it should have for each group of images, about; rows are cut for it. */
+  readonly weightGradientWorkgroups: number;
   /** Neighbouring elements that an invocation takes of what is computed place by place, at most. */
   readonly pointwisePixels: number;
   /** Invocations side by side, and rows of them, of the kernel of all linear layers. */
@@ -21,6 +25,9 @@ export interface Tuning {
   readonly linearRows: number;
   /** Most sums that an invocation of that kernel keeps. */
   readonly linearSums: number;
+  /** Inputs that it takes at once forward, and four outputs each backward, to have loads under way. */
+  readonly linearForwardInputs: number;
+  readonly linearBackwardOutputs: number;
   /** Inputs that an invocation of a linear layer's weight gradient takes. */
   readonly linearGradientInputs: number;
   /** Images that an invocation of a linear layer's weight gradient adds up, a multiple of 4. */
@@ -36,10 +43,14 @@ export const HARDWARE_TUNING: Tuning = {
   inputGradientSums: 12,
   weightGradientSums: 40,
   weightGradientRows: 10,
+  weightGradientColumns: 4,
+  weightGradientWorkgroups: 128,
   pointwisePixels: 1,
   linearLanes: 4,
   linearRows: 32,
   linearSums: 4,
+  linearForwardInputs: 16,
+  linearBackwardOutputs: 3,
   linearGradientInputs: 4,
   linearGradientImages: 64,
 };
@@ -54,10 +65,14 @@ export const SOFTWARE_TUNING: Tuning = {
   inputGradientSums: 12,
   weightGradientSums: 150,
   weightGradientRows: 64,
+  weightGradientColumns: 1,
+  weightGradientWorkgroups: 1,
   pointwisePixels: 16,
   linearLanes: 8,
   linearRows: 1,
   linearSums: 24,
+  linearForwardInputs: 4,
+  linearBackwardOutputs: 1,
   linearGradientInputs: 8,
   linearGradientImages: 256,
 };

@@ -1,6 +1,6 @@
 /** Models as TensorFlow.js LayersModels: JSON and bytes, written and read without TensorFlow.js. */
 
-import { IMAGE, type Model, showShape, type Tensor } from "../../nn/sequential.ts";
+import { IMAGE, type Model, showShape } from "../../nn/sequential.ts";
 import {
   channelCountOf,
   channelOf,
@@ -10,12 +10,14 @@ import {
 import { parseJson } from "../../parse_json.ts";
 import { quote } from "../../quote.ts";
 import { CHANNELS_FIRST, CHANNELS_LAST, NetworkBuilder } from "../network_builder.ts";
+import { tensorsOf } from "../safetensors/state_dict.ts";
 import { float32Bytes } from "../tensors.ts";
 import {
   describeModel,
   DESCRIPTION_KEY,
   inPart,
   type TrainedModel,
+  tryDescription,
   withDescription,
 } from "../trained_model.ts";
 import { readLayer, targetOf, writeLayer } from "./layers.ts";
@@ -29,6 +31,8 @@ import {
   titleOf,
 } from "./topology.ts";
 import { ModelWeights, readManifest, type ReadWeights } from "./weights.ts";
+
+export { NoKerasLayerError } from "./layers.ts";
 
 /** Rows, columns, channels, or pixels in a vector. */
 const MAX_SIZE = 65_536;
@@ -44,10 +48,11 @@ export interface LayersModelFiles {
 /** Encodes a model as TensorFlow.js files; input [batch, height, width, channels], pixel / 255.
  *
  * `getUserDefinedMetadata()` of the loaded model gives the layers and the class names, as JSON under
- * `lenet`. TensorFlow.js has no groups of channels: such a kernel gets zeros between them, but that one
- * whose groups are channels is a DepthwiseConv2D.
+ * `lenet`. TensorFlow.js has no groups of channels: such a kernel gets zeros between them, but one whose
+ * groups are single channels is a DepthwiseConv2D.
  *
- * @throws {TypeError} If a maximum pooling is padded as TensorFlow.js cannot.
+ * @throws {NoKerasLayerError} If a maximum pooling is padded as TensorFlow.js cannot.
+ * @throws {RangeError} If there are not as many parameters or running statistics as the model has.
  * @example Two files for TensorFlow.js
  * ```ts
  * import { initialParameters } from "../../nn/init.ts";
@@ -62,18 +67,18 @@ export interface LayersModelFiles {
  */
 // deno-lint-ignore require-await -- so that what cannot be written rejects
 export async function encodeLayersModel(trained: TrainedModel): Promise<LayersModelFiles> {
-  const { model, parameters, statistics = new Float32Array() } = trained;
-  const taken = (values: Float32Array) => ({ shape, offset, size }: Tensor) => (
-    { shape, data: values.subarray(offset, offset + size) }
-  );
-  const tensors = model.layers.flatMap((layer) => {
-    const own = [
-      ...layer.parameters.map(taken(parameters)),
-      ...(layer.statistics ?? []).map(taken(statistics)),
-    ];
-    const parts = Object.entries(writeLayer(layer).weights?.(own) ?? {});
-    return parts.map(([part, tensor]) => ({ name: `${safeName(layer.name)}/${part}`, ...tensor }));
+  const { model } = trained;
+  const named = tensorsOf(trained);
+  const parts = model.layers.flatMap((layer) => {
+    const own = [...layer.parameters, ...layer.statistics ?? []].map(({ name }) =>
+      named.get(name)!
+    );
+    return Object.entries(writeLayer(layer).weights?.(own) ?? {})
+      .map(([part, tensor]) => ({ name: `${safeName(layer.name)}/${part}`, ...tensor }));
   });
+  // TensorFlow.js puts what gradients do not change at the end.
+  const isMoving = ({ name }: { readonly name: string }) => /\/moving_\w+$/.test(name);
+  const tensors = [...parts.filter((part) => !isMoving(part)), ...parts.filter(isMoving)];
   const weights = tensors.map(({ name, shape }) => ({ name, shape, dtype: "float32" }));
   const content = {
     modelTopology: {
@@ -172,8 +177,8 @@ function safeName(name: string): string {
  * Supported are sequential and functional models, and such models within them, of Conv2D,
  * DepthwiseConv2D, pooling, also global, ZeroPadding2D, BatchNormalization, Dropout, Flatten, Reshape,
  * Permute, Dense, Activation, ReLU, LeakyReLU and Softmax; Rescaling and Normalization; Add, which
- * becomes a residual block. Random changes of pictures are left out, and so is a softmax at the end: what comes before are the logits. Every attribute of a layer is read, or it is
- * an error. Input is [batch, height, width, channels], or [batch, channels, height, width] where the
+ * becomes a residual block. Random changes of pictures are left out, and so is a softmax at the end:
+ * what comes before are the logits. Every attribute of a layer is read, or it is an error. Input is [batch, height, width, channels], or [batch, channels, height, width] where the
  * layers say so; [batch, height, width] and [batch, pixels] of a square are taken for pictures of one
  * channel. Quantised weights become numbers again. The result's `notes` say what was assumed.
  *
@@ -213,11 +218,11 @@ export async function decodeLayersModel(
     const model = readTopology(modelTopology);
     const input = inputOf(model);
     const weights = new ModelWeights(await readManifest(weightsManifest, read, input));
-    const network = readModel(model, input, weights);
+    const { [DESCRIPTION_KEY]: text } = Object(userDefinedMetadata);
+    const description = typeof text === "string" ? text : undefined;
+    const network = readModel(model, input, { weights, groups: groupsIn(description) });
     weights.finish();
-    const description = Object(userDefinedMetadata)[DESCRIPTION_KEY];
-    const isText = typeof description === "string";
-    return withDescription(network.finish(model.name), isText ? description : undefined);
+    return withDescription(network.finish(model.name), description);
   } catch (cause) {
     throw inPart(`Cannot read ${label} as a LayersModel`, cause);
   }
@@ -252,17 +257,30 @@ function inputOf(model: ModelJson): NetworkBuilder {
   return network;
 }
 
+/** Groups of channels by the names of layers, of which kernels have zeros between them here. */
+function groupsIn(description = ""): ReadonlyMap<string, number> {
+  const { layers = [] } = tryDescription(description)?.model ?? {};
+  return new Map(
+    layers.flatMap((layer) =>
+      "groups" in layer && layer.groups > 1 ? [[safeName(layer.name), layer.groups]] : []
+    ),
+  );
+}
+
+/** All that layers are read from. */
+interface Source {
+  readonly weights: ModelWeights;
+  readonly groups: ReadonlyMap<string, number>;
+}
+
 /** What a model makes of its input. */
-function readModel(
-  model: ModelJson,
-  input: NetworkBuilder,
-  weights: ModelWeights,
-): NetworkBuilder {
+function readModel(model: ModelJson, input: NetworkBuilder, source: Source): NetworkBuilder {
   const apply = (layer: LayerJson | ModelJson, inputs: readonly NetworkBuilder[]) => {
-    if (isModel(layer) && inputs.length === 1) return readModel(layer, inputs[0], weights);
+    if (isModel(layer) && inputs.length === 1) return readModel(layer, inputs[0], source);
     const [network, ...others] = inputs.map((each) => each.copy());
     try {
-      readLayer(layer, [network, ...others], weights);
+      const { weights, groups } = source;
+      readLayer(layer, [network, ...others], { weights, groups: groups.get(layer.name) });
     } catch (cause) {
       throw inPart(`${titleOf(layer)} after ${showShape(inputs[0].sizes)}`, cause);
     }

@@ -19,7 +19,7 @@ import { Attributes } from "../attributes.ts";
 import { CHANNELS_FIRST, CHANNELS_LAST, type NetworkBuilder } from "../network_builder.ts";
 import { type Padding, type Sides, sidesOf } from "../padding.ts";
 import type { Tensor } from "../safetensors/file.ts";
-import { permuted } from "../tensors.ts";
+import { decimalOf, permuted } from "../tensors.ts";
 import type { LayerJson } from "./topology.ts";
 import type { ModelWeights, TakeWeight } from "./weights.ts";
 
@@ -32,9 +32,14 @@ interface Node {
   readonly others: readonly NetworkBuilder[];
   readonly attributes: Attributes;
   readonly take: TakeWeight;
+  /** Groups of channels between which its kernel has zeros; left out where nobody says so. */
+  readonly groups?: number;
 }
 
 type LayerReader = (node: Node) => void;
+
+/** What TensorFlow.js has no layer for. */
+export class NoKerasLayerError extends TypeError {}
 
 /** A layer of Keras, and one that must come before it. */
 export interface WrittenLayer {
@@ -61,10 +66,11 @@ const FORMAT = { data_format: "channels_last" };
 const ZEROS = { class_name: "Zeros", config: {} };
 const ONES = { class_name: "Ones", config: {} };
 
-/** What Conv2D and Dense have alike. */
-function weighted({ bias }: Pick<Conv2dLayer, "bias">) {
+/** What Conv2D, DepthwiseConv2D and Dense have alike. */
+function weighted({ bias }: Pick<Conv2dLayer, "bias">, kernel = "kernel") {
   return {
-    ...{ kernel_initializer: ZEROS, kernel_regularizer: null, kernel_constraint: null },
+    [`${kernel}_initializer`]: ZEROS,
+    ...{ [`${kernel}_regularizer`]: null, [`${kernel}_constraint`]: null },
     ...{ use_bias: bias !== undefined, bias_initializer: ZEROS },
     ...{ bias_regularizer: null, bias_constraint: null },
     ...{ activity_regularizer: null, activation: "linear" },
@@ -90,7 +96,8 @@ const BATCH_NORM: KerasClass<BatchNormLayer> = {
   write: ({ momentum, eps }) => ({
     config: {
       ...{ axis: -1, momentum: 1 - momentum, epsilon: eps, center: true, scale: true },
-      ...{ beta_initializer: ZEROS, gamma_initializer: ONES },
+      ...{ beta_initializer: ZEROS, beta_regularizer: null, beta_constraint: null },
+      ...{ gamma_initializer: ONES, gamma_regularizer: null, gamma_constraint: null },
       ...{ moving_mean_initializer: ZEROS, moving_variance_initializer: ONES },
     },
     weights: ([gamma, beta, moving_mean, moving_variance]) => (
@@ -120,8 +127,8 @@ const KINDS: { readonly [Kind in LayerKind]: KerasClass<LayerOf<Kind>> } = {
   leakyRelu: {
     className: "LeakyReLU",
     read: ({ network, attributes }) => {
-      const negativeSlope = attributes.number("negative_slope", attributes.number("alpha", 0.3));
-      network.add({ type: "leakyRelu", negativeSlope });
+      const slope = attributes.number("negative_slope", attributes.number("alpha", 0.3));
+      network.add({ type: "leakyRelu", negativeSlope: decimalOf(slope) });
     },
     write: ({ negativeSlope }) => ({ config: { alpha: negativeSlope } }),
   },
@@ -131,7 +138,7 @@ const KINDS: { readonly [Kind in LayerKind]: KerasClass<LayerOf<Kind>> } = {
     className: "Dropout",
     read({ network, attributes }) {
       attributes.ignore("noise_shape", "seed");
-      network.add({ type: "dropout", p: Math.min(attributes.number("rate", 0), 0.99) });
+      network.dropout(attributes.number("rate", 0));
     },
     write: ({ p }) => ({ config: { rate: p, noise_shape: null, seed: null } }),
   },
@@ -191,7 +198,7 @@ const IRRELEVANT = /_(initializer|regularizer|constraint)$|^(name|trainable|batc
 export function readLayer(
   layer: LayerJson,
   [network, ...others]: readonly NetworkBuilder[],
-  weights: ModelWeights,
+  { weights, groups }: { readonly weights: ModelWeights; readonly groups?: number },
 ): void {
   const { className, name, config } = layer;
   if (LEFT_OUT.includes(className)) {
@@ -210,7 +217,7 @@ export function readLayer(
   const attributes = attributesOf(config);
   if (className === "InputLayer") readInputShape(network, config);
   else readType(network, attributes);
-  read({ name, network, others, attributes, take: weights.of(layer) });
+  read({ name, network, others, attributes, take: weights.of(layer), groups });
   attributes.finish();
 }
 
@@ -295,9 +302,11 @@ function readConv2d(node: Node): void {
   const { name, network, attributes, take } = node;
   requireImage(node);
   attributes.require("dilation_rate", 1);
-  const groups = attributes.number("groups", 1);
   const stride = attributes.pair("strides", 1);
-  const weight = permuted(take("kernel", 4), [3, 2, 0, 1]);
+  const whole = permuted(take("kernel", 4), [3, 2, 0, 1]);
+  const parted = node.groups === undefined ? undefined : withGroups(whole, node.groups);
+  const weight = parted ?? whole;
+  const groups = attributes.number("groups", 1) * (parted ? node.groups! : 1);
   const [outChannels, , height, width] = weight.shape;
   attributes.require("filters", outChannels);
   const kernelSize = attributes.pair("kernel_size", [height, width]);
@@ -314,7 +323,8 @@ function readDepthwise(node: Node): void {
   const turned = permuted(take("depthwise_kernel", 4), [2, 3, 0, 1]);
   const [groups, multiplier, height, width] = turned.shape;
   attributes.require("depth_multiplier", multiplier);
-  attributes.ignore("filters", "kernel_initializer");
+  attributes.require("groups", 1);
+  attributes.ignore("filters");
   const kernelSize = attributes.pair("kernel_size", [height, width]);
   const weight = { ...turned, shape: [groups * multiplier, 1, height, width] };
   const padding = paddingOf(attributes);
@@ -334,7 +344,8 @@ function writeConv2d(layer: Conv2dLayer): WrittenLayer {
   const config = {
     ...(isDepthwise ? { depth_multiplier: multiplier } : { filters: outputShape[0] }),
     ...{ kernel_size: kernelSize, strides: stride, ...FORMAT },
-    ...{ padding: isSame ? "same" : "valid", dilation_rate: [1, 1], ...weighted(layer) },
+    ...{ padding: isSame ? "same" : "valid", dilation_rate: [1, 1] },
+    ...weighted(layer, isDepthwise ? "depthwise" : "kernel"),
   };
   const depthwise = ([{ shape: [, , ...size], data }, ...bias]: readonly Tensor[]) =>
     kernelAndBias([2, 3, 0, 1], "depthwise_kernel")([
@@ -364,10 +375,25 @@ function withoutGroups({ shape, data }: Tensor, groups: number): Tensor {
   const length = groupIn * height * width;
   const whole = new Float32Array(outChannels * length * groups);
   for (let out = 0; out < outChannels; out++) {
-    const group = Math.floor(out / (outChannels / groups));
+    const group = Math.floor(out * groups / outChannels);
     whole.set(data.subarray(out * length, (out + 1) * length), (out * groups + group) * length);
   }
   return { shape: [outChannels, inChannels, height, width], data: whole };
+}
+
+/** A kernel over all channels as one of groups, if it has nothing but zeros between them. */
+function withGroups({ shape, data }: Tensor, groups: number): Tensor | undefined {
+  const [outChannels, inChannels, ...size] = shape;
+  if (outChannels % groups > 0 || inChannels % groups > 0) return undefined;
+  const length = data.length / outChannels / groups;
+  const parted = new Float32Array(outChannels * length);
+  for (let out = 0; out < outChannels; out++) {
+    const start = (out * groups + Math.floor(out * groups / outChannels)) * length;
+    parted.set(data.subarray(start, start + length), out * length);
+  }
+  const tensor = { shape: [outChannels, inChannels / groups, ...size], data: parted };
+  const isWhole = withoutGroups(tensor, groups).data.every((value, n) => value === data[n]);
+  return isWhole ? tensor : undefined;
 }
 
 function readDense(node: Node): void {
@@ -400,7 +426,7 @@ function pooling(className: string, type: "avgPool2d" | "maxPool2d"): KerasClass
       const same = sidesOf("same", { size, windowSize: poolSize, stride });
       const isSame = same.every((sides, axis) => sides.every((rows) => rows === padding[axis]));
       if (isSame) return { config: { ...pool, padding: "same" } };
-      throw new TypeError(
+      throw new NoKerasLayerError(
         `Cannot write ${type} "${name}" as a LayersModel: its padding of ${padding.join("x")} is ` +
           `not one that TensorFlow.js has; export the model as ONNX`,
       );
@@ -503,9 +529,9 @@ export function targetOf(target: unknown, sizes: Shape): number[] {
 }
 
 function readRelu({ network, attributes }: Node): void {
-  attributes.require("negative_slope", 0);
+  const negativeSlope = decimalOf(attributes.number("negative_slope", 0));
   attributes.require("threshold", 0);
-  network.add({ type: "relu" });
+  network.add(negativeSlope === 0 ? { type: "relu" } : { type: "leakyRelu", negativeSlope });
 }
 
 function readSoftmax({ network, attributes }: Node): void {

@@ -4,6 +4,7 @@ import { IMAGE, type Model } from "../../nn/sequential.ts";
 import { isNormalized } from "../../nn/standardization.ts";
 import { quote } from "../../quote.ts";
 import type { ReadWeights } from "../layers_model/weights.ts";
+import { tensorsOf } from "../safetensors/state_dict.ts";
 import { float32Bytes } from "../tensors.ts";
 import {
   describeModel,
@@ -28,13 +29,13 @@ const MAX_EXTERNAL_BYTES = 2 ** 30;
 
 /** Decodes a model from an ONNX file of this project, of PyTorch, of tf2onnx, or of another exporter.
  *
- * The graph may hold Conv, AveragePool, MaxPool, their global forms, ReduceMean over rows and columns,
- * Sigmoid, Tanh, Relu, Flatten or Reshape to a vector, Gemm and MatMul, with constants of floats, which
- * become float32, and Add of two values, which becomes a residual block. Arithmetic with constants
- * and BatchNormalization go into the layer before, or into what becomes of pixels; Pad goes into the
- * convolution behind. Axes may be transposed between. Sizes, and constants of constants, are worked
- * out. Identity, Dropout and Cast are left out, and so is a Softmax at the end: what comes before are
- * the logits. One output with a Sigmoid becomes two classes.
+ * The graph may hold Conv, also of groups, AveragePool, MaxPool, their global forms, ReduceMean over
+ * rows and columns, BatchNormalization, Dropout, Sigmoid, Tanh, Relu, LeakyRelu, Flatten or Reshape to
+ * a vector, Gemm and MatMul, with constants of floats, which become float32, and Add of two values,
+ * which becomes a residual block. Arithmetic with constants goes into the layer before, or into what
+ * becomes of pixels; Pad goes into the convolution or pooling behind. Axes may be transposed between.
+ * Sizes, and constants of constants, are worked out. Identity and Cast are left out, and so is a
+ * Softmax at the end: what comes before are the logits. One output with a Sigmoid becomes two classes.
  *
  * Input is [batch, channels, height, width], or channels last, or without channels, or flat; it is
  * taken for pixel / 255, or for bytes where its first step shows that. `notes` of the result say what was
@@ -170,6 +171,7 @@ const [MEAN, STD, STANDARDIZED] = ["standardization.mean", "standardization.std"
  * initializers under PyTorch's names. The file's `doc_string` says what goes in and comes out; of its
  * metadata, `class_names` is a JSON list in label order, `lenet` describes layers and all else as JSON.
  *
+ * @throws {RangeError} If there are not as many parameters or running statistics as the model has.
  * @example A file for ONNX Runtime
  * ```ts
  * import { initialParameters } from "../../nn/init.ts";
@@ -182,7 +184,9 @@ const [MEAN, STD, STANDARDIZED] = ["standardization.mean", "standardization.std"
  * ```
  */
 export function encodeOnnx(trained: TrainedModel): Uint8Array<ArrayBuffer> {
-  const { model, parameters, statistics = new Float32Array(), classNames } = trained;
+  const { model, classNames } = trained;
+  // Who computes with the model does not count the batches of its training.
+  const tensors = [...tensorsOf(trained)].filter(([, { dtype }]) => dtype !== "I64");
   const file: ModelInit = {
     irVersion: IR_VERSION,
     producerName: "lenet",
@@ -199,13 +203,7 @@ export function encodeOnnx(trained: TrainedModel): Uint8Array<ArrayBuffer> {
       node: nodesOf(model),
       initializer: [
         ...standardizationOf(model),
-        ...model.parameters.map(({ name, shape, offset, size }) =>
-          tensor(name, shape, parameters.subarray(offset, offset + size))
-        ),
-        ...model.statistics.filter(({ shape }) => shape.length > 0)
-          .map(({ name, shape, offset, size }) =>
-            tensor(name, shape, statistics.subarray(offset, offset + size))
-          ),
+        ...tensors.map(([name, { shape, data }]) => tensor(name, shape, data)),
         ...model.layers.flatMap((layer) =>
           Object.entries(operatorOf(layer).constants?.(layer) ?? {}).map(([key, value]) =>
             tensor(`${layer.name}.${key}`, [], Float32Array.of(value))

@@ -11,9 +11,9 @@ import {
 import { quote } from "../../quote.ts";
 import type { Attributes } from "../attributes.ts";
 import type { NetworkBuilder } from "../network_builder.ts";
-import { NO_PADDING, type Padding } from "../padding.ts";
+import { NO_PADDING, type Padding, sidesOf } from "../padding.ts";
 import type { Tensor } from "../safetensors/file.ts";
-import { permuted } from "../tensors.ts";
+import { decimalOf, permuted } from "../tensors.ts";
 import { type Constant, isFloat } from "./constants.ts";
 import {
   axesOf,
@@ -110,7 +110,10 @@ const KINDS: { readonly [Kind in LayerKind]: Written<LayerOf<Kind>> } = {
   leakyRelu: {
     opType: "LeakyRelu",
     read: ({ network, attributes }) =>
-      network.add({ type: "leakyRelu", negativeSlope: rounded(attributes.number("alpha", 0.01)) }),
+      network.add({
+        type: "leakyRelu",
+        negativeSlope: decimalOf(attributes.number("alpha", 0.01)),
+      }),
     floats: ({ negativeSlope }) => ({ alpha: negativeSlope }),
   },
   batchNorm2d: BATCH_NORM,
@@ -242,12 +245,16 @@ function readPool(
   attributes.require("dilations", 1);
   const isCounted = attributes.flag("count_include_pad", false);
   attributes.require("storage_order", 0);
+  const padding = paddingOf(attributes);
+  const sides = sidesOf(padding, { size, windowSize: poolSize, stride });
   // Rounding up is rounding down where the windows cover all rows and columns.
-  const isWhole = size.every((length, n) => (length - poolSize[n]) % stride[n] === 0);
+  const isWhole = size.every((length, n) =>
+    (length + sides[n][0] + sides[n][1] - poolSize[n]) % stride[n] === 0
+  );
   if (attributes.flag("ceil_mode", false) && !isWhole) {
     throw new TypeError(`ceil_mode over an input of ${size.join("x")} is not supported`);
   }
-  network.pool2d(type, { poolSize, stride, padding: paddingOf(attributes), isCounted });
+  network.pool2d(type, { poolSize, stride, padding, isCounted });
 }
 
 function readGlobalPool({ network }: ComputingNode, type: "avgPool2d" | "maxPool2d"): void {
@@ -357,7 +364,7 @@ function readBatchNormalization(node: ComputingNode): void {
   const { network, attributes, name } = node;
   attributes.require("training_mode", 0);
   attributes.require("spatial", 1);
-  const momentum = 1 - attributes.number("momentum", 0.9);
+  const momentum = 1 - decimalOf(attributes.number("momentum", 0.9));
   const epsilon = attributes.number("epsilon", 1e-5);
   const [gamma, beta, mean, variance] = [1, 2, 3, 4].map((place) => weightAt(node, place, 1).data);
   if (!network.isChannels(0)) {
@@ -372,19 +379,12 @@ function readSoftmax({ network, attributes }: ComputingNode): void {
   network.softmax();
 }
 
-/** It changes no answer, but matters to who trains the model further. */
 function readDropout({ network, attributes, inputs }: ComputingNode): void {
   attributes.ignore("seed");
   if (inputs[2]?.data[0]) {
     throw new TypeError("training_mode must be false: export it in eval mode");
   }
-  const ratio = rounded(attributes.number("ratio", inputs[1]?.data[0] ?? 0.5));
-  network.add({ type: "dropout", p: Math.min(Math.max(ratio, 0), 0.99) });
-}
-
-/** A number that a file holds as float32, as it was meant. */
-function rounded(value: number): number {
-  return Number(value.toPrecision(6));
+  network.dropout(attributes.number("ratio", inputs[1]?.data[0] ?? 0.5));
 }
 
 function readCast({ attributes }: ComputingNode): void {

@@ -40,8 +40,10 @@ const KNOWN_DTYPE = /^(BOOL|[IU](8|16|32|64)|B?F\d{1,2}(_\w{4,6})?|C64)$/;
 const MAX_HEADER_BYTES = 1 << 20;
 const METADATA_KEY = "__metadata__";
 
-/** Encodes tensors, as F32 or, what says so, I64; the header is padded with spaces so that the numbers are
- * aligned to 8 bytes.
+/** Encodes tensors, as F32 or, what says so, I64.
+ *
+ * The header is padded with spaces, and I64 come first, so that all numbers are aligned: PyTorch reads
+ * no others.
  *
  * Source: https://github.com/huggingface/safetensors, section Format.
  *
@@ -59,8 +61,11 @@ export function encodeSafetensors({ tensors, metadata }: Safetensors): Uint8Arra
   if (Object.keys(metadata).length > 0) header[METADATA_KEY] = metadata;
   let end = 0;
   const parts: Uint8Array[] = [];
-  for (const [name, { shape, data, dtype }] of tensors) {
-    const isCount = dtype === COUNT.dtype;
+  const isCounted = ({ dtype }: Tensor) => dtype === COUNT.dtype;
+  const inOrder = [...tensors].sort(([, a], [, b]) => Number(isCounted(b)) - Number(isCounted(a)));
+  for (const [name, tensor] of inOrder) {
+    const { shape, data } = tensor;
+    const isCount = isCounted(tensor);
     const bytes = isCount
       ? new Uint8Array(BigInt64Array.from(data, (value) => BigInt(value)).buffer)
       : float32Bytes(data);

@@ -11,7 +11,7 @@ import {
   listTensors,
   statisticsFrom,
   type Tensors,
-  toTensors,
+  tensorsOf,
   zooModelsOf,
 } from "./state_dict.ts";
 import {
@@ -42,8 +42,7 @@ import {
  */
 export function encodeSafetensorsModel(trained: TrainedModel): Uint8Array<ArrayBuffer> {
   const metadata = { format: "pt", [DESCRIPTION_KEY]: describeModel(trained) };
-  const { model, parameters, statistics } = trained;
-  return encodeSafetensors({ tensors: toTensors(model, parameters, statistics), metadata });
+  return encodeSafetensors({ tensors: tensorsOf(trained), metadata });
 }
 
 /** Decodes a model, of this project or the `state_dict` of another program.

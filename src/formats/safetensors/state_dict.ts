@@ -4,7 +4,7 @@ import { checkArray, checkModelArgument, checkNumber } from "../../check.ts";
 import { type Model, showShape, type Tensor as Placed } from "../../nn/sequential.ts";
 import { MODEL_NAMES, type ModelName } from "../../nn/zoo.ts";
 import { quote } from "../../quote.ts";
-import { sizedAs } from "../trained_model.ts";
+import { sizedAs, type TrainedModel } from "../trained_model.ts";
 import type { Tensor } from "./file.ts";
 
 /** Names the slices of a flat vector by the model's parameters, and of another by its running statistics;
@@ -35,6 +35,16 @@ export function toTensors(
       [name, name.endsWith(COUNT) ? { ...tensor, dtype: "I64" } : tensor] as const
     );
   return new Map([...tensors, ...counted]);
+}
+
+/** All tensors of a model, its running statistics among them.
+ *
+ * @throws {RangeError} If there are not as many numbers as the model has.
+ */
+export function tensorsOf(
+  { model, parameters, statistics = new Float32Array() }: TrainedModel,
+): Map<string, Tensor> {
+  return toTensors(model, parameters, statistics);
 }
 
 /** Whose count of batches nothing but PyTorch's files holds, and nothing reads. */

@@ -83,6 +83,7 @@ export function leakyRelu(negativeSlope = 0.01): LeakyReluSpec {
 /** See {@linkcode leakyRelu}. */
 export const LEAKY_RELU: LayerDefinition<LeakyReluSpec, LeakyReluLayer> = {
   fields: { negativeSlope: { type: "number", minimum: 0, maximum: 1 } },
+  isActivation: true,
   place: ({ type, negativeSlope }, { name, inputs, inputShape }) => (
     { type, name, inputs, inputShape, outputShape: inputShape, parameters: [], negativeSlope }
   ),
@@ -92,6 +93,7 @@ export const LEAKY_RELU: LayerDefinition<LeakyReluSpec, LeakyReluLayer> = {
 /** See {@linkcode sigmoid}, {@linkcode tanh} and {@linkcode relu}. */
 export const ACTIVATION: LayerDefinition<ActivationSpec, ActivationLayer> = {
   fields: {},
+  isActivation: true,
   place: ({ type }, { name, inputs, inputShape }) => (
     { type, name, inputs, inputShape, outputShape: inputShape, parameters: [] }
   ),

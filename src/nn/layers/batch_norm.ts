@@ -21,11 +21,15 @@ export interface BatchNormSpec extends Named<"batchNorm2d" | "batchNorm1d"> {
 
 /** A batch norm that knows its input. */
 export interface BatchNormLayer extends Placed<Shape, Shape> {
+  /** Of images or of vectors. */
   readonly type: BatchNormSpec["type"];
+  /** Share of a batch's statistics in the running ones. */
   readonly momentum: number;
+  /** What is added to the variance. */
   readonly eps: number;
   /** What normalised values are multiplied by, and what is added then; [channels]. */
   readonly weight: Parameter;
+  /** The latter. */
   readonly bias: Parameter;
   /** What stands for the batch's statistics where a model is not trained; [channels]. */
   readonly runningMean: Statistic;
@@ -33,6 +37,7 @@ export interface BatchNormLayer extends Placed<Shape, Shape> {
   readonly runningVar: Statistic;
   /** Batches that went into them; one number. */
   readonly batchesTracked: Statistic;
+  /** These three. */
   readonly statistics: readonly Statistic[];
   /** Whether it is frozen: it takes its running statistics in training too, and leaves them as they are. */
   readonly frozen: boolean;

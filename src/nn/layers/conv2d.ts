@@ -108,6 +108,7 @@ export const CONV2D: LayerDefinition<Conv2dSpec, Conv2dLayer> = {
     groups: { type: "whole", minimum: 1, optional: true },
     bias: { type: "flag", minimum: 0, optional: true },
   },
+  outputs: "outChannels",
   place(
     { type, inChannels, outChannels, kernelSize, stride, padding, groups = 1, bias },
     at,

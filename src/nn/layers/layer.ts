@@ -129,6 +129,11 @@ export interface Cost {
 export interface LayerDefinition<Spec, Layer> {
   /** What each field of its specs may hold, apart from type and name. */
   readonly fields: { readonly [Key in Exclude<keyof Spec, "type" | "name">]-?: Field };
+  /** The field that says how many outputs or channels there are; left out of a kind that gives as many as it
+   * takes. */
+  readonly outputs?: "outChannels" | "outFeatures";
+  /** Whether it is a function of each number by itself that follows a layer with parameters. */
+  readonly isActivation?: true;
   /** Works out shapes and tensors.
    *
    * @throws {TypeError} If the layer cannot take its input.

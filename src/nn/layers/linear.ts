@@ -66,6 +66,7 @@ export const LINEAR: LayerDefinition<LinearSpec, LinearLayer> = {
     inFeatures: { type: "whole", minimum: 1, optional: true },
     bias: { type: "flag", minimum: 0, optional: true },
   },
+  outputs: "outFeatures",
   place({ type, inFeatures, outFeatures, bias }, at) {
     const { name, inputs, inputShape } = at;
     if (inputShape.length !== 1) {

@@ -103,11 +103,6 @@ function pool2d(type: Pool2dSpec["type"], options: Pool2dOptions): Pool2dSpec {
   };
 }
 
-/** What its one output in a channel, or one of them, is made of. */
-const cost = ({ poolSize: size, stride, padding }: Pool2dLayer) => (
-  { macs: 0, sees: { size, stride, padding } }
-);
-
 /** See {@linkcode avgPool2d} and {@linkcode maxPool2d}. */
 export const POOL2D: LayerDefinition<Pool2dSpec, Pool2dLayer> = {
   fields: {
@@ -130,7 +125,7 @@ export const POOL2D: LayerDefinition<Pool2dSpec, Pool2dLayer> = {
     const shapes = { inputs, inputShape, outputShape };
     return { type, name, ...shapes, poolSize, stride, padding, parameters: [] };
   },
-  cost,
+  cost: ({ poolSize: size, stride, padding }) => ({ macs: 0, sees: { size, stride, padding } }),
 };
 
 /** See {@linkcode globalAvgPool2d}. */
@@ -142,5 +137,5 @@ export const GLOBAL_AVG_POOL2D: LayerDefinition<GlobalAvgPool2dSpec, Pool2dLayer
     const shapes = { inputs, inputShape, outputShape: [inputShape[0], 1, 1] } as const;
     return { type, name, ...shapes, poolSize, stride: poolSize, padding: [0, 0], parameters: [] };
   },
-  cost,
+  cost: () => ({ macs: 0, sees: "everything" }),
 };

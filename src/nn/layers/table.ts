@@ -64,7 +64,7 @@ export type Layer =
 export type LayerKind = Layer["type"];
 
 /** A member of a union that can be of some kind. */
-type OfKind<Union, Kind> = Union extends { readonly type: infer Kinds }
+export type OfKind<Union, Kind> = Union extends { readonly type: infer Kinds }
   ? Kind extends Kinds ? Union : never
   : never;
 

@@ -163,7 +163,7 @@ export function conv2dReduceGradients(
 }
 
 /** Writes sums over groups and lanes of `count` neighbouring vectors, outputStep bytes apart. */
-function sumGroups(
+export function sumGroups(
   sum: usize, groupBytes: usize, groups: i32, count: i32, output: usize, outputStep: usize,
 ): void {
   for (; count > 0; count--) {

@@ -68,18 +68,33 @@ function dotOf(
     //@ end i
     for (let run = runs; run > 0; run--) {
       const end = x + runBytes;
-      if (width == 6) {
+      if (width >= 4) {
         // Two steps an iteration halve the interrupt checks; 48 -> 53 GFLOP/s.
         const lastPair = end - ELEMENT_BYTES;
         while (x < lastPair) {
           //@ for k in 1..2
           const low#k = v128.load(x), high#k = v128.load(x, 16);
-          //@ for i in 0..5
-          const w#k#i = v128.load32_splat(w);
-          w += 4;
-          s#i = multiplyAdd(w#k#i, low#k, s#i);
-          t#i = multiplyAdd(w#k#i, high#k, t#i);
-          //@ end i
+          if (width < 6) {
+            const v#k = v128.load(w);
+            //@ for i in 0..3
+            const w#k#i = v128.shuffle<f32>(v#k, v#k, #i, #i, #i, #i);
+            s#i = multiplyAdd(w#k#i, low#k, s#i);
+            t#i = multiplyAdd(w#k#i, high#k, t#i);
+            //@ end i
+            if (width == 5) {
+              const w#k4 = v128.load32_splat(w, 16);
+              s4 = multiplyAdd(w#k4, low#k, s4);
+              t4 = multiplyAdd(w#k4, high#k, t4);
+            }
+            w += width * 4;
+          } else {
+            //@ for i in 0..5
+            const w#k#i = v128.load32_splat(w);
+            w += 4;
+            s#i = multiplyAdd(w#k#i, low#k, s#i);
+            t#i = multiplyAdd(w#k#i, high#k, t#i);
+            //@ end i
+          }
           x += ELEMENT_BYTES;
           //@ end k
         }

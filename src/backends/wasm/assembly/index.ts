@@ -6,6 +6,8 @@ export {
   conv2dReduceGradients,
   conv2dWeightGradient,
 } from "./conv2d";
+export { conv2dWinogradBackward, conv2dWinogradForward } from "./winograd";
+export { packWinograd, reduceWinograd } from "./winograd_weights";
 export { linearWeightGradient } from "./linear";
 export { packBackward, packForward } from "./pack";
 export {

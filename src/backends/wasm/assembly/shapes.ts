@@ -23,6 +23,24 @@ export class Conv2dShape {
   paddingWidth: i32;
 }
 
+/** A convolution by Winograd's method: kernels of 3x3 or 5x5, stride 1. */
+@unmanaged
+export class WinogradShape extends Conv2dShape {
+  /** Rows and columns of outputs of a tile: 4 or 2. */
+  tile: i32;
+  /** Rows of tiles that go through the products together. */
+  bandRows: i32;
+  /** Whether the transformed inputs of all bands are kept for the backward pass. */
+  keepsValues: i32;
+  /** Where it keeps in scratch memory, in bytes: half-transformed outputs of a band, and inputs' gradients;
+   * products of a row of frequencies, and their inputs' gradients. Half-transformed inputs lie at 0.
+   */
+  outputsAt: i32;
+  inputsAt: i32;
+  productsAt: i32;
+  gradientsAt: i32;
+}
+
 /** A pooling layer. */
 @unmanaged
 export class Pool2dShape {

@@ -116,7 +116,8 @@ function convolveGroups(
     );
 }
 
-function biasOf({ parameters, noBias }: Thread, { bias }: Convolution): number {
+/** Where its biases are. */
+export function biasOf({ parameters, noBias }: Thread, { bias }: Convolution): number {
   return bias ? parameters + 4 * bias.offset : noBias;
 }
 
@@ -194,7 +195,7 @@ function geometryOf(layer: Convolution): Geometry {
 }
 
 /** Where the zeros begin that a layer needs around its input, which may have more. */
-function locateCorner(
+export function locateCorner(
   tensor: Tensor,
   [rows, columns]: Pair,
   { own, block }: { readonly own: number; readonly block: number },

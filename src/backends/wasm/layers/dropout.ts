@@ -28,7 +28,8 @@ function drop(
   const key = streamKey(seed, stream);
   const [channels, height = 1, width = 1] = layer.inputShape;
   return (block) => {
-    kernels.dropoutDraws(key, at.step, at.indices, at.count, scratch);
+    // Outside training nobody says which images are at hand, and nothing is drawn.
+    if (threshold > 0) kernels.dropoutDraws(key, at.step, at.indices, at.count, scratch);
     kernels.dropout(
       locate(from, own, block),
       from.rowBytes,

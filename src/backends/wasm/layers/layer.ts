@@ -9,6 +9,8 @@ import type { Tensor } from "../tensors.ts";
 /** A layer and the addresses that its kernels need; 0 where there is none. */
 export interface Stage<Kind extends Layer = Layer> {
   readonly layer: Kind;
+  /** How it is computed. */
+  readonly code: LayerCode<Kind>;
   /** The layer's place in the model. */
   readonly index: number;
   /** In the order of `layer.inputs`. */
@@ -26,6 +28,8 @@ export interface Stage<Kind extends Layer = Layer> {
   readonly packedBackward: number;
   /** Sums of a convolution's weight gradients over the first group of blocks. */
   readonly sums: number;
+  /** What it keeps from the forward to the backward pass, in a thread's own memory. */
+  readonly kept: number;
   /** What the layer works out from the whole batch, and what it has measured of the first block. */
   readonly batch: number;
   readonly measures: number;
@@ -77,7 +81,7 @@ export interface Thread extends Places {
   readonly seed: number;
   /** Where the thread's own memory starts. */
   readonly own: number;
-  /** Twelve vectors of its own. */
+  /** What the thread's kernels use between two calls: twelve vectors, or as much as a layer asks for. */
   readonly scratch: number;
   /** One element of its own: 1 in the lanes that hold an image of the block at hand, 0 in the others. */
   readonly mask: number;
@@ -135,6 +139,10 @@ export interface LayerCode<Kind extends Layer> {
   packedBytes?(layer: Kind): number;
   /** Bytes of the sums of its weight gradients over a group of blocks. */
   sumsBytes?(layer: Kind): number;
+  /** Bytes that a thread keeps of a block from the forward to the backward pass; default none. */
+  keptBytes?(layer: Kind): number;
+  /** Bytes that it uses within a call; default twelve vectors. */
+  scratchBytes?(layer: Kind): number;
   /** Bytes of what it works out from the whole batch, and of what it measures of a block. */
   batchBytes?(layer: Kind): { readonly batch: number; readonly measures: number };
   /** Undefined where nothing is to be done. */
@@ -144,6 +152,10 @@ export interface LayerCode<Kind extends Layer> {
   /** In the order in which they are made; only where the output's gradient is needed. */
   backward(thread: Thread, stage: Stage<Kind>): BlockCall[];
   weights?(thread: Thread, stage: Stage<Kind>, rows: Rows): WeightCalls;
+  /** A way to compute the layer that gives the same to within rounding, where there is one; `pays` says
+   * whether it is faster.
+   */
+  variant?(layer: Kind): { readonly code: LayerCode<Kind>; readonly pays: boolean } | undefined;
   /** By one thread, before any pass of a job. */
   prepare?(thread: Thread, stage: Stage<Kind>): () => void;
   /** Undefined where it takes image by image. */

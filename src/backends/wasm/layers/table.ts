@@ -11,9 +11,10 @@ import type { LayerCode } from "./layer.ts";
 import { linear } from "./linear.ts";
 import { avgPool2d, maxPool2d } from "./pool2d.ts";
 import { residual } from "./residual.ts";
+import { winogradVariant } from "./winograd_conv2d.ts";
 
 const TABLE: { readonly [Kind in LayerKind]: LayerCode<LayerOf<Kind>> } = {
-  conv2d,
+  conv2d: { ...conv2d, variant: winogradVariant },
   avgPool2d,
   maxPool2d,
   globalAvgPool2d: avgPool2d,
@@ -29,7 +30,12 @@ const TABLE: { readonly [Kind in LayerKind]: LayerCode<LayerOf<Kind>> } = {
   residual,
 };
 
-/** What the engine knows of a layer's kind. */
-export function codeOf({ type }: Layer): LayerCode<Layer> {
-  return TABLE[type];
+/** Whether layers are computed as they are defined, or else where that is faster, or wherever it can be. */
+export type Variants = "never" | "faster" | "always";
+
+/** How a layer is computed. */
+export function codeOf(layer: Layer, variants: Variants): LayerCode<Layer> {
+  const code: LayerCode<Layer> = TABLE[layer.type];
+  const variant = variants === "never" ? undefined : code.variant?.(layer);
+  return variant && (variant.pays || variants === "always") ? variant.code : code;
 }

@@ -16,7 +16,8 @@ const FORMULAS: { readonly [Type in Activation["type"]]: Formulas } = {
     derivative: (y, gradient) => `${gradient} * (${y} * (1.0 - ${y}))`,
   },
   tanh: {
-    value: (x) => `tanh(${x})`,
+    // Fast mathematics has no tanh of a large number, and a clamp may have no NaN.
+    value: (x) => `select(tanh(clamp(${x}, Images(-15.0), Images(15.0))), ${x}, is_nan(${x}))`,
     derivative: (y, gradient) => `${gradient} * (1.0 - ${y} * ${y})`,
   },
   relu: {

@@ -4,7 +4,6 @@ import {
   A_GROUP,
   type Binding,
   bindTensor,
-  divisorUpTo,
   entryPoint,
   imagesWgsl,
   type Kernel,
@@ -28,9 +27,20 @@ export function imageSumsLength({ output }: NormOperation, capacity: number): nu
   return 2 * output[0] * splitsOf(output) * capacity;
 }
 
+/** Rows that an invocation adds up; the last may have fewer. */
+function rowsOf([, height, width]: NormOperation["output"]): number {
+  return Math.ceil(height / Math.min(height, Math.ceil(height * width / MOST_PIXELS)));
+}
+
 /** How many parts of its rows a channel is added up in. */
-function splitsOf([, height, width]: NormOperation["output"]): number {
-  return height / divisorUpTo(height, Math.max(1, MOST_PIXELS / width));
+function splitsOf(output: NormOperation["output"]): number {
+  return Math.ceil(output[1] / rowsOf(output));
+}
+
+/** WGSL of the pixels of a part. */
+function pixelsOf(output: NormOperation["output"], split: string): string {
+  const rows = rowsOf(output);
+  return `f32(min(${rows}u, ${output[1]}u - ${split} * ${rows}u) * ${output[2]}u)`;
 }
 
 /** Of each image and channel the sum of values, and of squares around their own mean: no difference of
@@ -42,7 +52,7 @@ export function moments({ operation, inputs: [input] }: Place, context: KernelCo
     code: `
   var sum = Images(0.0);
   ${eachPixel(output, `sum += input[${indexOf(input, PIXEL)}];`)}
-  let mean = sum * ${1 / pixelsOf(output)};
+  let mean = sum / ${pixelsOf(output, "group.z")};
   var squares = Images(0.0);
   ${
       eachPixel(
@@ -90,14 +100,9 @@ export function gradientSums(
 
 const PIXEL = ["channel", "y", "x"] as const;
 
-/** Pixels that an invocation adds up. */
-function pixelsOf(output: NormOperation["output"]): number {
-  return output[1] * output[2] / splitsOf(output);
-}
-
 function eachPixel(output: NormOperation["output"], code: string): string {
-  const rows = output[1] / splitsOf(output);
-  return `for (var y = group.z * ${rows}u; y < (group.z + 1u) * ${rows}u; y++) {
+  const rows = rowsOf(output);
+  return `for (var y = group.z * ${rows}u; y < min((group.z + 1u) * ${rows}u, ${output[1]}u); y++) {
   for (var x = 0u; x < ${output[2]}u; x++) {
     ${code}
   }
@@ -144,19 +149,19 @@ export function addUpValues({ operation }: Place, context: KernelContext): Kerne
 
 /** The batch's squares around its own mean: each image's around the image's, and their distance. */
 export function addUpDeviations({ operation }: Place, context: KernelContext): Kernel {
-  const pixels = pixelsOf(operation.output);
   return addUp(operation, context, {
     label: "batch_norm_deviations",
     first: 1,
     before: meanWgsl(operation, context),
-    each: `let distance = first * ${1 / pixels} - mean;
-      sum += second + distance * distance * ${pixels}.0;`,
+    each: `let pixels = ${pixelsOf(operation.output, "split")};
+      let distance = first / pixels - mean;
+      sum += second + distance * distance * pixels;`,
   });
 }
 
 /** The batch's sums of gradients: those of bias and weight, too. */
 export function addUpGradients({ operation }: Place, context: KernelContext): Kernel {
-  const { start, bias } = context.partialsOf(operation);
+  const { buffer, start, bias } = context.partialsOf(operation);
   return addUp(operation, context, {
     label: "batch_norm_gradients",
     first: 2,
@@ -164,7 +169,7 @@ export function addUpGradients({ operation }: Place, context: KernelContext): Ke
     each: "sum += select(second, first, group.y == 0u);",
     after: `partials[${start}u + select(0u, ${bias}u, group.y == 0u) + group.x] = sum;`,
     bindings: [
-      { name: "partials", type: "array<f32>", access: "write", buffer: context.partials },
+      { name: "partials", type: "array<f32>", access: "write", buffer: context.partials[buffer] },
     ],
   });
 }

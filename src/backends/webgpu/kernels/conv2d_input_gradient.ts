@@ -10,7 +10,12 @@ import {
   type Kernel,
   repeat,
 } from "../kernel.ts";
-import { type ChannelGroups, channelGroups, type ConvolveOperation } from "../operations.ts";
+import {
+  type ChannelGroups,
+  channelGroups,
+  type ConvolveOperation,
+  macsOf,
+} from "../operations.ts";
 import { indexOf, roundUp, type Tensor } from "../tensors.ts";
 import type { Tuning } from "../tuning.ts";
 import { callStoreGradient, type GradientTarget, storeGradient } from "./store_gradient.ts";
@@ -135,6 +140,7 @@ ${entryPoint(tuning)}
 }
 `,
     bindings: [bindTensor("grad_maps", gradMaps, "read"), weights, ...bindings],
+    macs: macsOf(operation),
     workgroups: [A_GROUP, rows * cells, inChannels / channels],
   };
 }

@@ -10,7 +10,7 @@ import {
   type Kernel,
   repeat,
 } from "../kernel.ts";
-import { channelGroups, type ConvolveOperation } from "../operations.ts";
+import { channelGroups, type ConvolveOperation, macsOf } from "../operations.ts";
 import { indexOf, roundUp, type Tensor } from "../tensors.ts";
 import type { Tuning } from "../tuning.ts";
 import { activate } from "./activation.ts";
@@ -145,6 +145,7 @@ ${entryPoint(tuning)}
       ...(maps === undefined ? [] : [bindTensor("activated", maps, "write")]),
       bindTensor("output", output, "write"),
     ],
+    macs: macsOf(operation),
     workgroups: [A_GROUP, output.height * output.width, blocks],
   };
 }

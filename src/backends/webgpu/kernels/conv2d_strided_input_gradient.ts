@@ -9,7 +9,7 @@ import {
   type Kernel,
   repeat,
 } from "../kernel.ts";
-import { channelGroups, type ConvolveOperation } from "../operations.ts";
+import { channelGroups, type ConvolveOperation, macsOf } from "../operations.ts";
 import { indexOf, roundUp } from "../tensors.ts";
 import type { Tuning } from "../tuning.ts";
 import {
@@ -116,6 +116,7 @@ ${entryPoint(tuning)}
 }
 `,
     bindings: [bindTensor("grad_maps", gradMaps, "read"), weights, ...bindings],
+    macs: macsOf(operation),
     workgroups: [A_GROUP, height * width, blocks],
   };
 }

@@ -11,7 +11,7 @@ import {
 } from "../kernel.ts";
 import type { LossTargets } from "../../../nn/loss.ts";
 import type { Program } from "../../program.ts";
-import type { ConvolveOperation, Operation } from "../operations.ts";
+import { type ConvolveOperation, macsOf, type Operation } from "../operations.ts";
 import type { ParameterPlace } from "../parameter_layout.ts";
 import { indexOf, roundUp, type Tensor } from "../tensors.ts";
 import type { Tuning } from "../tuning.ts";
@@ -46,9 +46,6 @@ export interface LinearLayersBuffers {
 
 /** Storage buffers that {@linkcode linearLayers} names at most. */
 export const LINEAR_LAYERS_BUFFERS = 10;
-
-/** Input features that an invocation takes at once on the way forward, to have loads under way. */
-const FORWARD_INPUTS = 4;
 
 /** Number of operations at a network's end that {@linkcode linearLayers} carries out: linear layers in a
  * row, each with at most one activation, or none where they would take too long for one kernel. */
@@ -142,6 +139,7 @@ fn main(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) group
     label: `linear_layers${backward ? "" : " forward"}`,
     code,
     bindings,
+    macs: (backward ? 2 : 1) * stages.reduce((sum, { operation }) => sum + macsOf(operation), 0),
     workgroups: [{ perGroup: tuning.invocations / lanes }, 1, 1],
   };
 }
@@ -151,8 +149,9 @@ function tiles(operation: ConvolveOperation, columns: number, tuning: Tuning) {
   const [inFeatures] = operation.input;
   return {
     vectors: divisorUpTo(columns / 4, Math.max(1, tuning.linearSums / 4)),
-    forwardInputs: divisorUpTo(inFeatures, FORWARD_INPUTS),
+    forwardInputs: divisorUpTo(inFeatures, tuning.linearForwardInputs),
     backwardInputs: divisorUpTo(inFeatures, tuning.linearSums),
+    backwardOutputs: divisorUpTo(columns / 4, tuning.linearBackwardOutputs),
   };
 }
 
@@ -213,21 +212,33 @@ function backwardWgsl(
   const columns = weight.columns / 4;
   const [inFeatures] = operation.input;
   const { gradient } = own!;
-  const { backwardInputs } = tiles(operation, weight.columns, tuning);
+  const { backwardInputs, backwardOutputs } = tiles(operation, weight.columns, tuning);
+  const load = (c: number, v: number) =>
+    `let w${c}_${v} = parameters[${
+      weight.offset / 4
+    }u + (first + ${c}u) * ${columns}u + o + ${v}u];`;
   return `for (var first = local.y * ${backwardInputs}u; first < ${inFeatures}u; first += ${
     tuning.linearRows * backwardInputs
   }u) {
     ${repeat(backwardInputs, (c) => `var g${c} = Images(0.0);`)}
-    for (var o = 0u; o < ${columns}u; o++) {
+    for (var o = 0u; o < ${columns}u; o += ${backwardOutputs}u) {
       ${
-    repeat(4, (k) => `let d${k} = gradients[${indexOf(gradient, [`o * 4u + ${k}u`, "0u", "0u"])}];`)
+    repeat(4 * backwardOutputs, (k) =>
+      `let d${k} = gradients[${indexOf(gradient, [`o * 4u + ${k}u`, "0u", "0u"])}];`)
   }
       ${
-    repeat(backwardInputs, (c) =>
-      `{
-        let w = parameters[${weight.offset / 4}u + (first + ${c}u) * ${columns}u + o];
-        g${c} += (w.x * d0 + w.y * d1) + (w.z * d2 + w.w * d3);
-      }`)
+    backwardOutputs > 1
+      ? repeat(backwardOutputs, (v) => repeat(backwardInputs, (c) => load(c, v)))
+      : ""
+  }
+      ${
+    repeat(backwardOutputs, (v) =>
+      repeat(backwardInputs, (c) =>
+        `{
+        ${backwardOutputs > 1 ? "" : load(c, v)}
+        g${c} += (w${c}_${v}.x * d${4 * v} + w${c}_${v}.y * d${4 * v + 1}) +
+          (w${c}_${v}.z * d${4 * v + 2} + w${c}_${v}.w * d${4 * v + 3});
+      }`))
   }
     }
     ${

@@ -1,7 +1,7 @@
 /** Weight and bias gradients of linear layers: partial sums of some images. */
 
 import { type Binding, type Kernel, repeat } from "../kernel.ts";
-import type { ConvolveOperation } from "../operations.ts";
+import { type ConvolveOperation, macsOf } from "../operations.ts";
 import { roundUp, type Tensor } from "../tensors.ts";
 import type { Tuning } from "../tuning.ts";
 import type { PartialsPlace } from "./conv2d_weight_gradient.ts";
@@ -79,6 +79,7 @@ fn main(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) group
       ...bindings,
       { name: "partials", type: "array<vec4f>", access: "write", buffer: partials },
     ],
+    macs: stages.reduce((sum, { operation }) => sum + macsOf(operation), 0),
     workgroups: [firstGroup, Math.ceil(capacity / images), 1],
   };
 }

@@ -11,7 +11,8 @@ export interface UpdateRange {
   /** First that weight decay does not take. */
   readonly bias: number;
   readonly end: number;
-  /** First partial sum; copies are `end - start` apart. */
+  /** Buffer and place of the first partial sum; copies are `end - start` apart. */
+  readonly buffer: number;
   readonly partials: number;
   /** WGSL for the number of copies. */
   readonly copies: string;
@@ -22,7 +23,7 @@ export interface UpdateBuffers {
   readonly parameters: GPUBuffer;
   readonly gradients: GPUBuffer;
   readonly slots: readonly GPUBuffer[];
-  readonly partials: GPUBuffer;
+  readonly partials: readonly GPUBuffer[];
 }
 
 /** Equals the reference's `updateParameters`, on gradients that it first adds up, in order.
@@ -36,7 +37,7 @@ export function updateParameters(
   rule: UpdateRule,
 ): Kernel {
   const code = `${findWgsl(ranges, usesDecays(rule))}
-  ${SUM_WGSL}
+  ${sumWgsl(partials)}
   if (chunk.update == 0u) {
     gradients[i] = gradient;
     return;
@@ -48,7 +49,7 @@ export function updateParameters(
     label: "update_parameters",
     code,
     bindings: [
-      { name: "partials", type: "array<vec4f>", access: "read", buffer: partials },
+      ...bindPartials(partials),
       bindVector("parameters", parameters),
       bindVector("gradients", gradients),
       ...slots.map((slot, index) => bindVector(`slot${index}`, slot)),
@@ -77,12 +78,12 @@ export function clippedUpdate(
   const sum: Kernel = {
     label: "sum_gradients",
     code: `${findWgsl(ranges, false)}
-  ${SUM_WGSL}
+  ${sumWgsl(partials)}
   gradients[i] = gradient;
 }
 `,
     bindings: [
-      { name: "partials", type: "array<vec4f>", access: "read", buffer: partials },
+      ...bindPartials(partials),
       bindVector("gradients", gradients),
     ],
     workgroups: workgroupsFor(ranges),
@@ -137,13 +138,14 @@ fn main(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) group
 /** Head of an entry point that finds the range of parameters `i`, and with it what they are made of. */
 function findWgsl(ranges: readonly UpdateRange[], wantsDecays: boolean): string {
   // What is frozen lies between ranges.
-  const find = ranges.map(({ start, bias, end, partials, copies }, n) =>
+  const find = ranges.map(({ start, bias, end, buffer, partials, copies }, n) =>
     `${
       start > (ranges[n - 1]?.end ?? 0) ? `if (i < ${start}u) { return; } else ` : ""
     }if (i < ${end}u) {
     place = ${partials}u + i - ${start}u;
     stride = ${end - start}u;
     copies = ${copies};
+    source = ${buffer}u;
     ${wantsDecays ? `decays = f32(i < ${bias}u);` : ""}
   }`
   );
@@ -154,17 +156,39 @@ fn main(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) group
   var place: u32;
   var stride: u32;
   var copies: u32;
+  var source: u32;
   ${wantsDecays ? "var decays: f32;" : ""}
   ${find.join(" else ")} else { return; }`;
 }
 
 /** Adds up the copies of a gradient that {@linkcode findWgsl} found, and what earlier chunks left. */
-const SUM_WGSL = `var gradient = vec4f();
-  for (var copy = 0u; copy < copies; copy++) {
-    gradient += partials[place];
+function sumWgsl(partials: readonly GPUBuffer[]): string {
+  const sums = partials.map((_, n) =>
+    `if (source == ${n}u) {
+  for (; copies >= 4u; copies -= 4u) {
+    let p0 = partials${n}[place];
+    let p1 = partials${n}[place + stride];
+    let p2 = partials${n}[place + 2u * stride];
+    let p3 = partials${n}[place + 3u * stride];
+    gradient = (((gradient + p0) + p1) + p2) + p3;
+    place += 4u * stride;
+  }
+  for (; copies > 0u; copies--) {
+    gradient += partials${n}[place];
     place += stride;
   }
+  }`
+  );
+  return `var gradient = vec4f();
+  ${sums.join("\n  ")}
   if (chunk.accumulate != 0u) { gradient += gradients[i]; }`;
+}
+
+function bindPartials(partials: readonly GPUBuffer[]): Binding[] {
+  return partials.map((buffer, n) => (
+    { name: `partials${n}`, type: "array<vec4f>", access: "read", buffer }
+  ));
+}
 
 function usesDecays({ update }: UpdateRule): boolean {
   return update.some(([, expression]) => /\bdecays\b/.test(expression));

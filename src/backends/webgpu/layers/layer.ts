@@ -24,7 +24,7 @@ export interface KernelContext {
   /** Sums of images, before they are added up; each batch norm's in turn. */
   readonly imageSums: GPUBuffer;
   /** Gradients of groups of images, before they are added up. */
-  readonly partials: GPUBuffer;
+  readonly partials: readonly GPUBuffer[];
   /** A parameter, as a uniform where it fits. */
   bind(name: string, parameter: Parameter): Binding;
   /** Where a batch norm's moments begin, in floats. */
