@@ -22,14 +22,16 @@ const EMULATED_GPU = ["--enable-unsafe-webgpu", "--enable-features=Vulkan"];
 
 interface Trained {
   readonly threads: number;
+  /** Which build of the kernels: Node 20 lacks the faster one, which rounds otherwise. */
+  readonly engine: string;
   readonly losses: number[];
   readonly accuracy: number;
   /** Class and probability of the first image, of the session and of each format read back. */
   readonly answers: readonly (readonly [label: number, probability: number])[];
 }
 
-/** A program that trains LeNet on arrays of its own, exports it, and predicts with what it reads back. */
-const program = (backend: string, options: string) => `
+/** A program that trains a model, LeNet unless told otherwise, on arrays of its own, exports it, and predicts with what it reads back. */
+const program = (backend: string, options: string, model = "lenet-relu") => `
   import * as lenet from ${JSON.stringify(NAME)};
   globalThis.trained = (async () => {
     const count = 64, shape = [1, 28, 28];
@@ -39,7 +41,7 @@ const program = (backend: string, options: string) => `
     });
     const labels = Uint8Array.from({ length: count }, (_, image) => image % 2);
     const data = { images, labels, count, shape };
-    const model = lenet.zooModel("lenet-relu");
+    const model = lenet.zooModel(${JSON.stringify(model)});
     const options = { optimizer: { type: "adam" }, ${options} };
     const session = await lenet.openBackend(${JSON.stringify(backend)}, model, options);
     const losses = [];
@@ -55,7 +57,7 @@ const program = (backend: string, options: string) => `
     };
     const answers = [await answerOf(session)];
     const { parameters } = await session.readState();
-    const { threads } = session.device;
+    const { threads, description: engine } = session.device;
     await session[Symbol.asyncDispose]();
     const { topology, weights } = lenet.encodeLayersModel({ model, parameters });
     const readBack = [
@@ -67,7 +69,7 @@ const program = (backend: string, options: string) => `
       answers.push(await answerOf(session));
       await session[Symbol.asyncDispose]();
     }
-    return { threads, losses, accuracy, answers };
+    return { threads, engine, losses, accuracy, answers };
   })();`;
 
 const print = `trained.then((result) => console.log(JSON.stringify(result)));`;
@@ -78,6 +80,15 @@ function trainedOf({ code, stdout, stderr }: Outcome, threads: number): Trained 
   const trained: Trained = JSON.parse(stdout);
   requireTrained(trained, threads);
   return trained;
+}
+
+/** What was found first on two threads, by the build of the kernels: V8 gives the same bits everywhere. */
+const firsts = new Map<string, Trained>();
+
+function requireSame(trained: Trained): void {
+  const first = firsts.get(trained.engine) ?? trained;
+  firsts.set(trained.engine, first);
+  assertEquals(trained, first);
 }
 
 function requireTrained({ threads, losses, accuracy, answers }: Trained, expected: number): void {
@@ -97,7 +108,6 @@ Deno.test({
       const main = join(folder, "main.mjs");
       const installed = join(folder, "node_modules", NAME);
       const onTwo = program("wasm", "threads: 2");
-      let expected: Trained | undefined;
       await step(
         "the tarball holds its files only, of one version, and needs nothing",
         async () => {
@@ -115,10 +125,10 @@ Deno.test({
         await Deno.writeTextFile(main, program("wasm", "threads: 1") + print);
         trainedOf(await runProgram("node", [main]), 1);
         await Deno.writeTextFile(main, onTwo + print);
-        expected = trainedOf(await runProgram("node", [main]), 2);
+        requireSame(trainedOf(await runProgram("node", [main]), 2));
       });
       await step("Deno gives the same bits, and knows the types", async () => {
-        assertEquals(trainedOf(await runDeno([...DENO, main], { cwd: folder }), 2), expected);
+        requireSame(trainedOf(await runDeno([...DENO, main], { cwd: folder }), 2));
         const types = join(folder, "types.ts");
         await Deno.writeTextFile(
           types,
@@ -183,10 +193,13 @@ Deno.test({
             EMULATED_GPU,
           );
           const isolated = { code: onTwo, headers: ISOLATED };
-          assertEquals(await inBrowser<Trained>(browser, folder, isolated), expected);
+          const onThreads = await inBrowser<Trained>(browser, folder, isolated);
+          requireTrained(onThreads, 2);
+          requireSame(onThreads);
           const code = program("wasm", "");
           requireTrained(await inBrowser<Trained>(browser, folder, { code }), 1);
-          const gpu = program("webgpu", "");
+          // An emulated GPU takes ten seconds to compile LeNet.
+          const gpu = program("webgpu", "", "softmax");
           requireTrained(await inBrowser<Trained>(browser, folder, { code: gpu }), 1);
         },
         browserProgram === undefined,
