@@ -1,6 +1,6 @@
 /** `deno task build:kernels`: compiles the `wasm` engine's AssemblyScript kernels. */
 
-// deno-lint-ignore no-import-prefix -- named here, so that only who builds kernels gets the compiler
+// Named here, so that only who builds kernels gets the compiler
 import asc from "npm:assemblyscript@0.28.20/asc";
 import { MEMORY_PAGES } from "../src/backends/wasm/memory_pages.ts";
 import { allRules } from "../src/nn/optimizers.ts";

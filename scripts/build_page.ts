@@ -1,6 +1,6 @@
 /** `deno task build:page`: bundles the scripts of a model's page and of the lab. */
 
-// deno-lint-ignore no-import-prefix -- named here, so that only who builds pages gets the bundler
+// Named here, so that only who builds pages gets the bundler
 import * as esbuild from "npm:esbuild@0.28.2";
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";

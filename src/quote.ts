@@ -61,7 +61,7 @@ export function countOf(count: number, noun: string): string {
 
 /** `deno task train`, or `lenet train` in the compiled program. */
 export function invocation(command: string): string {
-  return `${Deno.build.standalone ? "lenet" : "deno task"} ${command}`;
+  return `${globalThis.Deno?.build.standalone ? "lenet" : "deno task"} ${command}`;
 }
 
 /** A path as a word of a command line: in quotes where a shell would make something else of it. */

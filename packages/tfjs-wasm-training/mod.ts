@@ -3,7 +3,12 @@
  * @module
  */
 
-import { getKernel, registerKernel, unregisterKernel, version_core } from "@tensorflow/tfjs-core";
+import {
+  getKernel,
+  registerKernel,
+  unregisterKernel,
+  version_core,
+} from "npm:@tensorflow/tfjs-core@4.22.0";
 import { KERNELS } from "./kernels/table.ts";
 import { keepPublishedKernel } from "./kernels/workspace.ts";
 

@@ -12,6 +12,7 @@ import {
 } from "../check.ts";
 import { completeAugmentation } from "../data/augment.ts";
 import { lossTargets } from "../nn/loss.ts";
+import { coreCount } from "../platform.ts";
 import { completeOptimizer, slotCount } from "../nn/optimizers.ts";
 import { wholeBatchOf } from "../nn/layers/table.ts";
 import { type Model, showShape } from "../nn/sequential.ts";
@@ -25,7 +26,7 @@ import type {
 import type { EngineOptions } from "./engine.ts";
 
 /** More would take long to start, and none is faster for it. */
-const MAX_THREADS = Math.max(16, 4 * navigator.hardwareConcurrency);
+const MAX_THREADS = Math.max(16, 4 * coreCount());
 
 /** Largest batch that indices of 32 bits can name. */
 const MAX_BATCH_SIZE = 2 ** 32 - 1;

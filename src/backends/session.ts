@@ -68,10 +68,8 @@ export class Calls {
           `session, or open another session`,
       );
     }
-    const start = Promise.withResolvers<void>();
-    const ended = start.promise.then(work);
+    const ended = Promise.resolve().then(work);
     this.#current = { name, ended };
-    start.resolve();
     try {
       return await ended;
     } finally {

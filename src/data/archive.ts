@@ -105,7 +105,7 @@ async function* zipMember(
   archive: Chunks,
   isMember: (path: string) => boolean,
 ): AsyncGenerator<Uint8Array> {
-  const { Unzip, UnzipInflate } = await import("fflate"); // only now: hardly any data come in it
+  const { Unzip, UnzipInflate } = await import("npm:fflate@0.8.3"); // only now: hardly any data come in it
   const found: Uint8Array[] = [];
   let isOver = false;
   const unzip = new Unzip((file) => {

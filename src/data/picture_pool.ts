@@ -1,5 +1,6 @@
 /** Decoding pictures on all cores. */
 
+import { coreCount } from "../platform.ts";
 import {
   decodingBytes,
   fitFile,
@@ -29,7 +30,7 @@ export class PicturePool implements Disposable {
   #takenBytes = 0;
 
   /** @param threads Default one a core. */
-  constructor(threads = navigator.hardwareConcurrency) {
+  constructor(threads = coreCount()) {
     const count = typeof Worker === "undefined" ? 0 : Math.min(threads, MAX_THREADS);
     for (let n = 0; n < count; n++) {
       // deno compile looks for this file by its name alone: no other in the project may have it.

@@ -1,6 +1,6 @@
 /** A PNG file cut down to what its picture needs, before a decoder believes what it says of itself. */
 
-import { inflateSync } from "node:zlib";
+import { builtin } from "../platform.ts";
 import { PictureFault } from "./picture_kind.ts";
 
 /** Chunks that decide what the pixels are; texts, colour profiles and animations do not. */
@@ -90,7 +90,8 @@ function rawLength(view: DataView): number {
 
 function inflatedLength(pixels: Uint8Array, expected: number): number {
   try {
-    return inflateSync(pixels, { maxOutputLength: expected + SLACK_BYTES }).length;
+    return builtin("node:zlib")!.inflateSync(pixels, { maxOutputLength: expected + SLACK_BYTES })
+      .length;
   } catch (error) {
     const isTooMuch = (error as { code?: string }).code === "ERR_BUFFER_TOO_LARGE";
     throw new PictureFault(

@@ -1,8 +1,8 @@
 /** Files of known datasets: checked by their digests when they are stored and when they are read. */
 
-import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { formatCount } from "../quote.ts";
+import { createSha256 } from "../sha256.ts";
 import { removeIfThere, streamAtomic, writeAtomic } from "../write_atomic.ts";
 import { memberContent } from "./archive.ts";
 import { DatasetError, MissingFileError } from "./errors.ts";
@@ -78,7 +78,7 @@ async function store(
   folder: string,
   label: string,
 ): Promise<void> {
-  const hash = createHash("sha256");
+  const hash = createSha256();
   const hashed = async function* () {
     for await (const chunk of verified(content, file, label)) {
       hash.update(chunk);
@@ -103,7 +103,7 @@ export async function requirePacked(
     readonly label?: string;
   },
 ): Promise<void> {
-  const hash = createHash("sha256");
+  const hash = createSha256();
   try {
     using file = await Deno.open(path);
     for await (const slice of slicesOf(file, 8 * SLICE_BYTES)) hash.update(slice);
@@ -160,7 +160,7 @@ async function* verified(
   file: DatasetFile,
   label: string,
 ): AsyncGenerator<Uint8Array> {
-  const hash = createHash("sha256");
+  const hash = createSha256();
   let byteLength = 0;
   try {
     for await (const chunk of content) {

@@ -4,6 +4,7 @@
  * packages' own functions, which know neither grey nor scaled JPEGs and always take this thread's files.
  */
 
+import { readDecoder } from "./decoder_files.ts";
 import type { Channels, Picture, RgbaPicture } from "./picture.ts";
 import type { PictureHeader } from "./picture_header.ts";
 import { PictureFault, type PictureKind } from "./picture_kind.ts";
@@ -42,8 +43,9 @@ const MAX_MESSAGE_BYTES = 200;
 function withLibrary<Result>(kind: PictureKind, run: (library: CExports) => Result): Result {
   let library = instances.get(kind);
   instances.delete(kind);
+  const program = programOf(kind);
   try {
-    library ??= start(kind);
+    library ??= start(kind, program);
     const result = run(library);
     if (library.memory.buffer.byteLength <= KEPT_BYTES) instances.set(kind, library);
     return result;
@@ -54,17 +56,16 @@ function withLibrary<Result>(kind: PictureKind, run: (library: CExports) => Resu
   }
 }
 
-function start(kind: PictureKind): CExports {
+function programOf(kind: PictureKind): WebAssembly.Module {
   let program = programs.get(kind);
   if (program === undefined) {
-    const [name] = LIBRARIES[kind];
-    const file = `@cwasm/${name}/${name}.wasm`;
-    const url = Deno.build.standalone
-      ? new URL(`./node_modules/${file}`, import.meta.url)
-      : import.meta.resolve(file);
-    program = new WebAssembly.Module(Deno.readFileSync(new URL(url)));
+    program = new WebAssembly.Module(readDecoder(LIBRARIES[kind][0]));
     programs.set(kind, program);
   }
+  return program;
+}
+
+function start(kind: PictureKind, program: WebAssembly.Module): CExports {
   const call = (returned: number) => () => returned;
   const fail = () => {
     throw new Error("Cannot go on");

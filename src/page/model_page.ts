@@ -5,6 +5,7 @@ import type { Model } from "../nn/sequential.ts";
 import { Html, html, htmlPage } from "../report/html.ts";
 import { encodePageModel, type NamedModel } from "./page_model.ts";
 import { MODEL_PAGE_STYLE } from "./style.ts";
+import { toBase64 } from "../platform.ts";
 import { countOf } from "../quote.ts";
 
 /** What a page tells of a model's training, where somebody knows. */
@@ -151,5 +152,5 @@ function scriptElement(attributes: string, content: string): Html {
 
 async function sha256(text: string): Promise<string> {
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
-  return new Uint8Array(digest).toBase64();
+  return toBase64(new Uint8Array(digest));
 }

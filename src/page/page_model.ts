@@ -2,6 +2,7 @@
 
 import type { PicturePolarity } from "../data/dataset.ts";
 import { knownOf, type TrainedModel } from "../formats/trained_model.ts";
+import { fromBase64, toBase64 } from "../platform.ts";
 import { modelOf, type ModelSpec, specOf } from "../nn/model_spec.ts";
 
 /** A model that knows what its classes are called. */
@@ -47,11 +48,11 @@ export function decodePageModel(text: string): NamedModel {
 function encode(values: Float32Array): string {
   const view = new DataView(new ArrayBuffer(FLOAT_BYTES * values.length));
   values.forEach((value, index) => view.setFloat32(FLOAT_BYTES * index, value, true));
-  return new Uint8Array(view.buffer).toBase64();
+  return toBase64(new Uint8Array(view.buffer));
 }
 
 function decode(text: string): Float32Array {
-  const view = new DataView(Uint8Array.fromBase64(text).buffer);
+  const view = new DataView(fromBase64(text).buffer);
   return Float32Array.from(
     { length: view.byteLength / FLOAT_BYTES },
     (_, index) => view.getFloat32(FLOAT_BYTES * index, true),

@@ -14,6 +14,21 @@ import { createRandom, permutation } from "../random.ts";
  */
 export type Schedule = "constant" | "cosine" | "step" | "one-cycle";
 
+/** What the learning rate of a step is multiplied by: 0 or more, and finite.
+ *
+ * It must give the same for the same place, since a training may go on anywhere.
+ */
+export type ScheduleFunction = (place: {
+  /** Epochs done, with a fraction for a part of one: from 0 up to, but not including, `epochs`. */
+  readonly epoch: number;
+  /** Of the whole run, which may go beyond these. */
+  readonly epochs: number;
+  /** Steps done. */
+  readonly step: number;
+  /** Of the whole run. */
+  readonly steps: number;
+}) => number;
+
 /** All schedules, the default first. */
 export const SCHEDULES: readonly Schedule[] = ["constant", "cosine", "step", "one-cycle"];
 
@@ -66,15 +81,26 @@ export interface TrainPlan {
   readonly patience?: number;
 }
 
-/** A plan of which only epochs and learning rate must be said. */
-export type PlanOptions = Pick<TrainPlan, "epochs" | "learningRate"> & Partial<TrainPlan>;
+/** A plan of which only epochs and learning rate must be said.
+ *
+ * Its schedule may be a function, which no file of a run can hold.
+ */
+export type PlanOptions =
+  & Pick<TrainPlan, "epochs" | "learningRate">
+  & Partial<Omit<TrainPlan, "schedule">>
+  & { readonly schedule?: Schedule | ScheduleFunction };
+
+/** A plan without gaps, whose schedule may be a function. */
+export type AnyPlan = Omit<TrainPlan, "schedule"> & Required<Pick<PlanOptions, "schedule">>;
 
 /** Fills a plan's gaps: batches of 256, a constant learning rate, seed 0, shuffled.
  *
  * @throws {TypeError} If the options are no object, a name is none, or an option belongs to another schedule.
  * @throws {RangeError} If a number is missing or out of range, or the warm-up is as long as the run.
  */
-export function completePlan(options: PlanOptions): TrainPlan {
+export function completePlan(options: Partial<TrainPlan> & PlanOptions): TrainPlan;
+export function completePlan(options: PlanOptions): AnyPlan;
+export function completePlan(options: PlanOptions): AnyPlan {
   checkObject("plan", options, "an object with epochs and learningRate");
   const { epochs, learningRate, batchSize = 256, schedule = "constant", seed = 0 } = options;
   const { shuffle = true, maxSteps, targetAccuracy, monitor, patience } = options;
@@ -84,7 +110,7 @@ export function completePlan(options: PlanOptions): TrainPlan {
   checkNumber("epochs", epochs, { whole: true, min: 1 });
   checkNumber("learningRate", learningRate, { above: 0 });
   checkNumber("batchSize", batchSize, { whole: true, min: 1 });
-  checkName("schedule", schedule, SCHEDULES);
+  if (typeof schedule !== "function") checkName("schedule", schedule, SCHEDULES);
   checkSeed(seed);
   if (maxSteps !== undefined) checkNumber("maxSteps", maxSteps, { whole: true, min: 0 });
   if (targetAccuracy !== undefined) {
@@ -98,7 +124,10 @@ export function completePlan(options: PlanOptions): TrainPlan {
   const owners = { stepSize: "step", gamma: "step", anneal: "one-cycle" } as const;
   for (const [name, owner] of Object.entries(owners)) {
     if (options[name as keyof typeof owners] === undefined || schedule === owner) continue;
-    throw new TypeError(`Cannot use ${name} with schedule ${schedule}: it belongs to ${owner}`);
+    const other = typeof schedule === "function"
+      ? "a function as schedule"
+      : `schedule ${schedule}`;
+    throw new TypeError(`Cannot use ${name} with ${other}: it belongs to ${owner}`);
   }
   if (warmup !== undefined) {
     checkNumber("warmup", warmup, { min: 0 });
@@ -146,9 +175,11 @@ export function epochOrder(
 /** Learning rates of the steps first .. first + count - 1, counted from 0 over the whole run.
  *
  * A rate that the length of the run decides stays, beyond its end, at that of the end.
+ *
+ * @throws {RangeError} If a schedule's function gives no factor, 0 or more.
  */
 export function learningRates(
-  plan: TrainPlan,
+  plan: AnyPlan,
   { first, count, stepsPerEpoch }: {
     readonly first: number;
     readonly count: number;
@@ -158,7 +189,8 @@ export function learningRates(
   const { learningRate, epochs, warmup = plan.schedule === "one-cycle" ? 0.3 : 0 } = plan;
   const steps = epochs * stepsPerEpoch;
   const rise = warmup < 1 ? warmup * steps : warmup * stepsPerEpoch;
-  const shareOf = SHARES[plan.schedule];
+  const { schedule } = plan;
+  const shareOf = typeof schedule === "function" ? shareBy(schedule) : SHARES[schedule];
   return Float32Array.from(
     { length: count },
     (_, index) => learningRate * shareOf(first + index, { plan, rise, steps, stepsPerEpoch }),
@@ -167,7 +199,7 @@ export function learningRates(
 
 /** What the learning rate is multiplied by in a step, from 0. */
 type Share = (step: number, lengths: {
-  readonly plan: TrainPlan;
+  readonly plan: AnyPlan;
   /** Steps of the warm-up, and of the run. */
   readonly rise: number;
   readonly steps: number;
@@ -187,6 +219,16 @@ const SHARES: { readonly [Name in Schedule]: Share } = {
     return between(1, 1 / 250_000, Math.max(0, step - top) / Math.max(1, steps - 1 - top));
   },
 };
+
+/** A caller's schedule, whose steps count over the whole run: its warm-up only multiplies them. */
+function shareBy(schedule: ScheduleFunction): Share {
+  return (step, { plan: { epochs }, rise, steps, stepsPerEpoch }) => {
+    const factor = schedule({ epoch: step / stepsPerEpoch, epochs, step, steps });
+    checkNumber(`schedule at step ${step}`, factor, { min: 0 });
+    const warm = Math.round(rise);
+    return step < warm ? factor * (step + 1) / (warm + 1) : factor;
+  };
+}
 
 /** A schedule that begins after a rise from near 0, whole steps long, as PyTorch's `SequentialLR` of a
  * `LinearLR` from 1 / (steps + 1) and the schedule. */

@@ -6,12 +6,12 @@ import { checkFunction, checkNumber, checkObject } from "../check.ts";
 import { checkSession } from "./inference.ts";
 import { countCorrect } from "./metrics.ts";
 import {
+  type AnyPlan,
   completePlan,
   epochOrder,
   learningRates,
   type Monitor,
   type PlanOptions,
-  type TrainPlan,
 } from "./plan.ts";
 
 /** One finished epoch: a line of `metrics.jsonl`.
@@ -297,7 +297,7 @@ interface Start {
 function judge(
   metrics: EpochMetrics<number | undefined>,
   before: Progress,
-  { monitor = "accuracy", patience }: TrainPlan,
+  { monitor = "accuracy", patience }: AnyPlan,
   isWhole: boolean,
 ): Progress {
   if (!isWhole && before.epochsDone > 0) return before;
@@ -318,7 +318,7 @@ async function trainAttached(
   session: Session,
   data: TrainingData,
   { plan, hooks: { start = NOT_STARTED, best, ...hooks } }: {
-    readonly plan: TrainPlan;
+    readonly plan: AnyPlan;
     readonly hooks: TrainHooks & Start;
   },
 ): Promise<Ended> {
@@ -378,7 +378,7 @@ async function trainStretch(
   session: Session,
   data: LabeledImages,
   { plan, hooks, progress }: {
-    readonly plan: TrainPlan;
+    readonly plan: AnyPlan;
     readonly hooks: TrainHooks;
     readonly progress: Progress;
   },
@@ -450,7 +450,7 @@ async function evaluateEpoch(
 function addSteps(
   partial: PartialEpoch,
   { steps, losses, corrects }: TrainResult,
-  { images, trainMs, plan }: { images: number; trainMs: number; plan: TrainPlan },
+  { images, trainMs, plan }: { images: number; trainMs: number; plan: AnyPlan },
 ): PartialEpoch {
   let { lossSum, correct } = partial;
   for (let step = 0; step < steps; step++) {
@@ -469,7 +469,7 @@ function addSteps(
 
 function requireFinite(
   values: ArrayLike<number>,
-  { learningRate }: TrainPlan,
+  { learningRate }: AnyPlan,
   describe: (index: number) => string,
 ): void {
   const index = Array.prototype.findIndex.call(values, (value) => !Number.isFinite(value));

@@ -10,7 +10,8 @@ const ignore = !canRunCommands();
 
 /** Imports go to a place further down only; places on one line do not import each other. */
 const ORDER: readonly (readonly string[])[] = [
-  ["mod.ts", "scripts"],
+  ["mod.ts", "scripts", "packages/lenet"],
+  ["data.ts", "web.ts"],
   ["src/cli"],
   ["src/lab"],
   ["src/compare", "src/page"],
@@ -34,7 +35,7 @@ interface Import {
 
 /** All imports of the project's own modules, types included, as paths from its root. */
 async function readImports(): Promise<Import[]> {
-  const paths = ["mod.ts"];
+  const paths = ["mod.ts", "data.ts", "web.ts"];
   for (const folder of ["scripts", "src", "packages"]) {
     for await (const path of modulesIn(join(ROOT, folder))) paths.push(path);
   }
@@ -157,32 +158,62 @@ Deno.test({
     const tensorflow = imports.filter(({ to }) => to.includes("@tensorflow/"));
     const users = new Set(tensorflow.map(({ from }) => placeOf(from)?.name));
     assertEquals([...users].sort(), ["packages", "src/backends/tfjs"]);
-    const ofPackages = imports.filter(({ from }) => from.startsWith("packages/"));
-    const others = ofPackages.filter(({ to }) => !/^packages\/|^@tensorflow\//.test(to));
+    // The library's own package is made of the project.
+    const ofPackages = imports.filter(({ from }) => /^packages\/(?!lenet\/)/.test(from));
+    const others = ofPackages.filter(({ to }) => !/^packages\/|^npm:@tensorflow\//.test(to));
     assertEquals(others, [], "what packages import of the project");
   },
 });
 
 Deno.test({
-  name: "a program that imports mod.ts loads no TensorFlow.js, no engine and no schemas",
+  name: "a program that imports mod.ts loads no TensorFlow.js, no engine, no schemas and no loader",
   ignore,
   fn: async () => {
-    const { code, stdout, stderr } = await runDeno(["info", "--json", join(ROOT, "mod.ts")]);
-    assertEquals(code, 0, stderr);
-    const modules = new Map<string, GraphModule>(
-      JSON.parse(stdout).modules.map((module: GraphModule) => [module.specifier, module]),
+    const loaded = await modulesOf("mod.ts", ({ isDynamic }) => !isDynamic);
+    const unwanted = new RegExp(
+      "@tensorflow|valibot|markdown|^node:|protobuf@[^/]*(/(?!wire)|$)|" +
+        "backends/(tfjs|wasm|webgpu|reference)/|data/(load|sources|fetch)",
     );
-    const loaded = new Set([pathToFileURL(join(ROOT, "mod.ts")).href]);
-    for (const specifier of loaded) {
-      for (const { code, isDynamic } of modules.get(specifier)?.dependencies ?? []) {
-        if (code?.specifier !== undefined && !isDynamic) loaded.add(code.specifier);
-      }
-    }
-    assert(loaded.size > 60, `expected the graph of mod.ts, found ${loaded.size} modules`);
-    const unwanted = /@tensorflow|valibot|backends\/(tfjs|wasm|webgpu|reference)\//;
     assertEquals([...loaded].filter((specifier) => unwanted.test(specifier)), []);
   },
 });
+
+Deno.test({
+  name: "what web.ts may ever load, but for TensorFlow.js, names neither Deno nor modules of Node",
+  ignore,
+  fn: async () => {
+    const loaded = await modulesOf("web.ts", ({ specifier }) => !/tfjs/.test(specifier));
+    const own = [...loaded].map(pathOf).filter((path) => path !== undefined);
+    assert(own.includes("src/backends/wasm/engine.ts"), "expected the engines");
+    const users = [];
+    for (const path of own.filter((path) => !path.includes("generated"))) {
+      const text = (await Deno.readTextFile(join(ROOT, path))).replace(/^\s*(\*|\/[/*]).*$/gm, "");
+      if (/(?<!globalThis\.)\bDeno\b|from "node:/.test(text)) users.push(path);
+    }
+    assertEquals(users, []);
+  },
+});
+
+/** What a module loads, itself among it, by the imports that are followed. */
+async function modulesOf(
+  entry: string,
+  isFollowed: (dependency: NonNullable<GraphModule["dependencies"]>[number]) => boolean,
+): Promise<Set<string>> {
+  const { code, stdout, stderr } = await runDeno(["info", "--json", join(ROOT, entry)]);
+  assertEquals(code, 0, stderr);
+  const modules = new Map<string, GraphModule>(
+    JSON.parse(stdout).modules.map((module: GraphModule) => [module.specifier, module]),
+  );
+  const loaded = new Set([pathToFileURL(join(ROOT, entry)).href]);
+  for (const specifier of loaded) {
+    for (const dependency of modules.get(specifier)?.dependencies ?? []) {
+      const target = dependency.code?.specifier;
+      if (target !== undefined && isFollowed(dependency)) loaded.add(target);
+    }
+  }
+  assert(loaded.size > 50, `expected the graph of ${entry}, found ${loaded.size} modules`);
+  return loaded;
+}
 
 Deno.test({
   name: "the table of folders in CONTRIBUTING.md names the folders that there are",

@@ -100,7 +100,9 @@ async function edit(path: string, changes: readonly (readonly [string, string])[
 
 /** Files that do not compile, sorted. */
 async function filesWithErrors(folder: string, entry: string): Promise<string[]> {
-  await Deno.copyFile(join(ROOT, entry), join(folder, entry));
+  for (const name of [entry, "data.ts", "web.ts"]) {
+    await Deno.copyFile(join(ROOT, name), join(folder, name));
+  }
   const { stderr } = await runDeno([
     "check",
     "--config",

@@ -4,13 +4,11 @@
 import { join } from "node:path";
 import { assert, assertEquals, assertStringIncludes } from "../assert.ts";
 import config from "../../deno.json" with { type: "json" };
-import { withTempDir } from "../temp.ts";
 import { Browser, findBrowser, runProgram } from "./browser.ts";
-import { canRunCommands, type Outcome, ROOT, runDeno, runTask } from "./command.ts";
+import { type Outcome, ROOT, runDeno } from "./command.ts";
+import { hasNode, inBrowser, withPackage } from "./packed.ts";
 
 const NAME = "@lenet/tfjs-wasm-training";
-const canRun = canRunCommands();
-const hasNode = canRun && (await runProgram("npm", ["--version"])).code === 0;
 const browserProgram = hasNode ? await findBrowser() : undefined;
 
 /** A program with TensorFlow.js's core and layers alone, whose wasm backend loads after the kernels.
@@ -48,33 +46,12 @@ const print = `trained.then((losses) => console.log("losses", losses));`;
 const awaited = (specifier: string) => `await import(${JSON.stringify(specifier)})`;
 const required = (specifier: string) => `require(${JSON.stringify(specifier)})`;
 
-/** Runs a test body in a folder into which npm has installed the packed package. */
-async function withPackage(body: (folder: string, packed: string[]) => Promise<void>) {
-  await withTempDir(async (folder) => {
-    const built = await runTask("build:packages", ["--out", join(folder, "npm")]);
-    assertEquals(built.code, 0, built.stderr);
-    const source = join(folder, "npm/tfjs-wasm-training");
-    const packing = await runProgram("npm", [
-      "pack",
-      source,
-      "--json",
-      "--pack-destination",
-      folder,
-    ]);
-    assertEquals(packing.code, 0, packing.stderr);
-    const [{ filename, files }] = JSON.parse(packing.stdout);
-    await Deno.writeTextFile(join(folder, "package.json"), `{ "private": true }`);
-    // What the package builds on is linked below, so that nothing is downloaded.
-    const install = ["install", "--offline", "--legacy-peer-deps", "--no-audit", "--no-fund"];
-    const tarball = join(folder, filename);
-    const installing = await runProgram("npm", [...install, "--prefix", folder, tarball]);
-    assertEquals(installing.code, 0, installing.stderr);
-    await Deno.mkdir(join(folder, "node_modules/@tensorflow"));
-    const union = await Deno.realPath(join(ROOT, "node_modules/@tensorflow/tfjs"));
-    for (const part of ["tfjs-core", "tfjs-layers"]) await link(join(union, "..", part), folder);
-    await link(join(ROOT, "node_modules/@tensorflow/tfjs-backend-wasm"), folder);
-    await body(folder, files.map(({ path }: { path: string }) => path));
-  });
+/** Puts what the package builds on beside it. */
+async function linkTensorflow(folder: string): Promise<void> {
+  await Deno.mkdir(join(folder, "node_modules/@tensorflow"));
+  for (const part of ["tfjs-core", "tfjs-layers", "tfjs-backend-wasm"]) {
+    await link(join(ROOT, "node_modules/@tensorflow", part), folder);
+  }
 }
 
 async function link(target: string, folder: string): Promise<void> {
@@ -99,7 +76,8 @@ Deno.test({
   name: "the packed kernels train in Node, Deno and browsers",
   ignore: !hasNode,
   fn: (t) =>
-    withPackage(async (folder, packed) => {
+    withPackage("tfjs-wasm-training", async (folder, packed) => {
+      await linkTensorflow(folder);
       const losses: string[] = [];
       const step = (name: string, fn: () => Promise<void>, ignore = false) =>
         t.step({ name, ignore, fn });
@@ -135,8 +113,8 @@ Deno.test({
         const checked = await runDeno(["check", ...flags, "types.ts"], { cwd: folder });
         assertEquals(checked.code, 0, checked.stderr);
       });
-      const inBrowser = async () => assertEquals(await lossesInBrowser(folder), losses[0]);
-      await step("a page that esbuild bundled trains", inBrowser, browserProgram === undefined);
+      const trainOnPage = async () => assertEquals(await lossesInBrowser(folder), losses[0]);
+      await step("a page that esbuild bundled trains", trainOnPage, browserProgram === undefined);
       await step("another version of TensorFlow.js is refused with what to do", async () => {
         const core = join(folder, "node_modules/@tensorflow/tfjs-core");
         await Deno.remove(core);
@@ -156,37 +134,9 @@ Deno.test({
 });
 
 async function lossesInBrowser(folder: string): Promise<string> {
-  const site = join(folder, "site");
-  await Deno.mkdir(site);
-  await Deno.writeTextFile(
-    join(folder, "page.mjs"),
-    program(awaited, `backend.setWasmPaths("/");`),
-  );
-  const bundler = join(ROOT, "node_modules/.bin/esbuild");
-  const { code, stderr } = await runProgram(bundler, [
-    join(folder, "page.mjs"),
-    ...["--bundle", "--format=esm", "--log-level=warning", `--outfile=${site}/page.js`],
-  ]);
-  assertEquals(code, 0, stderr);
-  const binaries = join(folder, "node_modules/@tensorflow/tfjs-backend-wasm/dist");
-  const types: Record<string, string> = { js: "text/javascript", wasm: "application/wasm" };
-  await using server = Deno.serve(
-    { port: 0, hostname: "127.0.0.1", onListen: () => {} },
-    async ({ url }) => {
-      const { pathname } = new URL(url);
-      if (pathname === "/") {
-        const page =
-          `<!DOCTYPE html><link rel="icon" href="data:,"><script type="module" src="page.js"></script>`;
-        return new Response(page, { headers: { "content-type": "text/html" } });
-      }
-      const content = await Deno.readFile((pathname === "/page.js" ? site : binaries) + pathname);
-      const type = types[pathname.split(".").at(-1)!];
-      return new Response(content, { headers: { "content-type": type } });
-    },
-  );
   await using browser = await Browser.start(browserProgram!, join(folder, "profile"));
-  const page = await browser.open(`http://127.0.0.1:${server.addr.port}/`);
-  const losses = await page.evaluate<string>("trained");
-  assertEquals(page.errors, []);
-  return losses;
+  return await inBrowser(browser, folder, {
+    code: program(awaited, `backend.setWasmPaths("/");`),
+    binaries: join(folder, "node_modules/@tensorflow/tfjs-backend-wasm/dist"),
+  });
 }

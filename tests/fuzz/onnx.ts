@@ -2,7 +2,8 @@
 
 import { create, fromBinary, fromJson, toBinary, toJson } from "@bufbuild/protobuf";
 import { encodeOnnx } from "../../src/formats/onnx/file.ts";
-import { ELEMENT, ModelProtoSchema } from "../../src/formats/onnx/schema.ts";
+import { ELEMENT } from "../../src/formats/onnx/schema.ts";
+import { ModelProtoSchema } from "../onnx_schema.ts";
 import type { TrainedModel } from "../../src/formats/trained_model.ts";
 import { concat, mutateJson, type Mutator, pick } from "./mutate.ts";
 

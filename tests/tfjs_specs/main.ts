@@ -1,4 +1,4 @@
-// deno-lint-ignore-file no-console no-import-prefix -- only who runs the specs gets these packages
+// deno-lint-ignore-file no-console -- only who runs the specs gets these packages
 /** `deno task specs`: TensorFlow.js's own specs of its operations, on its wasm backend with the kernels.
  *
  * They are published with `@tensorflow/tfjs-core`. Whatever fails must be in `known_failures.txt`, and

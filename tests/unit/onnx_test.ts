@@ -4,7 +4,9 @@ import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/p
 import { readModelFile } from "../../src/cli/model_files.ts";
 import { decodeOnnx } from "../../src/formats/onnx/file.ts";
 import { encodeOnnx } from "../../src/formats/onnx/file.ts";
-import { ELEMENT, ModelProtoSchema } from "../../src/formats/onnx/schema.ts";
+import { decodeMessage, encodeMessage } from "../../src/formats/onnx/codec.ts";
+import { ELEMENT, type Proto, type ProtoInit } from "../../src/formats/onnx/schema.ts";
+import { ModelProtoSchema } from "../onnx_schema.ts";
 import { initialParameters } from "../../src/nn/init.ts";
 import { channelOf } from "../../src/nn/standardization.ts";
 import { zooModel } from "../../src/nn/zoo.ts";
@@ -61,6 +63,41 @@ for (const [name, answer] of Object.entries(answers)) {
     },
   });
 }
+
+Deno.test("messages are read and written as protobuf's own library does", () => {
+  const model = zooModel("lenet-relu");
+  const bytes = encodeOnnx({
+    model,
+    parameters: initialParameters(model, 0),
+    classNames: Array(10).fill("a"),
+  });
+  const theirs = fromBinary(ModelProtoSchema, bytes);
+  assertEquals(toBinary(ModelProtoSchema, theirs), bytes);
+  const init: ProtoInit<"TensorProto"> = {
+    ...{ dims: [2n, -1n], dataType: 1, name: "x", rawData: Uint8Array.of(1, 2, 3) },
+    ...{ floatData: [1.5, -2], int32Data: [-1, 7], int64Data: [-(2n ** 63n), 5n] },
+    ...{ doubleData: [Math.PI], externalData: [{ key: "location", value: "\u{1f600}" }] },
+  };
+  const file = { irVersion: 0n, graph: { initializer: [init, {}] } };
+  const ours = encodeMessage("ModelProto", file);
+  const created = create(ModelProtoSchema, file as MessageInitShape<typeof ModelProtoSchema>);
+  assertEquals(ours, toBinary(ModelProtoSchema, created));
+  const read = decodeMessage("ModelProto", ours, 16);
+  assertEquals(read.graph!.initializer[0], { dataLocation: 0, ...init } as Proto<"TensorProto">);
+  assertEquals(decodeMessage("ModelProto", new Uint8Array(), 16).opsetImport, []);
+  // A message in two parts is one, unpacked numbers are as good as packed, unknown fields are skipped.
+  const parts = Uint8Array.of(...[0x3a, 3, 0x12, 1, 0x61], ...[0xf8, 7, 9], ...[0x3a, 2, 0x2a, 0]);
+  const { graph } = decodeMessage("ModelProto", parts, 16);
+  assertEquals([graph!.name, graph!.initializer.length], ["a", 1]);
+  const unpacked = Uint8Array.of(0x25, 0, 0, 0x80, 0x3f, 0x08, 3, 0x0a, 2, 4, 5);
+  const { floatData, dims } = decodeMessage("TensorProto", unpacked, 16);
+  assertEquals([floatData, dims], [[1], [3n, 4n, 5n]]);
+  const wrong = [[0x3a, 200, 1], [0x38, 1], [0x08], [0x3a, 2, 0x2a, 9], [0xff], [0x12, 5, 0x61]];
+  for (const one of wrong) {
+    assertThrows(() => decodeMessage("ModelProto", Uint8Array.from(one), 16), Error);
+  }
+  assertThrows(() => decodeMessage("ModelProto", ours, 1), Error, "nested too deeply");
+});
 
 Deno.test({
   name: "ONNX of others: a network that PyTorch exported answers as in PyTorch, under its names",

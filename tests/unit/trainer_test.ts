@@ -5,7 +5,9 @@ import type { Dataset } from "../../src/data/dataset.ts";
 import { initialParameters } from "../../src/nn/init.ts";
 import { conv2d, flatten, linear, tanh } from "../../src/nn/layers.ts";
 import { type Model, sequential } from "../../src/nn/sequential.ts";
-import { epochOrder, learningRates, type TrainPlan } from "../../src/train/plan.ts";
+import { zooModel } from "../../src/nn/zoo.ts";
+import { openBackend } from "../../src/train/open_backend.ts";
+import { completePlan, epochOrder, learningRates, type TrainPlan } from "../../src/train/plan.ts";
 import {
   bestEpoch,
   type Checkpoint,
@@ -23,6 +25,7 @@ import {
   assertNotEquals,
   assertRejects,
   assertStringIncludes,
+  assertThrows,
 } from "../assert.ts";
 import { randomImages } from "../parity/cases.ts";
 import { granted } from "../permissions.ts";
@@ -170,6 +173,61 @@ Deno.test("the cosine schedule falls from the rate through its half towards zero
   assertEquals(part, whole.slice(17, 22));
   const constant = learningRates(PLAN, { first: 5, count: 3, stepsPerEpoch: 3 });
   assertEquals([...constant], [0.5, 0.5, 0.5]);
+});
+
+Deno.test("a schedule may be a function of the place in the run", async () => {
+  const { schedule: _, ...rest } = PLAN;
+  const options = { ...rest, epochs: 2, learningRate: 0.5 };
+  const places: unknown[] = [];
+  const plan = completePlan({
+    ...options,
+    schedule: (place) => {
+      places.push(place);
+      return 1 / (1 + place.epoch);
+    },
+  });
+  const rates = learningRates(plan, { first: 2, count: 2, stepsPerEpoch: 2 });
+  assertEquals([...rates], [0.25, Math.fround(0.2)]);
+  assertEquals(places, [
+    { epoch: 1, epochs: 2, step: 2, steps: 4 },
+    { epoch: 1.5, epochs: 2, step: 3, steps: 4 },
+  ]);
+  const warm = completePlan({ ...options, warmup: 1, schedule: () => 1 });
+  const warming = learningRates(warm, { first: 0, count: 4, stepsPerEpoch: 3 });
+  assertEquals([...warming], [0.125, 0.25, 0.375, 0.5]);
+  for (const factor of [NaN, -1, Infinity, undefined, "1"]) {
+    const wrong = completePlan({ ...options, schedule: () => factor as number });
+    assertThrows(
+      () => learningRates(wrong, { first: 3, count: 1, stepsPerEpoch: 2 }),
+      RangeError,
+      "Invalid schedule at step 3: expected a number, 0 or more, found",
+    );
+  }
+  assertThrows(
+    () => completePlan({ ...options, gamma: 0.5, schedule: () => 1 }),
+    TypeError,
+    "Cannot use gamma with a function as schedule: it belongs to step",
+  );
+  // What a name gives, a function of the same factors gives, to the bit.
+  const states = [];
+  for (
+    const schedule of [
+      "step",
+      ({ epoch }: { readonly epoch: number }) => 0.1 ** Math.floor(epoch),
+    ] as const
+  ) {
+    await using session = await openBackend("reference", zooModel("softmax"), { seed: 1 });
+    const data = randomImages(zooModel("softmax"), 20, 1);
+    await train(session, { train: data }, {
+      epochs: 3,
+      batchSize: 8,
+      learningRate: 0.1,
+      schedule,
+      ...(schedule === "step" && { stepSize: 1 }),
+    }, { onEpoch: () => {} });
+    states.push((await session.readState()).parameters);
+  }
+  assertEquals(states[1], states[0]);
 });
 
 Deno.test("a run ends after --max-steps, within an epoch or at its end", async () => {

@@ -4,7 +4,7 @@ import {
   type FusedConv2DAttrs,
   type TensorInfo,
   util,
-} from "@tensorflow/tfjs-core";
+} from "npm:@tensorflow/tfjs-core@4.22.0";
 import { addBiasAndActivate, isFusableBias } from "./fused.ts";
 import type { Shape4D } from "./gradient_axes.ts";
 import {

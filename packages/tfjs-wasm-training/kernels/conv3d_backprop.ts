@@ -2,7 +2,7 @@ import {
   backend_util,
   type Conv3DBackpropFilterV2Attrs,
   type Conv3DBackpropInputV2Attrs,
-} from "@tensorflow/tfjs-core";
+} from "npm:@tensorflow/tfjs-core@4.22.0";
 import { infoThatExplains, type Shape5D } from "./gradient_axes.ts";
 import { depthRowsAndColumns, requireFloat32, type WindowAxis } from "./window.ts";
 import type { WorkspaceKernel } from "./workspace.ts";

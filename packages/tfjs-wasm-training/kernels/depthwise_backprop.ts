@@ -3,7 +3,7 @@ import {
   type DepthwiseConv2dNativeBackpropInputAttrs,
   type TensorInfo,
   util,
-} from "@tensorflow/tfjs-core";
+} from "npm:@tensorflow/tfjs-core@4.22.0";
 import { convolve } from "./conv2d.ts";
 import { convolutionGradientAxes } from "./gradient_axes.ts";
 import { requireFloat32, type WindowAxis } from "./window.ts";

@@ -1,4 +1,8 @@
-import { backend_util, type Dilation2DAttrs, type TensorInfo } from "@tensorflow/tfjs-core";
+import {
+  backend_util,
+  type Dilation2DAttrs,
+  type TensorInfo,
+} from "npm:@tensorflow/tfjs-core@4.22.0";
 import type { Shape4D } from "./gradient_axes.ts";
 import { rowsAndColumns, type WindowAxis } from "./window.ts";
 import type { Workspace, WorkspaceKernel } from "./workspace.ts";

@@ -5,7 +5,7 @@ import {
   type TensorInfo,
   upcastType,
   util,
-} from "@tensorflow/tfjs-core";
+} from "npm:@tensorflow/tfjs-core@4.22.0";
 import type { Workspace, WorkspaceKernel } from "./workspace.ts";
 
 /** Sum of products over named axes, such as "ij,jk->ik", of one or two tensors.

@@ -5,7 +5,7 @@ import {
   type TensorInfo,
   upcastType,
   util,
-} from "@tensorflow/tfjs-core";
+} from "npm:@tensorflow/tfjs-core@4.22.0";
 import type { HeapView, Workspace, WorkspaceKernel } from "./workspace.ts";
 
 /** Conversion to another type; every value but 0 is true, NaN as well.

@@ -1,4 +1,4 @@
-import { type TensorInfo, util } from "@tensorflow/tfjs-core";
+import { type TensorInfo, util } from "npm:@tensorflow/tfjs-core@4.22.0";
 import type { Workspace } from "./workspace.ts";
 
 /** What a fused kernel does to its product: y = activation(product + bias). */

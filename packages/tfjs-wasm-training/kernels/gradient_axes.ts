@@ -1,4 +1,4 @@
-import { backend_util } from "@tensorflow/tfjs-core";
+import { backend_util } from "npm:@tensorflow/tfjs-core@4.22.0";
 import {
   depthRowsAndColumns,
   requireNoDilation,

@@ -6,7 +6,7 @@ import {
   type SliceAttrs,
   type Tensor,
   util,
-} from "@tensorflow/tfjs-core";
+} from "npm:@tensorflow/tfjs-core@4.22.0";
 import type { WorkspaceKernel } from "./workspace.ts";
 
 /** Takes the slices of x that the indices name, for each element of the first `batchDims` axes.

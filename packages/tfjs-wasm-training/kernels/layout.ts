@@ -1,4 +1,4 @@
-import type { TensorInfo } from "@tensorflow/tfjs-core";
+import type { TensorInfo } from "npm:@tensorflow/tfjs-core@4.22.0";
 import type { WorkspaceKernel } from "./workspace.ts";
 
 const TO_CHANNELS_LAST = [0, 2, 3, 1];

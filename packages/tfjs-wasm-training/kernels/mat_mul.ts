@@ -4,7 +4,7 @@ import {
   broadcast_util,
   type TensorInfo,
   util,
-} from "@tensorflow/tfjs-core";
+} from "npm:@tensorflow/tfjs-core@4.22.0";
 import { addBiasAndActivate, isFusableBias } from "./fused.ts";
 import type { HeapView, Workspace, WorkspaceKernel } from "./workspace.ts";
 

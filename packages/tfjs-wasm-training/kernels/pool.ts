@@ -6,7 +6,7 @@ import {
   type MaxPoolWithArgmaxAttrs,
   type TensorInfo,
   util,
-} from "@tensorflow/tfjs-core";
+} from "npm:@tensorflow/tfjs-core@4.22.0";
 import { fitInput } from "./conv2d.ts";
 import { isAllFinite } from "./elementwise.ts";
 import type { Shape4D, Shape5D } from "./gradient_axes.ts";

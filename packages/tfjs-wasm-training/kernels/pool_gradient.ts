@@ -3,7 +3,7 @@ import type {
   MaxPool3DGradAttrs,
   MaxPoolGradAttrs,
   TensorInfo,
-} from "@tensorflow/tfjs-core";
+} from "npm:@tensorflow/tfjs-core@4.22.0";
 import { pool3dGradientAxes, poolGradientAxes } from "./gradient_axes.ts";
 import { forEachWindow, type PoolAxes } from "./pool.ts";
 import { requireFloat32, SINGLE_POSITION } from "./window.ts";

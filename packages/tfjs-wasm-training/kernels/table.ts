@@ -1,4 +1,4 @@
-import * as tf from "@tensorflow/tfjs-core";
+import * as tf from "npm:@tensorflow/tfjs-core@4.22.0";
 import { convolutionKernel } from "./conv2d.ts";
 import { conv2dBackpropFilter, conv2dBackpropInput } from "./conv2d_backprop.ts";
 import { conv3dBackpropFilter, conv3dBackpropInput } from "./conv3d_backprop.ts";

@@ -1,4 +1,4 @@
-import { type UnsortedSegmentSumAttrs, util } from "@tensorflow/tfjs-core";
+import { type UnsortedSegmentSumAttrs, util } from "npm:@tensorflow/tfjs-core@4.22.0";
 import type { WorkspaceKernel } from "./workspace.ts";
 
 /** Sums the slices of x that share a segment; the gradient of gather and of embeddings.

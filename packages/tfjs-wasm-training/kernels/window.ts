@@ -1,4 +1,4 @@
-import type { backend_util, TensorInfo } from "@tensorflow/tfjs-core";
+import type { backend_util, TensorInfo } from "npm:@tensorflow/tfjs-core@4.22.0";
 
 /** How a window slides along one spatial axis: output `o` reads `o * stride + tap * dilation - padBefore`. */
 export interface WindowAxis {

@@ -7,8 +7,8 @@ import {
   type NamedTensorInfoMap,
   type TensorInfo,
   util,
-} from "@tensorflow/tfjs-core";
-import type { BackendWasm } from "@tensorflow/tfjs-backend-wasm";
+} from "npm:@tensorflow/tfjs-core@4.22.0";
+import type { BackendWasm } from "npm:@tensorflow/tfjs-backend-wasm@4.22.0";
 
 /** Values of a tensor, seen in place on the backend's heap. */
 export type HeapView = Float32Array | Int32Array | Uint8Array;

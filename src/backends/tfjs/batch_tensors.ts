@@ -1,6 +1,6 @@
 /** Batches as TensorFlow.js tensors. */
 
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "./tfjs.ts";
 import type { LabeledImages } from "../../data/dataset.ts";
 import type { Model } from "../../nn/sequential.ts";
 import { gatherImages, type Gathering } from "../gather.ts";

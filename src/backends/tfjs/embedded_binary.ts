@@ -9,7 +9,7 @@ const BINARY = "./node_modules/@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-w
  * under all three names: every machine that Deno's own runtime supports has it.
  */
 export async function useEmbeddedBinary(): Promise<void> {
-  const { setWasmPaths } = await import("@tensorflow/tfjs-backend-wasm");
+  const { setWasmPaths } = await import("npm:@tensorflow/tfjs-backend-wasm@4.22.0");
   const bytes = await Deno.readFile(new URL(BINARY, import.meta.url));
   const url = URL.createObjectURL(new Blob([bytes], { type: "application/wasm" }));
   setWasmPaths({

@@ -1,6 +1,6 @@
 /** The engine on any TensorFlow.js backend: a network, its gradients, its optimiser. */
 
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "./tfjs.ts";
 import type { Augmenter } from "../../data/augment.ts";
 import type { LabeledImages } from "../../data/dataset.ts";
 import type { LossTargets } from "../../nn/loss.ts";

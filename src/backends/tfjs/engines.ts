@@ -1,6 +1,6 @@
 /** Starting TensorFlow.js's own backends, quietly, and saying what they run on. */
 
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "./tfjs.ts";
 import { BackendUnavailableError, type Device } from "../backend.ts";
 import { useEmbeddedBinary } from "./embedded_binary.ts";
 import { registerSoftwareGpuKernels } from "./software_gpu_kernels.ts";
@@ -32,7 +32,7 @@ export async function startCpu(): Promise<Started> {
 /** Starts the WebAssembly backend and gives it the kernels that training needs. */
 export async function startWasm(): Promise<Started> {
   if (Deno.build.standalone) await useEmbeddedBinary();
-  else await import("@tensorflow/tfjs-backend-wasm");
+  else await import("npm:@tensorflow/tfjs-backend-wasm@4.22.0");
   registerWasmTrainingKernels();
   await initialize("wasm");
   return {
@@ -53,7 +53,7 @@ export async function startWebgpu(): Promise<Started> {
       "no WebGPU adapter was found; install a Vulkan driver (on Debian: mesa-vulkan-drivers)",
     );
   }
-  await import("@tensorflow/tfjs-backend-webgpu");
+  await import("npm:@tensorflow/tfjs-backend-webgpu@4.22.0");
   await initialize("webgpu");
   const { device } = tf.findBackend("webgpu") as unknown as { readonly device: GPUDevice };
   // TensorFlow.js goes on with zeros after a WGSL validation error: remember it instead.

@@ -1,6 +1,6 @@
 /** A model as TensorFlow.js operations, channels last: one entry a kind of layer. */
 
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "./tfjs.ts";
 import { dropoutRule } from "../../nn/layers/dropout.ts";
 import type { Pair } from "../../nn/layers/layer.ts";
 import type { LayerOf } from "../../nn/layers/table.ts";

@@ -1,6 +1,6 @@
 /** The networks that TensorFlow.js runs: variables, forward pass, parameters in and out. */
 
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "./tfjs.ts";
 import { IMAGE, type Model, type Parameter } from "../../nn/sequential.ts";
 import { type BatchContext, operationsOf } from "./layers.ts";
 

@@ -1,6 +1,6 @@
 /** Parameter updates with TensorFlow.js operations, as the optimisers' rules say. */
 
-import * as tf from "@tensorflow/tfjs";
+import * as tf from "./tfjs.ts";
 import {
   constantsOf,
   type OptimizerSpec,

@@ -10,7 +10,7 @@ import {
   Slice,
   type TensorInfo,
   unregisterKernel,
-} from "@tensorflow/tfjs";
+} from "./tfjs.ts";
 
 /** llvmpipe leaves a shader's loop after this many rounds, without an error. */
 const MAX_LOOP_ROUNDS = 65_535;

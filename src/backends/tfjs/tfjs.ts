@@ -6,12 +6,12 @@
  * program which loads it shares their tensors and kernels.
  */
 
-import "@tensorflow/tfjs-backend-cpu"; // which the WebAssembly backend rests on, too
-import * as core from "@tensorflow/tfjs-core";
-import type {} from "@tensorflow/tfjs-core/dist/public/chained_ops/register_all_chained_ops.d.ts";
+import "npm:@tensorflow/tfjs-backend-cpu@4.22.0"; // which the WebAssembly backend rests on, too
+import * as core from "npm:@tensorflow/tfjs-core@4.22.0";
+import type {} from "npm:@tensorflow/tfjs-core@4.22.0/dist/public/chained_ops/register_all_chained_ops.d.ts";
 
-export * from "@tensorflow/tfjs-core";
-export * from "@tensorflow/tfjs-layers"; // also registers the gradients
+export * from "npm:@tensorflow/tfjs-core@4.22.0";
+export * from "npm:@tensorflow/tfjs-layers@4.22.0"; // also registers the gradients
 
 // Operations as methods, whose types the import above declares: its code is not one that Deno resolves.
 const methods = core.Tensor.prototype as unknown as Record<string, unknown>;

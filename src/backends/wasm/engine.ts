@@ -3,7 +3,8 @@
 import type { LabeledImages } from "../../data/dataset.ts";
 import { slotCount } from "../../nn/optimizers.ts";
 import type { Model } from "../../nn/sequential.ts";
-import type { Device } from "../backend.ts";
+import { coreCount, maySendSharedMemory } from "../../platform.ts";
+import { BackendUnavailableError, type Device } from "../backend.ts";
 import type { Engine, EngineOptions, Pass, Vectors, Work } from "../engine.ts";
 import { DataStore, type Location } from "./data_store.ts";
 import { type Job, NO_WORK, writeJob } from "./job.ts";
@@ -38,7 +39,15 @@ export async function openWasmEngine(
   options: EngineOptions,
   { build: wantedBuild, variants = options.exact ? "never" : "faster" }: WasmOptions = {},
 ): Promise<Engine<Location>> {
-  const { optimizer, batchSize, threads = navigator.hardwareConcurrency, shard } = options;
+  const mayShare = maySendSharedMemory();
+  const { optimizer, batchSize, threads = mayShare ? coreCount() : 1, shard } = options;
+  if (threads > 1 && !mayShare) {
+    throw new BackendUnavailableError(
+      `${threads} threads need shared memory, which a page has only where its server sends ` +
+        `Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp; ` +
+        `use threads: 1`,
+    );
+  }
   const { seed, targets, clipNorm, augmentation } = options;
   const { module, build } = await compileKernels(wantedBuild);
   const memory = createMemory();

@@ -1,5 +1,6 @@
 /** The compiled kernels: which build this machine can run, and their memory. */
 
+import { fromBase64 } from "../../platform.ts";
 import { BackendUnavailableError } from "../backend.ts";
 import { MEMORY_PAGES } from "./memory_pages.ts";
 import { type Kernels, PLAIN_BASE64, RELAXED_BASE64 } from "./kernels_generated.ts";
@@ -16,7 +17,7 @@ const modules: Partial<Record<Build, Promise<WebAssembly.Module>>> = {};
 
 /** Whether this machine can run a build. */
 export function supports(build: Build): boolean {
-  return WebAssembly.validate(Uint8Array.fromBase64(BUILDS[build]));
+  return WebAssembly.validate(fromBase64(BUILDS[build]));
 }
 
 /** Compiles the best build that this machine can run, or the one asked for.
@@ -30,7 +31,7 @@ export async function compileKernels(
   if (build === undefined || !supports(build)) {
     throw new BackendUnavailableError("WebAssembly SIMD with shared memory is missing");
   }
-  modules[build] ??= WebAssembly.compile(Uint8Array.fromBase64(BUILDS[build]));
+  modules[build] ??= WebAssembly.compile(fromBase64(BUILDS[build]));
   return { module: await modules[build], build };
 }
 

@@ -1,5 +1,7 @@
 /** Threads that work in step: a barrier, a doorbell and a heap of work in shared memory. */
 
+import { coreCount } from "../../platform.ts";
+
 const ARRIVED = 0, PHASE = 1, JOBS = 2, FAILED = 3, CLOSED = 4, CLAIMED = 5;
 
 /** Looks at a word before sleeping, 1.6 ms of them: more than a wait lasts whose end is not held up.
@@ -23,7 +25,7 @@ export class Team {
   constructor(memory: WebAssembly.Memory, address: number, threads: number) {
     this.#words = new Int32Array(memory.buffer, address, 6);
     this.#threads = threads;
-    this.#spins = threads > navigator.hardwareConcurrency ? 0 : SPINS;
+    this.#spins = threads > coreCount() ? 0 : SPINS;
   }
 
   /** The next piece of work of this phase, from 0: the next free thread takes it, so that a thread that

@@ -81,7 +81,7 @@ class PoolWorker {
         reject(new Error(`Cannot go on as thread ${thread} failed: ${message}`));
       this.#worker.addEventListener("error", (event) => {
         event.preventDefault();
-        fail(event.message);
+        fail(event.message || "its script could not be loaded"); // as under a policy of a page
       });
       this.#worker.addEventListener("message", ({ data }: MessageEvent<WorkerReport>) => {
         if (data.type === "failed") fail(data.message);

@@ -98,7 +98,7 @@ function describe(adapter: GPUAdapter): AdapterDescription {
 }
 
 async function requestAdapter(options: GPURequestAdapterOptions): Promise<GPUAdapter | null> {
-  return await navigator.gpu?.requestAdapter(options) ?? null;
+  return await globalThis.navigator?.gpu?.requestAdapter(options) ?? null; // Node 20 has none
 }
 
 /** Limits that a device should have beyond WebGPU's defaults. */

@@ -16,7 +16,7 @@ import {
   nn,
   numpy as np,
   valueAndGrad,
-  // deno-lint-ignore no-import-prefix -- named here, so that only who compares engines downloads it
+  // Named here, so that only who compares engines downloads it
 } from "npm:@jax-js/jax@0.1.25";
 import process from "node:process";
 import { createInterface } from "node:readline";

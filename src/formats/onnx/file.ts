@@ -1,6 +1,5 @@
 /** Models as ONNX files, written and read. */
 
-import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { IMAGE, type Model } from "../../nn/sequential.ts";
 import { isNormalized } from "../../nn/standardization.ts";
 import { quote } from "../../quote.ts";
@@ -16,6 +15,7 @@ import {
 } from "../trained_model.ts";
 import { isStandard, readGraph } from "./graph.ts";
 import { type ExternalFiles, externalNames } from "./constants.ts";
+import { decodeMessage, encodeMessage } from "./codec.ts";
 import { operatorOf } from "./layers.ts";
 import {
   gridTensors,
@@ -27,7 +27,7 @@ import {
   tensor,
   type TensorInit,
 } from "./quantized.ts";
-import { ATTRIBUTE, ELEMENT, ModelProtoSchema, type Proto } from "./schema.ts";
+import { ATTRIBUTE, ELEMENT, type Proto, type ProtoInit } from "./schema.ts";
 
 /** The first version in which Gemm and Add broadcast as they do today (2017). */
 const MIN_OPSET = 7;
@@ -97,8 +97,7 @@ function parse(bytes: Uint8Array, label: string): ModelFile {
     );
   let file: Proto<"ModelProto">;
   try {
-    const options = { readUnknownFields: false, recursionLimit: MAX_DEPTH };
-    file = fromBinary(ModelProtoSchema, bytes, options);
+    file = decodeMessage("ModelProto", bytes, MAX_DEPTH);
   } catch (cause) {
     throw damaged("its bytes are no model", cause);
   }
@@ -161,7 +160,7 @@ function readModel(
   return withDescription({ ...trained, notes }, description);
 }
 
-type ModelInit = Exclude<MessageInitShape<typeof ModelProtoSchema>, { $typeName: string }>;
+type ModelInit = ProtoInit<"ModelProto">;
 
 /** What ONNX Runtime has read since 1.12 (2022); the operators in use have not changed since. */
 const OPSET = 17n;
@@ -231,7 +230,7 @@ export function encodeOnnx(trained: TrainedModel | QuantizedModel): Uint8Array<A
       output: [valueInfo(OUTPUT, [model.classCount])],
     },
   };
-  return toBinary(ModelProtoSchema, create(ModelProtoSchema, file));
+  return encodeMessage("ModelProto", file);
 }
 
 /** What somebody who has nothing but the file needs to know. */

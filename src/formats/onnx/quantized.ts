@@ -2,15 +2,14 @@
  * which runtimes join to operators of whole numbers.
  */
 
-import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Weighted } from "../../nn/layers/layer.ts";
 import { definitionOf } from "../../nn/layers/table.ts";
 import { IMAGE } from "../../nn/sequential.ts";
 import { type Grid, type QuantizedModel, readersOf } from "../quantized_model.ts";
 import { float32Bytes } from "../tensors.ts";
-import { ATTRIBUTE, ELEMENT, type ModelProtoSchema } from "./schema.ts";
+import { ATTRIBUTE, ELEMENT, type ProtoInit } from "./schema.ts";
 
-type ModelInit = Exclude<MessageInitShape<typeof ModelProtoSchema>, { $typeName: string }>;
+type ModelInit = ProtoInit<"ModelProto">;
 type GraphInit = NonNullable<ModelInit["graph"]>;
 /** A constant to be written. */
 export type TensorInit = NonNullable<GraphInit["initializer"]>[number];

@@ -4,14 +4,6 @@
  * What is left out is skipped by the decoder.
  */
 
-import { create, createFileRegistry, type Message } from "@bufbuild/protobuf";
-import type { GenMessage } from "@bufbuild/protobuf/codegenv2";
-import {
-  FieldDescriptorProto_Label as Label,
-  FieldDescriptorProto_Type as Type,
-  FileDescriptorProtoSchema,
-} from "@bufbuild/protobuf/wkt";
-
 /** Values of `AttributeProto.type`. */
 export const ATTRIBUTE = { float: 1, int: 2, string: 3, tensor: 4, floats: 6, ints: 7 } as const;
 
@@ -22,7 +14,7 @@ export const ELEMENT = {
 } as const;
 
 /** Field numbers and types: a scalar, or the name of a message; `[]` marks a repeated field. */
-const MESSAGES = {
+export const MESSAGES = {
   ModelProto: {
     irVersion: [1, "int64"],
     producerName: [2, "string"],
@@ -82,7 +74,8 @@ const MESSAGES = {
 
 type Messages = typeof MESSAGES;
 
-interface Scalars {
+/** Types of fields that are no messages. */
+export interface Scalars {
   readonly int32: number;
   readonly int64: bigint;
   readonly float: number;
@@ -100,53 +93,18 @@ type FieldValue<Type> = Type extends `${infer Each}[]` ? Value<Each>[]
   : Value<Type> | undefined;
 
 /** A message of the format. */
-export type Proto<Name extends keyof Messages> =
-  & Message<`onnx.${Name}`>
-  & {
-    -readonly [Field in keyof Messages[Name]]: Messages[Name][Field] extends
-      readonly [number, infer Type] ? FieldValue<Type>
-      : never;
-  };
-
-const SCALARS: Readonly<Record<keyof Scalars, Type>> = {
-  int32: Type.INT32,
-  int64: Type.INT64,
-  float: Type.FLOAT,
-  double: Type.DOUBLE,
-  string: Type.STRING,
-  bytes: Type.BYTES,
+export type Proto<Name extends keyof Messages> = {
+  -readonly [Field in keyof Messages[Name]]: Messages[Name][Field] extends
+    readonly [number, infer Type] ? FieldValue<Type>
+    : never;
 };
 
+type Init<Value> = Value extends Scalars[keyof Scalars] ? Value
+  : Value extends readonly (infer Each)[] ? readonly Init<Each>[]
+  : { readonly [Field in keyof Value]?: Init<Value[Field]> };
+
+/** A message to be written: what is left out is not in the file. */
+export type ProtoInit<Name extends keyof Messages> = Init<Proto<Name>>;
+
 /** Repeated numbers that the format declares packed; readers take either form. */
-const PACKED = ["floatData", "int32Data", "int64Data", "doubleData"];
-
-/** The schema of a file. */
-export const ModelProtoSchema = modelSchema();
-
-function modelSchema(): GenMessage<Proto<"ModelProto">> {
-  const file = create(FileDescriptorProtoSchema, {
-    name: "onnx.proto",
-    package: "onnx",
-    syntax: "proto2",
-    messageType: Object.entries(MESSAGES).map(([name, fields]) => ({
-      name,
-      field: Object.entries<readonly [number, string]>(fields).map(
-        ([fieldName, [number, declared]]) => {
-          const repeated = declared.endsWith("[]");
-          const type = declared.replace("[]", "");
-          const scalar = SCALARS[type as keyof Scalars];
-          return {
-            name: fieldName,
-            number,
-            label: repeated ? Label.REPEATED : Label.OPTIONAL,
-            type: scalar ?? Type.MESSAGE,
-            ...(scalar === undefined && { typeName: `.onnx.${type}` }),
-            ...(PACKED.includes(fieldName) && { options: { packed: true } }),
-          };
-        },
-      ),
-    })),
-  });
-  const registry = createFileRegistry(file, () => undefined);
-  return registry.getMessage("onnx.ModelProto") as unknown as GenMessage<Proto<"ModelProto">>;
-}
+export const PACKED: readonly string[] = ["floatData", "int32Data", "int64Data", "doubleData"];

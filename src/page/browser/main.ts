@@ -9,10 +9,6 @@ import { Board, paint, type PenWidth } from "./drawing.ts";
 import { GivenPicture } from "./given_picture.ts";
 import { Results } from "./results.ts";
 
-// Browsers of before September 2025 lack it, and the engine's kernels are base64.
-Uint8Array.fromBase64 ??= (text: string) =>
-  Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
-
 const trained = decodePageModel(element("model").textContent);
 const [, height, width] = trained.model.inputShape;
 const channels = trained.model.inputShape[0] === 3 ? 3 : 1;
