@@ -3,6 +3,7 @@
 
 // Named here, so that only who builds packages gets the bundler
 import * as esbuild from "npm:esbuild@0.28.2";
+import { npmSpecifiers } from "./npm_specifiers.ts";
 import { gzipSync } from "node:zlib";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -209,17 +210,6 @@ function withPackageNames(text: string): string {
       .join("\n");
   });
 }
-
-/** What package managers and bundlers write alike: `npm:name@version/path` is `name/path`. */
-const npmSpecifiers: esbuild.Plugin = {
-  name: "npm specifiers",
-  setup(build) {
-    build.onResolve({ filter: /^npm:/ }, ({ path, kind, resolveDir }) => {
-      const bare = path.replace(/^npm:\/?(@?[^@]+)@[^/]+/, "$1");
-      return build.resolve(bare, { kind, resolveDir });
-    });
-  },
-};
 
 const SHARED = {
   absWorkingDir: ROOT,

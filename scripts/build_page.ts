@@ -2,6 +2,7 @@
 
 // Named here, so that only who builds pages gets the bundler
 import * as esbuild from "npm:esbuild@0.28.2";
+import { npmSpecifiers } from "./npm_specifiers.ts";
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import { runGenerator } from "./generated_file.ts";
@@ -24,6 +25,7 @@ const OPTIONS = {
 async function bundlePage(): Promise<string> {
   const { outputFiles: [{ text }] } = await esbuild.build({
     ...OPTIONS,
+    plugins: [npmSpecifiers],
     entryPoints: ["src/page/browser/main.ts"],
   });
   // What HTML would take for the end of the script, or for the start of another.
@@ -55,7 +57,7 @@ async function bundleLab(): Promise<string> {
     splitting: true,
     jsx: "automatic",
     jsxImportSource: "preact",
-    plugins: [{
+    plugins: [npmSpecifiers, {
       name: "page script",
       // An exported page's script is there already: the lab's server gives it as it is.
       setup: (build) =>

@@ -243,13 +243,13 @@ Deno.test({
       assertEquals([trained.code, trained.stderr], [0, CHOSEN]);
       assertMatch(
         trained.stdout,
-        /\nChosen +for 144 images of 3 classes: model, epochs, batch-size, .*\n/,
+        /\nChosen +for 144 images of 3 classes: model, epochs, batch-size,\s+label-smoothing, .*\n/,
       );
       const accuracy = Number(/\nDone: test accuracy (\S+) after/.exec(trained.stdout)?.[1]);
       assert(accuracy > 0.9, trained.stdout.slice(-400));
       assertMatch(trained.stdout, /\nBest: epoch \d+, test accuracy \S+, chosen on the test set/);
       const { chosen, plan } = JSON.parse(await Deno.readTextFile(`${run}/config.json`));
-      assertEquals([chosen.length, plan.batchSize, plan.epochs], [6, 4, 28]);
+      assertEquals([chosen.length, plan.batchSize, plan.epochs], [12, 16, 100]);
 
       // Others lack a class, and one of them is in the wrong folder; one is alone in its class.
       await writeShapes(others, ["disc", "triangle"], 10, 2);
