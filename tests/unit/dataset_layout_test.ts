@@ -110,6 +110,7 @@ Deno.test({
         "left out what is no picture: 2 .txt, 1 .heic, 1 without an ending",
         'left out 1 picture in no class\'s folder, such as "loose.png"',
         'took pictures of 2 folders within classes as of the class, such as "a/day 1"',
+        "made 4 pictures of three channels grey",
       ]);
       const lines: string[] = [];
       const named = await Array.fromAsync(pictureNames([folder], (line) => lines.push(line)));
