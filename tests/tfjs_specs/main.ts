@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as esbuild from "npm:esbuild@0.28.2";
 import jasmineCore from "npm:jasmine-core@7.0.2";
+import { npmSpecifiers } from "../../scripts/npm_specifiers.ts";
 import { EXIT, runCommand } from "../../src/cli/errors.ts";
 import { defineCommand, parseFlags } from "../../src/cli/flags.ts";
 
@@ -30,6 +31,7 @@ async function bundle(backend: string, withKernels: boolean, outfile: string): P
   const [core, cpu, wasm] = await Promise.all(["core", "backend-cpu", "backend-wasm"].map(folder));
   const kernels = JSON.stringify(join(ROOT, "packages/tfjs-wasm-training/mod.ts"));
   await esbuild.build({
+    plugins: [npmSpecifiers],
     stdin: {
       contents: `
         import "@tensorflow/tfjs-core/dist/index.js";
