@@ -21,7 +21,8 @@ export interface Agreement {
   readonly batchSize: number;
   /** Largest difference of a step's loss, relative to the reference's, or to 1 if that is less. */
   readonly lossDifference: number;
-  /** Largest difference of a parameter, relative to the largest of its tensor. */
+  /** Largest difference of a parameter after the first step, relative to the largest of its layer: biases begin at 0, and what
+   * rounding makes of one counts beside its weights. */
   readonly parameterDifference: number;
   readonly tolerance: Tolerance;
   readonly verdict: "agrees" | "differs";
@@ -33,11 +34,11 @@ const BATCH_SIZE = 256;
 /** For contenders that take seconds for more. */
 const SLOW_BATCH_SIZE = 8;
 
-/** A tensor of zeros to which only rounding gives gradients is compared as if it held this. */
-const LEAST = 1e-3;
-
 interface Outcome {
+  /** Of each step. */
   readonly losses: Float32Array;
+  /** After the first: in deep networks rounding decides which side of zero some ReLUs' inputs are on, and
+   * each step multiplies what that changes. Losses tell whether the other steps are right. */
   readonly parameters: Float32Array;
 }
 
@@ -69,8 +70,15 @@ export class Oracle {
       const order = samples.slice(attempt * STEPS * batchSize, STEPS * batchSize);
       const run = async (runner: Runner): Promise<Outcome> => {
         await runner.load(parameters);
-        const { losses } = await runner.train(order, { batchSize, learningRate, signal });
-        return { losses, parameters: await runner.readParameters() };
+        const losses: number[] = [];
+        const train = async (samples: Uint32Array) => {
+          const options = { batchSize, learningRate, signal };
+          losses.push(...(await runner.train(samples, options)).losses);
+        };
+        await train(order.subarray(0, batchSize));
+        const trained = await runner.readParameters();
+        await train(order.subarray(batchSize));
+        return { losses: Float32Array.from(losses), parameters: trained };
       };
       const runReference = async () => {
         await using reference = await this.#reference.open(plan);
@@ -102,16 +110,18 @@ export function compareOutcomes(
     lossDifference = Math.max(lossDifference, difference);
   }
   let parameterDifference = 0;
-  for (const { offset, size } of model.parameters) {
-    let [difference, largest] = [0, LEAST];
-    for (let index = offset; index < offset + size; index++) {
-      difference = Math.max(
-        difference,
-        distance(actual.parameters[index], expected.parameters[index]),
-      );
-      largest = Math.max(largest, Math.abs(expected.parameters[index]) || 0);
+  for (const { parameters } of model.layers) {
+    let [difference, largest] = [0, 0];
+    for (const { offset, size } of parameters) {
+      for (let index = offset; index < offset + size; index++) {
+        difference = Math.max(
+          difference,
+          distance(actual.parameters[index], expected.parameters[index]),
+        );
+        largest = Math.max(largest, Math.abs(expected.parameters[index]) || 0);
+      }
     }
-    parameterDifference = Math.max(parameterDifference, difference / largest);
+    if (difference > 0) parameterDifference = Math.max(parameterDifference, difference / largest);
   }
   const agrees = lossDifference <= tolerance.losses && parameterDifference <= tolerance.parameters;
   const verdict = agrees ? "agrees" : "differs";
