@@ -14,9 +14,9 @@ import { defineCommand, parseFlags } from "../src/cli/flags.ts";
 import { loadBefore, LoadMeter, loadWarnings } from "../src/compare/load.ts";
 import { median } from "../src/compare/statistics.ts";
 import { durationText } from "../src/compare/table.ts";
-import { torchLayers, torchOptimizer } from "../src/compare/torch_program.ts";
 import { folderOf } from "../src/data/fetch.ts";
 import { findDataset } from "../src/data/registry.ts";
+import { torchGroups, torchModel, torchOptimizer } from "../src/formats/pytorch.ts";
 import { initialParameters } from "../src/nn/init.ts";
 import { formatTable } from "../src/report/table.ts";
 import { configuredModel, parseRunConfig, type RunConfig } from "../src/run/config.ts";
@@ -195,8 +195,9 @@ async function addPeer(
     threads: navigator.hardwareConcurrency,
     compile: peer.who === "pytorch-compile",
     folder: entry === undefined ? dataset : folderOf(entry),
-    layers: torchLayers(model),
-    optimizer: torchOptimizer(optimizer),
+    model: torchModel(model.specs, model.inputShape),
+    groups: torchGroups(optimizer),
+    optimizer: torchOptimizer(optimizer, "0.0"),
     learningRates: [...learningRates(plan, { first: 0, count, stepsPerEpoch })],
     parameters: new Uint8Array(parameters.buffer).toBase64(),
   });

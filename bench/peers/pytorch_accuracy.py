@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 sys.path.append(str(Path(__file__).parents[2] / "src/compare/peers"))
 from pytorch_eval import read_idx  # noqa: E402
-from pytorch_network import Network, load  # noqa: E402
+from pytorch_network import build, load  # noqa: E402
 
 job = json.load(sys.stdin)
 torch.set_num_threads(job["threads"])
@@ -32,9 +32,10 @@ def read_set(part):
 
 
 (images, labels), (test_images, test_labels) = read_set("train"), read_set("t10k")
-network = Network(job["layers"])
+network = build(job["model"])
 load(network, torch.frombuffer(bytearray(base64.b64decode(job["parameters"])), dtype=torch.float32))
-optimizer = eval(job["optimizer"], vars(optim) | {"parameters": list(network.parameters())})
+groups = eval(job["groups"], {"model": network})
+optimizer = eval(job["optimizer"], vars(optim) | {"groups": groups})
 run = torch.compile(network, dynamic=False) if job["compile"] else network
 rates = iter(job["learningRates"])
 accuracy, epochs, train_seconds = 0.0, 0, 0.0
@@ -42,8 +43,9 @@ while accuracy < job["target"] and epochs < job["epochs"]:
     start = time.perf_counter()
     network.train()
     for indices in torch.randperm(len(labels)).split(job["batchSize"]):
+        rate = next(rates)
         for group in optimizer.param_groups:
-            group["lr"] = next(rates)
+            group["lr"] = rate
         optimizer.zero_grad(set_to_none=True)
         loss = F.cross_entropy(run(images[indices]), labels[indices], label_smoothing=job["labelSmoothing"])
         loss.backward()

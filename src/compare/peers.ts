@@ -5,10 +5,10 @@ import { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import type { Device } from "../backends/backend.ts";
 import type { LabeledImages } from "../data/dataset.ts";
+import { torchModel } from "../formats/pytorch.ts";
 import type { Model } from "../nn/sequential.ts";
 import type { Standardization } from "../nn/standardization.ts";
 import type { Contender, Runner, StepOptions } from "./contender.ts";
-import { torchLayers } from "./torch_program.ts";
 
 /** How to start a peer, and what to do if it is not there. */
 interface Peer {
@@ -240,7 +240,9 @@ async function openRunner(
     await peer.attach(train, model.standardization),
     await peer.attach(test, model.standardization),
   ];
-  const { network } = await peer.ask("open", { layers: torchLayers(model) });
+  const { network } = await peer.ask("open", {
+    model: torchModel(model.specs, model.inputShape),
+  });
   return {
     device: { ...peer.device, threads },
     load: (parameters) => peer.ask("load", { network, parameters: toBase64(parameters) }),

@@ -3,7 +3,7 @@
 import { Oracle } from "../../src/compare/agreement.ts";
 import type { ComparisonPlan } from "../../src/compare/plan.ts";
 import { peerContender, PeerMissingError, PeerProcess } from "../../src/compare/peers.ts";
-import { torchLayers, torchOptimizer } from "../../src/compare/torch_program.ts";
+import { torchGroups, torchModel, torchOptimizer } from "../../src/formats/pytorch.ts";
 import { initialParameters } from "../../src/nn/init.ts";
 import {
   batchNorm1d,
@@ -93,18 +93,29 @@ for (const model of [block, norm, ...MODEL_NAMES.map((name) => zooModel(name))])
   });
 }
 
-Deno.test("torch_program: what each layer reads, and an optimiser's constants", () => {
-  const layers = torchLayers(block);
-  assertEquals(layers[0], ["nn.Conv2d(2, 3, (3,2), (2,1), (1,0), groups=1, bias=True)", [-1]]);
+Deno.test("PyTorch is given layers with their names, and an optimiser's constants", () => {
+  const lines = torchModel(block.specs, block.inputShape).split("\n");
   assertEquals(
-    layers.filter(([expression]) => expression === "Sum()").map(([, inputs]) => inputs),
+    lines.slice(0, 4),
     [
-      [2, 3],
-      [5, 4],
+      "nn.Sequential(OrderedDict([",
+      '    ("0", nn.Conv2d(2, 3, (3, 2), stride=(2, 1), padding=(1, 0))),',
+      '    ("1", Residual(nn.Sequential(OrderedDict([',
+      '        ("0", nn.Conv2d(3, 5, 3, padding=1)),',
     ],
   );
-  assertMatch(torchOptimizer(completeOptimizer({ type: "adam" })), /^Adam\(.*0\.9, 0\.999\)/);
-  assertMatch(torchOptimizer(completeOptimizer({ type: "sgd", momentum: 0.9 })), /momentum=0\.9/);
+  const adam = completeOptimizer({ type: "adam" });
+  assertEquals(
+    torchOptimizer(adam, "0.5"),
+    "Adam(groups, lr=0.5, betas=(0.9, 0.999), eps=1e-8)",
+  );
+  assertEquals(torchGroups(adam), "model.parameters()");
+  const sgd = completeOptimizer({ type: "sgd", momentum: 0.9, weightDecay: 0.1, nesterov: true });
+  assertMatch(torchOptimizer(sgd, "RATE"), /^SGD\(groups, lr=RATE, momentum=0\.9, nesterov=True\)/);
+  assertMatch(
+    torchGroups(sgd),
+    /dim\(\) > 1\], "weight_decay": 0\.1\}[^]*<= 1\], "weight_decay": 0\}/,
+  );
 });
 
 globalThis.addEventListener("unload", () => {

@@ -1,28 +1,22 @@
-"""Networks of src/compare/torch_program.ts as modules of PyTorch."""
+"""Networks of src/formats/pytorch.ts as modules of PyTorch."""
+
+from collections import OrderedDict
 
 import torch
 from torch import nn
 
 
-class Sum(nn.Module):
-    def forward(self, *values):
-        return sum(values[1:], values[0])
-
-
-class Network(nn.Module):
-    """Layers in the order of computation: an expression that makes each, and those it reads."""
-
-    def __init__(self, layers):
+class Residual(nn.Module):
+    def __init__(self, body, shortcut):
         super().__init__()
-        names = {"nn": nn, "Sum": Sum}
-        self.layers = nn.ModuleList(eval(expression, names) for expression, _ in layers)
-        self.inputs = [tuple(inputs) for _, inputs in layers]
+        self.body, self.shortcut = body, shortcut
 
-    def forward(self, image):
-        values = [image]
-        for layer, inputs in zip(self.layers, self.inputs):
-            values.append(layer(*(values[index + 1] for index in inputs)))
-        return values[-1]
+    def forward(self, x):
+        return self.body(x) + self.shortcut(x)
+
+
+def build(expression):
+    return eval(expression, {"nn": nn, "OrderedDict": OrderedDict, "Residual": Residual})
 
 
 def load(network, flat):

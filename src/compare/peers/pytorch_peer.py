@@ -14,7 +14,7 @@ import time
 import torch
 from torch.nn import functional as F
 
-from pytorch_network import Network, load
+from pytorch_network import build, load
 
 mode = sys.argv[1]
 device = torch.device("cuda" if mode == "cuda" else "cpu")
@@ -50,8 +50,8 @@ def attach(images, labels, shape, mean, std, index):
     return {}
 
 
-def open_network(layers):
-    network = Network(layers).to(device)
+def open_network(model):
+    network = build(model).to(device)
     # Each size of batch gets code of its own: sizes that are left open cost speed.
     run = torch.compile(network, dynamic=False) if mode == "compile" else network
     networks.append((network, run))

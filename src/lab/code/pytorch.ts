@@ -1,130 +1,10 @@
 /** An experiment as a PyTorch program. */
 
-import type { LayerKind, LayerSpec, OfKind } from "../../nn/layers/table.ts";
-import type { OptimizerSpec } from "../../nn/optimizers.ts";
+import { torchGroups, torchModel, torchOptimizer } from "../../formats/pytorch.ts";
 import type { WeightInit } from "../../nn/init.ts";
-import { outputShapeOf, type Shape } from "../../nn/sequential.ts";
 import type { Schedule } from "../../train/plan.ts";
 import { type Experiment, initOf, optimizerOf } from "../experiment.ts";
 import type { Written } from "./typescript.ts";
-
-/** How a kind is written, for an input of a shape. */
-type Rendered<Spec> = (spec: Spec, input: Shape, depth: number) => string;
-
-/** A pair of sizes. */
-type Sizes = readonly [number, number];
-
-/** What the constructors of both share: a field that is left out is as usual. */
-interface ConvolutionFields {
-  readonly outChannels: number;
-  readonly kernelSize: Sizes;
-  readonly stride: Sizes;
-  readonly padding: Sizes;
-  readonly groups?: number;
-  readonly bias?: boolean;
-}
-
-interface PoolFields {
-  readonly poolSize: Sizes;
-  readonly stride: Sizes;
-  readonly padding?: Sizes;
-}
-
-const pool = (name: string) => ({ poolSize, stride, padding = [0, 0] }: PoolFields) =>
-  `nn.${name}(${pair(poolSize)}, ${pair(stride)}${option("padding", padding, 0)})`;
-
-const norm = (name: string) =>
-(
-  { momentum, eps }: { readonly momentum: number; readonly eps: number },
-  [channels]: Shape,
-) => `nn.${name}(${channels}, eps=${eps}, momentum=${momentum})`;
-
-const WRITTEN = {
-  conv2d: (
-    { outChannels, kernelSize, stride, padding, groups = 1, bias = true }: ConvolutionFields,
-    [inChannels]: Shape,
-  ) =>
-    `nn.Conv2d(${inChannels}, ${outChannels}, ${pair(kernelSize)}` +
-    `${option("stride", stride, 1)}${option("padding", padding, 0)}` +
-    `${groups === 1 ? "" : `, groups=${groups}`}${bias ? "" : ", bias=False"})`,
-  avgPool2d: pool("AvgPool2d"),
-  maxPool2d: pool("MaxPool2d"),
-  globalAvgPool2d: () => "nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())",
-  sigmoid: () => "nn.Sigmoid()",
-  tanh: () => "nn.Tanh()",
-  relu: () => "nn.ReLU()",
-  leakyRelu: (spec: object) =>
-    `nn.LeakyReLU(${Object.values(spec).find((one) => typeof one === "number")})`,
-  batchNorm2d: norm("BatchNorm2d"),
-  batchNorm1d: norm("BatchNorm1d"),
-  dropout: ({ p }: { readonly p: number }) => `nn.Dropout(${p})`,
-  flatten: () => "nn.Flatten()",
-  linear: (
-    { outFeatures, bias = true }: { readonly outFeatures: number; readonly bias?: boolean },
-    [inFeatures]: Shape,
-  ) => `nn.Linear(${inFeatures}, ${outFeatures}${bias ? "" : ", bias=False"})`,
-  residual: (
-    { body, shortcut = [] }: {
-      readonly body: readonly LayerSpec[];
-      readonly shortcut?: readonly LayerSpec[];
-    },
-    input: Shape,
-    depth: number,
-  ): string =>
-    `Residual(${sequentialOf(body, input, depth)}, ${sequentialOf(shortcut, input, depth)})`,
-};
-
-/** Each kind as PyTorch has it. */
-const KINDS: { readonly [Kind in LayerKind]: Rendered<OfKind<LayerSpec, Kind>> } = WRITTEN;
-
-function pair([height, width]: Sizes): string {
-  return height === width ? String(height) : `(${height}, ${width})`;
-}
-
-function option(name: string, value: Sizes, usual: number): string {
-  return value.every((size) => size === usual) ? "" : `, ${name}=${pair(value)}`;
-}
-
-function sequentialOf(specs: readonly LayerSpec[], input: Shape, depth: number): string {
-  const indent = "    ".repeat(depth + 1);
-  let shape = input;
-  const lines = specs.map((spec, index) => {
-    const render = KINDS[spec.type] as Rendered<LayerSpec>;
-    const line = `${indent}("${spec.name ?? index}", ${render(spec, shape, depth + 1)}),\n`;
-    shape = outputShapeOf(spec, shape);
-    return line;
-  });
-  return lines.length === 0
-    ? "nn.Sequential()"
-    : `nn.Sequential(OrderedDict([\n${lines.join("")}${"    ".repeat(depth)}]))`;
-}
-
-/** An optimiser's fields by name; one that is left out is 0. */
-type OptimizerFields = Readonly<Record<string, number | boolean | undefined>>;
-
-const OPTIMIZERS:
-  & { readonly [Type in OptimizerSpec["type"]]: (fields: OptimizerFields) => string }
-  & Readonly<Record<string, (fields: OptimizerFields) => string>> = {
-    sgd: ({ momentum = 0, nesterov }) =>
-      `SGD(groups, lr=LEARNING_RATE, momentum=${momentum}` +
-      `${nesterov ? ", nesterov=True" : ""})`,
-    adam: (fields) => `Adam(groups, lr=LEARNING_RATE, ${momentsOf(fields)})`,
-    adamw: (fields) => `AdamW(groups, lr=LEARNING_RATE, ${momentsOf(fields)})`,
-  };
-
-/** What an optimiser is given: all parameters, or those that decay and the rest. */
-function decayGroups({ weightDecay = 0 }: OptimizerFields): string {
-  return weightDecay === 0 ? "groups = model.parameters()\n" : `# Biases and norms do not decay.
-groups = [
-    {"params": [one for one in model.parameters() if one.dim() > 1], "weight_decay": ${weightDecay}},
-    {"params": [one for one in model.parameters() if one.dim() <= 1], "weight_decay": 0},
-]
-`;
-}
-
-function momentsOf({ beta1, beta2, epsilon }: OptimizerFields): string {
-  return `betas=(${beta1}, ${beta2}), eps=${epsilon}`;
-}
 
 const INITS: { readonly [Type in WeightInit["type"]]: string } = {
   xavierUniform: "nn.init.xavier_uniform_(module.weight)",
@@ -187,10 +67,9 @@ def rate_at(step):
 export function pytorchOf({ experiment, layers, inputShape, rates }: Written): string {
   const { data, learningRate, batchSize, epochs, seed, standardize, labelSmoothing } = experiment;
   const optimizer = optimizerOf(experiment);
-  const fields = optimizer as unknown as OptimizerFields;
   const init = initOf(experiment);
   const std = init.type === "normal" ? String(init.standardDeviation) : "";
-  const model = sequentialOf(layers, inputShape, 0);
+  const model = torchModel(layers, inputShape);
   return `"""The lab's experiment: python3 lab.py trains it; python3 lab.py model.safetensors tells how
 well the lab's own weights do.${
     rates.length > 1
@@ -261,7 +140,8 @@ if len(sys.argv) > 1:
     print("test loss %.6f, test accuracy %.4f" % evaluate())
     sys.exit()
 
-${decayGroups(fields)}optimizer = torch.optim.${OPTIMIZERS[optimizer.type](fields)}
+groups = ${torchGroups(optimizer)}
+optimizer = torch.optim.${torchOptimizer(optimizer, "LEARNING_RATE")}
 steps_per_epoch = math.ceil(len(train_images) / BATCH_SIZE)
 steps = EPOCHS * steps_per_epoch
 ${rateFunction(experiment)}
