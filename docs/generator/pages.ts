@@ -7,14 +7,8 @@ import { zooModel } from "../../src/nn/zoo.ts";
 import { curvesSvg } from "../../src/report/curves.ts";
 import type { EpochMetrics } from "../../src/train/trainer.ts";
 import { fillBlocks, pictureNames } from "./blocks.ts";
-import {
-  architectureFigure,
-  augmentationFigure,
-  lossFigure,
-  receptiveFieldFigure,
-  standardizationFigure,
-  windowsFigure,
-} from "./figures.ts";
+import { architectureFigure, lossFigure, standardizationFigure, windowsFigure } from "./figures.ts";
+import { augmentationFigure, receptiveFieldFigure } from "./image_figures.ts";
 import {
   type AccuracyBench,
   accuracyBlock,

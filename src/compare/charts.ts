@@ -1,6 +1,6 @@
 /** The charts of a comparison's page. */
 
-import { CHART_CONFIG, drawChart, PALETTE } from "../report/chart.ts";
+import { CHART_CONFIG, drawChart, named, PALETTE, quantity } from "../report/chart.ts";
 import type { ComparisonFacts } from "./facts.ts";
 import type { Scaled } from "./scaling.ts";
 import { type Estimate, spread } from "./statistics.ts";
@@ -71,19 +71,18 @@ export async function scalingChart(
   const backends = [...new Set(marks.map(({ backend }) => backend))];
   const isOne = backends.length === 1;
   const scale = { domain: backends };
-  const nominal = { field: "backend", type: "nominal" as const, title: null };
-  const y = {
-    ...{ field: "value", type: "quantitative" as const, axis: { format: "~s", tickCount: 6 } },
+  const y = quantity("value", {
+    axis: { format: "~s", tickCount: 6 },
     title: `Training images/s${isOne ? "" : ", logarithmic"}`,
     scale: isOne ? { zero: true } : { type: "log" as const },
-  };
+  });
   const x = {
     ...{ field: "x", type: "ordinal" as const, axis: { labelAngle: 0 } },
     title: along === "threads" ? "Threads" : "Images in a batch",
   };
   return await drawChart({
     ...{ ...CHART_CONFIG, width: PLOT_WIDTH + 40, height: 230, data: { values: [...marks] } },
-    encoding: { x, color: { ...nominal, scale: { ...scale, range: PALETTE } } },
+    encoding: { x, color: named("backend", { title: null, scale: { ...scale, range: PALETTE } }) },
     layer: [
       { mark: { type: "line", strokeWidth: 2 }, encoding: { y } },
       {
@@ -92,7 +91,7 @@ export async function scalingChart(
       },
       {
         mark: { type: "point", filled: true, size: 70, opacity: 1 },
-        encoding: { y, shape: { ...nominal, scale } },
+        encoding: { y, shape: named("backend", { title: null, scale }) },
       },
     ],
   });
@@ -117,7 +116,7 @@ async function drawMarks(
   [value, label]:
     readonly ({ readonly type: "bar" | "text" | "point" } & Record<string, unknown>)[],
 ): Promise<string> {
-  const at = (field: keyof Mark) => ({ field, type: "quantitative" as const, ...axis });
+  const at = (field: keyof Mark) => quantity(field, axis);
   const interval = {
     mark: { type: "rule" as const, color: INTERVAL_COLOR, strokeWidth: 3 },
     encoding: { x: at("low"), x2: { field: "high" } },
@@ -125,11 +124,11 @@ async function drawMarks(
   const values = { mark: value, encoding: { x: at("value") } };
   const labels = label && {
     mark: label,
-    encoding: { x: at("high"), text: { field: "label", type: "nominal" as const } },
+    encoding: { x: at("high"), text: named("label", {}) },
   };
   return await drawChart({
     ...{ ...CHART_CONFIG, width: PLOT_WIDTH, height: { step: 32 }, data: { values: [...marks] } },
-    encoding: { y: { field: "backend", type: "nominal", sort: null, title: null } },
+    encoding: { y: named("backend", { sort: null, title: null }) },
     layer: labels ? [values, interval, labels] : [interval, values],
   });
 }

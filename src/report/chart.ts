@@ -20,12 +20,14 @@ export const PALETTE = [
 /** Grey that shows on white and on black: lines and letters that the page's style does not reach. */
 const NEUTRAL = "#808080";
 
-/** Settings of all charts: no background, letters that a telephone still shows. */
+const FONT = "Helvetica, Arial, sans-serif";
+
+/** Settings of all charts of a page: no background, letters that a telephone still shows. */
 export const CHART_CONFIG = {
   background: "transparent",
   padding: 4,
   config: {
-    font: "Helvetica, Arial, sans-serif",
+    font: FONT,
     axis: {
       labelFontSize: 13,
       titleFontSize: 13,
@@ -36,6 +38,29 @@ export const CHART_CONFIG = {
     view: { stroke: NEUTRAL, strokeOpacity: 0.4 },
   },
 };
+
+/** Settings of a picture by itself, which stands on white whatever is around it. */
+export const PICTURE_CONFIG = {
+  $schema: "https://vega.github.io/schema/vega-lite/v6.json",
+  background: "white",
+  padding: 12,
+  config: {
+    font: FONT,
+    axis: { gridColor: "#e4e4e4", labelFontSize: 11, titleFontSize: 12 },
+    legend: { labelFontSize: 12, titleFontSize: 12 },
+    view: { stroke: "#bbbbbb" },
+  },
+};
+
+/** A field of a chart's data that holds quantities, and how it is shown. */
+export function quantity<Options extends object>(field: string, options: Options) {
+  return { field, type: "quantitative" as const, ...options };
+}
+
+/** A field that holds names, and how it is shown. */
+export function named<Options extends object>(field: string, options: Options) {
+  return { field, type: "nominal" as const, ...options };
+}
 
 /** Draws a chart as SVG. Text in its data cannot become markup: the library escapes it. */
 export async function drawChart(spec: TopLevelSpec): Promise<string> {

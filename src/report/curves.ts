@@ -1,7 +1,7 @@
 /** The training curves of a run as a chart. */
 
 import type { EpochMetrics } from "../train/trainer.ts";
-import { drawChart, PALETTE } from "./chart.ts";
+import { CHART_CONFIG, drawChart, named, PALETTE, PICTURE_CONFIG, quantity } from "./chart.ts";
 
 /** Draws loss and accuracy over epochs, training against test and validation, as SVG. */
 export async function curvesSvg(
@@ -9,10 +9,9 @@ export async function curvesSvg(
   history: readonly EpochMetrics[],
 ): Promise<string> {
   return await drawChart({
-    ...commonSpec(history),
+    ...PICTURE_CONFIG,
+    data: valuesOf(history),
     title: { text: title, anchor: "start", fontSize: 15 },
-    background: "white",
-    padding: 12,
     spacing: 36,
     hconcat: [PANELS.loss, PANELS.accuracy],
   });
@@ -23,16 +22,16 @@ export async function curveSvg(
   field: "loss" | "accuracy",
   history: readonly EpochMetrics[],
 ): Promise<string> {
+  const { background, padding } = CHART_CONFIG;
   return await drawChart({
-    ...commonSpec(history),
+    ...PICTURE_CONFIG,
+    ...{ background, padding },
+    data: valuesOf(history),
     ...PANELS[field],
-    background: "transparent",
-    padding: 4,
   });
 }
 
-/** What the charts have in common. */
-function commonSpec(history: readonly EpochMetrics[]) {
+function valuesOf(history: readonly EpochMetrics[]) {
   const values = history.flatMap((metrics) => {
     const { epoch, trainLoss, trainAccuracy, testLoss, testAccuracy } = metrics;
     const { validationLoss: loss, validationAccuracy: accuracy } = metrics;
@@ -42,46 +41,35 @@ function commonSpec(history: readonly EpochMetrics[]) {
       ...(accuracy === undefined ? [] : [{ epoch, set: "validation", loss, accuracy }]),
     ];
   });
-  return {
-    $schema: "https://vega.github.io/schema/vega-lite/v6.json",
-    data: { values },
-    config: {
-      font: "Helvetica, Arial, sans-serif",
-      axis: { gridColor: "#e4e4e4", labelFontSize: 11, titleFontSize: 12 },
-      legend: { labelFontSize: 12, titleFontSize: 12 },
-      view: { stroke: "#bbbbbb" },
-    },
-  };
+  return { values };
 }
+
+const SCALE = { zero: false, nice: false, padding: 10 };
+
+/** The axis of a chart over epochs. */
+export const EPOCHS = quantity("epoch", {
+  title: "Epoch",
+  axis: { format: "d", tickMinStep: 1 },
+  scale: SCALE,
+});
+
+/** How a curve is drawn. */
+export const CURVE = { type: "line" as const, point: { size: 28 }, strokeWidth: 2 };
 
 /** One chart; a format without a precision takes the one that tells neighbouring ticks apart. */
 function panel(field: "loss" | "accuracy", title: string, format: "f" | "%") {
   return {
     width: 340,
     height: 240,
-    mark: { type: "line" as const, point: { size: 28 }, strokeWidth: 2 },
+    mark: CURVE,
     encoding: {
-      x: {
-        field: "epoch",
-        type: "quantitative" as const,
-        title: "Epoch",
-        axis: { format: "d", tickMinStep: 1 },
-        scale: { zero: false, nice: false, padding: 10 },
-      },
-      y: {
-        field,
-        type: "quantitative" as const,
-        title,
-        axis: { format },
-        scale: { zero: false, nice: false, padding: 10 },
-      },
-      color: {
-        field: "set",
-        type: "nominal" as const,
+      x: EPOCHS,
+      y: quantity(field, { title, axis: { format }, scale: SCALE }),
+      color: named("set", {
         title: "Data",
         sort: ["train", "test", "validation"],
         scale: { range: PALETTE },
-      },
+      }),
     },
   };
 }

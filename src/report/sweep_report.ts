@@ -3,7 +3,7 @@
 import { join } from "node:path";
 import { decidingAccuracy } from "../train/trainer.ts";
 import { writeAtomic } from "../write_atomic.ts";
-import { CHART_CONFIG, drawChart, PALETTE } from "./chart.ts";
+import { CHART_CONFIG, drawChart, named, PALETTE, quantity } from "./chart.ts";
 import type { SweepRecord, SweepResult } from "../run/sweep_record.ts";
 import { formatCount, formatTable } from "./table.ts";
 
@@ -105,35 +105,28 @@ export async function sweepChart({ results, dataset }: SweepRecord): Promise<str
     data: { values },
     encoding: {
       x: {
-        field: "x",
-        type: "ordinal",
-        title: x,
+        ...{ field: "x", type: "ordinal", title: x, axis: { labelAngle: 0 } },
         sort: valuesOf(x).toSorted(byNumber),
-        axis: { labelAngle: 0 },
       },
-      y: {
-        field: "accuracy",
-        type: "quantitative",
+      y: quantity("accuracy", {
         title: isValidated ? "Validation accuracy" : "Test accuracy",
         scale: { zero: false },
-      },
+      }),
     },
     layer: [
       {
         mark: { type: "point", filled: true, size: 60, color: PALETTE[0], opacity: 0.8 },
         encoding: color === undefined ? {} : {
-          color: {
-            field: "color",
-            type: "nominal",
+          color: named("color", {
             title: color,
             sort: valuesOf(color).toSorted(byNumber),
             scale: { range: PALETTE },
-          },
+          }),
         },
       },
       {
         mark: { type: "tick", thickness: 2, color: "#808080" },
-        encoding: { y: { field: "accuracy", aggregate: "median", type: "quantitative" } },
+        encoding: { y: quantity("accuracy", { aggregate: "median" }) },
       },
     ],
   });
