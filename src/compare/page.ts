@@ -13,7 +13,7 @@ import {
   startTable,
   untilTable,
 } from "./table.ts";
-import { type Fragment, Html, html, htmlPage, htmlTable } from "../report/html.ts";
+import { type Fragment, Html, html, htmlPage, htmlTable, htmlTiles } from "../report/html.ts";
 import { median } from "./statistics.ts";
 
 /** Makes the page: one HTML file without scripts, light or dark, that loads nothing. */
@@ -92,13 +92,10 @@ function tiles(measured: readonly Measured[]): Fragment {
   const rate = ({ trainImagesPerSecond }: Measured) => median(trainImagesPerSecond);
   const fastest = measured.reduce((best, row) => rate(row) > rate(best) ? row : best);
   const agreeing = measured.filter(({ agreement }) => agreement.verdict === "agrees").length;
-  return html`
-    <div class="tiles">
-      <div class="tile"><b>${rateText(rate(fastest))}</b>training images a second, ${fastest
-        .backend}</div>
-      <div class="tile"><b>${agreeing} of ${measured.length}</b>agree with the reference</div>
-    </div>
-  `;
+  return htmlTiles([
+    [`training images a second, ${fastest.backend}`, rateText(rate(fastest))],
+    ["agree with the reference", `${agreeing} of ${measured.length}`],
+  ]);
 }
 
 function figure(title: string, svg: string | undefined, note: string): Fragment {

@@ -2,7 +2,7 @@
 
 import { isPictureChannels } from "../data/picture.ts";
 import type { Model } from "../nn/sequential.ts";
-import { Html, html, htmlPage } from "../report/html.ts";
+import { type Fact, Html, html, htmlFacts, htmlPage } from "../report/html.ts";
 import { encodePageModel, type NamedModel } from "./page_model.ts";
 import { MODEL_PAGE_STYLE } from "./style.ts";
 import { toBase64 } from "../platform.ts";
@@ -116,33 +116,26 @@ function resultSection(width: number, height: number): Html {
 
 function footer(model: Model, { datasetName, testAccuracy, epoch }: ModelFacts): Html {
   const [channels, height, width] = model.inputShape;
-  const accuracy = testAccuracy !== undefined &&
-    `${(100 * testAccuracy).toFixed(2)}%${epoch === undefined ? "" : `, after epoch ${epoch}`}`;
-  const facts: (readonly [name: string, value: string])[] = [
+  const after = epoch === undefined ? "" : `, after epoch ${epoch}`;
+  const facts: readonly Fact[] = [
     ["Model", `${model.name}: ${countOf(model.parameterCount, "parameter")}`],
-    ...(datasetName === undefined ? [] : [["Trained on", datasetName] as const]),
-    ...(accuracy ? [["Test accuracy", accuracy] as const] : []),
+    ["Trained on", datasetName],
+    [
+      "Test accuracy",
+      testAccuracy === undefined ? undefined : `${(100 * testAccuracy).toFixed(2)}%${after}`,
+    ],
     ["Pictures", `${width}x${height}, ${channels === 3 ? "in colour" : "grey, light on dark"}`],
   ];
-  return html`
-    <footer>
-      <dl class="facts">
-    ${facts.map(([name, value]) =>
-      html`
-        <dt>${name}</dt>
-        <dd>${value}</dd>
-      `
-    )}
-        <dt>Runs on</dt>
-        <dd><span id="engine-name">starting</span><span id="engine-time"></span>
-          <span id="engine-note" class="soft"></span></dd>
-        <dt><label for="engine">Engine</label></dt>
-        <dd><select id="engine"><option value="auto" selected>the fastest here</option>
-          <option value="webgpu">webgpu</option><option value="wasm">wasm</option>
-          <option value="reference">reference</option></select></dd>
-      </dl>
-    </footer>
+  const engine = html`
+    <dt>Runs on</dt>
+    <dd><span id="engine-name">starting</span><span id="engine-time"></span>
+      <span id="engine-note" class="soft"></span></dd>
+    <dt><label for="engine">Engine</label></dt>
+    <dd><select id="engine"><option value="auto" selected>the fastest here</option>
+      <option value="webgpu">webgpu</option><option value="wasm">wasm</option>
+      <option value="reference">reference</option></select></dd>
   `;
+  return html`<footer>${htmlFacts(facts, engine)}</footer>`;
 }
 
 /** A script exactly as it is given: its digest counts every space. */

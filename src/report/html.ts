@@ -51,14 +51,6 @@ function render(value: Fragment): string {
   return escapeHtml(String(value));
 }
 
-/** What a page may have beyond its content. */
-export interface PageExtras {
-  /** CSS after that of all pages. */
-  readonly style?: string;
-  /** What may run, as a Content Security Policy names it; default: nothing. */
-  readonly scriptPolicy?: string;
-}
-
 /** A table; the first cell of a row is its name, and a cell of many words may take several lines.
  *
  * @param label Says to a screen reader what it shows.
@@ -93,12 +85,47 @@ export function htmlTable(
   `;
 }
 
+/** What something is called, and what it is; nothing is shown of one that is undefined. */
+export type Fact = readonly [name: string, value: string | undefined];
+
+function known(facts: readonly Fact[]): readonly Fact[] {
+  return facts.filter(([, value]) => value !== undefined);
+}
+
+/** Facts in two columns.
+ *
+ * @param more Pairs of `dt` and `dd` behind them.
+ */
+export function htmlFacts(facts: readonly Fact[], more?: Html): Html {
+  const items = known(facts).map(([name, value]) =>
+    html`
+      <dt>${name}</dt>
+      <dd>${value}</dd>
+    `
+  );
+  return html`<dl class="facts">${items}${more}</dl>`;
+}
+
+/** The few numbers that say most, large, each with its name below. */
+export function htmlTiles(facts: readonly Fact[]): Html {
+  const tiles = known(facts).map(([name, value]) =>
+    html`<div class="tile"><b>${value}</b>${name}</div>`
+  );
+  return html`<div class="tiles">${tiles}</div>`;
+}
+
 /** A whole page, light or dark as the reader's system is, that loads nothing and by default runs nothing.
+ *
+ * @param style CSS after that of all pages.
+ * @param scriptPolicy What may run, as a Content Security Policy names it.
  */
 export function htmlPage(
   title: string,
   body: Html,
-  { style = "", scriptPolicy = "'none'" }: PageExtras = {},
+  { style = "", scriptPolicy = "'none'" }: {
+    readonly style?: string;
+    readonly scriptPolicy?: string;
+  } = {},
 ): string {
   return html`
     <!DOCTYPE html>

@@ -10,7 +10,7 @@ import {
 } from "../train/metrics.ts";
 import { bestEpoch, type EpochMetrics } from "../train/trainer.ts";
 import { curveSvg } from "./curves.ts";
-import { Html, html, htmlPage } from "./html.ts";
+import { type Fact, Html, html, htmlPage, htmlTiles } from "./html.ts";
 import { isElsewhere, type RunConfig } from "../run/config.ts";
 import { lossText } from "../run/recipe_text.ts";
 import { factsSection } from "./run_report_facts.ts";
@@ -144,42 +144,27 @@ function tiles(
   const best = bestEpoch(history, monitor);
   const totalMs = history.reduce((sum, { trainMs, evalMs }) => sum + trainMs + evalMs, 0);
   const rates = history.map(({ imagesPerSecond }) => imagesPerSecond).sort((a, b) => a - b);
-  const facts: (readonly [string, string])[] = [
-    ...(report
-      ? [
-        [
-          test.count < config.dataset.testCount
-            ? `accuracy, first ${formatCount(test.count)} test images`
-            : "test accuracy",
-          percent(report.accuracy),
-        ] as const,
-        [`largest class, ${report.majority.className}`, percent(report.majority.share)] as const,
-      ]
-      : []),
-    ...(best
-      ? [
-        [
-          monitor === "loss"
-            ? `${best.chosenOn} accuracy after epoch ${best.metrics.epoch}: chosen by the loss on the ` +
-              `${best.chosenOn} set`
-            : `best ${best.chosenOn} accuracy, after epoch ${best.metrics.epoch}: chosen on the ` +
-              `${best.chosenOn} set`,
-          percent(best.accuracy),
-        ] as const,
-        ...(best.chosenOn === "validation"
-          ? [[
-            `test accuracy after epoch ${best.metrics.epoch}`,
-            percent(best.metrics.testAccuracy),
-          ]]
-          : []) as [string, string][],
-        ["training and evaluation", `${(totalMs / 1000).toFixed(1)} s`] as const,
-        ["training images/s, median", formatCount(rates[rates.length >> 1])] as const,
-      ]
-      : []),
+  const subject = test.count < config.dataset.testCount
+    ? `accuracy, first ${formatCount(test.count)} test images`
+    : "test accuracy";
+  const facts: Fact[] = report === undefined ? [] : [
+    [subject, percent(report.accuracy)],
+    [`largest class, ${report.majority.className}`, percent(report.majority.share)],
   ];
-  return html`<div class="tiles">${
-    facts.map(([label, value]) => html`<div class="tile"><b>${value}</b>${label}</div>`)
-  }</div>`;
+  if (best !== undefined) {
+    const { chosenOn, accuracy, metrics: { epoch, testAccuracy } } = best;
+    const name = monitor === "loss"
+      ? `${chosenOn} accuracy after epoch ${epoch}: chosen by the loss on the ${chosenOn} set`
+      : `best ${chosenOn} accuracy, after epoch ${epoch}: chosen on the ${chosenOn} set`;
+    const isValidated = chosenOn === "validation";
+    facts.push(
+      [name, percent(accuracy)],
+      [`test accuracy after epoch ${epoch}`, isValidated ? percent(testAccuracy) : undefined],
+      ["training and evaluation", `${(totalMs / 1000).toFixed(1)} s`],
+      ["training images/s, median", formatCount(rates[rates.length >> 1])],
+    );
+  }
+  return htmlTiles(facts);
 }
 
 async function curves(

@@ -4,7 +4,7 @@ import type { Device } from "../backends/backend.ts";
 import { showAugmentation } from "../data/augment.ts";
 import { definitionOf } from "../nn/optimizers.ts";
 import { NORMALIZED, showPixels } from "../nn/standardization.ts";
-import { type Html, html } from "./html.ts";
+import { type Fact, type Html, html, htmlFacts } from "./html.ts";
 import { partsText, type RunConfig } from "../run/config.ts";
 import { initText, lossText, scheduleText } from "../run/recipe_text.ts";
 import { countOf } from "./table.ts";
@@ -17,20 +17,25 @@ import { countOf } from "./table.ts";
 export function factsSection(config: RunConfig): Html {
   const { dataset, plan, optimizer, loss, clipNorm, augmentation, init, environment } = config;
   const by = plan.monitor === "loss" ? "chosen by the loss" : "chosen";
-  const facts: (readonly [name: string, value: string])[] = [
+  const { validationCount, validSplit } = dataset;
+  const share = validSplit === undefined
+    ? "the dataset's own"
+    : `${validSplit} of each class of the training set`;
+  const resumed = config.resumed?.map(({ step, backend, device, started }): Fact => [
+    "Gone on",
+    `after step ${step} on ${backend}: ${deviceText(device)}, ${started}`,
+  ]);
+  const trainedOn = loss && `; in training with ${lossText(loss, dataset.classNames)}`;
+  const facts: readonly Fact[] = [
     [
       "Dataset",
       `${dataset.name}: ${partsText(dataset)} images, ${dataset.classNames.length} classes`,
     ],
     [
       "Best epoch",
-      dataset.validationCount === undefined
-        ? `${by} on the test set`
-        : `${by} on the validation set` + (dataset.validSplit === undefined
-          ? ", the dataset's own"
-          : `, ${dataset.validSplit} of each class of the training set`),
+      `${by} on the ${validationCount === undefined ? "test set" : `validation set, ${share}`}`,
     ],
-    ...(config.chosen ? [["Chosen to fit", config.chosen.join(", ")] as const] : []),
+    ["Chosen to fit", config.chosen?.join(", ")],
     ["Content", `SHA-256 ${dataset.digest}`],
     [
       "Epochs",
@@ -42,24 +47,15 @@ export function factsSection(config: RunConfig): Html {
     ["Pixels", showPixels(config.model?.standardization ?? NORMALIZED)],
     ["Batch size", String(plan.batchSize)],
     ["Learning rate", scheduleText(plan)],
-    [
-      "Loss",
-      "softmax cross-entropy" +
-      (loss === undefined ? "" : `; in training with ${lossText(loss, dataset.classNames)}`),
-    ],
-    ...(clipNorm === undefined ? [] : [["Gradients", `clipped to a norm of ${clipNorm}`] as const]),
+    ["Loss", `softmax cross-entropy${trainedOn ?? ""}`],
+    ["Gradients", clipNorm === undefined ? undefined : `clipped to a norm of ${clipNorm}`],
     ["Optimiser", optimizerText(optimizer)],
-    ...(augmentation ? [["Augmentation", showAugmentation(augmentation)] as const] : []),
+    ["Augmentation", augmentation && showAugmentation(augmentation)],
     ["Seed", `${plan.seed}${plan.shuffle ? "" : ", not shuffled"}`],
-    [
-      "Initial weights",
-      (init.type === "file" ? "from " : "") + initText(init),
-    ],
-    ...(config.frozen ? [["Frozen", config.frozen.join(", ")] as const] : []),
+    ["Initial weights", (init.type === "file" ? "from " : "") + initText(init)],
+    ["Frozen", config.frozen?.join(", ")],
     ["Backend", `${config.backend}: ${deviceText(config.device)}${config.exact ? ", exact" : ""}`],
-    ...(config.resumed ?? []).map(({ step, backend, device, started }) =>
-      ["Gone on", `after step ${step} on ${backend}: ${deviceText(device)}, ${started}`] as const
-    ),
+    ...(resumed ?? []),
     [
       "Machine",
       `${environment?.cpu}, ${countOf(environment?.cores, "core")}, ` +
@@ -67,18 +63,7 @@ export function factsSection(config: RunConfig): Html {
     ],
     ["Versions", `lenet ${environment?.lenet}, Deno ${environment?.deno}, V8 ${environment?.v8}`],
   ];
-  const items = facts.map(([name, value]) =>
-    html`
-      <dt>${name}</dt>
-      <dd>${value}</dd>
-    `
-  );
-  return html`
-    <section>
-      <h2>Configuration</h2>
-      <dl class="facts">${items}</dl>
-    </section>
-  `;
+  return html`<section><h2>Configuration</h2>${htmlFacts(facts)}</section>`;
 }
 
 /** `SGD, momentum 0.9`. */
