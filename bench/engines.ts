@@ -12,32 +12,16 @@ import { EXIT, runCommand } from "../src/cli/errors.ts";
 import { defineCommand, parseFlags } from "../src/cli/flags.ts";
 import { backendContender } from "../src/compare/contender.ts";
 import { loadBefore, LoadMeter, loadWarnings } from "../src/compare/load.ts";
-import {
-  PEER_NAMES,
-  peerCommands,
-  peerContender,
-  PeerMissingError,
-  type PeerName,
-  PeerProcess,
-} from "../src/compare/peers.ts";
+import { type Peer, PEER_NAMES, type PeerName, startPeers } from "../src/compare/peers.ts";
 import { median } from "../src/compare/statistics.ts";
-import type { Entrant } from "../src/compare/turns.ts";
+import { type Entrant, isMeasured } from "../src/compare/turns.ts";
 import type { Model } from "../src/nn/sequential.ts";
 import { MODEL_NAMES, zooModel } from "../src/nn/zoo.ts";
 import { countOf, formatCount } from "../src/report/table.ts";
 import { describeEnvironment } from "../src/run/environment.ts";
 import { FmaPeak } from "./fma_peak.ts";
 import { timeKernels } from "./kernel_times.ts";
-import {
-  BATCH_SIZE,
-  entrant,
-  flopOf,
-  IMAGES,
-  measureAll,
-  measured,
-  randomImages,
-  warm,
-} from "./lineup.ts";
+import { BATCH_SIZE, entrant, flopOf, IMAGES, measureAll, randomImages, warm } from "./lineup.ts";
 
 /** Most steps of a sample, for the small batches. */
 const MAX_STEPS = 256;
@@ -103,15 +87,9 @@ async function measureEngines(models: readonly Model[], { repeats, peers, print 
   for (const threads of threadCounts) {
     peaks.push({ threads, peak: stack.use(await FmaPeak.open(threads)), rates: [] });
   }
-  const { processes, missing } = await startPeers(peers, stack);
-  const modelOf = new Map<string, Model>();
-  const entrants: Entrant[] = [];
-  const add = (entrant: Entrant) => {
-    modelOf.set(entrant.name, entrant.plan.model);
-    entrants.push(entrant);
-  };
-  for (const entrant of [...lineup(models), ...peerLineup(models, processes)]) add(entrant);
-  const peersMs = () => processes.reduce((sum, { cpuMs }) => sum + cpuMs, 0);
+  const started = await startPeers(peers, stack, { everyProgram: true });
+  const entrants = [...lineup(models), ...peerLineup(models, started)];
+  const peersMs = () => started.reduce((sum, { cpuMs }) => sum + cpuMs, 0);
   let [meter, peersBefore] = [new LoadMeter(), 0];
   const rows = await measureAll(entrants, repeats, {
     say: (activity) => activity.includes("start") && console.error(activity),
@@ -121,10 +99,12 @@ async function measureEngines(models: readonly Model[], { repeats, peers, print 
     },
   });
   const load = { before, during: meter.others(peersMs() - peersBefore) ?? 0 };
+  const missing = rows.flatMap((row) => "reason" in row ? [`${row.backend}: ${row.reason}`] : []);
   const limits = new Map(peaks.map(({ threads, rates }) => [threads, warm(rates)]));
-  const figures = measured(rows).map((row) => {
+  const figures = rows.flatMap((row, index) => {
+    if (!isMeasured(row)) return [];
     const { backend: name, outside, device: { threads } } = row;
-    const flop = flopOf(modelOf.get(name)!).training;
+    const flop = flopOf(entrants[index].plan.model).training;
     const [training, evaluation] = [row.trainImagesPerSecond, row.evalImagesPerSecond].map(warm);
     const peak = limits.get(threads)?.median ?? limits.get(1)!.median * threads;
     const share = name.startsWith("wasm ") ? training.median * flop / 1e9 / peak : undefined;
@@ -133,7 +113,7 @@ async function measureEngines(models: readonly Model[], { repeats, peers, print 
     const firstEpoch = outside
       ? EPOCH / (firstStep.ms / 1000 + (EPOCH - firstStep.images) / training.median)
       : undefined;
-    return { name, training, evaluation, share, mflop: flop / 1e6, firstStep, firstEpoch };
+    return [{ name, training, evaluation, share, mflop: flop / 1e6, firstStep, firstEpoch }];
   });
   for (const warning of loadWarnings(load)) print(`Warning: ${warning}.\n`);
   const limit: Record<string, number> = {};
@@ -185,18 +165,21 @@ function lineup(models: readonly Model[]): Entrant[] {
   ];
 }
 
-/** Peers on the first two networks, each number of threads. */
-function peerLineup(models: readonly Model[], processes: readonly PeerProcess[]): Entrant[] {
-  return models.slice(0, 2).flatMap((model) =>
-    processes.flatMap((peer) => {
-      const contender = peerContender(peer.name, peer);
-      const title = peer.name.startsWith("pytorch") ? "PyTorch" : "jax-js";
+/** Peers on the first two networks, each number of threads; one that is missing says so once. */
+function peerLineup(models: readonly Model[], peers: readonly Peer[]): Entrant[] {
+  return models.slice(0, 2).flatMap((model, index) =>
+    peers.flatMap((peer) => {
+      const { name, description, threaded, slow } = peer;
+      if (description === undefined) {
+        return index === 0 ? [entrant(name, peer, { model, images: 1 })] : [];
+      }
+      const title = name.startsWith("pytorch") ? "PyTorch" : "jax-js";
       if (title === "jax-js" && model.name !== "lenet") return []; // it knows no other
-      return (contender.threaded ? threadCounts : [1]).map((threads) => {
-        const what = contender.threaded ? `, ${countOf(threads, "thread")}` : " wasm";
-        const images = (contender.slow ? 1 : contender.threaded ? 8 : 2) * BATCH_SIZE;
-        const name = `${title}${networkOf(model)}${what} (${peer.description})`;
-        return entrant(name, contender, { model, threads, images });
+      return (threaded ? threadCounts : [1]).map((threads) => {
+        const what = threaded ? `, ${countOf(threads, "thread")}` : " wasm";
+        const images = (slow ? 1 : threaded ? 8 : 2) * BATCH_SIZE;
+        const full = `${title}${networkOf(model)}${what} (${description})`;
+        return entrant(full, peer, { model, threads, images });
       });
     })
   );
@@ -205,26 +188,6 @@ function peerLineup(models: readonly Model[], processes: readonly PeerProcess[])
 /** LeNet is what names without a network are of. */
 function networkOf({ name }: Model): string {
   return name === "lenet" ? "" : ` ${name}`;
-}
-
-/** Each peer on every program that has it, each version once; a sentence for who is missing. */
-async function startPeers(names: readonly PeerName[], stack: AsyncDisposableStack) {
-  const processes = new Map<string, PeerProcess>();
-  const missing: string[] = [];
-  for (const name of new Set(names)) {
-    const reasons: string[] = [];
-    for (const command of peerCommands(name)) {
-      try {
-        const peer = stack.use(await PeerProcess.start(name, [command]));
-        if (!processes.has(peer.description)) processes.set(peer.description, peer);
-      } catch (error) {
-        if (!(error instanceof PeerMissingError)) throw error;
-        reasons.push(error.message);
-      }
-    }
-    if (reasons.length === peerCommands(name).length) missing.push(`${name}: ${reasons[0]}`);
-  }
-  return { processes: [...processes.values()], missing };
 }
 
 async function measureKernels(model: Model, repeats: number, print: Options["print"]) {

@@ -14,7 +14,7 @@ import { quietDrivers } from "../src/cli/backend_flags.ts";
 import { EXIT, runCommand } from "../src/cli/errors.ts";
 import { defineCommand, parseFlags } from "../src/cli/flags.ts";
 import { backendContender } from "../src/compare/contender.ts";
-import { peerContender, type PeerName, PeerProcess, startPeer } from "../src/compare/peers.ts";
+import { type PeerName, startPeers } from "../src/compare/peers.ts";
 import { type Quartiles, quartiles } from "../src/compare/statistics.ts";
 import { initialParameters } from "../src/nn/init.ts";
 import type { Model } from "../src/nn/sequential.ts";
@@ -106,11 +106,8 @@ async function measureRates(
       entrants.push(entrant(title, backendContender("tfjs-webgpu"), options));
       continue;
     }
-    const peer = await startPeer(name as PeerName);
-    const description = peer instanceof PeerProcess ? stack.use(peer).description : name;
-    entrants.push(
-      entrant(`${description}, lenet`, peerContender(name as PeerName, peer), options),
-    );
+    const [peer] = await startPeers([name as PeerName], stack);
+    entrants.push(entrant(`${peer.description ?? name}, lenet`, peer, options));
   }
   const rows = await measureAll(entrants, repeats, {});
   return {

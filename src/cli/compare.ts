@@ -8,7 +8,8 @@ import { invocation } from "../quote.ts";
 import { initialParameters } from "../nn/init.ts";
 import { ZOO, zooModel } from "../nn/zoo.ts";
 import { standardizationOf } from "../nn/standardization.ts";
-import { compareContenders, isMeasured } from "../compare/turns.ts";
+import { isMeasured, measureEntrants } from "../compare/turns.ts";
+import { Oracle } from "../compare/agreement.ts";
 import { allAgree, type ComparisonFacts, judgeRows } from "../compare/facts.ts";
 import type { ComparisonPlan } from "../compare/plan.ts";
 import { loadBefore, LoadMeter } from "../compare/load.ts";
@@ -17,7 +18,7 @@ import { describeComparison } from "../compare/table.ts";
 import { timeToAccuracy } from "../compare/until.ts";
 import { backendContender, type Contender, SLOW_BACKENDS } from "../compare/contender.ts";
 import { describeEnvironment } from "../run/environment.ts";
-import { PEER_NAMES, peerContender, PeerProcess, startPeer } from "../compare/peers.ts";
+import { PEER_NAMES, startPeers } from "../compare/peers.ts";
 import { median } from "../compare/statistics.ts";
 import { writeAtomic } from "../write_atomic.ts";
 import { obtainForTraining } from "./dataset_flag.ts";
@@ -114,18 +115,15 @@ export async function compareCommand(args: string[]): Promise<number> {
     await using stack = new AsyncDisposableStack();
     const before = await loadBefore();
     // Peers start first: getting the dataset gives back the permission to start programs.
-    const peers = await startPeers(flags, stack);
+    const peers = await startPeers(flags.peers ?? [], stack);
     const whole = await obtainForTraining(
       { ...flags, json: false, pictures: pictureOptions(flags) },
       signal,
     );
     requirePictures(whole, flags);
     quietDrivers();
-    const contenders = [
-      ...(await backendsOf(flags)).map(backendContender),
-      ...peers.map(({ contender }) => contender),
-    ];
-    const peersMs = () => peers.reduce((sum, { process }) => sum + (process?.cpuMs ?? 0), 0);
+    const contenders = [...(await backendsOf(flags)).map(backendContender), ...peers];
+    const peersMs = () => peers.reduce((sum, { cpuMs }) => sum + cpuMs, 0);
     const machine = { before, peersMs };
     const plan = makePlan(flags, whole);
     const facts = await compare(contenders, plan, { flags, whole, signal, machine });
@@ -139,17 +137,6 @@ async function backendsOf({ backends, maxSteps, epochs }: Flags) {
   const isFixed = maxSteps !== undefined || epochs !== undefined;
   const names = BACKEND_NAMES.filter((name) => !isFixed || !SLOW_BACKENDS.includes(name));
   return [...new Set([(await chooseBackend()).name, ...names])];
-}
-
-/** Starts peers, and says what contender each is. */
-async function startPeers({ peers }: Flags, stack: AsyncDisposableStack) {
-  const started: { readonly contender: Contender; readonly process?: PeerProcess }[] = [];
-  for (const name of new Set(peers)) {
-    const peer = await startPeer(name);
-    const process = peer instanceof PeerProcess ? stack.use(peer) : undefined;
-    started.push({ contender: peerContender(name, peer), process });
-  }
-  return started;
 }
 
 function makePlan(flags: Flags, whole: Dataset): ComparisonPlan {
@@ -190,7 +177,9 @@ async function compare(
     if (!flags.quiet) console.error(activity);
   };
   const [meter, peersBefore] = [new LoadMeter(), machine.peersMs()];
-  const rows = await compareContenders(contenders, plan, { signal, say });
+  const hooks = { signal, say, oracle: new Oracle() };
+  const entrants = contenders.map((contender) => ({ contender, plan }));
+  const rows = await measureEntrants(entrants, plan.repeats, hooks);
   const during = meter.others(machine.peersMs() - peersBefore);
   const load = machine.before === undefined || during === undefined
     ? undefined
@@ -201,14 +190,14 @@ async function compare(
   const maxThreads = flags.threads ?? navigator.hardwareConcurrency;
   const scaling = flags.scaling
     ? await measureScaling(contenders, plan, {
-      ...{ rates, signal, say },
+      ...{ rates, ...hooks },
       threads: Array.from({ length: maxThreads }, (_, n) => n + 1),
     })
     : undefined;
   const isControlled = maxThreads > 1 && rows.filter(isMeasured).some(({ outside }) => outside);
   const controls = isControlled
     ? await measureScaling(contenders, plan, {
-      ...{ rates, signal, say },
+      ...{ rates, ...hooks },
       ...{ threads: [1], batchSizes: [] },
     })
     : undefined;
@@ -222,7 +211,7 @@ async function compare(
   const untilPlan = { ...plan, dataset: whole };
   const until = flags.targetAccuracy === undefined ? undefined : {
     accuracy: flags.targetAccuracy,
-    times: await timeToAccuracy(contenders, untilPlan, { ...target, signal, say }),
+    times: await timeToAccuracy(contenders, untilPlan, { ...target, ...hooks }),
   };
   return {
     model: plan.model.name,

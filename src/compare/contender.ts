@@ -46,8 +46,7 @@ export interface Contender {
   /** Known to need seconds for a step of 256 images: it warms up on a small one. */
   readonly slow: boolean;
   /**
-   * @throws {BackendUnavailableError} If this machine lacks what it needs.
-   * @throws {PeerMissingError} If it is not installed.
+   * @throws {BackendUnavailableError} If this machine lacks what it needs, or it is not installed.
    */
   open(plan: OpenPlan): Promise<Runner>;
 }

@@ -3,15 +3,15 @@
 import { createInterface } from "node:readline";
 import { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
-import type { Device } from "../backends/backend.ts";
+import { BackendUnavailableError, type Device } from "../backends/backend.ts";
 import type { LabeledImages } from "../data/dataset.ts";
 import { torchModel } from "../formats/pytorch.ts";
-import type { Model } from "../nn/sequential.ts";
 import type { Standardization } from "../nn/standardization.ts";
-import type { Contender, Runner, StepOptions } from "./contender.ts";
+import type { Contender, Runner } from "./contender.ts";
+import type { OpenPlan } from "./plan.ts";
 
 /** How to start a peer, and what to do if it is not there. */
-interface Peer {
+interface Program {
   readonly title: string;
   /** What it is, to follow its version. */
   readonly kind: string;
@@ -60,7 +60,7 @@ const PEERS = {
     args: deno("jax_peer.ts", "wasm", "tuned"),
   },
   "jax-js-webgpu": { ...JAX_JS, kind: "WebGPU", args: deno("jax_peer.ts", "webgpu") },
-} satisfies Record<string, Peer>;
+} satisfies Record<string, Program>;
 
 /** Name of a peer on the command line. */
 export type PeerName = keyof typeof PEERS;
@@ -68,9 +68,44 @@ export type PeerName = keyof typeof PEERS;
 /** Names of all peers. */
 export const PEER_NAMES = Object.keys(PEERS) as PeerName[];
 
-/** Programs by which a peer may be installed. */
-export function peerCommands(name: PeerName): readonly string[] {
-  return PEERS[name].commands;
+/** A contender that is a program of its own, started already, or found missing. */
+export interface Peer extends Contender {
+  /** For example "PyTorch 2.15.0, eager, CPU"; left out of one that is missing. */
+  readonly description?: string;
+  /** Time that processors have spent on it, in milliseconds, as of its last reply. */
+  readonly cpuMs: number;
+}
+
+/** Starts peers now: later on this process may have given back the permission to.
+ *
+ * @param stack Ends them.
+ * @param everyProgram Whether each peer is started by every program that has another version of it, and
+ * not only by the first.
+ */
+export async function startPeers(
+  names: Iterable<PeerName>,
+  stack: AsyncDisposableStack,
+  { everyProgram = false }: { readonly everyProgram?: boolean } = {},
+): Promise<Peer[]> {
+  const peers = new Map<string, Peer>();
+  for (const name of new Set(names)) {
+    const { commands, threaded, slow = false }: Program = PEERS[name];
+    const errors: BackendUnavailableError[] = [];
+    const groups = everyProgram ? commands.map((command) => [command]) : [commands];
+    for (const group of groups) {
+      try {
+        const peer = stack.use(await PeerProcess.start(name, group));
+        if (!peers.has(peer.description)) peers.set(peer.description, peer);
+      } catch (error) {
+        if (!(error instanceof BackendUnavailableError)) throw error;
+        errors.push(error);
+      }
+    }
+    if (errors.length < groups.length) continue;
+    const open = () => Promise.reject(errors[0]);
+    peers.set(name, { name, outside: true, threaded, slow, cpuMs: 0, open });
+  }
+  return [...peers.values()];
 }
 
 /** Name, images and classes of what jax-js trains. */
@@ -79,20 +114,24 @@ const OF_LENET = "lenet 1,28,28 10";
 /** Bytes of images in one line to a peer: small enough that no buffer grows without end. */
 const CHUNK_BYTES = 2 ** 20;
 
-/** Thrown where a peer is not installed, or may not be started; the message says what to do. */
-export class PeerMissingError extends Error {
-  /** Name of the class. */
-  override readonly name = "PeerMissingError";
+/** What a program says when its libraries are loaded. */
+interface Hello {
+  readonly version: string;
+  readonly device: string;
+  readonly software?: boolean;
+  /** Why it cannot take part. */
+  readonly missing?: string | null;
 }
 
 /** A running peer, which may hold several networks. Requests must not overlap. */
-export class PeerProcess implements AsyncDisposable {
+class PeerProcess implements Peer, AsyncDisposable {
   readonly name: PeerName;
-  /** For example "PyTorch 2.15.0, eager, CPU". */
+  readonly outside = true;
+  readonly threaded: boolean;
+  readonly slow: boolean;
   readonly description: string;
-  readonly device: Pick<Device, "kind" | "description" | "software">;
+  readonly #device: Omit<Device, "threads">;
   #cpuMs = 0;
-  #setCount = 0;
   readonly #sets = new Map<LabeledImages, number>();
   readonly #child: Deno.ChildProcess;
   readonly #lines: AsyncIterator<string>;
@@ -101,11 +140,11 @@ export class PeerProcess implements AsyncDisposable {
   /** Starts a peer and waits until its libraries are loaded.
    *
    * @param commands Programs to try in turn.
-   * @throws {PeerMissingError} If it is not installed, or this process may not start it.
+   * @throws {BackendUnavailableError} If it is not installed, or this process may not start it.
    */
-  static async start(name: PeerName, commands = peerCommands(name)): Promise<PeerProcess> {
+  static async start(name: PeerName, commands: readonly string[]): Promise<PeerProcess> {
     if (Deno.build.standalone) {
-      throw new PeerMissingError(
+      throw new BackendUnavailableError(
         "not part of the compiled program; use deno task compare:peers in the project's folder",
       );
     }
@@ -117,10 +156,10 @@ export class PeerProcess implements AsyncDisposable {
         const child = new Deno.Command(command, { args, ...options }).spawn();
         const lines = createInterface({ input: Readable.fromWeb(child.stdout as never) });
         const iterator = lines[Symbol.asyncIterator]();
-        const { value: hello } = await iterator.next();
-        const { missing, ...facts } = JSON.parse(hello ?? `{"missing":${JSON.stringify(reason)}}`);
-        if (!missing) return new PeerProcess(name, child, { lines: iterator, ...facts });
-        reason = missing;
+        const { value } = await iterator.next();
+        const hello: Hello = JSON.parse(value ?? `{"missing":${JSON.stringify(reason)}}`);
+        if (!hello.missing) return new PeerProcess(name, hello, { child, lines: iterator });
+        reason = hello.missing;
         await child.stdin.close().catch(() => {});
         await child.status;
       } catch (error) {
@@ -129,45 +168,83 @@ export class PeerProcess implements AsyncDisposable {
         } else if (!(error instanceof Deno.errors.NotFound)) throw error;
       }
     }
-    throw new PeerMissingError(reason);
+    throw new BackendUnavailableError(reason);
   }
 
   private constructor(
     name: PeerName,
-    child: Deno.ChildProcess,
-    { lines, version, device, software = false }: {
+    { version, device, software = false }: Hello,
+    { child, lines }: {
+      readonly child: Deno.ChildProcess;
       readonly lines: AsyncIterator<string>;
-      readonly version: string;
-      readonly device: string;
-      readonly software?: boolean;
     },
   ) {
-    const { title, kind } = PEERS[name];
+    const { title, kind, threaded, slow = false }: Program = PEERS[name];
     const isGpu = device !== "CPU";
     this.name = name;
+    this.threaded = threaded;
+    this.slow = slow;
     this.description = `${title} ${version}, ${kind}`;
     const description = isGpu ? `${this.description} on ${device}` : this.description;
-    this.device = { kind: isGpu ? "gpu" : "cpu", description, software };
+    this.#device = { kind: isGpu ? "gpu" : "cpu", description, software };
     this.#child = child;
     this.#lines = lines;
     this.#input = child.stdin.getWriter();
   }
 
-  /** Time that processors have spent on it, in milliseconds, as of its last reply. */
   get cpuMs(): number {
     return this.#cpuMs;
   }
 
+  /** Opens a network in it; the process ends with its owner, and not with this. */
+  async open({ model, dataset, parameters, threads: asked }: OpenPlan): Promise<Runner> {
+    const { lenetOnly }: Program = PEERS[this.name];
+    if (lenetOnly && `${model.name} ${model.inputShape} ${model.classCount}` !== OF_LENET) {
+      throw new BackendUnavailableError(
+        "trains the model lenet on grey images of 28x28 with 10 classes only",
+      );
+    }
+    const threads = this.threaded ? asked ?? navigator.hardwareConcurrency : 1;
+    const trainSet = await this.#attach(dataset.train, model.standardization);
+    const testSet = await this.#attach(dataset.test, model.standardization);
+    const description = torchModel(model.specs, model.inputShape);
+    const { network } = await this.#ask("open", { model: description });
+    const runner: Runner = {
+      device: { ...this.#device, threads },
+      load: (parameters) => this.#ask("load", { network, parameters: toBase64(parameters) }),
+      train: async (order, { batchSize, learningRate }) => {
+        const request = { network, set: trainSet, threads, batchSize, learningRate };
+        const reply = await this.#ask("train", { ...request, order: toBase64(order) });
+        return { ...reply, losses: toFloats(reply.losses) };
+      },
+      evaluate: async (count) => {
+        const request = { network, set: testSet, threads, count };
+        const { correct, elapsedMs } = await this.#ask("evaluate", request);
+        return { accuracy: correct / count, elapsedMs };
+      },
+      readParameters: async () => toFloats((await this.#ask("read", { network })).parameters),
+      [Symbol.asyncDispose]: () => Promise.resolve(),
+    };
+    await runner.load(parameters);
+    return runner;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#input.close().catch(() => {}); // it ends with its input, or has ended already
+    await this.#lines.return?.();
+    await this.#child.status;
+  }
+
   /** Gives it images once; they stay in its memory. */
-  async attach(data: LabeledImages, { mean, std }: Standardization): Promise<number> {
+  async #attach(data: LabeledImages, { mean, std }: Standardization): Promise<number> {
     const known = this.#sets.get(data);
     if (known !== undefined) return known;
     const { images, labels, count, shape } = data;
     const imageSize = images.length / count;
     const chunk = Math.max(1, Math.floor(CHUNK_BYTES / imageSize));
-    const index = this.#setCount++;
+    const index = this.#sets.size;
     for (let start = 0; start < count; start += chunk) {
-      await this.ask("attach", {
+      await this.#ask("attach", {
         ...{ index, shape, mean, std },
         images: images.subarray(start * imageSize, (start + chunk) * imageSize).toBase64(),
         labels: labels.subarray(start, start + chunk).toBase64(),
@@ -182,7 +259,7 @@ export class PeerProcess implements AsyncDisposable {
    * @throws {Error} If the peer has ended.
    */
   // deno-lint-ignore no-explicit-any -- the peers' replies, each described where it is used
-  async ask(ask: string, request: object): Promise<any> {
+  async #ask(ask: string, request: object): Promise<any> {
     await this.#input.write(new TextEncoder().encode(`${JSON.stringify({ ask, ...request })}\n`));
     const { value: reply } = await this.#lines.next();
     if (reply === undefined) throw new Error(`Cannot measure ${this.name}: it has ended`);
@@ -190,74 +267,6 @@ export class PeerProcess implements AsyncDisposable {
     this.#cpuMs = cpuMs;
     return answer;
   }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#input.close().catch(() => {}); // it ends with its input, or has ended already
-    await this.#lines.return?.();
-    await this.#child.status;
-  }
-}
-
-/** Starts a peer now: later on this process may have given back the permission to. */
-export async function startPeer(name: PeerName): Promise<PeerProcess | PeerMissingError> {
-  try {
-    return await PeerProcess.start(name);
-  } catch (error) {
-    if (error instanceof PeerMissingError) return error;
-    throw error;
-  }
-}
-
-/** A program of its own, started already, or the reason why it could not be. */
-export function peerContender(name: PeerName, peer: PeerProcess | PeerMissingError): Contender {
-  const { threaded, slow = false, lenetOnly = false }: Peer = PEERS[name];
-  return {
-    ...{ name, outside: true, threaded, slow },
-    async open({ model, dataset, parameters, threads = navigator.hardwareConcurrency }) {
-      if (peer instanceof PeerMissingError) throw peer;
-      if (lenetOnly && `${model.name} ${model.inputShape} ${model.classCount}` !== OF_LENET) {
-        throw new PeerMissingError(
-          "trains the model lenet on grey images of 28x28 with 10 classes only",
-        );
-      }
-      const runner = await openRunner(peer, { model, threads: threaded ? threads : 1, dataset });
-      await runner.load(parameters);
-      return runner;
-    },
-  };
-}
-
-/** The process ends with its owner, who started it: a runner's disposal leaves it as it is. */
-async function openRunner(
-  peer: PeerProcess,
-  { model, threads, dataset: { train, test } }: {
-    readonly model: Model;
-    readonly threads: number;
-    readonly dataset: { readonly train: LabeledImages; readonly test: LabeledImages };
-  },
-): Promise<Runner> {
-  const [trainSet, testSet] = [
-    await peer.attach(train, model.standardization),
-    await peer.attach(test, model.standardization),
-  ];
-  const { network } = await peer.ask("open", {
-    model: torchModel(model.specs, model.inputShape),
-  });
-  return {
-    device: { ...peer.device, threads },
-    load: (parameters) => peer.ask("load", { network, parameters: toBase64(parameters) }),
-    async train(order, { batchSize, learningRate }: StepOptions) {
-      const request = { network, set: trainSet, threads, batchSize, learningRate };
-      const reply = await peer.ask("train", { ...request, order: toBase64(order) });
-      return { ...reply, losses: toFloats(reply.losses) };
-    },
-    async evaluate(count) {
-      const reply = await peer.ask("evaluate", { network, set: testSet, threads, count });
-      return { accuracy: reply.correct / count, elapsedMs: reply.elapsedMs };
-    },
-    readParameters: async () => toFloats((await peer.ask("read", { network })).parameters),
-    [Symbol.asyncDispose]: () => Promise.resolve(),
-  };
 }
 
 function python(mode: string): string[] {

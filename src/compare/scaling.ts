@@ -1,9 +1,11 @@
 /** How the rate of training grows with threads and with the batch. */
 
 import type { Contender } from "./contender.ts";
-import { chooseSteps, type ComparisonPlan } from "./plan.ts";
+import type { ComparisonPlan } from "./plan.ts";
+import { sliceImages } from "../data/dataset.ts";
+import { countOf } from "../quote.ts";
 import { type Estimate, medianInterval, spread } from "./statistics.ts";
-import { type ComparisonHooks, Entry, inTurns } from "./turns.ts";
+import { type ComparisonHooks, isMeasured, measureEntrants } from "./turns.ts";
 
 /** A contender's training rate at one number of threads and one batch size. */
 export interface Scaled {
@@ -19,7 +21,10 @@ export interface Scaled {
 const BATCH_SIZES = [32, 256, 1024];
 /** Slower contenders would take minutes for a batch of 1,024. */
 const MIN_RATE = 300;
+/** Milliseconds of a repeat, about. */
 const BUDGET_MS = 250;
+/** Test images of a repeat, whose evaluation is not what is asked about. */
+const TEST_COUNT = 256;
 
 /** Measures some numbers of threads, where they can be chosen, and some batch sizes, in turns.
  *
@@ -31,50 +36,39 @@ const BUDGET_MS = 250;
 export async function measureScaling(
   contenders: readonly Contender[],
   plan: ComparisonPlan,
-  { rates, threads = [], batchSizes = BATCH_SIZES, signal, say = () => {} }: ComparisonHooks & {
+  { rates, threads = [], batchSizes = BATCH_SIZES, ...hooks }: ComparisonHooks & {
     readonly rates: ReadonlyMap<string, number>;
     readonly threads?: readonly number[];
     readonly batchSizes?: readonly number[];
   },
 ): Promise<Scaled[]> {
-  const variants: { readonly backend: string; along: Scaled["along"]; readonly entry: Entry }[] =
-    [];
-  try {
-    for (const contender of contenders) {
-      if (!((rates.get(contender.name) ?? 0) >= MIN_RATE)) continue;
-      const changes = [
-        ...(contender.threaded ? threads : []).map((threads) => ({ threads })),
-        ...batchSizes.map((batchSize) => ({ batchSize })),
-      ];
-      for (const change of changes) {
-        signal?.throwIfAborted();
-        const changed = { ...plan, ...change, steps: undefined, budgetMs: BUDGET_MS };
-        const entry = new Entry(changed, await contender.open(changed));
-        const along = "threads" in change ? "threads" : "batch";
-        variants.push({ backend: contender.name, along, entry });
-        const { batchSize, runner: { device } } = { ...changed, ...entry };
-        say(`${contender.name}: ${device.threads} threads, batch ${batchSize}: warm-up`);
-        entry.work = { steps: 1, batchSize, evalImages: 0, evalPasses: 0 };
-        for (let step = 0; step < 2; step++) await entry.takeTurn(signal);
-        const { steps } = chooseSteps(changed, entry.repeats.stepMs[1] / batchSize);
-        entry.work = { ...entry.work, steps };
-        await entry.restart();
-      }
-    }
-    await inTurns(variants, plan.repeats, async (variant, repeat) => {
-      signal?.throwIfAborted();
-      if (variant === variants[0]) say(`scaling: repeat ${repeat + 1} of ${plan.repeats}`);
-      await variant.entry.takeTurn(signal);
-    });
-    return variants.map(({ backend, along, entry: { runner, work: { batchSize }, repeats } }) => {
-      const { trainImagesPerSecond } = repeats;
-      const { median, min, max } = spread(trainImagesPerSecond);
-      const estimate = medianInterval(trainImagesPerSecond, { seed: plan.seed }) ??
-        { value: median, low: min, high: max };
-      const { threads } = runner.device;
-      return { backend, along, threads, batchSize, trainImagesPerSecond, estimate };
-    });
-  } finally {
-    for (const { entry } of variants) await entry.runner[Symbol.asyncDispose]();
-  }
+  const { dataset: { test, ...dataset }, threads: all = navigator.hardwareConcurrency } = plan;
+  const shortTest = sliceImages(test, 0, Math.min(test.count, TEST_COUNT));
+  const entrants = contenders.flatMap((contender) => {
+    const rate = rates.get(contender.name) ?? 0;
+    if (rate < MIN_RATE) return [];
+    const variant = (along: Scaled["along"], what: string, change: Partial<ComparisonPlan>) => {
+      const { batchSize, threads = all } = { ...plan, ...change };
+      const images = rate * threads / all * BUDGET_MS / 1000;
+      const steps = Math.max(1, Math.floor(images / batchSize));
+      const changed = { ...plan, ...change, steps, dataset: { ...dataset, test: shortTest } };
+      return { name: `${contender.name}, ${what}`, along, contender, plan: changed };
+    };
+    return [
+      ...(contender.threaded ? threads : []).map((threads) =>
+        variant("threads", countOf(threads, "thread"), { threads })
+      ),
+      ...batchSizes.map((batchSize) => variant("batch", `batch ${batchSize}`, { batchSize })),
+    ];
+  });
+  const rows = await measureEntrants(entrants, plan.repeats, hooks);
+  return rows.flatMap((row, index) => {
+    if (!isMeasured(row)) return [];
+    const { trainImagesPerSecond, device: { threads }, work: { batchSize } } = row;
+    const { contender, along } = entrants[index];
+    const { median, min, max } = spread(trainImagesPerSecond);
+    const estimate = medianInterval(trainImagesPerSecond, { seed: plan.seed }) ??
+      { value: median, low: min, high: max };
+    return [{ backend: contender.name, along, threads, batchSize, trainImagesPerSecond, estimate }];
+  });
 }

@@ -3,7 +3,6 @@
 import { BackendUnavailableError, type Device } from "../backends/backend.ts";
 import { type Agreement, Oracle } from "./agreement.ts";
 import type { Contender, Runner } from "./contender.ts";
-import { PeerMissingError } from "./peers.ts";
 import {
   chooseEvaluation,
   chooseSteps,
@@ -65,11 +64,14 @@ export interface ComparisonHooks {
   readonly signal?: AbortSignal;
   /** Called with what is being done. */
   readonly say?: (activity: string) => void;
+  /** What all are compared with; one that knows outcomes already need not find them again. */
+  readonly oracle?: Oracle;
 }
 
-/** Who takes part, under which name, and what is asked of it. */
+/** Who takes part, and what is asked of it. */
 export interface Entrant {
-  readonly name: string;
+  /** Default: the contender's. */
+  readonly name?: string;
   readonly contender: Contender;
   readonly plan: ComparisonPlan;
 }
@@ -80,7 +82,7 @@ const MIN_EVALUATION = 32;
 const SLOW_BATCH_SIZE = 8;
 
 /** An entrant under way: it trains on as it takes its turns. */
-export class Entry {
+class Entry {
   readonly plan: ComparisonPlan;
   readonly runner: Runner;
   readonly order: SampleOrder;
@@ -122,16 +124,6 @@ export class Entry {
   }
 }
 
-/** Runs the plan with each contender; see {@linkcode measureEntrants}. */
-export async function compareContenders(
-  contenders: readonly Contender[],
-  plan: ComparisonPlan,
-  hooks: Parameters<typeof measureEntrants>[2] = {},
-): Promise<Row[]> {
-  const entrants = contenders.map((contender) => ({ name: contender.name, contender, plan }));
-  return await measureEntrants(entrants, plan.repeats, hooks);
-}
-
 /** Measures entrants, repeats in turns (A B C A B C), so that drift hits all alike.
  *
  * All with equal plans start from the same bits and take samples in the same order. Before the repeats
@@ -143,7 +135,6 @@ export async function measureEntrants(
   entrants: readonly Entrant[],
   repeats: number,
   { signal, say = () => {}, oracle = new Oracle(), onRound }: ComparisonHooks & {
-    readonly oracle?: Oracle;
     /** What else is measured before each round. */
     readonly onRound?: (round: number) => Promise<void>;
   } = {},
@@ -153,7 +144,7 @@ export async function measureEntrants(
   try {
     for (const entrant of entrants) {
       signal?.throwIfAborted();
-      say(`${entrant.name}: start, first steps against the reference, warm-up`);
+      say(`${nameOf(entrant)}: start, first steps against the reference, warm-up`);
       rows.push(await openEntry(entrant, oracle, signal));
     }
     await inTurns(running(), repeats, async (row, round) => {
@@ -183,15 +174,19 @@ export async function inTurns<Entry>(
 
 /** The reason why a contender is not there; other errors are thrown again. */
 export function unavailable(name: string, error: unknown): Unavailable {
-  if (error instanceof BackendUnavailableError || error instanceof PeerMissingError) {
-    return { backend: name, reason: error.message };
-  }
+  if (error instanceof BackendUnavailableError) return { backend: name, reason: error.message };
   throw error;
 }
 
 type Opened = Omit<Measured, keyof Repeats | "work">;
 
-async function openEntry({ name, contender, plan }: Entrant, oracle: Oracle, signal?: AbortSignal) {
+function nameOf({ name, contender }: Entrant): string {
+  return name ?? contender.name;
+}
+
+async function openEntry(entrant: Entrant, oracle: Oracle, signal?: AbortSignal) {
+  const { contender, plan } = entrant;
+  const name = nameOf(entrant);
   const started = performance.now();
   let runner: Runner;
   try {

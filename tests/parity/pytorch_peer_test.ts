@@ -2,7 +2,7 @@
 
 import { Oracle } from "../../src/compare/agreement.ts";
 import type { ComparisonPlan } from "../../src/compare/plan.ts";
-import { peerContender, PeerMissingError, PeerProcess } from "../../src/compare/peers.ts";
+import { startPeers } from "../../src/compare/peers.ts";
 import { torchGroups, torchModel, torchOptimizer } from "../../src/formats/pytorch.ts";
 import { initialParameters } from "../../src/nn/init.ts";
 import {
@@ -64,13 +64,9 @@ function planOf(model: Model): ComparisonPlan {
   };
 }
 
-const peer = canRun ? await PeerProcess.start("pytorch").catch(missing) : undefined;
-const isThere = peer instanceof PeerProcess;
-
-function missing(error: unknown) {
-  if (error instanceof PeerMissingError) return error;
-  throw error;
-}
+const stack = new AsyncDisposableStack();
+const [peer] = canRun ? await startPeers(["pytorch"], stack) : [];
+const isThere = peer?.description !== undefined;
 
 for (const model of [block, norm, ...MODEL_NAMES.map((name) => zooModel(name))]) {
   Deno.test({
@@ -80,10 +76,9 @@ for (const model of [block, norm, ...MODEL_NAMES.map((name) => zooModel(name))])
     sanitizeOps: false, // the process serves all tests
     sanitizeResources: false,
     async fn() {
-      const contender = peerContender("pytorch", peer as PeerProcess);
       const plan = planOf(model);
-      await using runner = await contender.open(plan);
-      const agreement = await new Oracle().judge(contender, runner, { plan });
+      await using runner = await peer.open(plan);
+      const agreement = await new Oracle().judge(peer, runner, { plan });
       assertEquals(agreement.verdict, "agrees", JSON.stringify(agreement));
       await runner.load(plan.parameters);
       assertEquals(await runner.readParameters(), plan.parameters);
@@ -118,6 +113,4 @@ Deno.test("PyTorch is given layers with their names, and an optimiser's constant
   );
 });
 
-globalThis.addEventListener("unload", () => {
-  if (isThere) (peer as PeerProcess)[Symbol.asyncDispose]();
-});
+globalThis.addEventListener("unload", () => void stack.disposeAsync());

@@ -5,7 +5,7 @@ import { flatten, linear } from "../../src/nn/layers.ts";
 import { sequential } from "../../src/nn/sequential.ts";
 import { compareOutcomes, Oracle } from "../../src/compare/agreement.ts";
 import { LoadMeter } from "../../src/compare/load.ts";
-import { compareContenders, isMeasured, type Measured } from "../../src/compare/turns.ts";
+import { isMeasured, type Measured, measureEntrants } from "../../src/compare/turns.ts";
 import { allAgree, type ComparisonFacts, judgeRows } from "../../src/compare/facts.ts";
 import { comparisonPage } from "../../src/compare/page.ts";
 import {
@@ -103,13 +103,14 @@ Deno.test("compareOutcomes: rounding agrees, more does not, and a NaN never does
   assertEquals(judge([2, 0.5], NaN).parameterDifference, Infinity);
 });
 
-Deno.test("compareContenders: one that computes something else is found, and its peers are not blamed", async () => {
+Deno.test("measureEntrants: one that computes something else is found, and its peers are not blamed", async () => {
   const contenders = [
     cheat("honest", (parameters) => parameters),
     cheat("wrong", (parameters) => parameters.map((value) => value * 1.01)),
   ];
   const said: string[] = [];
-  const rows = await compareContenders(contenders, plan, {
+  const entrants = contenders.map((contender) => ({ contender, plan }));
+  const rows = await measureEntrants(entrants, plan.repeats, {
     say: (activity) => said.push(activity),
     oracle: new Oracle(),
   });
