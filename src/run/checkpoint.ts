@@ -1,16 +1,13 @@
-/** Checkpoints as files: written whole or not at all. */
+/** Checkpoints as the bytes of a file, and back. */
 
 import * as v from "valibot";
 import type { TrainingState } from "../backends/backend.ts";
 import { fromTensors, statisticsFrom, toTensors } from "../formats/safetensors/state_dict.ts";
 import { decodeSafetensors, encodeSafetensors, type Tensor } from "../formats/safetensors/file.ts";
-import { encodeSafetensorsModel } from "../formats/safetensors/model.ts";
-import type { TrainedModel } from "../formats/trained_model.ts";
 import type { Model } from "../nn/sequential.ts";
 import { parseJson } from "../parse_json.ts";
 import { readUnlinked } from "../read_bounded.ts";
 import { sha256Hex } from "../sha256.ts";
-import { writeAtomic } from "../write_atomic.ts";
 import type { Checkpoint, Progress } from "../train/trainer.ts";
 import { count, fields, notNegative, type Schema } from "./schema.ts";
 
@@ -32,37 +29,17 @@ const PROGRESS: Schema<Progress> = fields({
 /** Optimiser memory's part of a tensor's name; marked where a layer is called like it. */
 const SLOT_PREFIX = /^(?:optimizer:)?slot(\d)\./;
 
-/** Writes a model's parameters under PyTorch's names; the metadata can rebuild the model. */
-export async function writeModel(
-  path: string,
-  model: Model,
-  trained: Omit<TrainedModel, "model">,
-): Promise<void> {
-  await writeAtomic(path, encodeSafetensorsModel({ ...trained, model }));
-}
-
 /** A checkpoint as its file holds it. */
 export interface SavedCheckpoint extends Checkpoint {
   /** What the run must have in common with one that goes on from here; any JSON. */
   readonly configuration: unknown;
 }
 
-/** Writes a checkpoint: parameters under their names, optimiser memory under `slot0.`, `slot1.`.
+/** Encodes a checkpoint: parameters under their names, optimiser memory under `slot0.`, `slot1.`.
  *
  * It is sealed with the SHA-256 of all it holds. A generator's state is not among it: every random
  * number is a function of the configuration's seed and the epoch.
- *
- * @param previous Where to keep the checkpoint that is there already.
  */
-export async function writeCheckpoint(
-  path: string,
-  model: Model,
-  { previous, ...saved }: SavedCheckpoint & { readonly previous?: string },
-): Promise<void> {
-  await writeAtomic(path, encodeCheckpoint(model, saved), { previous });
-}
-
-/** Encodes a checkpoint as {@linkcode writeCheckpoint} writes it. */
 export function encodeCheckpoint(
   model: Model,
   { state, progress, configuration }: SavedCheckpoint,

@@ -2,14 +2,14 @@
 
 import { join } from "node:path";
 import { decodeSafetensors } from "../formats/safetensors/file.ts";
+import { encodeSafetensorsModel } from "../formats/safetensors/model.ts";
 import { fromTensors, statisticsFrom } from "../formats/safetensors/state_dict.ts";
 import type { TrainingState, TrainResult } from "../backends/backend.ts";
 import { DESCRIPTION_KEY, type TrainedModel, tryDescription } from "../formats/trained_model.ts";
 import { specOf } from "../nn/model_spec.ts";
 import type { Model } from "../nn/sequential.ts";
-import { quote } from "../quote.ts";
 import { readUnlinked } from "../read_bounded.ts";
-import { readCheckpoint, writeCheckpoint, writeModel } from "./checkpoint.ts";
+import { encodeCheckpoint, readCheckpoint } from "./checkpoint.ts";
 import { appendSynced, writeAtomic } from "../write_atomic.ts";
 import { type Checkpoint, type EpochMetrics, isBestSoFar, NOT_STARTED } from "../train/trainer.ts";
 import {
@@ -29,7 +29,7 @@ import {
   requireNoLinks,
   requireVacant,
 } from "./files.ts";
-import { parseMetricsLog, parseStepsLog } from "./metrics.ts";
+import { parseMetricsLog, parseStepsLog, requireEveryEpoch } from "./metrics.ts";
 
 /** A run as it was left. */
 export interface OpenedRun {
@@ -87,10 +87,9 @@ export class RunFolder {
     let damage: string | undefined;
     const newest = readCheckpoint(join(path, FILES.checkpoint), model);
     const saved = await newest.catch(async (error: Error) => {
-      const previous = await readCheckpoint(join(path, FILES.previous), model).catch(() =>
-        undefined
-      );
-      if (previous === undefined) throw error;
+      const previous = await readCheckpoint(join(path, FILES.previous), model).catch(() => {
+        throw error;
+      });
       damage = error instanceof Deno.errors.NotFound
         ? `There is no ${FILES.checkpoint}`
         : `${FILES.checkpoint} is damaged`;
@@ -178,12 +177,7 @@ export class RunFolder {
     const { encodeLayersModel, NoKerasLayerError } = await import(
       "../formats/layers_model/file.ts"
     );
-    const { model, config } = this;
-    const { classNames } = config.dataset;
-    const { parameters, statistics } = state;
-    const learned = { parameters, statistics };
-    const trained = { model, ...learned, classNames, pictures: knownPictures(config) };
-    const written = await encodeLayersModel(trained).catch((error) => {
+    const written = await encodeLayersModel(this.#trained(state)).catch((error) => {
       if (error instanceof NoKerasLayerError) return error.message;
       throw error;
     });
@@ -205,40 +199,22 @@ export class RunFolder {
   }
 
   async #writeCheckpoint(checkpoint: Checkpoint): Promise<void> {
-    await writeCheckpoint(join(this.path, FILES.checkpoint), this.model, {
-      ...checkpoint,
-      configuration: fixedConfiguration(this.config),
-      previous: join(this.path, FILES.previous),
-    });
+    const configuration = fixedConfiguration(this.config);
+    const bytes = encodeCheckpoint(this.model, { ...checkpoint, configuration });
+    const previous = join(this.path, FILES.previous);
+    await writeAtomic(join(this.path, FILES.checkpoint), bytes, { previous });
+  }
+
+  /** The model, and what its files tell of it. */
+  #trained({ parameters, statistics }: TrainingState): TrainedModel {
+    const { model, config } = this;
+    const { classNames } = config.dataset;
+    return { model, parameters, statistics, classNames, pictures: knownPictures(config) };
   }
 
   async #writeModel(name: string, { state }: Pick<Checkpoint, "state">): Promise<void> {
-    const { classNames } = this.config.dataset;
-    const { parameters, statistics } = state;
-    const known = { classNames, pictures: knownPictures(this.config) };
-    await writeModel(join(this.path, name), this.model, { parameters, statistics, ...known });
+    await writeAtomic(join(this.path, name), encodeSafetensorsModel(this.#trained(state)));
   }
-}
-
-/** Checks that the metrics hold each epoch that the checkpoint has seen, once and in order.
- *
- * A run makes sure of that. Curves and report of what somebody has edited would be wrong in silence.
- *
- * @throws {TypeError} If they do not.
- */
-function requireEveryEpoch(
-  history: readonly EpochMetrics[],
-  epochsDone: number,
-  path: string,
-): void {
-  const isWhole = history.length === epochsDone &&
-    history.every(({ epoch }, index) => epoch === index + 1);
-  if (isWhole) return;
-  const found = history.map(({ epoch }) => epoch).join(", ");
-  throw new TypeError(
-    `Cannot go on with ${path}: ${FILES.metrics} must hold epochs 1 to ${epochsDone} in order, found ` +
-      `${quote(found).slice(1, -1) || "none"}; put the file back, or start a new run with --init`,
-  );
 }
 
 /** Reads the configuration of a run.

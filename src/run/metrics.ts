@@ -2,7 +2,9 @@
 
 import * as v from "valibot";
 import { isRecord } from "../parse_json.ts";
+import { quote } from "../quote.ts";
 import type { EpochMetrics } from "../train/trainer.ts";
+import { FILES } from "./files.ts";
 import { count, fields, measured, parseBy, type Schema } from "./schema.ts";
 
 /** The metrics of an epoch. */
@@ -27,9 +29,6 @@ const STEP = fields({
   loss: measured,
 });
 
-/** One line of `steps.jsonl`. */
-export type StepMetrics = v.InferOutput<typeof STEP>;
-
 /** Parses the content of `metrics.jsonl`; a last line that a crash cut off is left out.
  *
  * @param label Names the file in errors.
@@ -43,8 +42,30 @@ export function parseMetricsLog(text: string, label: string): EpochMetrics[] {
  *
  * @throws {SyntaxError} If a line is not what a run writes.
  */
-export function parseStepsLog(text: string, label: string): StepMetrics[] {
+export function parseStepsLog(text: string, label: string): v.InferOutput<typeof STEP>[] {
   return parseLog(STEP, text, label);
+}
+
+/** Checks that the metrics hold each epoch that the checkpoint has seen, once and in order.
+ *
+ * A run makes sure of that. Curves and report of what somebody has edited would be wrong in silence.
+ *
+ * @param path Names the run's folder in the error.
+ * @throws {TypeError} If they do not.
+ */
+export function requireEveryEpoch(
+  history: readonly EpochMetrics[],
+  epochsDone: number,
+  path: string,
+): void {
+  const isWhole = history.length === epochsDone &&
+    history.every(({ epoch }, index) => epoch === index + 1);
+  if (isWhole) return;
+  const found = history.map(({ epoch }) => epoch).join(", ");
+  throw new TypeError(
+    `Cannot go on with ${path}: ${FILES.metrics} must hold epochs 1 to ${epochsDone} in order, found ` +
+      `${quote(found).slice(1, -1) || "none"}; put the file back, or start a new run with --init`,
+  );
 }
 
 function parseLog<Line>(schema: Schema<Line>, text: string, label: string): Line[] {

@@ -1,6 +1,7 @@
 /** Checkpoints and run folders on a real disk: exact round trips, and damage that is noticed. */
 import fc from "fast-check";
 import { decodeSafetensors, encodeSafetensors } from "../../src/formats/safetensors/file.ts";
+import { encodeSafetensorsModel } from "../../src/formats/safetensors/model.ts";
 import { initialParameters } from "../../src/nn/init.ts";
 import { modelOf, specOf } from "../../src/nn/model_spec.ts";
 import { zooModel } from "../../src/nn/zoo.ts";
@@ -13,8 +14,6 @@ import {
   encodeCheckpoint,
   readCheckpoint,
   type SavedCheckpoint,
-  writeCheckpoint,
-  writeModel,
 } from "../../src/run/checkpoint.ts";
 import { type Checkpoint, type EpochMetrics, NOT_STARTED } from "../../src/train/trainer.ts";
 import { writeAtomic } from "../../src/write_atomic.ts";
@@ -117,11 +116,11 @@ Deno.test({
   fn: () =>
     withTempDir(async (folder) => {
       const path = `${folder}/checkpoint.safetensors`;
-      await writeCheckpoint(path, MODEL, SAVED);
+      await writeAtomic(path, encodeCheckpoint(MODEL, SAVED));
       assertEquals(await readCheckpoint(path, MODEL), SAVED);
       const state = { ...CHECKPOINT.state, slots: [] };
       const plain = { state, progress: NOT_STARTED, configuration: null };
-      await writeCheckpoint(path, MODEL, plain);
+      await writeAtomic(path, encodeCheckpoint(MODEL, plain));
       assertEquals(await readCheckpoint(path, MODEL), plain);
       assertEquals(await namesIn(folder), ["checkpoint.safetensors"]);
     }),
@@ -133,7 +132,7 @@ Deno.test({
   fn: () =>
     withTempDir(async (folder) => {
       const path = `${folder}/checkpoint.safetensors`;
-      await writeCheckpoint(path, MODEL, SAVED);
+      await writeAtomic(path, encodeCheckpoint(MODEL, SAVED));
       const whole = await Deno.readFile(path);
       const damage = fc.record({
         at: fc.nat({ max: whole.length - 1 }),
@@ -163,10 +162,11 @@ Deno.test({
     withTempDir(async (folder) => {
       const path = `${folder}/file.safetensors`;
       const { parameters } = CHECKPOINT.state;
-      await writeModel(path, MODEL, { parameters, classNames: ["a", "b", "c"] });
+      const trained = { model: MODEL, parameters, classNames: ["a", "b", "c"] };
+      await writeAtomic(path, encodeSafetensorsModel(trained));
       const noProgress = "holds no training progress; use it with --init instead";
       await assertRejects(() => readCheckpoint(path, MODEL), SyntaxError, noProgress);
-      await writeCheckpoint(path, MODEL, SAVED);
+      await writeAtomic(path, encodeCheckpoint(MODEL, SAVED));
       await assertRejects(() => readCheckpoint(path, zooModel("softmax")), TypeError, "must be [");
       const { tensors } = decodeSafetensors(await Deno.readFile(path), path);
       const { partial: _, ...incomplete } = CHECKPOINT.progress;
@@ -198,7 +198,8 @@ Deno.test({
     withTempDir(async (folder) => {
       const path = `${folder}/model.safetensors`;
       const { parameters } = CHECKPOINT.state;
-      await writeModel(path, MODEL, { parameters, classNames: ["a", "b", "c"] });
+      const trained = { model: MODEL, parameters, classNames: ["a", "b", "c"] };
+      await writeAtomic(path, encodeSafetensorsModel(trained));
       const { metadata } = decodeSafetensors(await Deno.readFile(path), path);
       const { classNames, ...description } = JSON.parse(metadata.lenet);
       assertEquals(modelOf(description), MODEL);
