@@ -165,24 +165,39 @@ export type RunConfig = v.InferOutput<typeof CONFIG>;
 /** One going on of a run that had stopped. */
 export type Resumption = v.InferOutput<typeof RESUMPTION>;
 
-/** Parses a `config.json`.
+/** Parses a `config.json`, whose layers must make a model with a name for each class.
  *
  * @param label Names the file in errors.
  * @throws {SyntaxError} If it is not the configuration of a run.
  */
 export function parseRunConfig(json: string, label: string): RunConfig {
-  parseBy(
-    CONFIG,
-    json,
-    (reason) => new SyntaxError(`Cannot read ${label} as the configuration of a run: ${reason}`),
-  );
+  const invalid = (reason: string) =>
+    new SyntaxError(`Cannot read ${label} as the configuration of a run: ${reason}`);
+  parseBy(CONFIG, json, invalid);
   // The text itself again: its order of names goes into the next checkpoint's bytes.
   const config: RunConfig = JSON.parse(json);
+  const [names, weights] = [config.dataset.classNames.length, config.loss?.classWeights?.length];
+  const classCount = classCountOf(config, invalid);
+  if (![undefined, names].includes(weights)) {
+    throw invalid(`it has ${weights} weights for ${names} classes`);
+  }
+  if (names !== classCount) {
+    throw invalid(`it has names for ${names} classes, its model ${classCount}`);
+  }
   // Version 0.1 called the share of pictures to test on `validSplit`.
   const { validSplit, ...pictures } = Object(config.dataset.pictures);
   if (validSplit === undefined) return config;
   const renamed = { ...pictures, testSplit: validSplit };
   return { ...config, dataset: { ...config.dataset, pictures: renamed } };
+}
+
+function classCountOf(config: RunConfig, invalid: (reason: string) => SyntaxError): number {
+  try {
+    return configuredModel(config).classCount;
+  } catch (error) {
+    if (!(error instanceof TypeError || error instanceof RangeError)) throw error;
+    throw invalid(`${error.message.charAt(0).toLowerCase()}${error.message.slice(1)}`);
+  }
 }
 
 /** Version 0.1 did not measure a set; these it knew by name. */

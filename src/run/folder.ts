@@ -225,37 +225,12 @@ export class RunFolder {
 export async function readRunConfig(path: string): Promise<RunConfig> {
   const file = join(path, FILES.config);
   try {
-    const config = parseRunConfig(await readText(file, MAX_CONFIG_BYTES), file);
-    requireModelAndNames(config, file);
-    return config;
+    return parseRunConfig(await readText(file, MAX_CONFIG_BYTES), file);
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
     throw new TypeError(`Cannot find a run in ${path}: it has no ${FILES.config}`);
   }
 }
-
-/** Checks that the layers make a model, and that there is a name for each of its classes. */
-function requireModelAndNames(config: RunConfig, file: string): void {
-  const invalid = (reason: string) =>
-    new SyntaxError(`Cannot read ${file} as the configuration of a run: ${reason}`);
-  let model: Model;
-  try {
-    model = configuredModel(config);
-  } catch (error) {
-    if (!(error instanceof TypeError || error instanceof RangeError)) throw error;
-    throw invalid(`${error.message.charAt(0).toLowerCase()}${error.message.slice(1)}`);
-  }
-  const { length } = config.dataset.classNames;
-  if (![undefined, length].includes(config.loss?.classWeights?.length)) {
-    throw invalid(`it has ${config.loss?.classWeights?.length} weights for ${length} classes`);
-  }
-  if (length !== model.classCount) {
-    throw invalid(`it has names for ${length} classes, its model ${model.classCount}`);
-  }
-}
-
-/** What a run has learned. */
-type Learned = Pick<TrainedModel, "parameters" | "statistics">;
 
 /** Reads the parameters that a run saved last, or those of its best epoch, and its running statistics.
  *
@@ -267,7 +242,7 @@ export async function readRunParameters(
   path: string,
   model: Model,
   which: "model" | "best" = "model",
-): Promise<Learned> {
+): Promise<Pick<TrainedModel, "parameters" | "statistics">> {
   const name = FILES[which];
   const file = join(path, name);
   const { tensors, metadata } = decodeSafetensors(await readUnlinked(file), file);
