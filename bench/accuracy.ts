@@ -9,8 +9,9 @@
 // deno-lint-ignore-file no-console
 import { fileURLToPath } from "node:url";
 import { shellWord } from "../src/quote.ts";
-import { EXIT, runCommand, UsageError } from "../src/cli/errors.ts";
-import { defineCommand, parseFlags } from "../src/cli/flags.ts";
+import { UsageError } from "../src/cli/errors.ts";
+import type { FlagValues } from "../src/cli/flag_types.ts";
+import { defineCommand } from "../src/cli/flags.ts";
 import { loadBefore, LoadMeter, loadWarnings } from "../src/compare/load.ts";
 import { median } from "../src/compare/statistics.ts";
 import { durationText } from "../src/compare/table.ts";
@@ -20,9 +21,9 @@ import { torchGroups, torchModel, torchOptimizer } from "../src/formats/pytorch.
 import { initialParameters } from "../src/nn/init.ts";
 import { formatTable } from "../src/report/table.ts";
 import { configuredModel, parseRunConfig, type RunConfig } from "../src/run/config.ts";
-import { describeEnvironment } from "../src/run/environment.ts";
 import { parseMetricsLog } from "../src/run/metrics.ts";
 import { learningRates } from "../src/train/plan.ts";
+import { runBenchmark } from "./program.ts";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const PEER = fileURLToPath(new URL("peers/pytorch_accuracy.py", import.meta.url));
@@ -62,7 +63,6 @@ const COMMAND = defineCommand({
       default: ["pytorch", "pytorch-compile"],
       help: "who trains by the same recipe beside it",
     },
-    json: { type: "boolean", help: "print one JSON object; tables go to standard error" },
   },
 });
 
@@ -87,12 +87,10 @@ interface Result {
   reason?: string;
 }
 
-async function accuracyCommand(args: string[]): Promise<number> {
-  const { flags } = parseFlags(COMMAND, args);
-  const print = flags.json ? console.error : console.log;
-  const { cpu, cores, deno, lenet } = describeEnvironment();
-  const machine = `${cpu}, ${cores} cores, Deno ${deno}, lenet ${lenet}`;
-  const date = new Date().toISOString();
+async function measure(
+  flags: FlagValues<typeof COMMAND.flags>,
+  print: (text: string) => void,
+) {
   const jobs = flags.targets.map((text) => {
     const [target, recipe] = [Number(text), flags.recipe ?? RECIPES[text]];
     if (!(target > 0 && target <= 1)) {
@@ -104,7 +102,7 @@ async function accuracyCommand(args: string[]): Promise<number> {
     }
     return { target, recipe };
   });
-  print(`${machine}, ${date.slice(0, 10)}, ${flags.dataset}, seeds 1 to ${flags.seeds}\n`);
+  print(`${flags.dataset}, seeds 1 to ${flags.seeds}\n`);
   const before = await loadBefore() ?? 0;
   const meter = new LoadMeter();
   const results: Result[] = [];
@@ -125,8 +123,7 @@ async function accuracyCommand(args: string[]): Promise<number> {
   const load = { before, during: Math.min(before, meter.others() ?? 0) };
   for (const warning of loadWarnings(load)) print(`Warning: ${warning}.\n`);
   print(describe(results));
-  if (flags.json) console.log(JSON.stringify({ machine, date, ...flags, load, results }));
-  return EXIT.ok;
+  return { ...flags, load, results };
 }
 
 interface TrainJob {
@@ -249,4 +246,4 @@ function describe(results: readonly Result[]): string {
     [...recipes].map(([target, recipe]) => `${target}: deno task train ${recipe}`).join("\n");
 }
 
-if (import.meta.main) await runCommand(accuracyCommand);
+if (import.meta.main) await runBenchmark(COMMAND, measure);

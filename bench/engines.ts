@@ -8,8 +8,7 @@
 
 // deno-lint-ignore-file no-console
 import { markdownTable } from "markdown-table";
-import { EXIT, runCommand } from "../src/cli/errors.ts";
-import { defineCommand, parseFlags } from "../src/cli/flags.ts";
+import { defineCommand } from "../src/cli/flags.ts";
 import { backendContender } from "../src/compare/contender.ts";
 import { loadBefore, LoadMeter, loadWarnings } from "../src/compare/load.ts";
 import { type Peer, PEER_NAMES, type PeerName, startPeers } from "../src/compare/peers.ts";
@@ -18,10 +17,10 @@ import { type Entrant, isMeasured } from "../src/compare/turns.ts";
 import type { Model } from "../src/nn/sequential.ts";
 import { MODEL_NAMES, zooModel } from "../src/nn/zoo.ts";
 import { countOf, formatCount } from "../src/report/table.ts";
-import { describeEnvironment } from "../src/run/environment.ts";
 import { FmaPeak } from "./fma_peak.ts";
 import { timeKernels } from "./kernel_times.ts";
 import { BATCH_SIZE, entrant, flopOf, IMAGES, measureAll, randomImages, warm } from "./lineup.ts";
+import { runBenchmark } from "./program.ts";
 
 /** Most steps of a sample, for the small batches. */
 const MAX_STEPS = 256;
@@ -54,24 +53,8 @@ const COMMAND = defineCommand({
       default: ["pytorch", "pytorch-compile", "jax-js", "jax-js-tuned"],
       help: "other programs beside them, on the first two networks",
     },
-    json: { type: "boolean", help: "print one JSON object; tables go to standard error" },
   },
 });
-
-async function benchCommand(args: string[]): Promise<number> {
-  const { flags: { repeats, json, ...flags } } = parseFlags(COMMAND, args);
-  const print = json ? console.error : console.log;
-  const { cpu, os, arch, deno } = describeEnvironment();
-  const machine = `${cpu}, ${countOf(allThreads, "thread")}, ${os} ${arch}, Deno ${deno}`;
-  const date = new Date().toISOString();
-  print(`${machine}, ${date.slice(0, 10)}\n`);
-  const models = [...new Set(flags.models)].map((name) => zooModel(name));
-  const peers = flags.peers.filter((name) => name !== "none") as PeerName[];
-  const engines = await measureEngines(models, { repeats, peers, print });
-  const kernels = await measureKernels(models[0], repeats, print);
-  if (json) console.log(JSON.stringify({ machine, date, repeats, ...engines, kernels }, null, 2));
-  return EXIT.ok;
-}
 
 interface Options {
   readonly repeats: number;
@@ -215,4 +198,11 @@ function percent(share: number): string {
   return `${(100 * share).toFixed(0)}%`;
 }
 
-if (import.meta.main) await runCommand(benchCommand);
+if (import.meta.main) {
+  await runBenchmark(COMMAND, async ({ repeats, ...flags }, print) => {
+    const models = [...new Set(flags.models)].map((name) => zooModel(name));
+    const peers = flags.peers.filter((name) => name !== "none") as PeerName[];
+    const engines = await measureEngines(models, { repeats, peers, print });
+    return { repeats, ...engines, kernels: await measureKernels(models[0], repeats, print) };
+  });
+}

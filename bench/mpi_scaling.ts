@@ -1,16 +1,15 @@
-// deno-lint-ignore-file no-console
 /** `deno task bench:mpi`: how training over MPI scales, on one machine and on hosts behind links. */
 
 import { fileURLToPath } from "node:url";
-import { defineCommand, parseFlags } from "../src/cli/flags.ts";
-import { EXIT, runCommand } from "../src/cli/errors.ts";
+import type { FlagValues } from "../src/cli/flag_types.ts";
+import { defineCommand } from "../src/cli/flags.ts";
 import { median } from "../src/compare/statistics.ts";
 import { inTurns } from "../src/compare/turns.ts";
 import { formatCount, formatTable } from "../src/report/table.ts";
-import { describeEnvironment } from "../src/run/environment.ts";
 import { allReduceMs, type CostModel, fitLink, stepMs } from "./mpi/model.ts";
 import { addressesOf, type Link, makeHosts } from "./mpi/hosts.ts";
 import type { AllReduce, RankMeasurement, RankOptions } from "./mpi/rank.ts";
+import { runBenchmark } from "./program.ts";
 
 const RANK = fileURLToPath(new URL("mpi/rank.ts", import.meta.url));
 const AGENT = fileURLToPath(new URL("mpi/netns_agent.sh", import.meta.url));
@@ -41,7 +40,6 @@ const COMMAND = defineCommand({
     seconds: { type: "number", exclusiveMin: 0, default: 1, help: "seconds of a repeat" },
     "batch-size": { type: "integer", min: 1, default: 256, help: "images per step" },
     hosts: { type: "boolean", negatable: true, default: true, help: "also network namespaces" },
-    json: { type: "boolean", help: "print one JSON object; tables go to standard error" },
   },
 });
 
@@ -62,19 +60,15 @@ interface Measured {
   readonly allReduce: readonly AllReduce[];
 }
 
-let print: (text: string) => void = console.log;
+let print: (text: string) => void;
 
-async function benchCommand(args: string[]): Promise<number> {
-  const { flags } = parseFlags(COMMAND, args);
-  if (flags.json) print = console.error;
-  const { repeats, seconds, batchSize } = flags;
-  const { cpu, cores } = describeEnvironment();
-  print(
-    `${cpu}, ${cores} cores, ${
-      new Date().toISOString().slice(0, 10)
-    }; LeNet, batch ${batchSize}, ` +
-      `medians of ${repeats} repeats: deno task bench:mpi ${args.join(" ")}\n`,
-  );
+async function measure(
+  { repeats, seconds, batchSize, ...flags }: FlagValues<typeof COMMAND.flags>,
+  say: typeof print,
+) {
+  print = say;
+  const command = ["deno task bench:mpi", ...Deno.args].join(" ");
+  print(`LeNet, batch ${batchSize}, medians of ${repeats} repeats: ${command}\n`);
   const options = { batchSize, seconds };
   const [one, two, shared] = await measureInTurns([
     { name: "1 process, 1 thread", options: { ...options, threads: 1, plain: true } },
@@ -94,11 +88,7 @@ async function benchCommand(args: string[]): Promise<number> {
   }
   const imagesPerSecond = median(one.imagesPerSecond);
   for (const link of PAPER_LINKS) printModel(link.name, { ...link, imagesPerSecond });
-  if (flags.json) {
-    const report = { machine: `${cpu}, ${cores} cores`, date: new Date().toISOString() };
-    console.log(JSON.stringify({ ...report, batchSize, repeats, one: [one, two, shared], hosts }));
-  }
-  return EXIT.ok;
+  return { batchSize, repeats, one: [one, two, shared], hosts };
 }
 
 /** Measures repeats of each variant in turns: a slow moment then meets all. */
@@ -255,4 +245,4 @@ function printModel(title: string, model: CostModel): void {
   print(`### Model on paper: efficiency, ${title}, ${rate}\n\n${table}\n`);
 }
 
-if (import.meta.main) await runCommand(benchCommand);
+if (import.meta.main) await runBenchmark(COMMAND, measure);

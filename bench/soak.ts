@@ -9,18 +9,18 @@
  *     deno task soak --batch-size 256            a whole hour on each
  */
 
-// deno-lint-ignore-file no-console
 import { markdownTable } from "markdown-table";
 import type { Backend, Session } from "../src/backends/backend.ts";
 import { BACKEND_NAMES, listAvailable, loadBackend } from "../src/backends/registry.ts";
-import { EXIT, runCommand } from "../src/cli/errors.ts";
-import { defineCommand, parseFlags } from "../src/cli/flags.ts";
+import type { FlagValues } from "../src/cli/flag_types.ts";
+import { defineCommand } from "../src/cli/flags.ts";
 import type { LabeledImages } from "../src/data/dataset.ts";
 import { initialParameters } from "../src/nn/init.ts";
 import { median } from "../src/compare/statistics.ts";
 import type { Model } from "../src/nn/sequential.ts";
 import { MODEL_NAMES, zooModel } from "../src/nn/zoo.ts";
 import { randomImages } from "./lineup.ts";
+import { runBenchmark } from "./program.ts";
 
 /** Images of the steps by which an engine's pace is told. */
 const USUAL_BATCH_SIZE = 256;
@@ -140,15 +140,14 @@ const COMMAND = defineCommand({
       help: `as many steps as these hold of ${USUAL_BATCH_SIZE} images, on each engine`,
     },
     sessions: { type: "integer", min: SAMPLES, default: 1_000, help: "sessions, on each engine" },
-    json: { type: "boolean", help: "print one JSON object; the table goes to standard error" },
   },
 });
 
-async function soakCommand(args: string[]): Promise<number> {
-  const { flags } = parseFlags(COMMAND, args);
+async function soakAll(
+  { batchSize, ...flags }: FlagValues<typeof COMMAND.flags>,
+  print: (text: string) => void,
+) {
   const model = zooModel(flags.model);
-  const { batchSize, json } = flags;
-  const print = json ? console.error : console.log;
   const found: (Soak & { readonly backend: string; readonly what: string })[] = [];
   const rows: string[][] = [];
   let isFlat = true;
@@ -174,8 +173,7 @@ async function soakCommand(args: string[]): Promise<number> {
     }
   }
   print("\n" + markdownTable([["engine", "what", "growth", "memory"], ...rows]));
-  if (json) console.log(JSON.stringify({ isFlat, soaks: found }));
-  return isFlat ? EXIT.ok : EXIT.failure;
+  return { failed: !isFlat, soaks: found };
 }
 
-if (import.meta.main) await runCommand(soakCommand);
+if (import.meta.main) await runBenchmark(COMMAND, soakAll);

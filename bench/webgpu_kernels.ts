@@ -7,12 +7,11 @@
  * On a discrete GPU with PyTorch for CUDA, add `--peers pytorch-cuda`.
  */
 
-// deno-lint-ignore-file no-console
 import { describeAdapters } from "../src/backends/webgpu/adapters.ts";
 import { openEngine } from "../src/backends/webgpu/backend.ts";
 import { quietDrivers } from "../src/cli/backend_flags.ts";
-import { EXIT, runCommand } from "../src/cli/errors.ts";
-import { defineCommand, parseFlags } from "../src/cli/flags.ts";
+import type { FlagValues } from "../src/cli/flag_types.ts";
+import { defineCommand } from "../src/cli/flags.ts";
 import { backendContender } from "../src/compare/contender.ts";
 import { type PeerName, startPeers } from "../src/compare/peers.ts";
 import { type Quartiles, quartiles } from "../src/compare/statistics.ts";
@@ -28,6 +27,7 @@ import {
   randomImages,
   warm,
 } from "./lineup.ts";
+import { runBenchmark } from "./program.ts";
 
 const EPOCH = 60_000;
 const STEPS = Math.ceil(EPOCH / BATCH_SIZE);
@@ -46,23 +46,17 @@ const COMMAND = defineCommand({
       default: ["jax-js-webgpu", "tfjs-webgpu"],
       help: "other engines beside it",
     },
-    json: { type: "boolean", help: "print one JSON object; tables go to standard error" },
   },
 });
 
-async function benchCommand(args: string[]): Promise<number> {
-  const { flags: { repeats, epochs, peers, json } } = parseFlags(COMMAND, args);
-  const print = json ? console.error : console.log;
+async function measure(
+  { repeats, epochs, peers }: FlagValues<typeof COMMAND.flags>,
+  print: (text: string) => void,
+) {
   quietDrivers();
   const [adapter] = await describeAdapters();
   if (adapter === undefined) throw new Error("No WebGPU adapter was found");
-  const date = new Date().toISOString();
-  print(
-    `${adapter.name}${
-      adapter.software ? ", software" : ""
-    }, ${Deno.build.os} ${Deno.build.arch}, ` +
-      `Deno ${Deno.version.deno}, ${date.slice(0, 10)}\n`,
-  );
+  print(`${adapter.name}${adapter.software ? ", software" : ""}\n`);
   const rates = await measureRates(peers, { repeats, steps: adapter.software ? 16 : STEPS });
   print(quartilesTable([`training, batch ${BATCH_SIZE}`, "images/s"], rates.found, 0));
   for (const text of rates.missing) print(text);
@@ -80,11 +74,7 @@ async function benchCommand(args: string[]): Promise<number> {
         `median epoch ${median.toFixed(1)} ms, step ${(1000 * median / STEPS).toFixed(0)} µs`,
     );
   }
-  if (json) {
-    const report = { adapter, date, repeats, rates: rates.found, kernels, epochMs };
-    console.log(JSON.stringify(report, null, 2));
-  }
-  return EXIT.ok;
+  return { adapter, repeats, rates: rates.found, kernels, epochMs };
 }
 
 /** Training rates of all engines, in turns. */
@@ -160,4 +150,4 @@ async function timeEpochs(epochs: number): Promise<number[]> {
   return elapsedMs.slice(1);
 }
 
-if (import.meta.main) await runCommand(benchCommand);
+if (import.meta.main) await runBenchmark(COMMAND, measure);

@@ -3,6 +3,7 @@
 import { isMeasured, type Measured } from "./turns.ts";
 import type { ComparisonFacts } from "./facts.ts";
 import { type Estimate, median, spread } from "./statistics.ts";
+import { machineText } from "../run/environment.ts";
 import { countOf, formatCount, formatTable } from "../report/table.ts";
 
 /** Describes all that was found. */
@@ -37,8 +38,7 @@ export function describeTask(facts: ComparisonFacts): string {
 
 /** On what machine, and when. */
 export function describeMachine({ environment, date }: ComparisonFacts): string {
-  const { cpu, cores, os, arch, deno, lenet } = environment;
-  return `${cpu}, ${countOf(cores, "core")}, ${os} ${arch}, Deno ${deno}, lenet ${lenet}, ${date}`;
+  return `${machineText(environment)}, ${date}`;
 }
 
 /** What a contender ran on. */

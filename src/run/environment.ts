@@ -2,6 +2,7 @@
 
 import { cpus } from "node:os";
 import config from "../../deno.json" with { type: "json" };
+import { countOf } from "../quote.ts";
 
 /** Version of this program. */
 export const VERSION: string = config.version;
@@ -30,4 +31,9 @@ export function describeEnvironment(): Environment {
     cpu: state === "granted" ? cpus()[0]?.model ?? "unknown" : "unknown",
     cores: navigator.hardwareConcurrency,
   };
+}
+
+/** `AMD EPYC, 2 cores, linux x86_64, Deno 2.9.6, lenet 0.2.0`. */
+export function machineText({ cpu, cores, os, arch, deno, lenet }: Environment): string {
+  return `${cpu}, ${countOf(cores, "core")}, ${os} ${arch}, Deno ${deno}, lenet ${lenet}`;
 }
