@@ -16,7 +16,7 @@ import { median } from "../src/compare/statistics.ts";
 import { type Entrant, isMeasured } from "../src/compare/turns.ts";
 import type { Model } from "../src/nn/sequential.ts";
 import { MODEL_NAMES, zooModel } from "../src/nn/zoo.ts";
-import { countOf, formatCount } from "../src/report/table.ts";
+import { countOf, formatCount, percentText } from "../src/quote.ts";
 import { FmaPeak } from "./fma_peak.ts";
 import { timeKernels } from "./kernel_times.ts";
 import { BATCH_SIZE, entrant, flopOf, IMAGES, measureAll, randomImages, warm } from "./lineup.ts";
@@ -119,7 +119,7 @@ async function measureEngines(models: readonly Model[], { repeats, peers, print 
         formatCount(training.median),
         `${formatCount(training.low)}-${formatCount(training.high)}`,
         mflop.toFixed(2),
-        share === undefined ? "" : percent(share),
+        share === undefined ? "" : percentText(share, 0),
         firstEpoch === undefined ? "" : formatCount(firstEpoch),
         formatCount(evaluation.median),
       ]),
@@ -187,15 +187,11 @@ async function measureKernels(model: Model, repeats: number, print: Options["pri
         median.toFixed(2),
         `${low.toFixed(2)}-${high.toFixed(2)}`,
         gigaflops?.toFixed(1) ?? "",
-        gigaflops === undefined ? "" : percent(gigaflops / limit),
+        gigaflops === undefined ? "" : percentText(gigaflops / limit, 0),
       ]),
     ]),
   );
   return times;
-}
-
-function percent(share: number): string {
-  return `${(100 * share).toFixed(0)}%`;
 }
 
 if (import.meta.main) {

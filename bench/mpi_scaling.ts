@@ -5,6 +5,7 @@ import type { FlagValues } from "../src/cli/flag_types.ts";
 import { defineCommand } from "../src/cli/flags.ts";
 import { median } from "../src/compare/statistics.ts";
 import { inTurns } from "../src/compare/turns.ts";
+import { percentText } from "../src/quote.ts";
 import { formatCount, formatTable } from "../src/report/table.ts";
 import { allReduceMs, type CostModel, fitLink, stepMs } from "./mpi/model.ts";
 import { addressesOf, type Link, makeHosts } from "./mpi/hosts.ts";
@@ -194,9 +195,7 @@ function printTable(title: string, rows: readonly Measured[]): void {
     `${formatCount(Math.min(...imagesPerSecond))}-${formatCount(Math.max(...imagesPerSecond))}`,
     (median(imagesPerSecond) / base).toFixed(2),
     median(stepMs).toFixed(2),
-    median(sumMs) === 0
-      ? ""
-      : `${(100 * median(sumMs.map((ms, n) => ms / stepMs[n]))).toFixed(1)}%`,
+    median(sumMs) === 0 ? "" : percentText(median(sumMs.map((ms, n) => ms / stepMs[n]))),
   ]);
   const header = ["", "images/s", "range", "against the first", "ms a step", "in all-reduce"];
   print(`### ${title}\n\n${formatTable(header, cells, "lrrrrr")}\n`);
@@ -227,7 +226,7 @@ function printAllReduce({ allReduce }: Measured, title: string): void {
 /** Prints speed-up and efficiency up to 1,000 ranks, by the model alone. */
 function printModel(title: string, model: CostModel): void {
   const efficiency = (ranks: number, batchSize: number, alone: number) =>
-    `${(100 * alone / stepMs(ranks, batchSize, model)).toFixed(0)}%`;
+    percentText(alone / stepMs(ranks, batchSize, model), 0);
   const cells = PAPER_RANKS.map((ranks) => [
     formatCount(ranks),
     allReduceMs(ranks, model).toFixed(2),

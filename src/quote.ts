@@ -54,6 +54,14 @@ export function formatCount(value: number): string {
   return Math.round(value).toLocaleString("en-US");
 }
 
+/** `12.3%`.
+ *
+ * @param digits Behind the point.
+ */
+export function percentText(share: number, digits = 1): string {
+  return `${(100 * share).toFixed(digits)}%`;
+}
+
 /** `1 step`, `20 steps`. */
 export function countOf(count: number, noun: string): string {
   return `${formatCount(count)} ${noun}${count === 1 ? "" : "s"}`;

@@ -35,10 +35,6 @@ import { TRAIN_COMMAND } from "./train_flags.ts";
 const SHORT_TEST_COUNT = 1000;
 /** Milliseconds of training in a repeat: with seven repeats of all backends, about a minute. */
 const BUDGET_MS = 600;
-/** Nobody waits hours for an accuracy: slower backends are left out, and named. */
-const MAX_EPOCH_MS = 60_000;
-/** Nor for one that does not get there. */
-const MAX_UNTIL_MS = 600_000;
 
 const { flags: train } = TRAIN_COMMAND;
 
@@ -201,17 +197,12 @@ async function compare(
       ...{ threads: [1], batchSizes: [] },
     })
     : undefined;
-  const target = {
-    accuracy: flags.targetAccuracy ?? 1,
-    maxEpochs: ZOO[flags.model].recipe.epochs,
-    maxEpochMs: MAX_EPOCH_MS,
-    maxMs: MAX_UNTIL_MS,
-    rates,
-  };
-  const untilPlan = { ...plan, dataset: whole };
-  const until = flags.targetAccuracy === undefined ? undefined : {
-    accuracy: flags.targetAccuracy,
-    times: await timeToAccuracy(contenders, untilPlan, { ...target, ...hooks }),
+  const { targetAccuracy: accuracy } = flags;
+  const until = accuracy === undefined ? undefined : {
+    accuracy,
+    times: await timeToAccuracy(contenders, { ...plan, dataset: whole }, {
+      ...{ accuracy, maxEpochs: ZOO[flags.model].recipe.epochs, rates, ...hooks },
+    }),
   };
   return {
     model: plan.model.name,

@@ -12,7 +12,7 @@ export interface Tolerance {
 }
 
 /** What the parity tests ask of every backend. */
-export const FLOAT32_TOLERANCE: Tolerance = { losses: 1e-4, parameters: 1e-4 };
+const FLOAT32_TOLERANCE: Tolerance = { losses: 1e-4, parameters: 1e-4 };
 
 /** How far a contender is from the float64 reference. */
 export interface Agreement {
@@ -44,14 +44,8 @@ interface Outcome {
 
 /** Runs the reference once for each model and batch, and compares others with it. */
 export class Oracle {
-  readonly #reference: Contender;
   /** By the images, and by model, batch and attempt. */
   readonly #outcomes = new Map<LabeledImages, Map<string, Promise<Outcome>>>();
-
-  /** @param reference What others are compared with; for tests. */
-  constructor(reference = backendContender("reference")) {
-    this.#reference = reference;
-  }
 
   /** Trains a contender's first steps; its parameters are then no longer the initial ones.
    *
@@ -81,7 +75,7 @@ export class Oracle {
         return { losses: Float32Array.from(losses), parameters: trained };
       };
       const runReference = async () => {
-        await using reference = await this.#reference.open(plan);
+        await using reference = await backendContender("reference").open(plan);
         return await run(reference);
       };
       const key = `${model.name}, ${batchSize}, ${attempt}`;

@@ -17,14 +17,14 @@ export interface Estimate {
 }
 
 /** How a bootstrap draws; equal seeds give equal intervals. */
-export interface BootstrapOptions {
+interface BootstrapOptions {
   readonly seed?: number;
   /** Number of resamples. */
   readonly resamples?: number;
 }
 
 /** Fewest measurements that say anything about how they scatter. */
-export const MIN_FOR_INTERVAL = 3;
+const MIN_FOR_INTERVAL = 3;
 
 /** Median and quartiles of some measurements. */
 export interface Quartiles {
@@ -40,7 +40,7 @@ export interface Quartiles {
  *
  * @param share 0 for the smallest to 1 for the largest.
  */
-export function quantile(values: ArrayLike<number>, share: number): number {
+function quantile(values: ArrayLike<number>, share: number): number {
   const sorted = Float64Array.from(values).sort();
   const place = share * (sorted.length - 1);
   const below = sorted[Math.floor(place)];

@@ -49,7 +49,7 @@ export function deviceText({ device }: Measured): string {
 }
 
 /** `10 x 256`: steps and batch. */
-export function workText({ steps, batchSize }: { steps: number; batchSize: number }): string {
+function workText({ steps, batchSize }: { steps: number; batchSize: number }): string {
   return `${steps} x ${batchSize}`;
 }
 
@@ -62,7 +62,7 @@ export function ratioText(ratio: Estimate | undefined): string {
 }
 
 /** A relative difference; `not finite` where one side diverged. */
-export function differenceText(value: number): string {
+function differenceText(value: number): string {
   if (!Number.isFinite(value)) return "not finite";
   return value === 0 ? "0" : value.toExponential(1);
 }

@@ -24,16 +24,15 @@ export interface TimeToAccuracy {
   readonly epochMs?: number;
 }
 
-/** What to reach, and what not to wait for. */
-export interface Target {
+/** Nobody waits hours for an accuracy: a contender whose epoch takes longer is left out. */
+const MAX_EPOCH_MS = 60_000;
+/** Nor for one that does not get there: an attempt ends after the epoch in which so much time has passed. */
+const MAX_MS = 600_000;
+
+/** What to reach. */
+interface Target {
   readonly accuracy: number;
   readonly maxEpochs: number;
-  /** A contender whose epoch takes longer is left out. */
-  readonly maxEpochMs: number;
-  /** Ends the attempt after the epoch in which this much time has passed. */
-  readonly maxMs: number;
-  /** Training images a second by contender, as measured. */
-  readonly rates: ReadonlyMap<string, number>;
 }
 
 /** Trains each contender, one after the other, until it reaches an accuracy after an epoch.
@@ -43,20 +42,22 @@ export interface Target {
 export async function timeToAccuracy(
   contenders: readonly Contender[],
   plan: ComparisonPlan,
-  { signal, say = () => {}, ...target }: Target & ComparisonHooks,
+  { rates, ...target }: Target & ComparisonHooks & {
+    /** Training images a second by contender, as measured. */
+    readonly rates: ReadonlyMap<string, number>;
+  },
 ): Promise<TimeToAccuracy[]> {
   const times: TimeToAccuracy[] = [];
   for (const contender of contenders) {
     const { name } = contender;
-    const rate = target.rates.get(name);
+    const rate = rates.get(name);
     if (rate === undefined) continue;
     const epochMs = 1000 * plan.dataset.train.count / rate;
     const reason = `left out: an epoch would take ${(epochMs / 60_000).toFixed(1)} minutes`;
     times.push(
-      epochMs > target.maxEpochMs
+      epochMs > MAX_EPOCH_MS
         ? { backend: name, reason }
-        : await trainUntil(contender, plan, { signal, say, ...target })
-          .catch((error) => unavailable(name, error)),
+        : await trainUntil(contender, plan, target).catch((error) => unavailable(name, error)),
     );
   }
   return times;
@@ -65,7 +66,7 @@ export async function timeToAccuracy(
 async function trainUntil(
   contender: Contender,
   plan: ComparisonPlan,
-  { accuracy, maxEpochs, maxMs, signal, say }: Target & ComparisonHooks,
+  { accuracy, maxEpochs, signal, say }: Target & ComparisonHooks,
 ): Promise<TimeToAccuracy> {
   const { dataset: { train, test }, seed, batchSize, learningRate } = plan;
   await using runner = await contender.open(plan);
@@ -77,7 +78,7 @@ async function trainUntil(
   const epochTimes: number[] = [];
   let testAccuracy = 0;
   const started = performance.now();
-  const isOver = () => epochTimes.length >= maxEpochs || performance.now() - started > maxMs;
+  const isOver = () => epochTimes.length >= maxEpochs || performance.now() - started > MAX_MS;
   while (testAccuracy < accuracy && !isOver()) {
     signal?.throwIfAborted();
     const epoch = epochTimes.length + 1;

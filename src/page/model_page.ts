@@ -6,7 +6,7 @@ import { type Fact, Html, html, htmlFacts, htmlPage } from "../report/html.ts";
 import { encodePageModel, type NamedModel } from "./page_model.ts";
 import { MODEL_PAGE_STYLE } from "./style.ts";
 import { toBase64 } from "../platform.ts";
-import { countOf } from "../quote.ts";
+import { countOf, percentText } from "../quote.ts";
 
 /** What a page tells of a model's training, where somebody knows. */
 export interface ModelFacts {
@@ -122,7 +122,7 @@ function footer(model: Model, { datasetName, testAccuracy, epoch }: ModelFacts):
     ["Trained on", datasetName],
     [
       "Test accuracy",
-      testAccuracy === undefined ? undefined : `${(100 * testAccuracy).toFixed(2)}%${after}`,
+      testAccuracy === undefined ? undefined : percentText(testAccuracy, 2) + after,
     ],
     ["Pictures", `${width}x${height}, ${channels === 3 ? "in colour" : "grey, light on dark"}`],
   ];

@@ -1,7 +1,7 @@
 /** The report of a run: one HTML page that needs nothing but itself. */
 
 import type { LabeledImages } from "../data/dataset.ts";
-import { invocation, printable } from "../quote.ts";
+import { invocation, percentText, printable } from "../quote.ts";
 import type { Model } from "../nn/sequential.ts";
 import {
   type ClassificationReport,
@@ -148,8 +148,8 @@ function tiles(
     ? `accuracy, first ${formatCount(test.count)} test images`
     : "test accuracy";
   const facts: Fact[] = report === undefined ? [] : [
-    [subject, percent(report.accuracy)],
-    [`largest class, ${report.majority.className}`, percent(report.majority.share)],
+    [subject, percentText(report.accuracy, 2)],
+    [`largest class, ${report.majority.className}`, percentText(report.majority.share, 2)],
   ];
   if (best !== undefined) {
     const { chosenOn, accuracy, metrics: { epoch, testAccuracy } } = best;
@@ -158,8 +158,11 @@ function tiles(
       : `best ${chosenOn} accuracy, after epoch ${epoch}: chosen on the ${chosenOn} set`;
     const isValidated = chosenOn === "validation";
     facts.push(
-      [name, percent(accuracy)],
-      [`test accuracy after epoch ${epoch}`, isValidated ? percent(testAccuracy) : undefined],
+      [name, percentText(accuracy, 2)],
+      [
+        `test accuracy after epoch ${epoch}`,
+        isValidated ? percentText(testAccuracy, 2) : undefined,
+      ],
       ["training and evaluation", `${(totalMs / 1000).toFixed(1)} s`],
       ["training images/s, median", formatCount(rates[rates.length >> 1])],
     );
@@ -210,8 +213,4 @@ function features({ trained, model, test, config }: RunReportInput): Html | unde
   const maps = featureMaps(model, { ...trained, one });
   const title = `${nameOfImage(test, 0)}, ${config.dataset.classNames[test.labels[0]]}`;
   return featureSection(maps, { one, title });
-}
-
-function percent(share: number): string {
-  return `${(100 * share).toFixed(2)}%`;
 }

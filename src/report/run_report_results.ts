@@ -4,7 +4,7 @@ import type { LabeledImages } from "../data/dataset.ts";
 import type { ClassificationReport } from "../train/metrics.ts";
 import { type Html, html, htmlTable } from "./html.ts";
 import { imagePicture } from "./html_pictures.ts";
-import { countOf, formatCount } from "./table.ts";
+import { countOf, formatCount, percentText } from "../quote.ts";
 
 /** One test image that was taken for another class. */
 export interface Mistake {
@@ -156,7 +156,7 @@ export function mistakeSection(
     const alt = `${name}: ${classNames[label]}`;
     return html`<figure>${imagePicture(pixels, test.shape, { alt })}
 <figcaption><b>${classNames[label]}</b>, taken for <b>${classNames[guess]}</b>
-(${(100 * probability).toFixed(1)}%)<br><span class="soft">loss ${loss.toFixed(2)}, ${name}</span>
+(${percentText(probability)})<br><span class="soft">loss ${loss.toFixed(2)}, ${name}</span>
 </figcaption></figure>`;
   });
   return html`

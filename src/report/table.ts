@@ -23,7 +23,7 @@ export function formatTable(
  *
  * @param align One letter a column: `l` or `r`.
  */
-export function formatColumns(
+function formatColumns(
   header: readonly string[],
   rows: readonly (readonly string[])[],
   align: string,

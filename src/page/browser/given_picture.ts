@@ -1,30 +1,10 @@
 /** Pictures that are dropped, pasted or chosen, made as the `predict` command makes them. */
 
 /// <reference lib="dom" />
-import { type Channels, type Picture, pictureOf, type RgbaPicture } from "../../data/picture.ts";
+import type { RgbaPicture } from "../../data/picture.ts";
 
 /** Above this, a browser scales a picture down: its pixels may take no more room. */
 const MAX_PIXELS = 16 * 2 ** 20;
-
-/** A file that holds a picture. */
-export class GivenPicture {
-  readonly name: string;
-  /** What it shows. */
-  readonly picture: Picture;
-
-  private constructor(name: string, picture: Picture) {
-    this.name = name;
-    this.picture = picture;
-  }
-
-  /** Reads a file as {@linkcode rgbaOf} does.
-   *
-   * @param channels 1 makes it grey.
-   */
-  static async read(file: File, channels: Channels): Promise<GivenPicture> {
-    return new GivenPicture(file.name, pictureOf(await rgbaOf(file), channels));
-  }
-}
 
 /** Reads a file of any kind that the browser can show, as it shows it: turned upright.
  *

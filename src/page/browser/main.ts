@@ -1,12 +1,12 @@
 /** The script of a model's page: from a drawing or a picture to the model's answer. */
 
 /// <reference lib="dom" />
-import { fitPicture, type Picture } from "../../data/picture.ts";
+import { fitPicture, type Picture, pictureOf } from "../../data/picture.ts";
 import { type Crop, type PictureView, viewPicture } from "../../data/picture_view.ts";
 import { decodePageModel } from "../page_model.ts";
 import { Classifier, type EngineChoice } from "./classifier.ts";
 import { Board, paint, type PenWidth } from "./drawing.ts";
-import { GivenPicture } from "./given_picture.ts";
+import { rgbaOf } from "./given_picture.ts";
 import { Results } from "./results.ts";
 
 const trained = decodePageModel(element("model").textContent);
@@ -28,7 +28,8 @@ const crop = element<HTMLSelectElement>("crop");
 const invert = element<HTMLInputElement>("invert");
 const engine = element<HTMLSelectElement>("engine");
 
-let given: GivenPicture | undefined;
+/** What was dropped, pasted or chosen. */
+let given: Picture | undefined;
 /** What the network is shown of it. */
 let view: PictureView | undefined;
 let classifier = new Classifier(trained, engine.value as EngineChoice);
@@ -78,7 +79,7 @@ async function take(files: FileList | undefined | null): Promise<void> {
   if (file === undefined) return;
   document.body.dataset.state = "busy";
   try {
-    given = await GivenPicture.read(file, channels);
+    given = pictureOf(await rgbaOf(file), channels);
     element("given-row").hidden = false;
     crop.value = "auto";
     showGiven();
@@ -94,7 +95,7 @@ function showGiven(swap?: boolean): void {
   const { pictures } = trained;
   const size = { width, height };
   const options = { channels, size, pictures, crop: crop.value as Crop, swap } as const;
-  view = viewPicture(given.picture, options);
+  view = viewPicture(given, options);
   invert.checked = view.isSwapped;
   notice(describeView(view));
   board.show(view.picture);

@@ -1,6 +1,7 @@
 /** The classes of the current picture, the most probable first. */
 
 /// <reference lib="dom" />
+import { percentText } from "../../quote.ts";
 import { type ClassProbability, topClasses } from "../../train/metrics.ts";
 
 /** More bars than these nobody reads. */
@@ -41,7 +42,7 @@ export class Results {
     answer.textContent = top[0].className;
     bars.classList.remove("empty");
     top.forEach((entry, index) => fillRow(this.#rows[index], entry));
-    this.#say(`${top[0].className}, ${percent(top[0].probability)}`);
+    this.#say(`${top[0].className}, ${percentText(top[0].probability)}`);
   }
 
   /** Forgets the answer: there is no picture. */
@@ -93,10 +94,6 @@ function fillRow(
   item.dataset.label = String(label);
   name.textContent = className;
   share.value = probability === undefined ? "" : String(probability);
-  share.textContent = probability === undefined ? "" : percent(probability);
+  share.textContent = probability === undefined ? "" : percentText(probability);
   bar.style.width = `${100 * (probability ?? 0)}%`;
-}
-
-function percent(probability: number): string {
-  return `${(100 * probability).toFixed(1)}%`;
 }
