@@ -17,7 +17,8 @@ import { batchDivisors } from "../src/nn/loss.ts";
 import { definitionOf } from "../src/nn/layers/table.ts";
 import type { Model } from "../src/nn/sequential.ts";
 import type { LabeledImages } from "../src/data/dataset.ts";
-import { type Quartiles, quartiles } from "../src/compare/statistics.ts";
+import type { Quartiles } from "../src/compare/statistics.ts";
+import { sampleParts } from "./lineup.ts";
 
 const BATCH_SIZE = 256;
 
@@ -72,18 +73,12 @@ export async function timeKernels(
     step: 0,
   };
   runner.run({ ...job, kind: "pack" });
-  const samples = new Map<string, number[]>();
-  for (let round = -2; round < repeats; round++) {
+  const samples = await sampleParts(repeats, () => {
     elapsedMs.clear();
     runner.run(job);
-    if (round < 0) continue;
-    for (const [name, ms] of elapsedMs) {
-      if (!samples.has(name)) samples.set(name, []);
-      samples.get(name)!.push(1000 * ms / data.count);
-    }
-  }
-  const times = [...samples].map(([name, microseconds]): KernelTime => {
-    const microsecondsPerImage = quartiles(microseconds);
+    return Promise.resolve([...elapsedMs].map(([name, ms]) => [name, 1000 * ms / data.count]));
+  });
+  const times = Object.entries(samples).map(([name, microsecondsPerImage]): KernelTime => {
     const flop = flopOf(name, layout);
     const gigaflops = flop === undefined ? flop : flop / microsecondsPerImage.median / 1000;
     return { name, microsecondsPerImage, gigaflops };

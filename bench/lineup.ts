@@ -99,6 +99,24 @@ export function warm(rates: readonly number[]): Quartiles {
   return quartiles(rates.slice(1));
 }
 
+/** Quartiles of what rounds of something take, part by part; two rounds before warm up.
+ *
+ * @param round Gives what each part took.
+ */
+export async function sampleParts(
+  repeats: number,
+  round: () => Promise<Iterable<readonly [part: string, time: number]>>,
+): Promise<Record<string, Quartiles>> {
+  const samples = new Map<string, number[]>();
+  for (let repeat = -2; repeat < repeats; repeat++) {
+    for (const [part, time] of await round()) {
+      const times = samples.get(part) ?? [];
+      if (repeat >= 0) samples.set(part, [...times, time]);
+    }
+  }
+  return Object.fromEntries([...samples].map(([part, times]) => [part, quartiles(times)]));
+}
+
 /** Floating-point operations of one image: forward, every weight gradient, and input gradients
  * except the first layer's; multiply-adds of convolutions and linear layers only, each counted as
  * two, all convolved directly.

@@ -56,12 +56,10 @@ export interface SoakOptions {
 
 /** Trains one session over and over, with an evaluation and a reading of its state now and then. */
 export async function soakSteps(backend: Backend, options: SoakOptions): Promise<Soak> {
-  const { model, batchSize } = options;
-  const data = randomImages(model, BATCHES_PER_ROUND * batchSize);
-  await using session = await openSession(backend, options);
-  await session.attach(data);
+  const data = randomImages(options.model, BATCHES_PER_ROUND * options.batchSize);
+  await using session = await openSession(backend, options, data);
   return await soak(options.count, async () => {
-    const { steps } = await trainOnce(session, data, batchSize);
+    const steps = await trainOnce(session, data, options);
     await session.evaluate(data);
     await session.loadState(await session.readState());
     return steps;
@@ -72,9 +70,8 @@ export async function soakSteps(backend: Backend, options: SoakOptions): Promise
 export async function soakSessions(backend: Backend, options: SoakOptions): Promise<Soak> {
   const data = randomImages(options.model, options.batchSize);
   return await soak(options.count, async () => {
-    await using session = await openSession(backend, options);
-    await session.attach(data);
-    return (await trainOnce(session, data, options.batchSize)).steps;
+    await using session = await openSession(backend, options, data);
+    return await trainOnce(session, data, options);
   });
 }
 
@@ -96,33 +93,36 @@ async function soak(count: number, work: () => Promise<number>): Promise<Soak> {
 
 /** Steps of {@linkcode USUAL_BATCH_SIZE} images that an engine makes in a second. */
 async function measurePace(backend: Backend, model: Model): Promise<number> {
-  const batchSize = USUAL_BATCH_SIZE;
-  const data = randomImages(model, batchSize);
-  await using session = await openSession(backend, { model, batchSize });
-  await session.attach(data);
-  const train = async () => (await trainOnce(session, data, batchSize)).steps;
-  await train(); // the first step compiles
+  const options = { model, batchSize: USUAL_BATCH_SIZE };
+  const data = randomImages(model, USUAL_BATCH_SIZE);
+  await using session = await openSession(backend, options, data);
+  await trainOnce(session, data, options); // the first step compiles
   const start = performance.now();
   let steps = 0;
   do {
-    steps += await train();
+    steps += await trainOnce(session, data, options);
   } while (performance.now() - start < PACE_MS);
   return 1_000 * steps / (performance.now() - start);
 }
 
+type Training = Pick<SoakOptions, "model" | "batchSize">;
+
 async function openSession(
   backend: Backend,
-  { model, batchSize }: Pick<SoakOptions, "model" | "batchSize">,
+  { model, batchSize }: Training,
+  data: LabeledImages,
 ): Promise<Session> {
   const session = await backend.open(model, { optimizer: OPTIMIZER, batchSize });
   await session.loadState({ parameters: initialParameters(model, 1), slots: [], step: 0 });
+  await session.attach(data);
   return session;
 }
 
-async function trainOnce(session: Session, data: LabeledImages, batchSize: number) {
+/** Trains on all images, and says in how many steps. */
+async function trainOnce(session: Session, data: LabeledImages, { batchSize }: Training) {
   const order = Uint32Array.from({ length: data.count }, (_, index) => index);
   const learningRates = new Float32Array(Math.ceil(data.count / batchSize)).fill(1e-4);
-  return await session.train(data, { order, batchSize, learningRates });
+  return (await session.train(data, { order, batchSize, learningRates })).steps;
 }
 
 const COMMAND = defineCommand({

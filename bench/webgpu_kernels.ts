@@ -25,6 +25,7 @@ import {
   measured,
   quartilesTable,
   randomImages,
+  sampleParts,
   warm,
 } from "./lineup.ts";
 import { runBenchmark } from "./program.ts";
@@ -123,17 +124,11 @@ async function measureKernels(model: Model, repeats: number): Promise<Record<str
   });
   const images = await engine.attach(randomImages(model, BATCH_SIZE));
   const indices = Uint32Array.from({ length: BATCH_SIZE }, (_, index) => index);
-  const samples: Record<string, number[]> = {};
-  for (let round = -2; round < repeats; round++) {
+  return await sampleParts(repeats, async () => {
     const times = await engine.timeKernels(images, indices);
-    const total = times.reduce((sum, { microseconds }) => sum + microseconds, 0);
-    if (round < 0) continue;
-    for (const { name, microseconds } of [...times, { name: "sum", microseconds: total }]) {
-      (samples[name] ??= []).push(microseconds);
-    }
-  }
-  const spreads = Object.entries(samples).map(([name, values]) => [name, quartiles(values)]);
-  return Object.fromEntries(spreads);
+    const sum = times.reduce((sum, { microseconds }) => sum + microseconds, 0);
+    return [...times.map(({ name, microseconds }) => [name, microseconds] as const), ["sum", sum]];
+  });
 }
 
 /** Milliseconds of whole epochs, one call each, as the trainer makes them; one before warms up. */
