@@ -13,12 +13,20 @@ import {
   startTable,
   untilTable,
 } from "./table.ts";
-import { type Fragment, Html, html, htmlPage, htmlTable, htmlTiles } from "../report/html.ts";
+import {
+  type Fragment,
+  Html,
+  html,
+  htmlNote,
+  htmlPage,
+  htmlTable,
+  htmlTiles,
+} from "../report/html.ts";
 import { median } from "./statistics.ts";
 
 /** Makes the page: one HTML file without scripts, light or dark, that loads nothing. */
 export async function comparisonPage(facts: ComparisonFacts): Promise<string> {
-  const { rows, scaling = [], until } = facts;
+  const { rows, scaling = [], until, learningRate, seed } = facts;
   const measured = rows.filter(isMeasured);
   const title = `${facts.model} on ${facts.dataset}: a comparison`;
   const charts = measured.length === 0 ? [] : [
@@ -36,7 +44,7 @@ export async function comparisonPage(facts: ComparisonFacts): Promise<string> {
     figure("Larger batches", await scalingChart(scaling, "batch"), "All threads."),
   ];
   const missing = rows.flatMap((row) =>
-    isMeasured(row) ? [] : [html`<p class="soft">${row.backend}: ${row.reason}</p>`]
+    isMeasured(row) ? [] : [htmlNote(`${row.backend}: ${row.reason}`)]
   );
   const untilPart = until && html`
     <h2>Time to a test accuracy of ${until.accuracy}</h2>
@@ -54,9 +62,8 @@ export async function comparisonPage(facts: ComparisonFacts): Promise<string> {
     title,
     html`
       <h1>${title}</h1>
-      <p class="soft">${describeTask(facts)}, learning rate ${facts.learningRate}, seed ${facts
-        .seed}</p>
-      <p class="soft">${describeMachine(facts)}</p>
+      ${htmlNote(`${describeTask(facts)}, learning rate ${learningRate}, seed ${seed}`)}
+      ${htmlNote(describeMachine(facts))}
       ${notices(facts)} ${tiles(measured)}
       <h2>How fast</h2>
       <div class="charts">${charts}</div>
@@ -72,12 +79,15 @@ export async function comparisonPage(facts: ComparisonFacts): Promise<string> {
         : undefined}
       <h2>Start-up and devices</h2>
       ${htmlTable("Devices", devices)}
-      <p class="soft">All start from the same parameters, take samples in the same order and take
-        turns, so that a slow minute of the machine hurts all alike. Rates are medians of the
-        repeats; start, first step and warm-up are not part of them.</p>
+      ${htmlNote(TURNS_NOTE)}
     `,
   );
 }
+
+const TURNS_NOTE =
+  "All start from the same parameters, take samples in the same order and take turns, so " +
+  "that a slow minute of the machine hurts all alike. Rates are medians of the repeats; start, first " +
+  "step and warm-up are not part of them.";
 
 const RATE_NOTE = "Median of the repeats; the line is its 95% bootstrap interval.";
 

@@ -85,6 +85,16 @@ export function htmlTable(
   `;
 }
 
+/** A part of a page, with its title. */
+export function htmlSection(title: string, ...content: readonly Fragment[]): Html {
+  return html`<section><h2>${title}</h2>${content}</section>`;
+}
+
+/** A paragraph that explains, in a soft colour. */
+export function htmlNote(text: string): Html {
+  return html`<p class="soft">${text}</p>`;
+}
+
 /** What something is called, and what it is; nothing is shown of one that is undefined. */
 export type Fact = readonly [name: string, value: string | undefined];
 

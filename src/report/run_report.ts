@@ -10,7 +10,7 @@ import {
 } from "../train/metrics.ts";
 import { bestEpoch, type EpochMetrics } from "../train/trainer.ts";
 import { curveSvg } from "./curves.ts";
-import { type Fact, Html, html, htmlPage, htmlTiles } from "./html.ts";
+import { type Fact, Html, html, htmlNote, htmlPage, htmlSection, htmlTiles } from "./html.ts";
 import { isElsewhere, type RunConfig } from "../run/config.ts";
 import { lossText } from "../run/recipe_text.ts";
 import { factsSection } from "./run_report_facts.ts";
@@ -174,35 +174,32 @@ async function curves(
   { history, config: { loss, dataset } }: RunReportInput,
 ): Promise<Html | undefined> {
   if (history.length === 0) return undefined;
-  const [last] = history.slice(-1);
+  const { trainLoss, testLoss, trainAccuracy, testAccuracy } = history.at(-1)!;
   const number = (value: number) => Number.isFinite(value) ? value.toFixed(3) : "not a number";
   const chart = async (field: "loss" | "accuracy", label: string) =>
     html`<div class="chart" role="img" aria-label="${label}">${new Html(
       await curveSvg(field, history),
     )}</div>`;
-  return html`
-    <section>
-      <h2>Learning curves</h2>
-      <div class="charts">
-    ${await chart("loss", `Loss over epochs; at the end ${number(last.testLoss)} on the test set`)}
-    ${await chart(
-      "accuracy",
-      `Accuracy over epochs; at the end ${number(last.testAccuracy)}`,
-    )}</div>
-      <p class="soft">After ${countOf(history.length, "epoch")}: train loss ${number(
-        last.trainLoss,
-      )}, test
-    loss ${number(last.testLoss)}, train accuracy ${number(last.trainAccuracy)}, test accuracy
-    ${number(
-      last.testAccuracy,
-    )}. Training values are taken on the batches as they are trained, test values
-    after the epoch.${loss && ` The train loss is the one that was trained on, with ` +
-        `${
-          lossText(loss, dataset.classNames)
-        }; all other losses are plain cross-entropy, and not ` +
-        `to be compared with it.`}</p>
-    </section>
-  `;
+  const charts = [
+    await chart("loss", `Loss over epochs; at the end ${number(testLoss)} on the test set`),
+    await chart("accuracy", `Accuracy over epochs; at the end ${number(testAccuracy)}`),
+  ];
+  const trained = loss
+    ? ` The train loss is the one that was trained on, with ${
+      lossText(loss, dataset.classNames)
+    }; ` +
+      `all other losses are plain cross-entropy, and not to be compared with it.`
+    : "";
+  const text =
+    `After ${countOf(history.length, "epoch")}: train loss ${number(trainLoss)}, test loss ` +
+    `${number(testLoss)}, train accuracy ${number(trainAccuracy)}, test accuracy ` +
+    `${number(testAccuracy)}. Training values are taken on the batches as they are trained, test ` +
+    `values after the epoch.${trained}`;
+  return htmlSection(
+    "Learning curves",
+    html`<div class="charts">${charts}</div>`,
+    htmlNote(text),
+  );
 }
 
 /** Feature maps of the first test image. */

@@ -4,7 +4,7 @@ import type { Device } from "../backends/backend.ts";
 import { showAugmentation } from "../data/augment.ts";
 import { definitionOf } from "../nn/optimizers.ts";
 import { NORMALIZED, showPixels } from "../nn/standardization.ts";
-import { type Fact, type Html, html, htmlFacts } from "./html.ts";
+import { type Fact, type Html, htmlFacts, htmlSection } from "./html.ts";
 import { partsText, type RunConfig } from "../run/config.ts";
 import { initText, lossText, scheduleText } from "../run/recipe_text.ts";
 import { countOf } from "./table.ts";
@@ -63,7 +63,7 @@ export function factsSection(config: RunConfig): Html {
     ],
     ["Versions", `lenet ${environment?.lenet}, Deno ${environment?.deno}, V8 ${environment?.v8}`],
   ];
-  return html`<section><h2>Configuration</h2>${htmlFacts(facts)}</section>`;
+  return htmlSection("Configuration", htmlFacts(facts));
 }
 
 /** `SGD, momentum 0.9`. */

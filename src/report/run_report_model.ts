@@ -3,7 +3,7 @@
 import type { LabeledImages } from "../data/dataset.ts";
 import { type Model, type Parameter, showShape } from "../nn/sequential.ts";
 import { volume } from "../nn/layers/layer.ts";
-import { type Html, html, htmlTable } from "./html.ts";
+import { type Html, html, htmlNote, htmlSection, htmlTable } from "./html.ts";
 import { colorPicture, greyPicture, imagePicture, signedPicture } from "./html_pictures.ts";
 import type { FeatureMaps } from "./run_report_features.ts";
 import { costsOf, formatCount } from "./table.ts";
@@ -29,17 +29,13 @@ export function summarySection(model: Model): Html {
   const statistics = total.statistics === 0
     ? ""
     : `${formatCount(total.statistics)} running means and variances beside them, `;
-  return html`
-    <section>
-      <h2>Model</h2>
-      <p class="soft">${model.name}, input ${showShape(model.inputShape)},
-    ${formatCount(model.parameterCount)} parameters, ${statistics}${formatCount(
-      total.forwardMacs,
-    )} multiply-accumulates (MACs) an
-    image. Sees: receptive field of one output, in pixels of the input.</p>
-      ${htmlTable("Layers", { header, rows, numbers: 4 })}
-    </section>
-  `;
+  const text = `${model.name}, input ${showShape(model.inputShape)}, ` +
+    `${formatCount(model.parameterCount)} parameters, ${statistics}` +
+    `${
+      formatCount(total.forwardMacs)
+    } multiply-accumulates (MACs) an image. Sees: receptive field ` +
+    `of one output, in pixels of the input.`;
+  return htmlSection("Model", htmlNote(text), htmlTable("Layers", { header, rows, numbers: 4 }));
 }
 
 /** The first layer's weights as pictures; nothing if its inputs are not pixels. */
@@ -65,15 +61,9 @@ export function filterSection(model: Model, parameters: Float32Array): Html | un
     ? "for red, green and blue together: zero is the middle grey, positive is lighter, negative darker; " +
       "the full range is"
     : "orange is positive, blue negative, white zero; the full colour is";
-  return html`
-    <section>
-      <h2>${title}</h2>
-      <p class="soft">Weights of ${weight.name}: ${colors} ${limit.toPrecision(3)}.${leftOut(
-        count,
-      )}</p>
-      <div class="gallery maps">${pictures}</div>
-    </section>
-  `;
+  const text = `Weights of ${weight.name}: ${colors} ${limit.toPrecision(3)}.${leftOut(count)}`;
+  const gallery = html`<div class="gallery maps">${pictures}</div>`;
+  return htmlSection(title, htmlNote(text), gallery);
 }
 
 /** The planes that the first layer with weights lays over its input; undefined if that is not the image. */
@@ -104,13 +94,8 @@ export function featureSection(
   { one, title }: { readonly one: LabeledImages; readonly title: string },
 ): Html | undefined {
   if (maps === undefined) {
-    return html`
-      <section>
-        <h2>Feature maps</h2>
-        <p class="soft">Left out: the model is too large to be
-      computed here in passing.</p>
-      </section>
-    `;
+    const reason = "Left out: the model is too large to be computed here in passing.";
+    return htmlSection("Feature maps", htmlNote(reason));
   }
   if (maps.length === 0) return undefined;
   const rows = maps.map(({ label, shape: [channels, height, width], values }) => {
@@ -126,11 +111,11 @@ export function featureSection(
       <div class="gallery maps">${pictures}</div>
     `;
   });
-  return html`<section><h2>Feature maps</h2>
-<p class="soft">${title}. Each map is scaled on its own from black, its least value, to white, its
-largest.</p>${
-    imagePicture(one.images, one.shape, { alt: title, displayWidth: 84 })
-  }${rows}</section>`;
+  const explanation =
+    `${title}. Each map is scaled on its own from black, its least value, to white, ` +
+    `its largest.`;
+  const image = imagePicture(one.images, one.shape, { alt: title, displayWidth: 84 });
+  return htmlSection("Feature maps", htmlNote(explanation), image, ...rows);
 }
 
 function leftOut(count: number): string {

@@ -2,7 +2,7 @@
 
 import type { LabeledImages } from "../data/dataset.ts";
 import type { ClassificationReport } from "../train/metrics.ts";
-import { type Html, html, htmlTable } from "./html.ts";
+import { type Html, html, htmlNote, htmlSection, htmlTable } from "./html.ts";
 import { imagePicture } from "./html_pictures.ts";
 import { countOf, formatCount, percentText } from "../quote.ts";
 
@@ -59,9 +59,8 @@ export function answersFrom(
 /** Which class was taken for which: a matrix, and in words the pairs that happen most. */
 export function confusionSection({ confusion, perClass }: ClassificationReport): Html {
   const names = perClass.map(({ className }) => className);
-  return html`<section><h2>Confusion</h2>
-${names.length > MAX_MATRIX ? undefined : confusionMatrix(confusion, names)}
-${mostConfused(confusion, names)}</section>`;
+  const matrix = names.length > MAX_MATRIX ? undefined : confusionMatrix(confusion, names);
+  return htmlSection("Confusion", matrix, mostConfused(confusion, names));
 }
 
 function confusionMatrix(confusion: ClassificationReport["confusion"], names: string[]): Html {
@@ -76,10 +75,12 @@ function confusionMatrix(confusion: ClassificationReport["confusion"], names: st
     });
     return html`<tr><th scope="row">${label} ${names[label]}</th>${cells}</tr>`;
   });
+  const explanation =
+    "Images of the row's class, predicted as the column's; the stronger a colour, " +
+    "the larger its share of the row.";
   const header = names.map((name, k) => html`<th scope="col" title="${name}">${k}</th>`);
   return html`
-    <p class="soft">Images of the row's class, predicted as the column's; the stronger a colour,
-    the larger its share of the row.</p>
+    ${htmlNote(explanation)}
     <div class="scroll" tabindex="0" role="region" aria-label="Confusion matrix">
       <table class="matrix">
         <thead>
@@ -120,14 +121,9 @@ export function classSection({ perClass }: ClassificationReport): Html {
     recall.toFixed(3),
     formatCount(support),
   ]);
-  return html`
-    <section>
-      <h2>Classes</h2>
-      <p class="soft">Precision: of the images predicted as the class, the share that is. Recall: of the
-    images of the class, the share predicted as it.</p>
-      ${htmlTable("Classes", { header, rows })}
-    </section>
-  `;
+  const explanation = "Precision: of the images predicted as the class, the share that is. " +
+    "Recall: of the images of the class, the share predicted as it.";
+  return htmlSection("Classes", htmlNote(explanation), htmlTable("Classes", { header, rows }));
 }
 
 /** The file of an image of a test set; its number where it has none. */
@@ -142,12 +138,7 @@ export function mistakeSection(
   classNames: readonly string[],
 ): Html {
   if (mistakes.length === 0) {
-    return html`
-      <section>
-        <h2>Mistakes</h2>
-        <p>Every test image was recognised.</p>
-      </section>
-    `;
+    return htmlSection("Mistakes", html`<p>Every test image was recognised.</p>`);
   }
   const size = test.images.length / test.count;
   const figures = mistakes.slice(0, MAX_WRONG).map(({ index, label, guess, loss, probability }) => {
@@ -159,15 +150,10 @@ export function mistakeSection(
 (${percentText(probability)})<br><span class="soft">loss ${loss.toFixed(2)}, ${name}</span>
 </figcaption></figure>`;
   });
-  return html`
-    <section>
-      <h2>The ${countOf(figures.length, "most wrong test image")}</h2>
-      <p class="soft">Of ${countOf(
-        mistakes.length,
-        "mistake",
-      )}, those with the highest loss: what the model
-    was surest not to see.</p>
-      <div class="gallery wrong">${figures}</div>
-    </section>
-  `;
+  const explanation =
+    `Of ${countOf(mistakes.length, "mistake")}, those with the highest loss: what ` +
+    `the model was surest not to see.`;
+  const gallery = html`<div class="gallery wrong">${figures}</div>`;
+  const title = `The ${countOf(figures.length, "most wrong test image")}`;
+  return htmlSection(title, htmlNote(explanation), gallery);
 }
