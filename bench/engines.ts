@@ -72,16 +72,15 @@ async function measureEngines(models: readonly Model[], { repeats, peers, print 
   }
   const started = await startPeers(peers, stack, { everyProgram: true });
   const entrants = [...lineup(models), ...peerLineup(models, started)];
-  const peersMs = () => started.reduce((sum, { cpuMs }) => sum + cpuMs, 0);
-  let [meter, peersBefore] = [new LoadMeter(), 0];
+  let meter = new LoadMeter();
   const rows = await measureAll(entrants, repeats, {
     say: (activity) => activity.includes("start") && console.error(activity),
     async onRound(round) {
-      if (round === 1) [meter, peersBefore] = [new LoadMeter(), peersMs()];
+      if (round === 1) meter = new LoadMeter(started);
       for (const { peak, rates } of peaks) rates.push(await peak.measure());
     },
   });
-  const load = { before, during: meter.others(peersMs() - peersBefore) ?? 0 };
+  const load = { before, during: meter.others() ?? 0 };
   const missing = rows.flatMap((row) => "reason" in row ? [`${row.backend}: ${row.reason}`] : []);
   const limits = new Map(peaks.map(({ threads, rates }) => [threads, warm(rates)]));
   const figures = rows.flatMap((row, index) => {

@@ -18,7 +18,7 @@ import { describeComparison } from "../compare/table.ts";
 import { timeToAccuracy } from "../compare/until.ts";
 import { backendContender, type Contender, SLOW_BACKENDS } from "../compare/contender.ts";
 import { describeEnvironment } from "../run/environment.ts";
-import { PEER_NAMES, startPeers } from "../compare/peers.ts";
+import { type Peer, PEER_NAMES, startPeers } from "../compare/peers.ts";
 import { median } from "../compare/statistics.ts";
 import { writeAtomic } from "../write_atomic.ts";
 import { obtainForTraining } from "./dataset_flag.ts";
@@ -119,10 +119,8 @@ export async function compareCommand(args: string[]): Promise<number> {
     requirePictures(whole, flags);
     quietDrivers();
     const contenders = [...(await backendsOf(flags)).map(backendContender), ...peers];
-    const peersMs = () => peers.reduce((sum, { cpuMs }) => sum + cpuMs, 0);
-    const machine = { before, peersMs };
     const plan = makePlan(flags, whole);
-    const facts = await compare(contenders, plan, { flags, whole, signal, machine });
+    const facts = await compare(contenders, plan, { flags, whole, signal, before, peers });
     await report(facts, flags);
     return allAgree(facts.rows) ? EXIT.ok : EXIT.failure;
   });
@@ -162,24 +160,23 @@ function makePlan(flags: Flags, whole: Dataset): ComparisonPlan {
 async function compare(
   contenders: readonly Contender[],
   plan: ComparisonPlan,
-  { flags, whole, signal, machine }: {
+  { flags, whole, signal, before, peers }: {
     readonly flags: Flags;
     readonly whole: Dataset;
     readonly signal: AbortSignal;
-    readonly machine: { readonly before?: number; peersMs(): number };
+    readonly before?: number;
+    readonly peers: readonly Peer[];
   },
 ): Promise<ComparisonFacts> {
   const say = (activity: string) => {
     if (!flags.quiet) console.error(activity);
   };
-  const [meter, peersBefore] = [new LoadMeter(), machine.peersMs()];
+  const meter = new LoadMeter(peers);
   const hooks = { signal, say, oracle: new Oracle() };
   const entrants = contenders.map((contender) => ({ contender, plan }));
   const rows = await measureEntrants(entrants, plan.repeats, hooks);
-  const during = meter.others(machine.peersMs() - peersBefore);
-  const load = machine.before === undefined || during === undefined
-    ? undefined
-    : { before: machine.before, during };
+  const during = meter.others();
+  const load = before === undefined || during === undefined ? undefined : { before, during };
   const rates = new Map(
     rows.filter(isMeasured).map((row) => [row.backend, median(row.trainImagesPerSecond)]),
   );

@@ -18,18 +18,22 @@ const BUSY = 0.1;
 export class LoadMeter {
   readonly #startedMs = performance.now();
   readonly #idleMs = idleMs();
-  readonly #ownMs = ownMs();
+  readonly #peers: readonly { readonly cpuMs: number }[];
+  readonly #ownMs: number;
 
-  /** Cores that others kept busy since the meter was made, 0 or more; undefined where it cannot be told.
-   *
-   * @param peersMs Processor time of child processes that were measured too.
-   */
-  others(peersMs = 0): number | undefined {
+  /** @param peers Child processes that are measured too, with the time of theirs so far. */
+  constructor(peers: readonly { readonly cpuMs: number }[] = []) {
+    this.#peers = peers;
+    this.#ownMs = ownMs(peers);
+  }
+
+  /** Cores that others kept busy since the meter was made, 0 or more; undefined where it cannot be told. */
+  others(): number | undefined {
     const idle = idleMs();
     if (idle === undefined || this.#idleMs === undefined) return undefined;
     const elapsedMs = performance.now() - this.#startedMs;
     const busyMs = elapsedMs * navigator.hardwareConcurrency - (idle - this.#idleMs);
-    return Math.max(0, (busyMs - (ownMs() - this.#ownMs) - peersMs) / elapsedMs);
+    return Math.max(0, (busyMs - (ownMs(this.#peers) - this.#ownMs)) / elapsedMs);
   }
 }
 
@@ -59,7 +63,7 @@ function idleMs(): number | undefined {
   return idle > 0 ? idle : undefined;
 }
 
-function ownMs(): number {
+function ownMs(peers: readonly { readonly cpuMs: number }[]): number {
   const { user, system } = process.cpuUsage();
-  return (user + system) / 1000;
+  return peers.reduce((sum, { cpuMs }) => sum + cpuMs, (user + system) / 1000);
 }

@@ -2,7 +2,7 @@
 
 import { BackendUnavailableError, type Device } from "../backends/backend.ts";
 import { type Agreement, Oracle } from "./agreement.ts";
-import type { Contender, Runner } from "./contender.ts";
+import type { Contender, Runner, Trained } from "./contender.ts";
 import {
   chooseEvaluation,
   chooseSteps,
@@ -11,22 +11,8 @@ import {
   type Work,
 } from "./plan.ts";
 
-/** What grows with every repeat. */
-interface Repeats {
-  /** Milliseconds of a step, one number a repeat; so are the rates. */
-  readonly stepMs: number[];
-  readonly trainImagesPerSecond: number[];
-  readonly evalImagesPerSecond: number[];
-  /** Mean loss over the last repeat's batches, before each update. */
-  trainLoss: number;
-  /** Over the last repeat's batches; undefined if it does not count. */
-  trainAccuracy?: number;
-  /** After the last repeat, over its images of the test set. */
-  testAccuracy: number;
-}
-
-/** What one contender did. */
-export interface Measured extends Readonly<Repeats> {
+/** What is known of a contender before its turns. */
+interface Opened {
   /** Name of the backend or the peer. */
   readonly backend: string;
   /** Whether it is a program of its own. */
@@ -43,6 +29,20 @@ export interface Measured extends Readonly<Repeats> {
   /** What it did in each repeat. */
   readonly work: Work;
   readonly agreement: Agreement;
+}
+
+/** What one contender did. */
+export interface Measured extends Opened {
+  /** Milliseconds of a step, one number a repeat; so are the rates. */
+  readonly stepMs: readonly number[];
+  readonly trainImagesPerSecond: readonly number[];
+  readonly evalImagesPerSecond: readonly number[];
+  /** Mean loss over the last repeat's batches, before each update. */
+  readonly trainLoss: number;
+  /** Over the last repeat's batches; undefined if it does not count. */
+  readonly trainAccuracy?: number;
+  /** After the last repeat, over its images of the test set. */
+  readonly testAccuracy: number;
 }
 
 /** A contender that cannot run here, and why. */
@@ -81,49 +81,6 @@ const MIN_EVALUATION = 32;
 /** Images of the first step by a contender that is known to be slow. */
 const SLOW_BATCH_SIZE = 8;
 
-/** An entrant under way: it trains on as it takes its turns. */
-class Entry {
-  readonly plan: ComparisonPlan;
-  readonly runner: Runner;
-  readonly order: SampleOrder;
-  work: Work = { steps: 1, batchSize: 1, evalImages: 0, evalPasses: 0 };
-  repeats: Repeats = emptyRepeats();
-  #position = 0;
-
-  constructor(plan: ComparisonPlan, runner: Runner) {
-    [this.plan, this.runner, this.order] = [plan, runner, new SampleOrder(plan)];
-  }
-
-  /** Trains and evaluates as its work says, on the samples that follow. */
-  async takeTurn(signal?: AbortSignal): Promise<void> {
-    const { runner, repeats, plan: { learningRate } } = this;
-    const { steps, batchSize, evalImages, evalPasses } = this.work;
-    const images = steps * batchSize;
-    const samples = this.order.slice(this.#position, images);
-    this.#position += images;
-    const trained = await runner.train(samples, { batchSize, learningRate, signal });
-    repeats.stepMs.push(trained.elapsedMs / steps);
-    repeats.trainImagesPerSecond.push(1000 * images / trained.elapsedMs);
-    repeats.trainLoss = trained.losses.reduce((sum, loss) => sum + loss, 0) / steps;
-    repeats.trainAccuracy = trained.correct === undefined ? undefined : trained.correct / images;
-    if (evalPasses === 0) return;
-    let evalMs = 0;
-    for (let pass = 0; pass < evalPasses; pass++) {
-      const { elapsedMs, accuracy } = await runner.evaluate(evalImages);
-      evalMs += elapsedMs;
-      repeats.testAccuracy = accuracy;
-    }
-    repeats.evalImagesPerSecond.push(1000 * evalPasses * evalImages / evalMs);
-  }
-
-  /** Begins again where it began: what it did so far was to warm up. */
-  async restart(): Promise<void> {
-    await this.runner.load(this.plan.parameters);
-    this.repeats = emptyRepeats();
-    this.#position = 0;
-  }
-}
-
 /** Measures entrants, repeats in turns (A B C A B C), so that drift hits all alike.
  *
  * All with equal plans start from the same bits and take samples in the same order. Before the repeats
@@ -139,25 +96,23 @@ export async function measureEntrants(
     readonly onRound?: (round: number) => Promise<void>;
   } = {},
 ): Promise<Row[]> {
-  const rows: (Unavailable | { readonly entry: Entry; readonly opened: Opened })[] = [];
-  const running = () => rows.filter((row) => "entry" in row);
+  const rows: (Unavailable | Entry)[] = [];
+  const running = () => rows.filter((row) => row instanceof Entry);
   try {
-    for (const entrant of entrants) {
+    for (const { contender, plan, name = contender.name } of entrants) {
       signal?.throwIfAborted();
-      say(`${nameOf(entrant)}: start, first steps against the reference, warm-up`);
-      rows.push(await openEntry(entrant, oracle, signal));
+      say(`${name}: start, first steps against the reference, warm-up`);
+      rows.push(await openEntry({ name, contender, plan }, oracle, signal));
     }
-    await inTurns(running(), repeats, async (row, round) => {
-      if (row === running()[0]) await onRound?.(round);
+    await inTurns(running(), repeats, async (entry, round) => {
+      if (entry === running()[0]) await onRound?.(round);
       signal?.throwIfAborted();
-      say(`${row.opened.backend}: repeat ${round + 1} of ${repeats}`);
-      await row.entry.takeTurn(signal);
+      say(`${entry.name}: repeat ${round + 1} of ${repeats}`);
+      await entry.takeTurn(signal);
     });
-    return rows.map((row) =>
-      "entry" in row ? { ...row.opened, work: row.entry.work, ...row.entry.repeats } : row
-    );
+    return rows.map((row) => row instanceof Entry ? row.measured() : row);
   } finally {
-    for (const { entry } of running()) await entry.runner[Symbol.asyncDispose]();
+    for (const { runner } of running()) await runner[Symbol.asyncDispose]();
   }
 }
 
@@ -178,15 +133,68 @@ export function unavailable(name: string, error: unknown): Unavailable {
   throw error;
 }
 
-type Opened = Omit<Measured, keyof Repeats | "work">;
-
-function nameOf({ name, contender }: Entrant): string {
-  return name ?? contender.name;
+/** What one did in one repeat. */
+interface Turn {
+  readonly trained: Trained;
+  readonly evalMs: number;
+  readonly testAccuracy: number;
 }
 
-async function openEntry(entrant: Entrant, oracle: Oracle, signal?: AbortSignal) {
-  const { contender, plan } = entrant;
-  const name = nameOf(entrant);
+/** An entrant under way: it trains on as it takes its turns. */
+class Entry {
+  readonly runner: Runner;
+  readonly #plan: ComparisonPlan;
+  readonly #opened: Opened;
+  readonly #order: SampleOrder;
+  readonly #turns: Turn[] = [];
+
+  constructor(plan: ComparisonPlan, runner: Runner, opened: Opened) {
+    [this.#plan, this.runner, this.#opened] = [plan, runner, opened];
+    this.#order = new SampleOrder(plan);
+  }
+
+  get name(): string {
+    return this.#opened.backend;
+  }
+
+  /** Trains and evaluates as its work says, on the samples that follow. */
+  async takeTurn(signal?: AbortSignal): Promise<void> {
+    const { steps, batchSize, evalImages, evalPasses } = this.#opened.work;
+    const { learningRate } = this.#plan;
+    const images = steps * batchSize;
+    const samples = this.#order.slice(this.#turns.length * images, images);
+    const trained = await this.runner.train(samples, { batchSize, learningRate, signal });
+    let [evalMs, testAccuracy] = [0, NaN];
+    for (let pass = 0; pass < evalPasses; pass++) {
+      const { elapsedMs, accuracy } = await this.runner.evaluate(evalImages);
+      [evalMs, testAccuracy] = [evalMs + elapsedMs, accuracy];
+    }
+    this.#turns.push({ trained, evalMs, testAccuracy });
+  }
+
+  /** What it did, in one turn or more. */
+  measured(): Measured {
+    const { steps, batchSize, evalImages, evalPasses } = this.#opened.work;
+    const images = steps * batchSize;
+    const trainMs = this.#turns.map(({ trained }) => trained.elapsedMs);
+    const { trained: { losses, correct }, testAccuracy } = this.#turns.at(-1)!;
+    return {
+      ...this.#opened,
+      stepMs: trainMs.map((ms) => ms / steps),
+      trainImagesPerSecond: trainMs.map((ms) => 1000 * images / ms),
+      evalImagesPerSecond: this.#turns.map(({ evalMs }) => 1000 * evalPasses * evalImages / evalMs),
+      trainLoss: losses.reduce((sum, loss) => sum + loss, 0) / steps,
+      trainAccuracy: correct === undefined ? undefined : correct / images,
+      testAccuracy,
+    };
+  }
+}
+
+async function openEntry(
+  { name, contender, plan }: Required<Entrant>,
+  oracle: Oracle,
+  signal?: AbortSignal,
+): Promise<Entry | Unavailable> {
   const started = performance.now();
   let runner: Runner;
   try {
@@ -196,13 +204,11 @@ async function openEntry(entrant: Entrant, oracle: Oracle, signal?: AbortSignal)
   }
   try {
     const startMs = performance.now() - started;
-    const entry = new Entry(plan, runner);
-    const warm = await warmUp(contender, entry, oracle, signal);
-    const { device } = runner;
-    return {
-      entry,
-      opened: { backend: name, outside: contender.outside, device, startMs, ...warm },
-    };
+    const warm = await warmUp(contender, runner, { plan, oracle, signal });
+    const { outside } = contender;
+    return new Entry(plan, runner, {
+      ...{ backend: name, outside, device: runner.device, startMs, ...warm },
+    });
   } catch (error) {
     await runner[Symbol.asyncDispose]();
     throw error;
@@ -210,9 +216,17 @@ async function openEntry(entrant: Entrant, oracle: Oracle, signal?: AbortSignal)
 }
 
 /** First step, agreement, and as much more as it takes to know how fast it is; ends where it began. */
-async function warmUp(contender: Contender, entry: Entry, oracle: Oracle, signal?: AbortSignal) {
-  const { plan, runner, order } = entry;
+async function warmUp(
+  contender: Contender,
+  runner: Runner,
+  { plan, oracle, signal }: {
+    readonly plan: ComparisonPlan;
+    readonly oracle: Oracle;
+    readonly signal?: AbortSignal;
+  },
+) {
   const { learningRate, steps: asked, dataset: { test } } = plan;
+  const order = new SampleOrder(plan);
   let [warmUpSteps, warmUpMs] = [0, 0];
   const step = async (batchSize: number) => {
     const batch = order.slice(0, batchSize);
@@ -240,14 +254,7 @@ async function warmUp(contender: Contender, entry: Entry, oracle: Oracle, signal
   const coldMs = await evaluate(firstCount);
   // Where the length is fixed, a second evaluation would tell nothing, and may take minutes.
   const evalMs = asked === undefined ? await evaluate(firstCount) : coldMs;
-  entry.work = { ...steps, ...chooseEvaluation(plan, evalMs) };
-  await entry.restart();
-  return { firstStepMs, firstBatchSize, warmUpMs, warmUpSteps, agreement };
-}
-
-function emptyRepeats(): Repeats {
-  return {
-    ...{ stepMs: [], trainImagesPerSecond: [], evalImagesPerSecond: [] },
-    ...{ trainLoss: NaN, testAccuracy: NaN },
-  };
+  const work: Work = { ...steps, ...chooseEvaluation(plan, evalMs) };
+  await runner.load(plan.parameters);
+  return { work, firstStepMs, firstBatchSize, warmUpMs, warmUpSteps, agreement };
 }
