@@ -1,6 +1,7 @@
 /** A trained model as text inside a page: what the writer puts there and the page's script reads. */
 
 import type { PicturePolarity } from "../data/dataset.ts";
+import { float32Bytes } from "../formats/tensors.ts";
 import { knownOf, type TrainedModel } from "../formats/trained_model.ts";
 import { fromBase64, toBase64 } from "../platform.ts";
 import { modelOf, type ModelSpec, specOf } from "../nn/model_spec.ts";
@@ -18,8 +19,6 @@ interface PageModel extends ModelSpec {
   readonly parameters: string;
   readonly statistics?: string;
 }
-
-const FLOAT_BYTES = 4;
 
 /** Writes a model as JSON without a `<`, so that no name in it can end the element it stands in. */
 export function encodePageModel(
@@ -46,15 +45,10 @@ export function decodePageModel(text: string): NamedModel {
 }
 
 function encode(values: Float32Array): string {
-  const view = new DataView(new ArrayBuffer(FLOAT_BYTES * values.length));
-  values.forEach((value, index) => view.setFloat32(FLOAT_BYTES * index, value, true));
-  return toBase64(new Uint8Array(view.buffer));
+  return toBase64(float32Bytes(values));
 }
 
 function decode(text: string): Float32Array {
   const view = new DataView(fromBase64(text).buffer);
-  return Float32Array.from(
-    { length: view.byteLength / FLOAT_BYTES },
-    (_, index) => view.getFloat32(FLOAT_BYTES * index, true),
-  );
+  return Float32Array.from({ length: view.byteLength / 4 }, (_, n) => view.getFloat32(4 * n, true));
 }
