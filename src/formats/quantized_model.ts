@@ -1,6 +1,6 @@
 /** Models in whole numbers of 8 bits: the arithmetic that the C and the ONNX of `--quantize int8` share. */
 
-import type { Weighted } from "../nn/layers/layer.ts";
+import type { Effect, Weighted } from "../nn/layers/layer.ts";
 import { definitionOf, type Layer } from "../nn/layers/table.ts";
 import { IMAGE } from "../nn/sequential.ts";
 import { channelOf } from "../nn/standardization.ts";
@@ -67,6 +67,9 @@ export function readersOf(layers: readonly Layer[], index: number): number[] {
   return [...layers.keys()].filter((reader) => layers[reader].inputs.includes(index));
 }
 
+/** Layers that give the numbers which they read, or cut them off. */
+const KEEPING: readonly (Effect | undefined)[] = ["picks", "passes", "clamps"];
+
 /** Puts a folded model on grids.
  *
  * Weights are symmetric for each output channel; outputs have the range that they were seen in. What a
@@ -88,8 +91,7 @@ export function quantizeFolded(
   for (const index of [...layers.keys()].reverse()) {
     const [reader, ...others] = readersOf(layers, index);
     if (reader === undefined || others.length > 0) continue;
-    const { effect } = definitionOf(layers[reader]);
-    if (effect !== "scales" && effect !== "multiplies" && effect) grids[index] = grids[reader];
+    if (KEEPING.includes(definitionOf(layers[reader]).effect)) grids[index] = grids[reader];
   }
   for (const [index, layer] of layers.entries()) {
     const { effect } = definitionOf(layer);

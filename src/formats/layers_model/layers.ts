@@ -1,5 +1,6 @@
 /** The layers of Keras and TensorFlow.js: those that are written, and all that are read. */
 
+import { addBatchNorm, addSum, scaleOutputs } from "../arithmetic.ts";
 import type { ActivationSpec, Pair } from "../../nn/layers.ts";
 import { volume } from "../../nn/layers/layer.ts";
 import type { LayerOf } from "../../nn/layers/table.ts";
@@ -16,8 +17,9 @@ import {
 } from "../../nn/sequential.ts";
 import { quote } from "../../quote.ts";
 import { Attributes } from "../attributes.ts";
-import { CHANNELS_FIRST, CHANNELS_LAST, type NetworkBuilder } from "../network_builder.ts";
-import { type Padding, type Sides, sidesOf } from "../padding.ts";
+import { CHANNELS_FIRST, CHANNELS_LAST, NO_PADDING, type Sides } from "../layout.ts";
+import type { NetworkBuilder } from "../network_builder.ts";
+import { addConv2d, addPool2d, type Padding, sidesOf } from "../windows.ts";
 import type { Tensor } from "../safetensors/file.ts";
 import { decimalOf, permuted } from "../tensors.ts";
 import type { LayerJson } from "./topology.ts";
@@ -249,7 +251,7 @@ function readInput({ network, attributes }: Node): void {
   attributes.require("ragged", false);
   attributes.ignore("optional");
   if (/^u?int\d+$/.test(String(attributes.value("dtype")))) {
-    network.scaleOutputs([255], [0]);
+    scaleOutputs(network, [255], [0]);
     network.note("its input is whole numbers: pixels are taken as 0 to 255");
   }
 }
@@ -278,7 +280,7 @@ function readRescaling({ network, attributes }: Node): void {
     throw new TypeError(`its ${key} must be a number, or one for each channel`);
   });
   if (scale.length + offset.length > 2) requireChannels(network, -1);
-  network.scaleOutputs(scale, offset);
+  scaleOutputs(network, scale, offset);
 }
 
 /** (x - mean) / sqrt(variance), as measured on the training set or as given. */
@@ -295,7 +297,7 @@ function readNormalization({ network, attributes, take }: Node): void {
   const axis = attributes.value("axis");
   if (mean.length > 1) requireChannels(network, axis);
   const scale = variance.map((value) => 1 / Math.max(Math.sqrt(value), 1e-7));
-  network.scaleOutputs(scale, mean.map((value, n) => -value * (scale[n] ?? scale[0])));
+  scaleOutputs(network, scale, mean.map((value, n) => -value * (scale[n] ?? scale[0])));
 }
 
 function readConv2d(node: Node): void {
@@ -311,7 +313,7 @@ function readConv2d(node: Node): void {
   attributes.require("filters", outChannels);
   const kernelSize = attributes.pair("kernel_size", [height, width]);
   const padding = paddingOf(attributes);
-  network.conv2d({ name, kernelSize, stride, padding, groups, weight, bias: biasOf(node) });
+  addConv2d(network, { name, kernelSize, stride, padding, groups, weight, bias: biasOf(node) });
   readActivation(node);
 }
 
@@ -328,7 +330,7 @@ function readDepthwise(node: Node): void {
   const kernelSize = attributes.pair("kernel_size", [height, width]);
   const weight = { ...turned, shape: [groups * multiplier, 1, height, width] };
   const padding = paddingOf(attributes);
-  network.conv2d({ name, kernelSize, stride, padding, groups, weight, bias: biasOf(node) });
+  addConv2d(network, { name, kernelSize, stride, padding, groups, weight, bias: biasOf(node) });
   readActivation(node);
 }
 
@@ -416,7 +418,7 @@ function pooling(className: string, type: "avgPool2d" | "maxPool2d"): KerasClass
       const { network, attributes } = node;
       const poolSize = attributes.pair("pool_size", 2);
       const stride = attributes.pair("strides", poolSize);
-      network.pool2d(type, { poolSize, stride, padding: paddingOf(attributes) });
+      addPool2d(network, type, { poolSize, stride, padding: paddingOf(attributes) });
     },
     write({ name, poolSize, stride, padding, inputShape: [, ...size] }) {
       const pool = { pool_size: poolSize, strides: stride, ...FORMAT };
@@ -437,7 +439,7 @@ function pooling(className: string, type: "avgPool2d" | "maxPool2d"): KerasClass
 /** A pooling of all rows and columns, which then are no more. */
 function readGlobalPool(node: Node, type: "avgPool2d" | "maxPool2d"): void {
   requireImage(node);
-  node.network.pool2d(type);
+  addPool2d(node.network, type);
   if (!node.attributes.flag("keepdims", false)) node.network.flatten();
 }
 
@@ -454,7 +456,7 @@ function readZeroPadding2d(node: Node): void {
 
 function paddingOf(attributes: Attributes): Padding {
   const padding = attributes.value("padding") ?? "valid";
-  if (padding === "valid") return [[0, 0], [0, 0]];
+  if (padding === "valid") return NO_PADDING;
   if (padding === "same") return padding;
   throw new TypeError(`padding ${quote(padding)} is not supported`);
 }
@@ -469,13 +471,13 @@ function readBatchNormalization({ name, network, attributes, take }: Node): void
   attributes.require("renorm", false);
   attributes.ignore("synchronized", "fused", "renorm_clipping", "renorm_momentum");
   const momentum = 1 - attributes.number("momentum", 0.99);
-  network.batchNorm(name, { gamma, beta, mean, variance, epsilon, momentum });
+  addBatchNorm(network, name, { gamma, beta, mean, variance, epsilon, momentum });
 }
 
 /** The end of a residual block. */
 function readAdd({ network, others }: Node): void {
   if (others.length === 0) throw new TypeError("it must take two inputs or more");
-  for (const other of others) network.sum(other);
+  for (const other of others) addSum(network, other);
 }
 
 /** Demands that an axis, counted with the batch, is that of the channels or of the features. */

@@ -1,9 +1,11 @@
 /** ONNX graphs, node by node: every input of every node is accounted for, or the graph is refused. */
 
+import { scaleOutputs } from "../arithmetic.ts";
 import { volume } from "../../nn/layers/layer.ts";
 import { quote } from "../../quote.ts";
 import { Attributes, requireShort } from "../attributes.ts";
-import { CHANNELS_FIRST, CHANNELS_LAST, NetworkBuilder } from "../network_builder.ts";
+import { CHANNELS_FIRST, CHANNELS_LAST } from "../layout.ts";
+import { NetworkBuilder } from "../network_builder.ts";
 import { inPart, type TrainedModel } from "../trained_model.ts";
 import {
   type Constant,
@@ -247,7 +249,7 @@ function readInput({ name, type }: Proto<"ValueInfoProto">, graph: GraphProto) {
     );
   }
   if (isLast) network.note("its input is channels last: [batch, height, width, channels]");
-  if (isBytes) network.scaleOutputs([255], [0]);
+  if (isBytes) scaleOutputs(network, [255], [0]);
   else if (elemType !== ELEMENT.float32) {
     network.note(`its ${nameOfType(elemType)} is computed as float32`);
   }

@@ -1,5 +1,6 @@
 /** The operators of ONNX: those that layers are written as, and all that are read. */
 
+import { addBatchNorm, addSum, scaleOutputs } from "../arithmetic.ts";
 import type { LayerOf } from "../../nn/layers/table.ts";
 import {
   type BatchNormLayer,
@@ -11,7 +12,8 @@ import {
 import { quote } from "../../quote.ts";
 import type { Attributes } from "../attributes.ts";
 import type { NetworkBuilder } from "../network_builder.ts";
-import { NO_PADDING, type Padding, sidesOf } from "../padding.ts";
+import { NO_PADDING } from "../layout.ts";
+import { addConv2d, addPool2d, type Padding, sidesOf } from "../windows.ts";
 import type { Tensor } from "../safetensors/file.ts";
 import { decimalOf, permuted } from "../tensors.ts";
 import { type Constant, isFloat } from "./constants.ts";
@@ -197,11 +199,11 @@ function arithmetic(
     fold: (node) => combine(required(node, 0), required(node, 1), operation),
     read(node) {
       const { network, other, place } = node;
-      if (other !== undefined) return network.sum(other);
+      if (other !== undefined) return addSum(network, other);
       const constant = floatsAt(node, 1 - place);
       if (constant === undefined) throw new TypeError("it takes no constant");
       const pairs = Array.from(perChannel(network, constant), (value) => scaled(value, place));
-      network.scaleOutputs(pairs.map(([scale]) => scale), pairs.map(([, offset]) => offset));
+      scaleOutputs(network, pairs.map(([scale]) => scale), pairs.map(([, offset]) => offset));
     },
   };
 }
@@ -233,7 +235,7 @@ function readConv(node: ComputingNode): void {
   attributes.require("dilations", 1);
   const [stride, padding] = [attributes.pair("strides", 1), paddingOf(attributes)];
   const bias = floatsAt(node, 2)?.data;
-  network.conv2d({ name, kernelSize, stride, padding, groups, weight, bias });
+  addConv2d(network, { name, kernelSize, stride, padding, groups, weight, bias });
 }
 
 function readPool(
@@ -254,12 +256,12 @@ function readPool(
   if (attributes.flag("ceil_mode", false) && !isWhole) {
     throw new TypeError(`ceil_mode over an input of ${size.join("x")} is not supported`);
   }
-  network.pool2d(type, { poolSize, stride, padding, isCounted });
+  addPool2d(network, type, { poolSize, stride, padding, isCounted });
 }
 
 function readGlobalPool({ network }: ComputingNode, type: "avgPool2d" | "maxPool2d"): void {
   network.image();
-  network.pool2d(type);
+  addPool2d(network, type);
 }
 
 /** The mean over rows and columns, which is a pooling of all of them. */
@@ -271,7 +273,7 @@ function readMean(node: ComputingNode): void {
   if (shape.length !== 3 || places.map((place) => axes[place - 1]).sort().join() !== "1,2") {
     throw new TypeError(`it must be over rows and columns, found axes ${showShape(places)}`);
   }
-  network.pool2d("avgPool2d");
+  addPool2d(network, "avgPool2d");
   if (attributes.flag("keepdims", true)) return;
   network.reshape(sizes.filter((_, n) => !places.includes(n + 1)));
 }
@@ -349,9 +351,9 @@ function readGemm(node: ComputingNode): void {
     added.shape.at(-1) === outFeatures;
   const bias = isBias ? added.data.map((value) => beta / alpha * value) : undefined;
   readLinear(node, isTurned, bias);
-  if (alpha !== 1) network.scaleOutputs([alpha], [0]);
+  if (alpha !== 1) scaleOutputs(network, [alpha], [0]);
   if (added === undefined || isBias) return;
-  network.scaleOutputs([1], Array.from(perChannel(network, added), (value) => beta * value));
+  scaleOutputs(network, [1], Array.from(perChannel(network, added), (value) => beta * value));
 }
 
 function readLinear(node: ComputingNode, isTurned: boolean, bias?: Float32Array): void {
@@ -370,7 +372,7 @@ function readBatchNormalization(node: ComputingNode): void {
   if (!network.isChannels(0)) {
     throw new TypeError("it must be of channels or features, which come first");
   }
-  network.batchNorm(name, { gamma, beta, mean, variance, epsilon, momentum });
+  addBatchNorm(network, name, { gamma, beta, mean, variance, epsilon, momentum });
 }
 
 function readSoftmax({ network, attributes }: ComputingNode): void {
