@@ -12,7 +12,7 @@ import { quote } from "../../quote.ts";
 import { CHANNELS_FIRST, CHANNELS_LAST } from "../layout.ts";
 import { NetworkBuilder } from "../network_builder.ts";
 import { tensorsOf } from "../safetensors/state_dict.ts";
-import { float32Bytes } from "../tensors.ts";
+import { littleEndian } from "../tensors.ts";
 import {
   describeModel,
   DESCRIPTION_KEY,
@@ -95,7 +95,7 @@ export async function encodeLayersModel(trained: TrainedModel): Promise<LayersMo
   const modelJson = JSON.stringify(content);
   const values = new Float32Array(tensors.reduce((sum, { data }) => sum + data.length, 0));
   tensors.reduce((start, { data }) => (values.set(data, start), start + data.length), 0);
-  return { modelJson, weights: float32Bytes(values) };
+  return { modelJson, weights: littleEndian(values) };
 }
 
 /** A layer as `model.json` holds it. */

@@ -14,7 +14,8 @@ import {
   nameOfType,
   TensorReader,
 } from "./constants.ts";
-import { type Operator, OPERATORS } from "./layers.ts";
+import { OPERATORS } from "./layers.ts";
+import type { Operator } from "./operators.ts";
 import { ATTRIBUTE, ELEMENT, type Proto } from "./schema.ts";
 
 type GraphProto = Proto<"GraphProto">;

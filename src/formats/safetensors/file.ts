@@ -2,7 +2,7 @@
 
 import { isRecord, parseJson } from "../../parse_json.ts";
 import { quote } from "../../quote.ts";
-import { bytesOf, float32Bytes, numbersIn, type NumberTypeName } from "../tensors.ts";
+import { bytesOf, littleEndian, numbersIn, type NumberTypeName } from "../tensors.ts";
 
 /** A float32 tensor: its shape and its numbers in row-major order. */
 export interface Tensor {
@@ -66,9 +66,7 @@ export function encodeSafetensors({ tensors, metadata }: Safetensors): Uint8Arra
   for (const [name, tensor] of inOrder) {
     const { shape, data } = tensor;
     const isCount = isCounted(tensor);
-    const bytes = isCount
-      ? new Uint8Array(BigInt64Array.from(data, (value) => BigInt(value)).buffer)
-      : float32Bytes(data);
+    const bytes = isCount ? littleEndian(BigInt64Array.from(data, BigInt)) : littleEndian(data);
     parts.push(bytes);
     const start = end;
     end += bytes.length;
