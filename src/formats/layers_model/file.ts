@@ -33,7 +33,7 @@ import {
 } from "./topology.ts";
 import { ModelWeights, readManifest, type ReadWeights } from "./weights.ts";
 
-export { NoKerasLayerError } from "./layers.ts";
+export { NoKerasLayerError } from "./classes.ts";
 
 /** Rows, columns, channels, or pixels in a vector. */
 const MAX_SIZE = 65_536;
