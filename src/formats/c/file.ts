@@ -5,7 +5,7 @@ import { showPixels } from "../../nn/standardization.ts";
 import { foldModel } from "../folded_model.ts";
 import type { QuantizedModel } from "../quantized_model.ts";
 import type { TrainedModel } from "../trained_model.ts";
-import { type KernelName, KERNELS, RESCALE, SHAPE } from "./kernels.ts";
+import { type Kernel, type KernelName, KERNELS, RESCALE, SHAPE } from "./kernels.ts";
 import { writeLayers } from "./layers.ts";
 import { showFloat, wrapped } from "./text.ts";
 import type { Writer } from "./writer.ts";
@@ -146,10 +146,12 @@ function sourceOf(
   { name, writer, example }: SourceParts,
 ): string {
   const macro = name.toUpperCase();
-  const kernels = kernelsOf(writer);
-  const text = kernels.map(({ text }) => text).join("\n");
-  const type = writer.isInt8 ? "int8_t" : "float";
-  const usesMath = kernels.some(({ usesMath }) => usesMath);
+  const { isInt8 } = writer;
+  const type = isInt8 ? "int8_t" : "float";
+  const kernels = Object.entries<Kernel>(KERNELS)
+    .flatMap(([name, kernel]) => writer.kernels.has(name as KernelName) ? [kernel] : []);
+  const text = kernels.map(({ int8, float }) => isInt8 ? int8 : float).join("\n");
+  const usesMath = !isInt8 && kernels.some(({ usesMath }) => usesMath);
   return [
     `/* See ${name}.h. */`,
     `#include "${name}.h"`,
@@ -181,17 +183,6 @@ function sourceOf(
     ...example ? [testOf(example, { name, isInt8: writer.isInt8 })] : [],
     "",
   ].join("\n");
-}
-
-/** Kernels of a model's kind of numbers, in a fixed order. */
-function kernelsOf(
-  { kernels, isInt8 }: Writer,
-): readonly { text: string; usesMath: boolean }[] {
-  return Object.entries(KERNELS).flatMap(([name, kernel]) => {
-    if (!kernels.has(name as KernelName)) return [];
-    const usesMath = !isInt8 && "usesMath" in kernel;
-    return [{ text: isInt8 ? kernel.int8 : kernel.float, usesMath }];
-  });
 }
 
 /** How far logits may be off, of the largest: rounding of floats, or of whole numbers at halves. */
