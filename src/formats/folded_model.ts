@@ -37,14 +37,19 @@ export function foldModel(trained: TrainedModel): TrainedModel {
   for (const [into, scales] of origins.scales) {
     for (const scale of scales) scaleWeights(result, into, scalesOf(trained, scale));
   }
-  for (const { name, offset, size } of folded.parameters) {
-    if (parameters.subarray(offset, offset + size).every(Number.isFinite)) continue;
+  for (const tensor of folded.parameters) {
+    if (sliceOf(parameters, tensor).every(Number.isFinite)) continue;
     throw new RangeError(
-      `Cannot use model "${model.name}": "${name}" would hold what is no number; its training has ` +
+      `Cannot use model "${model.name}": "${tensor.name}" would hold what is no number; its training has ` +
         `diverged, or a running variance is too small`,
     );
   }
   return result;
+}
+
+/** The numbers of one tensor. */
+export function sliceOf(values: Float32Array, { offset, size }: Tensor): Float32Array {
+  return values.subarray(offset, offset + size);
 }
 
 /** Factor and shift of each channel of a batch norm outside of training. */

@@ -4,6 +4,7 @@ import type { Effect, Weighted } from "../nn/layers/layer.ts";
 import { definitionOf, type Layer } from "../nn/layers/table.ts";
 import { IMAGE } from "../nn/sequential.ts";
 import { channelOf } from "../nn/standardization.ts";
+import { sliceOf } from "./folded_model.ts";
 import type { TrainedModel } from "./trained_model.ts";
 
 /** Which numbers the bytes of a tensor stand for: scale * (byte - zeroPoint), with bytes -128 to 127. */
@@ -109,8 +110,8 @@ export function quantizeFolded(
     const { scale } = input === IMAGE ? image : grids[input]!;
     const { weight, bias } = layer as Weighted;
     const rounded = quantizeWeights(
-      parameters.subarray(weight.offset, weight.offset + weight.size),
-      bias && parameters.subarray(bias.offset, bias.offset + bias.size),
+      sliceOf(parameters, weight),
+      bias && sliceOf(parameters, bias),
       { outputs: weight.shape[0], scale },
     );
     weights.set(layer.name, rounded);

@@ -4,6 +4,7 @@ import { volume } from "../../nn/layers/layer.ts";
 import { showPixels } from "../../nn/standardization.ts";
 import { foldModel } from "../folded_model.ts";
 import type { QuantizedModel } from "../quantized_model.ts";
+import type { Model } from "../../nn/sequential.ts";
 import type { TrainedModel } from "../trained_model.ts";
 import { type Kernel, type KernelName, KERNELS, RESCALE, SHAPE } from "./kernels.ts";
 import { writeLayers } from "./layers.ts";
@@ -51,37 +52,35 @@ export interface CFiles {
  */
 export function encodeC(trained: TrainedModel | QuantizedModel, example?: CExample): CFiles {
   const folded = "grids" in trained ? trained : foldModel(trained);
-  const name = wordOf(folded.model.name);
+  const { model, classNames } = folded;
   const writer = writeLayers(folded);
-  const { classNames = [] } = folded;
-  const nameBytes = classNames.reduce((sum, one) => sum + encoded(one).length + 5, 0);
-  const sizes = {
+  const nameBytes = (classNames ?? []).reduce((sum, one) => sum + encoded(one).length + 5, 0);
+  const files = {
+    name: wordOf(model.name),
     flashBytes: writer.constantBytes + nameBytes,
     ramBytes: writer.plan.size * (writer.isInt8 ? 1 : 4),
   };
-  return {
-    name,
-    header: headerOf(folded, { name, writer, sizes, hasExample: example !== undefined }),
-    source: sourceOf(folded, { name, writer, example }),
-    ...sizes,
-  };
+  const parts = { ...files, writer, classNames, example };
+  return { ...files, header: headerOf(model, parts), source: sourceOf(parts) };
 }
 
-interface HeaderParts {
-  readonly name: string;
+/** What both files are written from. */
+interface Parts extends Pick<CFiles, "name" | "flashBytes" | "ramBytes"> {
   readonly writer: Writer;
-  readonly sizes: Pick<CFiles, "flashBytes" | "ramBytes">;
-  readonly hasExample: boolean;
+  readonly classNames: readonly string[] | undefined;
+  readonly example: CExample | undefined;
 }
 
 function headerOf(
-  { model, classNames }: TrainedModel,
-  { name, writer, sizes, hasExample }: HeaderParts,
+  { inputShape, classCount, standardization }: Model,
+  { name, writer, classNames, example, flashBytes, ramBytes }: Parts,
 ): string {
-  const { inputShape, classCount, standardization } = model;
   const macro = name.toUpperCase();
   const numbers = writer.isInt8 ? "whole numbers of 8 bits" : "floats";
-  const { flashBytes, ramBytes } = sizes;
+  const names = `
+/* Names of the classes, UTF-8, by their numbers. */
+extern const char *const ${name}_class_names[${macro}_CLASSES];
+`;
   const test = `
 #ifdef ${macro}_TEST
 /* Predicts an image whose logits are known: 1 if they come out, 0 if not. */
@@ -119,14 +118,7 @@ extern "C" {
  * logits: what comes out; their softmax is the probabilities.
  */
 int ${name}_predict(const uint8_t pixels[${macro}_PIXELS], float logits[${macro}_CLASSES]);
-${
-    classNames
-      ? `
-/* Names of the classes, UTF-8, by their numbers. */
-extern const char *const ${name}_class_names[${macro}_CLASSES];
-`
-      : ""
-  }${hasExample ? test : ""}
+${classNames ? names : ""}${example ? test : ""}
 #ifdef __cplusplus
 }
 #endif
@@ -135,16 +127,7 @@ extern const char *const ${name}_class_names[${macro}_CLASSES];
 `;
 }
 
-interface SourceParts {
-  readonly name: string;
-  readonly writer: Writer;
-  readonly example: CExample | undefined;
-}
-
-function sourceOf(
-  { classNames }: TrainedModel,
-  { name, writer, example }: SourceParts,
-): string {
+function sourceOf({ name, writer, classNames, example }: Parts): string {
   const macro = name.toUpperCase();
   const { isInt8 } = writer;
   const type = isInt8 ? "int8_t" : "float";
