@@ -57,7 +57,13 @@ export function describeModel({ model, classNames, pictures }: ModelDescription)
  * @throws {Error} If it is not JSON, or describes no model; the message says what is wrong.
  */
 export function parseDescription(description: string): ModelDescription {
-  const { classNames, pictures, ...spec } = Object(parseFields(description));
+  let fields: unknown;
+  try {
+    fields = parseJson(description);
+  } catch (error) {
+    throw new SyntaxError(`its description is ${(error as SyntaxError).message}`);
+  }
+  const { classNames, pictures, ...spec } = Object(fields);
   const model = modelOf(spec);
   return { model, ...knownOf(model, { classNames, pictures }) };
 }
@@ -82,14 +88,6 @@ function polarityOf(pictures: unknown): PicturePolarity | undefined {
   if (!isKnown) return undefined;
   const known = { ...(isShare && { objectShare }), ...(hasGrey === true && { hasGrey }) };
   return { invert, darkOnLight, ...known };
-}
-
-function parseFields(description: string): unknown {
-  try {
-    return parseJson(description);
-  } catch (error) {
-    throw new SyntaxError(`its description is ${(error as SyntaxError).message}`);
-  }
 }
 
 /** Whether a value from a file is a list of one name per class, fit to be shown on a terminal. */
@@ -188,9 +186,7 @@ const ROUNDING = 2 ** -22;
  * A first step that makes its input smaller, such as Keras's Rescaling by 1/255, or takes more than 1
  * from it, such as x - 128, was made for bytes: pixels in [0, 1] have a mean and a deviation of less.
  */
-function takingPixels(
-  model: Model,
-): Required<Pick<TrainedModel, "model" | "notes" | "assumesPixels">> {
+function takingPixels(model: Model) {
   const channels = channelsOf(model);
   const isForBytes = channels.some(({ mean, std }) =>
     std > 1 + ROUNDING || Math.abs(mean) > 1 + ROUNDING
@@ -200,7 +196,7 @@ function takingPixels(
   const isPlain = taken.every(({ mean, std }) =>
     Math.abs(mean) <= ROUNDING && Math.abs(std - 1) <= ROUNDING
   );
-  const last = model.layers[model.layers.length - 1];
+  const last = model.layers.at(-1)!;
   const standardization = isPlain ? NORMALIZED : joinChannels(taken);
   return {
     model: { ...model, standardization },
@@ -226,9 +222,8 @@ function areClose(one: Model, other: Model): boolean {
   if (isPlain || isOtherPlain) return isPlain && isOtherPlain;
   const others = channelsOf(other);
   return channelsOf(one).every(({ mean, std }, channel) => {
-    const tolerance = 1e-6 * (Math.abs(mean) + std);
-    return Math.abs(mean - others[channel].mean) <= tolerance &&
-      Math.abs(std - others[channel].std) <= tolerance;
+    const differences = [mean - others[channel].mean, std - others[channel].std];
+    return differences.every((value) => Math.abs(value) <= 1e-6 * (Math.abs(mean) + std));
   });
 }
 
