@@ -60,38 +60,42 @@ const MAX_DROPOUT = 0.99;
 export class NetworkBuilder {
   /** Shape of the image that it started with. */
   readonly inputShape: ImageShape;
-  #notes = new Set<string>();
+  readonly #notes: Set<string>;
   #state: State;
 
-  /** Starts with an image: its sizes without the batch, and which axes they are. */
-  constructor(sizes: readonly number[], axes: readonly number[]) {
-    const sizeOf = (axis: number) => sizes[axes.indexOf(axis)] ?? 1;
-    this.inputShape = [sizeOf(0), sizeOf(1), sizeOf(2)];
-    const start = { steps: [], shape: this.inputShape, axes, padding: NO_PADDING };
-    this.#state = { ...start, standardization: NORMALIZED, isEnded: false };
+  private constructor(inputShape: ImageShape, state: State, notes: Set<string>) {
+    this.inputShape = inputShape;
+    this.#state = state;
+    this.#notes = notes;
   }
 
   /** Starts at a network's input: an image, one without channels, or the pixels of a square.
    *
+   * @param sizes Its lengths without the batch.
+   * @param order Which axes they are, if they are three.
    * @returns Nothing for other sizes.
    */
   static start(sizes: readonly number[], order: readonly number[]): NetworkBuilder | undefined {
-    if (sizes.length === 3) return new NetworkBuilder(sizes, order);
-    if (sizes.length === 2) return new NetworkBuilder(sizes, [1, 2]);
-    const [count] = sizes;
-    const side = Math.sqrt(count);
-    if (sizes.length !== 1 || !Number.isInteger(side)) return undefined;
-    const network = new NetworkBuilder([side, side], [1, 2]);
-    network.note(`its input of ${count} numbers is taken for ${side}x${side} pixels, row by row`);
+    const side = Math.sqrt(sizes[0]);
+    const isSquare = sizes.length === 1 && Number.isInteger(side);
+    const lengths = isSquare ? [side, side] : sizes;
+    const axes = lengths.length === 2 ? [1, 2] : order;
+    if (lengths.length !== axes.length) return undefined;
+    const sizeOf = (axis: number) => lengths[axes.indexOf(axis)] ?? 1;
+    const shape: ImageShape = [sizeOf(0), sizeOf(1), sizeOf(2)];
+    const state = { steps: [], shape, axes, padding: NO_PADDING, isEnded: false };
+    const network = new NetworkBuilder(shape, { ...state, standardization: NORMALIZED }, new Set());
+    if (!isSquare) return network;
+    network.note(
+      `its input of ${sizes[0]} numbers is taken for ${side}x${side} pixels, row by row`,
+    );
     network.flatten();
     return network;
   }
 
   /** The same value, for another reader of it. */
   copy(): NetworkBuilder {
-    const copy = new NetworkBuilder(this.inputShape, CHANNELS_FIRST);
-    [copy.#state, copy.#notes] = [this.#state, this.#notes];
-    return copy;
+    return new NetworkBuilder(this.inputShape, this.#state, this.#notes);
   }
 
   /** All that is known of it. */
