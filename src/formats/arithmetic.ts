@@ -2,7 +2,7 @@
 
 import { showShape } from "../nn/layers/layer.ts";
 import {
-  channelOf,
+  channelsOf,
   checkStandardization,
   joinChannels,
   NORMALIZED,
@@ -171,11 +171,11 @@ function rescale(
     );
   }
   const [channels] = network.inputShape;
-  const standardization = joinChannels(Array.from({ length: channels }, (_, channel) => {
-    const { mean, std } = channelOf(before, channel);
+  const rescaled = channelsOf(before, channels).map(({ mean, std }, channel) => {
     const [scale, offset] = lists.map((list) => list[areAlike ? 0 : channel] ?? list[0]);
     return { mean: mean - offset * std / scale, std: std / scale };
-  }));
+  });
+  const standardization = joinChannels(rescaled);
   checkStandardization(standardization, channels);
   network.change({ standardization });
 }

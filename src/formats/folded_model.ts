@@ -70,14 +70,13 @@ export function scalesOf(
   return { factors, shifts };
 }
 
+/** @param paths What names within a block begin with, in the folded model and before. */
 function foldRow(
   specs: readonly LayerSpec[],
-  { names, scales }: Origins,
-  { prefix, before }: { readonly prefix: string; readonly before: string } = {
-    prefix: "",
-    before: "",
-  },
+  origins: Origins,
+  [prefix, before]: readonly [string, string] = ["", ""],
 ): LayerSpec[] {
+  const { names, scales } = origins;
   const row: LayerSpec[] = [];
   const nameOf = (spec: LayerSpec, index: number) => `${prefix}${spec.name ?? index}`;
   for (const [index, spec] of specs.entries()) {
@@ -95,10 +94,7 @@ function foldRow(
     const name = nameOf(spec, row.length);
     names.set(name, origin);
     const part = (key: "body" | "shortcut", layers: readonly LayerSpec[] = []) =>
-      foldRow(layers, { names, scales }, {
-        prefix: `${name}.${key}.`,
-        before: `${origin}.${key}.`,
-      });
+      foldRow(layers, origins, [`${name}.${key}.`, `${origin}.${key}.`]);
     row.push(
       "body" in spec
         ? { ...spec, body: part("body", spec.body), shortcut: part("shortcut", spec.shortcut) }

@@ -3,7 +3,7 @@
 import type { Effect, Weighted } from "../nn/layers/layer.ts";
 import { definitionOf, type Layer } from "../nn/layers/table.ts";
 import { IMAGE } from "../nn/sequential.ts";
-import { channelOf } from "../nn/standardization.ts";
+import { channelsOf } from "../nn/standardization.ts";
 import { sliceOf } from "./folded_model.ts";
 import type { TrainedModel } from "./trained_model.ts";
 
@@ -83,10 +83,8 @@ export function quantizeFolded(
   extents: readonly Extent[],
 ): QuantizedModel {
   const { model: { layers, inputShape: [channels], standardization } } = folded;
-  const ends = Array.from({ length: channels }, (_, channel) => {
-    const { mean, std } = channelOf(standardization, channel);
-    return [0 - mean / std, (1 - mean) / std];
-  }).flat();
+  const ends = channelsOf(standardization, channels)
+    .flatMap(({ mean, std }) => [0 - mean / std, (1 - mean) / std]);
   const image = gridOf({ min: Math.min(...ends), max: Math.max(...ends) });
   const grids: (Grid | undefined)[] = extents.map(gridOf);
   for (const index of [...layers.keys()].reverse()) {

@@ -6,7 +6,7 @@ import { definitionOf } from "../nn/layers/table.ts";
 import { type Layer, type Model, showShape } from "../nn/sequential.ts";
 import { modelOf, specOf } from "../nn/model_spec.ts";
 import {
-  channelOf,
+  channelsOf,
   isNormalized,
   joinChannels,
   NORMALIZED,
@@ -187,7 +187,7 @@ const ROUNDING = 2 ** -22;
  * from it, such as x - 128, was made for bytes: pixels in [0, 1] have a mean and a deviation of less.
  */
 function takingPixels(model: Model) {
-  const channels = channelsOf(model);
+  const channels = channelsOf(model.standardization, model.inputShape[0]);
   const isForBytes = channels.some(({ mean, std }) =>
     std > 1 + ROUNDING || Math.abs(mean) > 1 + ROUNDING
   );
@@ -220,16 +220,13 @@ function takingPixels(model: Model) {
 function areClose(one: Model, other: Model): boolean {
   const [isPlain, isOtherPlain] = [one, other].map((model) => isNormalized(model.standardization));
   if (isPlain || isOtherPlain) return isPlain && isOtherPlain;
-  const others = channelsOf(other);
-  return channelsOf(one).every(({ mean, std }, channel) => {
+  const [channels, others] = [one, other].map(({ standardization, inputShape: [count] }) =>
+    channelsOf(standardization, count)
+  );
+  return channels.every(({ mean, std }, channel) => {
     const differences = [mean - others[channel].mean, std - others[channel].std];
     return differences.every((value) => Math.abs(value) <= 1e-6 * (Math.abs(mean) + std));
   });
-}
-
-/** What becomes of the pixels of each channel of a model's images. */
-function channelsOf({ inputShape: [count], standardization }: Model) {
-  return Array.from({ length: count }, (_, channel) => channelOf(standardization, channel));
 }
 
 /** Whether two compute the same of parameters and pixels that are. */

@@ -32,13 +32,13 @@ export function addConv2d(
   network: NetworkBuilder,
   { name, kernelSize, stride, padding, groups = 1, weight, bias }: Convolution,
 ): void {
-  const { shape: [outChannels, groupIn, height, width], data } = weight;
+  const [outChannels, groupIn, height, width] = weight.shape;
   const windowSize: Pair = [height, width];
   if (showShape(kernelSize) !== showShape(windowSize)) {
     throw new TypeError(`its kernel size is not that of its weight, ${showShape(weight.shape)}`);
   }
   const { sides } = takePadding(network, { windowSize, stride, padding });
-  const even = evenSides(data, { windowSize, sides });
+  const even = evenSides(weight.data, windowSize, sides);
   if (showShape(even.kernelSize) !== showShape(windowSize)) {
     network.note(
       `${quote(name)} has a kernel of ${even.kernelSize.join("x")} instead of ` +
@@ -52,7 +52,7 @@ export function addConv2d(
       ...(groups > 1 && { groups }),
       ...(!bias && { bias: false }),
     },
-    { weight: { ...weight, data: even.weight }, bias },
+    { weight: { ...weight, data: even.data }, bias },
   );
 }
 
@@ -134,23 +134,21 @@ export function sidesOf(
  */
 function evenSides(
   weight: Float32Array,
-  { windowSize, sides }: { readonly windowSize: Pair; readonly sides: readonly [Sides, Sides] },
-): { readonly weight: Float32Array; readonly kernelSize: Pair; readonly padding: Pair } {
-  const [padding, before, kernelSize] = [
-    ([first, last]: Sides) => Math.max(first, last),
-    ([first, last]: Sides) => Math.max(0, last - first),
-    ([first, last]: Sides, axis: number) => windowSize[axis] + Math.abs(first - last),
-  ].map((sizeOf) => [sizeOf(sides[0], 0), sizeOf(sides[1], 1)] as const);
+  windowSize: Pair,
+  [rows, columns]: readonly [Sides, Sides],
+): { readonly data: Float32Array; readonly kernelSize: Pair; readonly padding: Pair } {
   const [height, width] = windowSize;
+  const more = (sides: Sides) => Math.abs(sides[1] - sides[0]);
+  const kernelSize: Pair = [height + more(rows), width + more(columns)];
   const length = weight.length / (height * width) * kernelSize[0] * kernelSize[1];
   if (length > MAX_KERNEL) {
     throw new TypeError(`its padding makes its kernel ${kernelSize.join("x")}: it is too large`);
   }
-  const grown = new Float32Array(length);
+  const [above, before] = [rows, columns].map(([first, last]) => Math.max(0, last - first));
+  const data = new Float32Array(length);
   for (let row = 0; row < weight.length / width; row++) {
-    const start = Math.floor(row / height) * kernelSize[0] + before[0] + row % height;
-    const taps = weight.subarray(row * width, (row + 1) * width);
-    grown.set(taps, start * kernelSize[1] + before[1]);
+    const start = Math.floor(row / height) * kernelSize[0] + above + row % height;
+    data.set(weight.subarray(row * width, (row + 1) * width), start * kernelSize[1] + before);
   }
-  return { weight: grown, kernelSize, padding };
+  return { data, kernelSize, padding: [Math.max(...rows), Math.max(...columns)] };
 }

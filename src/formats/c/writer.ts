@@ -2,7 +2,7 @@
 
 import type { Weighted } from "../../nn/layers/layer.ts";
 import { type Conv2dLayer, IMAGE, type Layer } from "../../nn/sequential.ts";
-import { byteTransform, channelOf } from "../../nn/standardization.ts";
+import { byteTransform, channelsOf } from "../../nn/standardization.ts";
 import { scalesOf, sliceOf } from "../folded_model.ts";
 import {
   dequantize,
@@ -213,9 +213,8 @@ export class Writer {
     const { inputShape: [channels, height, width], standardization } = this.#model.model;
     const numbers = [channels, height * width];
     const to = `memory + ${this.plan.offsets.get(IMAGE)}`;
-    const all = Array.from({ length: channels }, (_, channel) => channel);
     if (this.#quantized === undefined) {
-      const pairs = all.map((channel) => {
+      const pairs = Array.from({ length: channels }, (_, channel) => {
         const { scale, offset } = byteTransform(standardization, channel);
         return `{${showFloat(scale)}, ${showFloat(offset)}}`;
       });
@@ -225,10 +224,9 @@ export class Writer {
       return this.call("standardize", ["pixels", to, name], numbers);
     }
     const { image } = this.#quantized;
-    const tables = all.map((channel) => {
-      const { mean, std } = channelOf(standardization, channel);
-      return Array.from({ length: 256 }, (_, byte) => quantize((byte / 255 - mean) / std, image));
-    });
+    const tables = channelsOf(standardization, channels).map(({ mean, std }) =>
+      Array.from({ length: 256 }, (_, byte) => quantize((byte / 255 - mean) / std, image))
+    );
     const isOne = tables.every((table) => `${table}` === `${tables[0]}`);
     const table = this.#define("byte_of_pixel", "int8_t", isOne ? tables[0] : tables.flat());
     this.call("standardize", ["pixels", to, table, isOne ? "0" : "256"], numbers);

@@ -3,7 +3,7 @@
 import { IMAGE, type Model, showShape } from "../../nn/sequential.ts";
 import {
   channelCountOf,
-  channelOf,
+  channelsOf,
   isNormalized,
   type Standardization,
 } from "../../nn/standardization.ts";
@@ -107,11 +107,9 @@ interface WrittenJson {
 /** The same as a Rescaling layer's numbers; lists lie along the last axis, that of the channels. */
 function rescalingOf(standardization: Standardization) {
   const count = channelCountOf(standardization);
-  const channels = Array.from({ length: count }, (_, n) => channelOf(standardization, n));
-  const [scale, offset] = [
-    channels.map(({ std }) => 1 / std),
-    channels.map(({ mean, std }) => -mean / std),
-  ];
+  const channels = channelsOf(standardization, count);
+  const scale = channels.map(({ std }) => 1 / std);
+  const offset = channels.map(({ mean, std }) => -mean / std);
   return count === 1 ? { scale: scale[0], offset: offset[0] } : { scale, offset };
 }
 
