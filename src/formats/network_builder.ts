@@ -176,10 +176,9 @@ export class NetworkBuilder {
     const before = target.length > 1 ? steps.at(-1)?.before : undefined;
     for (const from of [...before ? [{ ...before, standardization }] : [], this.#state]) {
       const axes = axesFor(from, target);
-      if (axes !== undefined) {
-        this.#state = from;
-        return this.change({ axes });
-      }
+      if (axes === undefined) continue;
+      this.#state = { ...from, axes };
+      return;
     }
     const [from, to] = [showShape(this.sizes), showShape(target)];
     throw new TypeError(
@@ -286,8 +285,7 @@ export class NetworkBuilder {
       this.note(`${type} ${quote(name ?? "")} is read by several, and has become several`);
     }
     const fit = /^\P{C}{1,100}$/u.test(name) ? name : "imported";
-    const options = { name: fit, inputShape: this.inputShape, standardization };
-    const model = sequential(specs, options);
+    const model = sequential(specs, { name: fit, inputShape: this.inputShape, standardization });
     const parameters = flat(model.parameters, steps.flatMap(({ tensors }) => tensors));
     const statistics = flat(model.statistics, steps.flatMap(({ statistics }) => statistics));
     const notes = [...this.#notes];
