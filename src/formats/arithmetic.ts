@@ -1,4 +1,4 @@
-/** Arithmetic on the values of foreign networks: factors, shifts, batch norms and sums. */
+/** Arithmetic on the values of foreign networks: linear layers, factors, shifts, batch norms and sums. */
 
 import { showShape } from "../nn/layers/layer.ts";
 import {
@@ -9,7 +9,7 @@ import {
 } from "../nn/standardization.ts";
 import { quote } from "../quote.ts";
 import { placesIn } from "./layout.ts";
-import type { NetworkBuilder } from "./network_builder.ts";
+import type { NetworkBuilder, Weights } from "./network_builder.ts";
 import { blockOf, isScalable, keepsPixels, scaledStep } from "./steps.ts";
 import { decimalOf } from "./tensors.ts";
 
@@ -28,6 +28,27 @@ interface BatchNormWeights {
 
 /** Largest vector or number of channels that gets a layer of its own for a multiplication of each. */
 const MAX_SCALED = 4_096;
+
+/** Adds a linear layer, its columns in the order of the file's vector. */
+export function addLinear(
+  network: NetworkBuilder,
+  { name, weight, bias }: Weights & { readonly name: string },
+): void {
+  const { shape, axes, flattened } = network.state;
+  if (shape.length !== 1 || axes.length !== 1) {
+    const found = showShape(network.sizes);
+    throw new TypeError(`its input must be a vector, found ${found}; it must be flattened before`);
+  }
+  const [outFeatures, inFeatures] = weight.shape;
+  const placeOf = placesIn(network.state);
+  const [length] = shape;
+  const data = flattened
+    ? weight.data.map((_, n) => weight.data[n - n % length + placeOf(n % length)])
+    : weight.data;
+  const sizes = { inFeatures, outFeatures, ...(!bias && { bias: false }) };
+  network.add({ type: "linear", name, ...sizes }, { weight: { ...weight, data }, bias });
+  network.change({ flattened: undefined });
+}
 
 /** Multiplies each channel, or each number of a vector, and adds to it.
  *

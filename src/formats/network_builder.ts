@@ -20,7 +20,6 @@ import {
   isPadded,
   type Layout,
   NO_PADDING,
-  placesIn,
   type Sides,
   sizesOf,
 } from "./layout.ts";
@@ -231,26 +230,6 @@ export class NetworkBuilder {
     const p = decimalOf(rate);
     if (p > MAX_DROPOUT) this.note(`its dropout of ${p} is taken as one of ${MAX_DROPOUT}`);
     this.add({ type: "dropout", p: Math.min(p, MAX_DROPOUT) });
-  }
-
-  /** Adds a linear layer, its columns in the order of the file's vector. */
-  linear({ name, weight, bias }: Weights & { readonly name: string }): void {
-    const { shape, axes, flattened } = this.#state;
-    if (shape.length !== 1 || axes.length !== 1) {
-      const found = showShape(this.sizes);
-      throw new TypeError(
-        `its input must be a vector, found ${found}; it must be flattened before`,
-      );
-    }
-    const [outFeatures, inFeatures] = weight.shape;
-    const sizes = { inFeatures, outFeatures, ...(!bias && { bias: false }) };
-    const placeOf = placesIn(this.#state);
-    const [length] = shape;
-    const data = flattened
-      ? weight.data.map((_, n) => weight.data[n - n % length + placeOf(n % length)])
-      : weight.data;
-    this.add({ type: "linear", name, ...sizes }, { weight: { ...weight, data }, bias });
-    this.change({ flattened: undefined });
   }
 
   /** Ends the network with a softmax, which is left out: what it takes are the logits.

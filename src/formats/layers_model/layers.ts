@@ -12,7 +12,7 @@ import {
   showShape,
 } from "../../nn/sequential.ts";
 import { quote } from "../../quote.ts";
-import { addBatchNorm, addSum, scaleOutputs } from "../arithmetic.ts";
+import { addBatchNorm, addLinear, addSum, scaleOutputs } from "../arithmetic.ts";
 import { Attributes } from "../attributes.ts";
 import type { NetworkBuilder } from "../network_builder.ts";
 import { decimalOf, permuted } from "../tensors.ts";
@@ -260,7 +260,7 @@ function readDense(node: Node): void {
   const { name, network, attributes, take } = node;
   const weight = permuted(take("kernel", 2), [1, 0]);
   attributes.require("units", weight.shape[0]);
-  network.linear({ name, weight, bias: biasOf(node) });
+  addLinear(network, { name, weight, bias: biasOf(node) });
 }
 
 function readBatchNormalization({ name, network, attributes, take }: Node): void {

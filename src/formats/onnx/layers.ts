@@ -2,7 +2,7 @@
 
 import type { LayerOf } from "../../nn/layers/table.ts";
 import { type BatchNormLayer, type Layer, type LayerKind, showShape } from "../../nn/sequential.ts";
-import { addBatchNorm, addSum, scaleOutputs } from "../arithmetic.ts";
+import { addBatchNorm, addLinear, addSum, scaleOutputs } from "../arithmetic.ts";
 import type { NetworkBuilder } from "../network_builder.ts";
 import { decimalOf, permuted } from "../tensors.ts";
 import { type Constant, isFloat } from "./constants.ts";
@@ -182,7 +182,7 @@ function readGemm(node: ComputingNode): void {
 function readLinear(node: ComputingNode, isTurned: boolean, bias?: Float32Array): void {
   const { network, name } = node;
   const matrix = weightAt(node, 1, 2);
-  network.linear({ name, weight: isTurned ? matrix : permuted(matrix, [1, 0]), bias });
+  addLinear(network, { name, weight: isTurned ? matrix : permuted(matrix, [1, 0]), bias });
 }
 
 function readBatchNormalization(node: ComputingNode): void {
