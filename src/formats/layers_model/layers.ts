@@ -5,57 +5,35 @@ import { volume } from "../../nn/layers/layer.ts";
 import type { LayerOf } from "../../nn/layers/table.ts";
 import {
   type ActivationLayer,
-  type BatchNormLayer,
   type Layer,
   type LayerKind,
   type Shape,
   showShape,
 } from "../../nn/sequential.ts";
 import { quote } from "../../quote.ts";
-import { addBatchNorm, addLinear, addSum, scaleOutputs } from "../arithmetic.ts";
+import { addSum, scaleOutputs } from "../arithmetic.ts";
 import { Attributes } from "../attributes.ts";
 import type { NetworkBuilder } from "../network_builder.ts";
-import { decimalOf, permuted } from "../tensors.ts";
+import { decimalOf } from "../tensors.ts";
 import {
-  biasOf,
   FORMAT,
   isChannelsLast,
   type KerasClass,
-  kernelAndBias,
   type Node,
   requireChannels,
-  weighted,
   type Written,
   type WrittenLayer,
-  ZEROS,
 } from "./classes.ts";
+import { BATCH_NORM, DENSE, NORMALIZATION, RESCALING } from "./arithmetic.ts";
 import type { LayerJson } from "./topology.ts";
 import type { ModelWeights } from "./weights.ts";
 import { CONV2D, DEPTHWISE_CONV2D, globalPooling, pooling, ZERO_PADDING2D } from "./windows.ts";
-
-const ONES = { class_name: "Ones", config: {} };
 
 const ACTIVATION: Written<ActivationLayer> = {
   className: "Activation",
   activates: true,
   read: () => {},
   write: ({ type }) => ({ config: { activation: type } }),
-};
-
-const BATCH_NORM: Written<BatchNormLayer> = {
-  className: "BatchNormalization",
-  read: readBatchNormalization,
-  write: ({ momentum, eps }) => ({
-    config: {
-      ...{ axis: -1, momentum: 1 - momentum, epsilon: eps, center: true, scale: true },
-      ...{ beta_initializer: ZEROS, beta_regularizer: null, beta_constraint: null },
-      ...{ gamma_initializer: ONES, gamma_regularizer: null, gamma_constraint: null },
-      ...{ moving_mean_initializer: ZEROS, moving_variance_initializer: ONES },
-    },
-    weights: ([gamma, beta, moving_mean, moving_variance]) => (
-      { gamma, beta, moving_mean, moving_variance }
-    ),
-  }),
 };
 
 /** By the kind of layer. */
@@ -104,14 +82,7 @@ const KINDS: { readonly [Kind in LayerKind]: Written<LayerOf<Kind>> } = {
         config: {},
       },
   },
-  linear: {
-    className: "Dense",
-    activates: true,
-    read: readDense,
-    write: ({ outputShape: [units], ...layer }) => (
-      { config: { units, ...weighted(layer) }, weights: kernelAndBias([1, 0]) }
-    ),
-  },
+  linear: DENSE,
   residual: { className: "Add", adds: true, read: readAdd, write: () => ({ config: {} }) },
 };
 
@@ -132,8 +103,8 @@ const LEFT_OUT: readonly string[] = [
 const CLASSES: ReadonlyMap<string, KerasClass> = new Map<string, KerasClass>([
   ...Object.values<Written<never>>(KINDS).map((row) => [row.className, row] as const),
   ["InputLayer", { read: readInput }],
-  ["Rescaling", { read: readRescaling }],
-  ["Normalization", { read: readNormalization }],
+  ["Rescaling", RESCALING],
+  ["Normalization", NORMALIZATION],
   ["GlobalMaxPooling2D", globalPooling("maxPool2d")],
   ["ZeroPadding2D", ZERO_PADDING2D],
   ["DepthwiseConv2D", DEPTHWISE_CONV2D],
@@ -227,53 +198,6 @@ function readActivation(node: Node): void {
   else if (["sigmoid", "tanh", "relu"].includes(name)) {
     node.network.add({ type: name as ActivationSpec["type"] });
   } else throw new TypeError(`activation ${quote(name)} is not supported`);
-}
-
-function readRescaling({ network, attributes }: Node): void {
-  const [scale, offset] = (["scale", "offset"] as const).map((key) => {
-    const numbers = [attributes.value(key) ?? (key === "offset" ? 0 : undefined)].flat();
-    if (numbers.length > 0 && numbers.every((value) => typeof value === "number")) return numbers;
-    throw new TypeError(`its ${key} must be a number, or one for each channel`);
-  });
-  if (scale.length + offset.length > 2) requireChannels(network, -1);
-  scaleOutputs(network, scale, offset);
-}
-
-/** (x - mean) / sqrt(variance), as measured on the training set or as given. */
-function readNormalization({ network, attributes, take }: Node): void {
-  attributes.require("invert", false);
-  const [mean, variance] = ["mean", "variance"].map((key) => {
-    const given = attributes.value(key);
-    const found = take(key)?.data ?? (given === undefined ? [] : [given].flat(Infinity));
-    const values = Array.from(found, Number);
-    if (values.length > 0 && values.every(Number.isFinite)) return values;
-    throw new TypeError(`its ${key} must be numbers, in the file's weights or attributes`);
-  });
-  take("count");
-  const axis = attributes.value("axis");
-  if (mean.length > 1) requireChannels(network, axis);
-  const scale = variance.map((value) => 1 / Math.max(Math.sqrt(value), 1e-7));
-  scaleOutputs(network, scale, mean.map((value, n) => -value * (scale[n] ?? scale[0])));
-}
-
-function readDense(node: Node): void {
-  const { name, network, attributes, take } = node;
-  const weight = permuted(take("kernel", 2), [1, 0]);
-  attributes.require("units", weight.shape[0]);
-  addLinear(network, { name, weight, bias: biasOf(node) });
-}
-
-function readBatchNormalization({ name, network, attributes, take }: Node): void {
-  requireChannels(network, attributes.value("axis") ?? -1);
-  const epsilon = attributes.number("epsilon", 1e-3);
-  const part = (name: string) => take(name, 1).data;
-  const gamma = attributes.flag("scale", true) ? part("gamma") : undefined;
-  const beta = attributes.flag("center", true) ? part("beta") : undefined;
-  const [mean, variance] = [part("moving_mean"), part("moving_variance")];
-  attributes.require("renorm", false);
-  attributes.ignore("synchronized", "fused", "renorm_clipping", "renorm_momentum");
-  const momentum = 1 - attributes.number("momentum", 0.99);
-  addBatchNorm(network, name, { gamma, beta, mean, variance, epsilon, momentum });
 }
 
 /** The end of a residual block. */
