@@ -74,7 +74,11 @@ const KINDS: { readonly [Kind in LayerKind]: Written<LayerOf<Kind>> } = {
   },
   flatten: {
     className: "Flatten",
-    read: readFlatten,
+    read({ network, attributes }) {
+      const [first, ...rest] = network.axes;
+      // Keras takes the first axis for the channels, whatever it is, and brings it to the end.
+      network.flatten(isChannelsLast(attributes) ? network.axes : [...rest, first]);
+    },
     // Its Flatten takes no vectors.
     write: ({ inputShape, outputShape }) =>
       inputShape.length === 1 ? { className: "Reshape", config: { target_shape: outputShape } } : {
@@ -83,7 +87,15 @@ const KINDS: { readonly [Kind in LayerKind]: Written<LayerOf<Kind>> } = {
       },
   },
   linear: DENSE,
-  residual: { className: "Add", adds: true, read: readAdd, write: () => ({ config: {} }) },
+  residual: {
+    className: "Add",
+    adds: true,
+    read({ network, others }) {
+      if (others.length === 0) throw new TypeError("it must take two inputs or more");
+      for (const other of others) addSum(network, other);
+    },
+    write: () => ({ config: {} }),
+  },
 };
 
 /** A layer as Keras writes it. */
@@ -102,16 +114,52 @@ const LEFT_OUT: readonly string[] = [
 /** By `class_name`. */
 const CLASSES: ReadonlyMap<string, KerasClass> = new Map<string, KerasClass>([
   ...Object.values<Written<never>>(KINDS).map((row) => [row.className, row] as const),
-  ["InputLayer", { read: readInput }],
+  ["InputLayer", {
+    read({ network, attributes }) {
+      attributes.require("sparse", false);
+      attributes.require("ragged", false);
+      attributes.ignore("optional");
+      if (/^u?int\d+$/.test(String(attributes.value("dtype")))) {
+        scaleOutputs(network, [255], [0]);
+        network.note("its input is whole numbers: pixels are taken as 0 to 255");
+      }
+    },
+  }],
   ["Rescaling", RESCALING],
   ["Normalization", NORMALIZATION],
   ["GlobalMaxPooling2D", globalPooling("maxPool2d")],
   ["ZeroPadding2D", ZERO_PADDING2D],
   ["DepthwiseConv2D", DEPTHWISE_CONV2D],
-  ["Permute", { read: readPermute }],
-  ["Reshape", { read: readReshape }],
-  ["ReLU", { read: readRelu }],
-  ["Softmax", { read: readSoftmax }],
+  ["Permute", {
+    read({ network, attributes }) {
+      const dims = attributes.list("dims") ?? [];
+      const { sizes } = network;
+      if (dims.toSorted().join() !== [...sizes.keys()].map((n) => n + 1).join()) {
+        throw new TypeError(`dims ${quote(dims)} do not fit ${showShape(sizes)}`);
+      }
+      network.transpose(dims.map((dim) => dim - 1));
+    },
+  }],
+  ["Reshape", {
+    read({ network, attributes }) {
+      const target = targetOf(attributes.value("target_shape"), network.sizes);
+      if (target.length === 1) network.flatten();
+      else network.reshape(target);
+    },
+  }],
+  ["ReLU", {
+    read({ network, attributes }) {
+      const negativeSlope = decimalOf(attributes.number("negative_slope", 0));
+      attributes.require("threshold", 0);
+      network.add(negativeSlope === 0 ? { type: "relu" } : { type: "leakyRelu", negativeSlope });
+    },
+  }],
+  ["Softmax", {
+    read({ network, attributes }) {
+      requireChannels(network, attributes.value("axis") ?? -1);
+      network.softmax();
+    },
+  }],
   ["Identity", { read: () => {} }],
 ]);
 
@@ -169,17 +217,6 @@ function readInputShape({ sizes }: NetworkBuilder, config: LayerJson["config"]):
   throw new TypeError(`it must take ${showShape(sizes)}, found ${quote(expected)}`);
 }
 
-/** Whole numbers are bytes. */
-function readInput({ network, attributes }: Node): void {
-  attributes.require("sparse", false);
-  attributes.require("ragged", false);
-  attributes.ignore("optional");
-  if (/^u?int\d+$/.test(String(attributes.value("dtype")))) {
-    scaleOutputs(network, [255], [0]);
-    network.note("its input is whole numbers: pixels are taken as 0 to 255");
-  }
-}
-
 /** Adds an activation, which a file may give by name, as a function or as a layer. */
 function readActivation(node: Node): void {
   const value = node.attributes.value("activation");
@@ -200,33 +237,6 @@ function readActivation(node: Node): void {
   } else throw new TypeError(`activation ${quote(name)} is not supported`);
 }
 
-/** The end of a residual block. */
-function readAdd({ network, others }: Node): void {
-  if (others.length === 0) throw new TypeError("it must take two inputs or more");
-  for (const other of others) addSum(network, other);
-}
-
-function readPermute({ network, attributes }: Node): void {
-  const dims = attributes.list("dims") ?? [];
-  const { sizes } = network;
-  if (dims.toSorted().join() !== [...sizes.keys()].map((n) => n + 1).join()) {
-    throw new TypeError(`dims ${quote(dims)} do not fit ${showShape(sizes)}`);
-  }
-  network.transpose(dims.map((dim) => dim - 1));
-}
-
-function readFlatten({ network, attributes }: Node): void {
-  const [first, ...rest] = network.axes;
-  // Keras takes the first axis for the channels, whatever it is, and brings it to the end.
-  network.flatten(isChannelsLast(attributes) ? network.axes : [...rest, first]);
-}
-
-function readReshape({ network, attributes }: Node): void {
-  const target = targetOf(attributes.value("target_shape"), network.sizes);
-  if (target.length === 1) network.flatten();
-  else network.reshape(target);
-}
-
 /** The sizes that a Reshape makes of as many numbers; -1 is what is left. */
 export function targetOf(target: unknown, sizes: Shape): number[] {
   const list: number[] = Array.isArray(target) ? target : [];
@@ -235,15 +245,4 @@ export function targetOf(target: unknown, sizes: Shape): number[] {
   const isWhole = full.every((size) => Number.isSafeInteger(size) && size >= 1);
   if (list.length > 0 && isWhole && volume(full) === volume(sizes)) return full;
   throw new TypeError(`its target_shape ${quote(target)} does not fit ${showShape(sizes)}`);
-}
-
-function readRelu({ network, attributes }: Node): void {
-  const negativeSlope = decimalOf(attributes.number("negative_slope", 0));
-  attributes.require("threshold", 0);
-  network.add(negativeSlope === 0 ? { type: "relu" } : { type: "leakyRelu", negativeSlope });
-}
-
-function readSoftmax({ network, attributes }: Node): void {
-  requireChannels(network, attributes.value("axis") ?? -1);
-  network.softmax();
 }

@@ -32,7 +32,20 @@ import { CONV, globalPooling, pooling, readMean, readPad } from "./windows.ts";
 const BATCH_NORM: Written<BatchNormLayer> = {
   opType: "BatchNormalization",
   inputs: 5,
-  read: readBatchNormalization,
+  read(node) {
+    const { network, attributes, name } = node;
+    attributes.require("training_mode", 0);
+    attributes.require("spatial", 1);
+    const momentum = 1 - decimalOf(attributes.number("momentum", 0.9));
+    const epsilon = attributes.number("epsilon", 1e-5);
+    const [gamma, beta, mean, variance] = [1, 2, 3, 4].map((place) =>
+      weightAt(node, place, 1).data
+    );
+    if (!network.isChannels(0)) {
+      throw new TypeError("it must be of channels or features, which come first");
+    }
+    addBatchNorm(network, name, { gamma, beta, mean, variance, epsilon, momentum });
+  },
   write: ({ eps, momentum, runningMean, runningVar }) => ({
     floats: { epsilon: eps, momentum: 1 - momentum },
     statistics: [runningMean, runningVar],
@@ -61,16 +74,47 @@ const KINDS: { readonly [Kind in LayerKind]: Written<LayerOf<Kind>> } = {
   dropout: {
     opType: "Dropout",
     inputs: 3,
-    read: readDropout,
+    read({ network, attributes, inputs }) {
+      attributes.ignore("seed");
+      if (inputs[2]?.data[0]) {
+        throw new TypeError("training_mode must be false: export it in eval mode");
+      }
+      network.dropout(attributes.number("ratio", inputs[1]?.data[0] ?? 0.5));
+    },
     write: ({ p }) => ({ constants: { ratio: p } }),
   },
   flatten: {
     opType: "Flatten",
     moves: true,
-    read: readFlatten,
+    read({ network, attributes }) {
+      const axis = attributes.number("axis", 1);
+      if (axis !== 1 && axis !== -network.axes.length) {
+        throw new TypeError(`axis must be 1, found ${axis}`);
+      }
+      network.flatten();
+    },
     write: () => ({ ints: { axis: 1 } }),
   },
-  linear: { opType: "Gemm", inputs: 3, read: readGemm, write: () => ({ ints: { transB: 1 } }) },
+  linear: {
+    opType: "Gemm",
+    inputs: 3,
+    read(node) {
+      const { attributes, network } = node;
+      const [alpha, beta] = [attributes.number("alpha", 1), attributes.number("beta", 1)];
+      attributes.require("transA", 0);
+      const added = floatsAt(node, 2);
+      const isTurned = attributes.flag("transB", false);
+      const outFeatures = weightAt(node, 1, 2).shape[isTurned ? 0 : 1];
+      const isBias = added !== undefined && added.data.length === outFeatures &&
+        added.shape.at(-1) === outFeatures;
+      const bias = isBias ? added.data.map((value) => beta / alpha * value) : undefined;
+      readLinear(node, isTurned, bias);
+      if (alpha !== 1) scaleOutputs(network, [alpha], [0]);
+      if (added === undefined || isBias) return;
+      scaleOutputs(network, [1], Array.from(perChannel(network, added), (value) => beta * value));
+    },
+    write: () => ({ ints: { transB: 1 } }),
+  },
   residual: {
     opType: "Add",
     adds: true,
@@ -84,7 +128,14 @@ export function operatorOf({ type }: Layer): Written<Layer> {
 }
 
 const DROPPED = { moves: true, isLeftOut: true };
-const SOFTMAX: Operator = { read: readSoftmax, isLeftOut: true };
+const SOFTMAX: Operator = {
+  isLeftOut: true,
+  read({ network, attributes }) {
+    const axis = attributes.number("axis", -1);
+    if (axis !== 1 && axis !== -1) throw new TypeError("it must be over the logits, at the end");
+    network.softmax();
+  },
+};
 
 /** By `op_type`. */
 export const OPERATORS: ReadonlyMap<string, Operator> = new Map<string, Operator>([
@@ -95,7 +146,17 @@ export const OPERATORS: ReadonlyMap<string, Operator> = new Map<string, Operator
   ["Reshape", { inputs: 2, moves: true, reshape }],
   ["Squeeze", { inputs: 2, moves: true, reshape: squeeze }],
   ["Unsqueeze", { inputs: 2, moves: true, reshape: unsqueeze }],
-  ["Transpose", { moves: true, read: readTranspose, fold: transpose }],
+  ["Transpose", {
+    moves: true,
+    read({ network, attributes }) {
+      const perm = attributes.list("perm") ?? [...Array(network.axes.length + 1).keys()].reverse();
+      if (perm[0] !== 0) {
+        throw new TypeError(`perm must leave the batch in front, found ${showShape(perm)}`);
+      }
+      network.transpose(perm.slice(1).map((axis) => axis - 1));
+    },
+    fold: transpose,
+  }],
   ["MatMul", { inputs: 2, read: (node) => readLinear(node, false) }],
   ["Sub", arithmetic((a, b) => a - b, (value, place) => place === 0 ? [1, -value] : [-1, value])],
   ["Mul", arithmetic((a, b) => a * b, (value) => [value, 0])],
@@ -103,7 +164,15 @@ export const OPERATORS: ReadonlyMap<string, Operator> = new Map<string, Operator
   ["Softmax", SOFTMAX],
   ["LogSoftmax", SOFTMAX],
   ["Identity", { ...DROPPED, read: () => {}, fold: (node) => required(node, 0) }],
-  ["Cast", { ...DROPPED, read: readCast, fold: cast }],
+  ["Cast", {
+    ...DROPPED,
+    read({ attributes }) {
+      const to = attributes.number("to", 0);
+      attributes.ignore("saturate", "round_mode"); // of types that are refused
+      if (!isFloat(to)) throw unsupportedCast(to);
+    },
+    fold: cast,
+  }],
   ["Constant", { inputs: 0, fold: readConstant }],
   ["Concat", { inputs: Infinity, fold: concat }],
   ["Gather", { inputs: 2, fold: gather }],
@@ -147,73 +216,8 @@ function perChannel(network: NetworkBuilder, { shape, data }: Constant): ArrayLi
   );
 }
 
-function readFlatten({ network, attributes }: ComputingNode): void {
-  const axis = attributes.number("axis", 1);
-  if (axis !== 1 && axis !== -network.axes.length) {
-    throw new TypeError(`axis must be 1, found ${axis}`);
-  }
-  network.flatten();
-}
-
-function readTranspose({ network, attributes }: ComputingNode): void {
-  const perm = attributes.list("perm") ?? [...Array(network.axes.length + 1).keys()].reverse();
-  if (perm[0] !== 0) {
-    throw new TypeError(`perm must leave the batch in front, found ${showShape(perm)}`);
-  }
-  network.transpose(perm.slice(1).map((axis) => axis - 1));
-}
-
-function readGemm(node: ComputingNode): void {
-  const { attributes, network } = node;
-  const [alpha, beta] = [attributes.number("alpha", 1), attributes.number("beta", 1)];
-  attributes.require("transA", 0);
-  const added = floatsAt(node, 2);
-  const isTurned = attributes.flag("transB", false);
-  const outFeatures = weightAt(node, 1, 2).shape[isTurned ? 0 : 1];
-  const isBias = added !== undefined && added.data.length === outFeatures &&
-    added.shape.at(-1) === outFeatures;
-  const bias = isBias ? added.data.map((value) => beta / alpha * value) : undefined;
-  readLinear(node, isTurned, bias);
-  if (alpha !== 1) scaleOutputs(network, [alpha], [0]);
-  if (added === undefined || isBias) return;
-  scaleOutputs(network, [1], Array.from(perChannel(network, added), (value) => beta * value));
-}
-
 function readLinear(node: ComputingNode, isTurned: boolean, bias?: Float32Array): void {
   const { network, name } = node;
   const matrix = weightAt(node, 1, 2);
   addLinear(network, { name, weight: isTurned ? matrix : permuted(matrix, [1, 0]), bias });
-}
-
-function readBatchNormalization(node: ComputingNode): void {
-  const { network, attributes, name } = node;
-  attributes.require("training_mode", 0);
-  attributes.require("spatial", 1);
-  const momentum = 1 - decimalOf(attributes.number("momentum", 0.9));
-  const epsilon = attributes.number("epsilon", 1e-5);
-  const [gamma, beta, mean, variance] = [1, 2, 3, 4].map((place) => weightAt(node, place, 1).data);
-  if (!network.isChannels(0)) {
-    throw new TypeError("it must be of channels or features, which come first");
-  }
-  addBatchNorm(network, name, { gamma, beta, mean, variance, epsilon, momentum });
-}
-
-function readSoftmax({ network, attributes }: ComputingNode): void {
-  const axis = attributes.number("axis", -1);
-  if (axis !== 1 && axis !== -1) throw new TypeError("it must be over the logits, at the end");
-  network.softmax();
-}
-
-function readDropout({ network, attributes, inputs }: ComputingNode): void {
-  attributes.ignore("seed");
-  if (inputs[2]?.data[0]) {
-    throw new TypeError("training_mode must be false: export it in eval mode");
-  }
-  network.dropout(attributes.number("ratio", inputs[1]?.data[0] ?? 0.5));
-}
-
-function readCast({ attributes }: ComputingNode): void {
-  const to = attributes.number("to", 0);
-  attributes.ignore("saturate", "round_mode"); // of types that are refused
-  if (!isFloat(to)) throw unsupportedCast(to);
 }

@@ -21,7 +21,18 @@ import {
 export const CONV: Written<Conv2dLayer> = {
   opType: "Conv",
   inputs: 3,
-  read: readConv,
+  read(node) {
+    const { network, attributes, name } = node;
+    network.image();
+    const weight = weightAt(node, 1, 4);
+    const [, , height, width] = weight.shape;
+    const kernelSize = attributes.pair("kernel_shape", [height, width]);
+    const groups = attributes.number("group", 1);
+    attributes.require("dilations", 1);
+    const [stride, padding] = [attributes.pair("strides", 1), paddingOf(attributes)];
+    const bias = floatsAt(node, 2)?.data;
+    addConv2d(network, { name, kernelSize, stride, padding, groups, weight, bias });
+  },
   write: ({ kernelSize, stride, padding, groups }) => ({
     ints: {
       ...{ kernel_shape: kernelSize, strides: stride, pads: [...padding, ...padding] },
@@ -34,7 +45,23 @@ export const CONV: Written<Conv2dLayer> = {
 export function pooling(opType: string, type: "avgPool2d" | "maxPool2d"): Written<Pool2dLayer> {
   return {
     opType,
-    read: (node) => readPool(node, type),
+    read({ network, attributes }) {
+      const [, ...size] = network.image();
+      const [poolSize, stride] = [attributes.pair("kernel_shape"), attributes.pair("strides", 1)];
+      attributes.require("dilations", 1);
+      const isCounted = attributes.flag("count_include_pad", false);
+      attributes.require("storage_order", 0);
+      const padding = paddingOf(attributes);
+      const sides = sidesOf(padding, { size, windowSize: poolSize, stride });
+      // Rounding up is rounding down where the windows cover all rows and columns.
+      const isWhole = size.every((length, n) =>
+        (length + sides[n][0] + sides[n][1] - poolSize[n]) % stride[n] === 0
+      );
+      if (attributes.flag("ceil_mode", false) && !isWhole) {
+        throw new TypeError(`ceil_mode over an input of ${size.join("x")} is not supported`);
+      }
+      addPool2d(network, type, { poolSize, stride, padding, isCounted });
+    },
     write: ({ poolSize, stride, padding }) => ({
       ints: {
         ...{ kernel_shape: poolSize, strides: stride },
@@ -55,40 +82,6 @@ export function globalPooling(type: "avgPool2d" | "maxPool2d"): Operator {
       addPool2d(network, type);
     },
   };
-}
-
-function readConv(node: ComputingNode): void {
-  const { network, attributes, name } = node;
-  network.image();
-  const weight = weightAt(node, 1, 4);
-  const [, , height, width] = weight.shape;
-  const kernelSize = attributes.pair("kernel_shape", [height, width]);
-  const groups = attributes.number("group", 1);
-  attributes.require("dilations", 1);
-  const [stride, padding] = [attributes.pair("strides", 1), paddingOf(attributes)];
-  const bias = floatsAt(node, 2)?.data;
-  addConv2d(network, { name, kernelSize, stride, padding, groups, weight, bias });
-}
-
-function readPool(
-  { network, attributes }: ComputingNode,
-  type: "avgPool2d" | "maxPool2d",
-): void {
-  const [, ...size] = network.image();
-  const [poolSize, stride] = [attributes.pair("kernel_shape"), attributes.pair("strides", 1)];
-  attributes.require("dilations", 1);
-  const isCounted = attributes.flag("count_include_pad", false);
-  attributes.require("storage_order", 0);
-  const padding = paddingOf(attributes);
-  const sides = sidesOf(padding, { size, windowSize: poolSize, stride });
-  // Rounding up is rounding down where the windows cover all rows and columns.
-  const isWhole = size.every((length, n) =>
-    (length + sides[n][0] + sides[n][1] - poolSize[n]) % stride[n] === 0
-  );
-  if (attributes.flag("ceil_mode", false) && !isWhole) {
-    throw new TypeError(`ceil_mode over an input of ${size.join("x")} is not supported`);
-  }
-  addPool2d(network, type, { poolSize, stride, padding, isCounted });
 }
 
 /** The mean over rows and columns, which is a pooling of all of them. */
