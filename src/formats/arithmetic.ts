@@ -8,9 +8,8 @@ import {
   NORMALIZED,
 } from "../nn/standardization.ts";
 import { quote } from "../quote.ts";
-import { placesIn } from "./layout.ts";
 import type { NetworkBuilder, Weights } from "./network_builder.ts";
-import { blockOf, isScalable, keepsPixels, scaledStep } from "./steps.ts";
+import { blockOf, isScalable, keepsPixels, placesIn, scaledStep } from "./value.ts";
 import { decimalOf } from "./tensors.ts";
 
 /** What a batch norm has learned, one number of each for a channel or feature, in the file's order. */

@@ -10,21 +10,23 @@ import {
   type Shape,
   showShape,
 } from "../nn/sequential.ts";
-import { NORMALIZED, type Standardization } from "../nn/standardization.ts";
+import { NORMALIZED } from "../nn/standardization.ts";
 import { quote } from "../quote.ts";
 import {
   asImage,
   axesFor,
   CHANNELS_FIRST,
+  copiedIn,
+  flat,
   flattenedFrom,
   isPadded,
-  type Layout,
   NO_PADDING,
   type Sides,
   sizesOf,
-} from "./layout.ts";
+  type State,
+  type Step,
+} from "./value.ts";
 import type { Tensor } from "./safetensors/file.ts";
-import { copiedIn, flat, type Step } from "./steps.ts";
 import { decimalOf } from "./tensors.ts";
 import type { TrainedModel } from "./trained_model.ts";
 
@@ -32,17 +34,6 @@ import type { TrainedModel } from "./trained_model.ts";
 export interface Weights {
   readonly weight: Tensor;
   readonly bias?: Float32Array;
-}
-
-/** All that is known of a value: how its numbers lie, and which layers they come from. */
-interface State extends Layout {
-  readonly steps: readonly (Step & {
-    /** What a flatten layer started from. */
-    readonly before?: State;
-  })[];
-  readonly standardization: Standardization;
-  /** Whether a softmax was the last. */
-  readonly isEnded: boolean;
 }
 
 /** Most of its values that a dropout may drop. */

@@ -4,7 +4,7 @@ import type { Pair } from "../nn/layers.ts";
 import { definitionOf } from "../nn/layers/table.ts";
 import { showShape } from "../nn/layers/layer.ts";
 import { quote } from "../quote.ts";
-import { isPadded, NO_PADDING, type Sides } from "./layout.ts";
+import { isPadded, NO_PADDING, type Sides } from "./value.ts";
 import type { NetworkBuilder, Weights } from "./network_builder.ts";
 
 /** Zeros at each side of rows and columns, or as many as a window for every stride needs, where one that

@@ -3,7 +3,7 @@
 import type { Conv2dLayer } from "../../nn/sequential.ts";
 import { quote } from "../../quote.ts";
 import type { Attributes } from "../attributes.ts";
-import { CHANNELS_FIRST, CHANNELS_LAST } from "../layout.ts";
+import { CHANNELS_FIRST, CHANNELS_LAST } from "../value.ts";
 import type { NetworkBuilder } from "../network_builder.ts";
 import type { Tensor } from "../safetensors/file.ts";
 import { permuted } from "../tensors.ts";

@@ -9,7 +9,7 @@ import {
 } from "../../nn/standardization.ts";
 import { parseJson } from "../../parse_json.ts";
 import { quote } from "../../quote.ts";
-import { CHANNELS_FIRST, CHANNELS_LAST } from "../layout.ts";
+import { CHANNELS_FIRST, CHANNELS_LAST } from "../value.ts";
 import { NetworkBuilder } from "../network_builder.ts";
 import { tensorsOf } from "../safetensors/state_dict.ts";
 import { littleEndian } from "../tensors.ts";

@@ -4,7 +4,7 @@ import type { Pair } from "../../nn/layers.ts";
 import type { Conv2dLayer, Pool2dLayer } from "../../nn/sequential.ts";
 import { quote } from "../../quote.ts";
 import type { Attributes } from "../attributes.ts";
-import { NO_PADDING, type Sides } from "../layout.ts";
+import { NO_PADDING, type Sides } from "../value.ts";
 import type { Tensor } from "../safetensors/file.ts";
 import { permuted } from "../tensors.ts";
 import { addConv2d, addPool2d, type Padding, sidesOf } from "../windows.ts";

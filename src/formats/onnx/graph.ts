@@ -4,7 +4,7 @@ import { scaleOutputs } from "../arithmetic.ts";
 import { volume } from "../../nn/layers/layer.ts";
 import { quote } from "../../quote.ts";
 import { Attributes, requireShort } from "../attributes.ts";
-import { CHANNELS_FIRST, CHANNELS_LAST } from "../layout.ts";
+import { CHANNELS_FIRST, CHANNELS_LAST } from "../value.ts";
 import { NetworkBuilder } from "../network_builder.ts";
 import { inPart, type TrainedModel } from "../trained_model.ts";
 import {

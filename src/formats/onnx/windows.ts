@@ -4,7 +4,7 @@ import { showShape } from "../../nn/sequential.ts";
 import type { Conv2dLayer, Pool2dLayer } from "../../nn/sequential.ts";
 import { quote } from "../../quote.ts";
 import type { Attributes } from "../attributes.ts";
-import { NO_PADDING } from "../layout.ts";
+import { NO_PADDING } from "../value.ts";
 import { addConv2d, addPool2d, type Padding, sidesOf } from "../windows.ts";
 import {
   axesOf,
