@@ -37,14 +37,19 @@ export function foldModel(trained: TrainedModel): TrainedModel {
   for (const [into, scales] of origins.scales) {
     for (const scale of scales) scaleWeights(result, into, scalesOf(trained, scale));
   }
-  for (const { name, offset, size } of folded.parameters) {
-    if (parameters.subarray(offset, offset + size).every(Number.isFinite)) continue;
+  for (const tensor of folded.parameters) {
+    if (sliceOf(parameters, tensor).every(Number.isFinite)) continue;
     throw new RangeError(
-      `Cannot use model "${model.name}": "${name}" would hold what is no number; its training has ` +
+      `Cannot use model "${model.name}": "${tensor.name}" would hold what is no number; its training has ` +
         `diverged, or a running variance is too small`,
     );
   }
   return result;
+}
+
+/** The numbers of one tensor. */
+export function sliceOf(values: Float32Array, { offset, size }: Tensor): Float32Array {
+  return values.subarray(offset, offset + size);
 }
 
 /** Factor and shift of each channel of a batch norm outside of training. */
@@ -65,14 +70,13 @@ export function scalesOf(
   return { factors, shifts };
 }
 
+/** @param paths What names within a block begin with, in the folded model and before. */
 function foldRow(
   specs: readonly LayerSpec[],
-  { names, scales }: Origins,
-  { prefix, before }: { readonly prefix: string; readonly before: string } = {
-    prefix: "",
-    before: "",
-  },
+  origins: Origins,
+  [prefix, before]: readonly [string, string] = ["", ""],
 ): LayerSpec[] {
+  const { names, scales } = origins;
   const row: LayerSpec[] = [];
   const nameOf = (spec: LayerSpec, index: number) => `${prefix}${spec.name ?? index}`;
   for (const [index, spec] of specs.entries()) {
@@ -90,10 +94,7 @@ function foldRow(
     const name = nameOf(spec, row.length);
     names.set(name, origin);
     const part = (key: "body" | "shortcut", layers: readonly LayerSpec[] = []) =>
-      foldRow(layers, { names, scales }, {
-        prefix: `${name}.${key}.`,
-        before: `${origin}.${key}.`,
-      });
+      foldRow(layers, origins, [`${name}.${key}.`, `${origin}.${key}.`]);
     row.push(
       "body" in spec
         ? { ...spec, body: part("body", spec.body), shortcut: part("shortcut", spec.shortcut) }

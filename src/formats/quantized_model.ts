@@ -1,9 +1,10 @@
 /** Models in whole numbers of 8 bits: the arithmetic that the C and the ONNX of `--quantize int8` share. */
 
-import type { Weighted } from "../nn/layers/layer.ts";
+import type { Effect, Weighted } from "../nn/layers/layer.ts";
 import { definitionOf, type Layer } from "../nn/layers/table.ts";
 import { IMAGE } from "../nn/sequential.ts";
-import { channelOf } from "../nn/standardization.ts";
+import { channelsOf } from "../nn/standardization.ts";
+import { sliceOf } from "./folded_model.ts";
 import type { TrainedModel } from "./trained_model.ts";
 
 /** Which numbers the bytes of a tensor stand for: scale * (byte - zeroPoint), with bytes -128 to 127. */
@@ -67,6 +68,9 @@ export function readersOf(layers: readonly Layer[], index: number): number[] {
   return [...layers.keys()].filter((reader) => layers[reader].inputs.includes(index));
 }
 
+/** Layers that give the numbers which they read, or cut them off. */
+const KEEPING: readonly (Effect | undefined)[] = ["picks", "passes", "clamps"];
+
 /** Puts a folded model on grids.
  *
  * Weights are symmetric for each output channel; outputs have the range that they were seen in. What a
@@ -79,17 +83,14 @@ export function quantizeFolded(
   extents: readonly Extent[],
 ): QuantizedModel {
   const { model: { layers, inputShape: [channels], standardization } } = folded;
-  const ends = Array.from({ length: channels }, (_, channel) => {
-    const { mean, std } = channelOf(standardization, channel);
-    return [0 - mean / std, (1 - mean) / std];
-  }).flat();
+  const ends = channelsOf(standardization, channels)
+    .flatMap(({ mean, std }) => [0 - mean / std, (1 - mean) / std]);
   const image = gridOf({ min: Math.min(...ends), max: Math.max(...ends) });
   const grids: (Grid | undefined)[] = extents.map(gridOf);
   for (const index of [...layers.keys()].reverse()) {
     const [reader, ...others] = readersOf(layers, index);
     if (reader === undefined || others.length > 0) continue;
-    const { effect } = definitionOf(layers[reader]);
-    if (effect !== "scales" && effect !== "multiplies" && effect) grids[index] = grids[reader];
+    if (KEEPING.includes(definitionOf(layers[reader]).effect)) grids[index] = grids[reader];
   }
   for (const [index, layer] of layers.entries()) {
     const { effect } = definitionOf(layer);
@@ -107,8 +108,8 @@ export function quantizeFolded(
     const { scale } = input === IMAGE ? image : grids[input]!;
     const { weight, bias } = layer as Weighted;
     const rounded = quantizeWeights(
-      parameters.subarray(weight.offset, weight.offset + weight.size),
-      bias && parameters.subarray(bias.offset, bias.offset + bias.size),
+      sliceOf(parameters, weight),
+      bias && sliceOf(parameters, bias),
       { outputs: weight.shape[0], scale },
     );
     weights.set(layer.name, rounded);

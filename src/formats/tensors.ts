@@ -37,11 +37,11 @@ export function numbersIn(bytes: Uint8Array, type: NumberTypeName): (place: numb
   return (place) => read(view, place * size);
 }
 
-/** Writes float32 numbers. */
-export function float32Bytes(values: Float32Array): Uint8Array<ArrayBuffer> {
-  const view = new DataView(new ArrayBuffer(4 * values.length));
-  values.forEach((value, n) => view.setFloat32(4 * n, value, true));
-  return new Uint8Array(view.buffer);
+/** Numbers as bytes, little-endian as every machine is that runs this. */
+export function littleEndian(
+  { buffer, byteOffset, byteLength }: Float32Array | Int32Array | Int8Array | BigInt64Array,
+): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(new Uint8Array(buffer, byteOffset, byteLength));
 }
 
 /** The shortest decimal that is this float32, as it was meant: 0.1 for 0.10000000149011612. */

@@ -6,7 +6,7 @@ import { definitionOf } from "../nn/layers/table.ts";
 import { type Layer, type Model, showShape } from "../nn/sequential.ts";
 import { modelOf, specOf } from "../nn/model_spec.ts";
 import {
-  channelOf,
+  channelsOf,
   isNormalized,
   joinChannels,
   NORMALIZED,
@@ -57,7 +57,13 @@ export function describeModel({ model, classNames, pictures }: ModelDescription)
  * @throws {Error} If it is not JSON, or describes no model; the message says what is wrong.
  */
 export function parseDescription(description: string): ModelDescription {
-  const { classNames, pictures, ...spec } = Object(parseFields(description));
+  let fields: unknown;
+  try {
+    fields = parseJson(description);
+  } catch (error) {
+    throw new SyntaxError(`its description is ${(error as SyntaxError).message}`);
+  }
+  const { classNames, pictures, ...spec } = Object(fields);
   const model = modelOf(spec);
   return { model, ...knownOf(model, { classNames, pictures }) };
 }
@@ -82,14 +88,6 @@ function polarityOf(pictures: unknown): PicturePolarity | undefined {
   if (!isKnown) return undefined;
   const known = { ...(isShare && { objectShare }), ...(hasGrey === true && { hasGrey }) };
   return { invert, darkOnLight, ...known };
-}
-
-function parseFields(description: string): unknown {
-  try {
-    return parseJson(description);
-  } catch (error) {
-    throw new SyntaxError(`its description is ${(error as SyntaxError).message}`);
-  }
 }
 
 /** Whether a value from a file is a list of one name per class, fit to be shown on a terminal. */
@@ -188,10 +186,8 @@ const ROUNDING = 2 ** -22;
  * A first step that makes its input smaller, such as Keras's Rescaling by 1/255, or takes more than 1
  * from it, such as x - 128, was made for bytes: pixels in [0, 1] have a mean and a deviation of less.
  */
-function takingPixels(
-  model: Model,
-): Required<Pick<TrainedModel, "model" | "notes" | "assumesPixels">> {
-  const channels = channelsOf(model);
+function takingPixels(model: Model) {
+  const channels = channelsOf(model.standardization, model.inputShape[0]);
   const isForBytes = channels.some(({ mean, std }) =>
     std > 1 + ROUNDING || Math.abs(mean) > 1 + ROUNDING
   );
@@ -200,7 +196,7 @@ function takingPixels(
   const isPlain = taken.every(({ mean, std }) =>
     Math.abs(mean) <= ROUNDING && Math.abs(std - 1) <= ROUNDING
   );
-  const last = model.layers[model.layers.length - 1];
+  const last = model.layers.at(-1)!;
   const standardization = isPlain ? NORMALIZED : joinChannels(taken);
   return {
     model: { ...model, standardization },
@@ -224,17 +220,13 @@ function takingPixels(
 function areClose(one: Model, other: Model): boolean {
   const [isPlain, isOtherPlain] = [one, other].map((model) => isNormalized(model.standardization));
   if (isPlain || isOtherPlain) return isPlain && isOtherPlain;
-  const others = channelsOf(other);
-  return channelsOf(one).every(({ mean, std }, channel) => {
-    const tolerance = 1e-6 * (Math.abs(mean) + std);
-    return Math.abs(mean - others[channel].mean) <= tolerance &&
-      Math.abs(std - others[channel].std) <= tolerance;
+  const [channels, others] = [one, other].map(({ standardization, inputShape: [count] }) =>
+    channelsOf(standardization, count)
+  );
+  return channels.every(({ mean, std }, channel) => {
+    const differences = [mean - others[channel].mean, std - others[channel].std];
+    return differences.every((value) => Math.abs(value) <= 1e-6 * (Math.abs(mean) + std));
   });
-}
-
-/** What becomes of the pixels of each channel of a model's images. */
-function channelsOf({ inputShape: [count], standardization }: Model) {
-  return Array.from({ length: count }, (_, channel) => channelOf(standardization, channel));
 }
 
 /** Whether two compute the same of parameters and pixels that are. */

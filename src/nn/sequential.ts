@@ -14,7 +14,7 @@ import {
 } from "./layers/layer.ts";
 import { definitionOf, type Layer, type LayerSpec } from "./layers/table.ts";
 import {
-  channelOf,
+  channelsOf,
   checkStandardization,
   joinChannels,
   NORMALIZED,
@@ -135,10 +135,7 @@ export function sequential(specs: readonly LayerSpec[], options: SequentialOptio
   const [parameterCount, statisticCount] = [endOf(parameters), endOf(statistics)];
   checkElements([parameterCount], `the parameters of model "${name}"`);
   const [classCount] = shape;
-  const channels = Array.from(
-    { length: inputShape[0] },
-    (_, channel) => channelOf(standardization, channel),
-  );
+  const channels = channelsOf(standardization, inputShape[0]);
   const input = { inputShape, standardization: joinChannels(channels) };
   const tensors = { parameters, parameterCount, statistics, statisticCount };
   return { name, ...input, specs, layers, ...tensors, frozen, classCount };

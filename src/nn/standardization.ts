@@ -35,6 +35,14 @@ export function channelOf(
   return { mean: of(mean), std: of(std) };
 }
 
+/** What becomes of the pixels of each channel of as many. */
+export function channelsOf(
+  standardization: Standardization,
+  count: number,
+): ChannelStandardization[] {
+  return Array.from({ length: count }, (_, channel) => channelOf(standardization, channel));
+}
+
 /** One standardization of several channels: a number where they are alike, else a list. */
 export function joinChannels(channels: readonly ChannelStandardization[]): Standardization {
   const join = (values: readonly number[]) =>

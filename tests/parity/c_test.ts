@@ -5,23 +5,6 @@ import { sliceImages } from "../../src/data/dataset.ts";
 import { encodeC } from "../../src/formats/c/file.ts";
 import type { QuantizedModel } from "../../src/formats/quantized_model.ts";
 import type { TrainedModel } from "../../src/formats/trained_model.ts";
-import {
-  avgPool2d,
-  batchNorm1d,
-  batchNorm2d,
-  conv2d,
-  dropout,
-  flatten,
-  globalAvgPool2d,
-  type LayerSpec,
-  leakyRelu,
-  linear,
-  maxPool2d,
-  relu,
-  residual,
-  sigmoid,
-  tanh,
-} from "../../src/nn/layers.ts";
 import { type Model, sequential } from "../../src/nn/sequential.ts";
 import { type ModelName, zooModel } from "../../src/nn/zoo.ts";
 import { openBackend } from "../../src/train/open_backend.ts";
@@ -36,7 +19,7 @@ import {
 import { granted } from "../permissions.ts";
 import { randomlyLearned, randomModels } from "../random_models.ts";
 import { canUseTemp, withTempDir } from "../temp.ts";
-import { PARITY_CASES, randomImages } from "./cases.ts";
+import { PARITY_CASES, randomImages, UNUSUAL_MODELS } from "./cases.ts";
 
 const hasCompiler = canUseTemp() && granted({ name: "run", command: "bash" }) &&
   await bash("command -v gcc").then(() => true, () => false);
@@ -53,28 +36,8 @@ interface Case {
   readonly count: number;
 }
 
-/** Ends, beginnings and neighbours that the table of parity has not. */
-const UNUSUAL: readonly (readonly LayerSpec[])[] = [
-  [conv2d({ outChannels: 3, kernelSize: 2 }), globalAvgPool2d(), flatten()],
-  [flatten(), linear({ outFeatures: 3 }), sigmoid()],
-  [flatten(), linear({ outFeatures: 3 }), relu()],
-  [flatten(), linear({ outFeatures: 3 }), batchNorm1d()],
-  [batchNorm2d(), dropout(), relu(), flatten(), dropout(), linear({ outFeatures: 3 }), dropout()],
-  [relu(), tanh(), residual([dropout()], [leakyRelu()]), flatten(), linear({ outFeatures: 2 })],
-  [
-    residual([maxPool2d({ poolSize: 2 }), batchNorm2d()], [avgPool2d({ poolSize: 2 })]),
-    ...[conv2d({ outChannels: 4, kernelSize: 2, bias: false }), batchNorm2d(), batchNorm2d()],
-    ...[maxPool2d({ poolSize: [2, 1] }), relu(), flatten(), tanh(), linear({ outFeatures: 2 })],
-  ],
-  [
-    conv2d({ name: "conv2d", outChannels: 2, kernelSize: 3 }),
-    ...[tanh(), flatten(), batchNorm1d(), residual([relu()]), residual([sigmoid()])],
-    linear({ name: "pixels", outFeatures: 2, bias: false }),
-  ],
-];
-
 const SMALL: readonly Model[] = [
-  ...UNUSUAL.map((specs, n) => sequential(specs, { inputShape: [2, 8, 6], name: `unusual ${n}` })),
+  ...UNUSUAL_MODELS,
   ...PARITY_CASES.map(({ specs, ...options }, n) =>
     sequential(specs, { ...options, name: `case ${n}`, frozen: [] })
   ),

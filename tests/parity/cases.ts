@@ -471,6 +471,26 @@ export const PARITY_CASES: readonly ParityCase[] = [
   },
 ];
 
+/** Ends, beginnings and neighbours that the table has not, for what is written for use alone. */
+export const UNUSUAL_MODELS: readonly Model[] = ([
+  [conv2d({ outChannels: 3, kernelSize: 2 }), globalAvgPool2d(), flatten()],
+  [flatten(), linear({ outFeatures: 3 }), sigmoid()],
+  [flatten(), linear({ outFeatures: 3 }), relu()],
+  [flatten(), linear({ outFeatures: 3 }), batchNorm1d()],
+  [batchNorm2d(), dropout(), relu(), flatten(), dropout(), linear({ outFeatures: 3 }), dropout()],
+  [relu(), tanh(), residual([dropout()], [leakyRelu()]), flatten(), linear({ outFeatures: 2 })],
+  [
+    residual([maxPool2d({ poolSize: 2 }), batchNorm2d()], [avgPool2d({ poolSize: 2 })]),
+    ...[conv2d({ outChannels: 4, kernelSize: 2, bias: false }), batchNorm2d(), batchNorm2d()],
+    ...[maxPool2d({ poolSize: [2, 1] }), relu(), flatten(), tanh(), linear({ outFeatures: 2 })],
+  ],
+  [
+    conv2d({ name: "conv2d", outChannels: 2, kernelSize: 3 }),
+    ...[tanh(), flatten(), batchNorm1d(), residual([relu()]), residual([sigmoid()])],
+    linear({ name: "pixels", outFeatures: 2, bias: false }),
+  ],
+] as const).map((specs, n) => sequential(specs, { inputShape: [2, 8, 6], name: `unusual ${n}` }));
+
 /** The model of a row. */
 export function caseModel({ specs, ...options }: ParityCase): Model {
   return sequential(specs, options);

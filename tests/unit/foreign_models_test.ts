@@ -117,6 +117,19 @@ const FOREIGN: Readonly<Record<string, { divisor: number; make: () => tf.LayersM
       return tf.model({ inputs: input, outputs });
     },
   },
+  "arithmetic behind averages of pixels and zeros, which it must not touch": {
+    divisor: 255,
+    make: () =>
+      tf.sequential({
+        layers: [
+          layers.zeroPadding2d({ inputShape: [5, 6, 1], padding: [1, 1] }),
+          layers.averagePooling2d({ poolSize: 2, strides: 1 }),
+          layers.rescaling({ scale: 3, offset: -0.5 }),
+          layers.flatten(),
+          layers.dense({ units: 3, activation: "softmax" }),
+        ],
+      }),
+  },
   "a functional model of bytes, rescaled": {
     divisor: 1,
     make: () => {

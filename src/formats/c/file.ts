@@ -4,8 +4,9 @@ import { volume } from "../../nn/layers/layer.ts";
 import { showPixels } from "../../nn/standardization.ts";
 import { foldModel } from "../folded_model.ts";
 import type { QuantizedModel } from "../quantized_model.ts";
+import type { Model } from "../../nn/sequential.ts";
 import type { TrainedModel } from "../trained_model.ts";
-import { type KernelName, KERNELS, RESCALE, SHAPE } from "./kernels.ts";
+import { type Kernel, type KernelName, KERNELS, RESCALE, SHAPE } from "./kernels.ts";
 import { writeLayers } from "./layers.ts";
 import { showFloat, wrapped } from "./text.ts";
 import type { Writer } from "./writer.ts";
@@ -51,37 +52,35 @@ export interface CFiles {
  */
 export function encodeC(trained: TrainedModel | QuantizedModel, example?: CExample): CFiles {
   const folded = "grids" in trained ? trained : foldModel(trained);
-  const name = wordOf(folded.model.name);
+  const { model, classNames } = folded;
   const writer = writeLayers(folded);
-  const { classNames = [] } = folded;
-  const nameBytes = classNames.reduce((sum, one) => sum + encoded(one).length + 5, 0);
-  const sizes = {
+  const nameBytes = (classNames ?? []).reduce((sum, one) => sum + encoded(one).length + 5, 0);
+  const files = {
+    name: wordOf(model.name),
     flashBytes: writer.constantBytes + nameBytes,
     ramBytes: writer.plan.size * (writer.isInt8 ? 1 : 4),
   };
-  return {
-    name,
-    header: headerOf(folded, { name, writer, sizes, hasExample: example !== undefined }),
-    source: sourceOf(folded, { name, writer, example }),
-    ...sizes,
-  };
+  const parts = { ...files, writer, classNames, example };
+  return { ...files, header: headerOf(model, parts), source: sourceOf(parts) };
 }
 
-interface HeaderParts {
-  readonly name: string;
+/** What both files are written from. */
+interface Parts extends Pick<CFiles, "name" | "flashBytes" | "ramBytes"> {
   readonly writer: Writer;
-  readonly sizes: Pick<CFiles, "flashBytes" | "ramBytes">;
-  readonly hasExample: boolean;
+  readonly classNames: readonly string[] | undefined;
+  readonly example: CExample | undefined;
 }
 
 function headerOf(
-  { model, classNames }: TrainedModel,
-  { name, writer, sizes, hasExample }: HeaderParts,
+  { inputShape, classCount, standardization }: Model,
+  { name, writer, classNames, example, flashBytes, ramBytes }: Parts,
 ): string {
-  const { inputShape, classCount, standardization } = model;
   const macro = name.toUpperCase();
   const numbers = writer.isInt8 ? "whole numbers of 8 bits" : "floats";
-  const { flashBytes, ramBytes } = sizes;
+  const names = `
+/* Names of the classes, UTF-8, by their numbers. */
+extern const char *const ${name}_class_names[${macro}_CLASSES];
+`;
   const test = `
 #ifdef ${macro}_TEST
 /* Predicts an image whose logits are known: 1 if they come out, 0 if not. */
@@ -119,14 +118,7 @@ extern "C" {
  * logits: what comes out; their softmax is the probabilities.
  */
 int ${name}_predict(const uint8_t pixels[${macro}_PIXELS], float logits[${macro}_CLASSES]);
-${
-    classNames
-      ? `
-/* Names of the classes, UTF-8, by their numbers. */
-extern const char *const ${name}_class_names[${macro}_CLASSES];
-`
-      : ""
-  }${hasExample ? test : ""}
+${classNames ? names : ""}${example ? test : ""}
 #ifdef __cplusplus
 }
 #endif
@@ -135,21 +127,14 @@ extern const char *const ${name}_class_names[${macro}_CLASSES];
 `;
 }
 
-interface SourceParts {
-  readonly name: string;
-  readonly writer: Writer;
-  readonly example: CExample | undefined;
-}
-
-function sourceOf(
-  { classNames }: TrainedModel,
-  { name, writer, example }: SourceParts,
-): string {
+function sourceOf({ name, writer, classNames, example }: Parts): string {
   const macro = name.toUpperCase();
-  const kernels = kernelsOf(writer);
-  const text = kernels.map(({ text }) => text).join("\n");
-  const type = writer.isInt8 ? "int8_t" : "float";
-  const usesMath = kernels.some(({ usesMath }) => usesMath);
+  const { isInt8 } = writer;
+  const type = isInt8 ? "int8_t" : "float";
+  const kernels = Object.entries<Kernel>(KERNELS)
+    .flatMap(([name, kernel]) => writer.kernels.has(name as KernelName) ? [kernel] : []);
+  const text = kernels.map(({ int8, float }) => isInt8 ? int8 : float).join("\n");
+  const usesMath = !isInt8 && kernels.some(({ usesMath }) => usesMath);
   return [
     `/* See ${name}.h. */`,
     `#include "${name}.h"`,
@@ -181,17 +166,6 @@ function sourceOf(
     ...example ? [testOf(example, { name, isInt8: writer.isInt8 })] : [],
     "",
   ].join("\n");
-}
-
-/** Kernels of a model's kind of numbers, in a fixed order. */
-function kernelsOf(
-  { kernels, isInt8 }: Writer,
-): readonly { text: string; usesMath: boolean }[] {
-  return Object.entries(KERNELS).flatMap(([name, kernel]) => {
-    if (!kernels.has(name as KernelName)) return [];
-    const usesMath = !isInt8 && "usesMath" in kernel;
-    return [{ text: isInt8 ? kernel.int8 : kernel.float, usesMath }];
-  });
 }
 
 /** How far logits may be off, of the largest: rounding of floats, or of whole numbers at halves. */

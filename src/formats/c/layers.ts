@@ -2,18 +2,13 @@
 
 import { volume } from "../../nn/layers/layer.ts";
 import type { LayerOf } from "../../nn/layers/table.ts";
-import type {
-  BatchNormLayer,
-  Conv2dLayer,
-  Layer,
-  LayerKind,
-  Pool2dLayer,
-} from "../../nn/sequential.ts";
+import type { BatchNormLayer, Layer, LayerKind, Pool2dLayer } from "../../nn/sequential.ts";
 import type { QuantizedModel } from "../quantized_model.ts";
 import type { TrainedModel } from "../trained_model.ts";
 import type { KernelName } from "./kernels.ts";
 import type { Placement } from "./memory.ts";
-import { Writer } from "./writer.ts";
+import { showFloat } from "./text.ts";
+import { type Windows, Writer } from "./writer.ts";
 
 /** A kind of layer in C. */
 interface Written<Kind> {
@@ -28,11 +23,8 @@ const BATCH_NORM: Written<BatchNormLayer> = {
   write(layer, to) {
     const [channels, height = 1, width = 1] = layer.inputShape;
     const shape = [channels, height, width] as const;
-    const one = [1, 1] as const;
-    writeConv2d(to, {
-      ...{ inputShape: shape, outputShape: shape, kernelSize: one, stride: one, padding: [0, 0] },
-      groups: channels,
-    });
+    const windows = { kernelSize: [1, 1], stride: [1, 1], padding: [0, 0] } as const;
+    writeConv2d(to, { inputShape: shape, outputShape: shape, ...windows, groups: channels });
   },
 };
 
@@ -43,16 +35,12 @@ const KINDS: { readonly [Kind in LayerKind]: Written<LayerOf<Kind>> } = {
   linear: {
     write({ inputShape: [inputs], outputShape: [outputs] }, to) {
       if (to.isInt8 && to.isLogits) {
-        const { weight, bias, scales, zero } = to.logitWeights();
-        return to.call("linear_logits", [to.input(0), "logits", weight, bias, scales], [
-          ...[inputs, outputs, zero],
-        ]);
+        const { names, zero } = to.logitWeights();
+        to.call("linear_logits", [to.input(0), "logits", ...names], [inputs, outputs, zero]);
+      } else {
+        const numbers = [inputs, outputs, ...to.zeros()];
+        to.call("linear", [to.input(0), to.output, ...to.weights()], numbers);
       }
-      to.call("linear", [to.input(0), to.output, ...to.weights()], [
-        inputs,
-        outputs,
-        ...to.zeros(),
-      ]);
     },
   },
   avgPool2d: { write: writeAverage },
@@ -67,7 +55,7 @@ const KINDS: { readonly [Kind in LayerKind]: Written<LayerOf<Kind>> } = {
   leakyRelu: elementwise(
     "leaky_relu",
     (x, { negativeSlope }) => x > 0 ? x : x * negativeSlope,
-    (layer, to) => [to.float(layer.negativeSlope)],
+    ({ negativeSlope }) => [showFloat(negativeSlope)],
   ),
   batchNorm2d: BATCH_NORM,
   batchNorm1d: BATCH_NORM,
@@ -99,25 +87,20 @@ export function writeLayers(trained: TrainedModel | QuantizedModel): Writer {
 function elementwise<Kind extends Layer>(
   kernel: KernelName,
   apply: (x: number, layer: Kind) => number,
-  more: (layer: Kind, to: Writer) => readonly string[] = () => [],
+  more: (layer: Kind) => readonly string[] = () => [],
 ): Written<Kind> {
   return {
     placement: "in place",
     write(layer, to) {
       const count = volume(layer.outputShape);
       if (to.output !== to.input(0)) to.call("copy", [to.input(0), to.output], [count]);
-      if (!to.isInt8) to.call(kernel, [to.output], [count, ...more(layer, to)]);
+      if (!to.isInt8) to.call(kernel, [to.output], [count, ...more(layer)]);
       else if (!to.sharesGrid()) {
         to.call("look_up", [to.output], [count, to.table((x) => apply(x, layer))]);
       } else to.calls.push("/* The bytes before it end where it would cut them off. */");
     },
   };
 }
-
-type Windows = Pick<
-  Conv2dLayer,
-  "inputShape" | "outputShape" | "kernelSize" | "stride" | "padding" | "groups"
->;
 
 function writeConv2d(to: Writer, windows: Windows): void {
   const args = [to.input(0), to.output, ...to.weights(), to.shape(windows)];

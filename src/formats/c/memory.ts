@@ -10,8 +10,6 @@ export type Placement = "new" | "in place" | "same";
 export interface MemoryPlan {
   /** Place of each layer's output, in elements; of the image under -1. */
   readonly offsets: ReadonlyMap<number, number>;
-  /** Whether a layer writes over what it reads. */
-  readonly overwrites: ReadonlySet<number>;
   /** Elements in all. */
   readonly size: number;
 }
@@ -37,11 +35,9 @@ export function planMemory(model: Model, placements: readonly Placement[]): Memo
       : layers.findLastIndex(({ inputs }) => inputs.includes(tensor));
   const blockAt = (size: number, from: number) => ({ size, from, to: lastRead(from), offset: 0 });
   const blocks = new Map<number, Block>([[IMAGE, blockAt(volume(model.inputShape), IMAGE)]]);
-  const overwrites = new Set<number>();
   for (const [index, { inputs: [input], outputShape }] of layers.entries()) {
     const block = blocks.get(input)!;
     const isFree = placements[index] === "in place" && block.to === index;
-    if (isFree) overwrites.add(index);
     if (isFree || placements[index] === "same") {
       blocks.set(index, block);
       block.to = Math.max(block.to, lastRead(index));
@@ -59,7 +55,6 @@ export function planMemory(model: Model, placements: readonly Placement[]): Memo
   }
   return {
     offsets: new Map([...blocks].map(([tensor, { offset }]) => [tensor, offset])),
-    overwrites,
     size: Math.max(...placed.map(({ offset, size }) => offset + size)),
   };
 }

@@ -1,14 +1,15 @@
 /** The body of a generated C file: constants, calls, and how many bytes they take. */
 
 import type { Weighted } from "../../nn/layers/layer.ts";
-import { IMAGE, type Layer } from "../../nn/sequential.ts";
-import { byteTransform, channelOf } from "../../nn/standardization.ts";
-import { scalesOf } from "../folded_model.ts";
+import { type Conv2dLayer, IMAGE, type Layer } from "../../nn/sequential.ts";
+import { byteTransform, channelsOf } from "../../nn/standardization.ts";
+import { scalesOf, sliceOf } from "../folded_model.ts";
 import {
   dequantize,
   type Grid,
   quantize,
   type QuantizedModel,
+  type QuantizedWeights,
   quantizeWeights,
 } from "../quantized_model.ts";
 import type { TrainedModel } from "../trained_model.ts";
@@ -16,8 +17,21 @@ import type { KernelName } from "./kernels.ts";
 import { type MemoryPlan, type Placement, planMemory } from "./memory.ts";
 import { factorOf, linesOf, showFactor, showFloat, uniqueNames, wrapped } from "./text.ts";
 
-/** Bytes of an element. */
-const BYTES = { float: 4, int8_t: 1, int32_t: 4, factor: 8, shape: 52 } as const;
+/** Bytes of a constant's element, and how C shows it. */
+const TYPES = {
+  float: { bytes: 4, show: showFloat },
+  int8_t: { bytes: 1, show: String },
+  int32_t: { bytes: 4, show: String },
+  factor: { bytes: 8, show: (value: number) => showFactor(factorOf(value)) },
+} as const;
+/** Of the structure that windows are described in. */
+const SHAPE_BYTES = 52;
+
+/** Images, and how windows lie on them. */
+export type Windows = Pick<
+  Conv2dLayer,
+  "inputShape" | "outputShape" | "kernelSize" | "stride" | "padding" | "groups"
+>;
 
 /** Writes the layers of a folded model, floats or whole numbers, one after another. */
 export class Writer {
@@ -101,31 +115,29 @@ export class Writer {
 
   /** Names the layer's weights and bias, in whole numbers also the factors from their sums to its output. */
   weights(): string[] {
-    const { weight, bias, scales, grid } = this.#quantizedWeights() ?? {};
-    if (weight && bias && scales && grid) {
-      const factors = Array.from(scales, (scale) => factorOf(scale * grid.scale / this.#out.scale));
-      return [
-        this.#constant("weight", "int8_t", weight),
-        this.#constant("bias", "int32_t", bias),
-        this.#constant("factors", "factor", factors.map(showFactor)),
-      ];
+    if (!this.isInt8) {
+      const [factors, offsets] = this.#floatWeights();
+      return [this.#constant("weight", "float", factors), this.#constant("bias", "float", offsets)];
     }
-    const [factors, offsets] = this.#floatWeights();
+    const { weight, bias, scales } = this.#quantizedWeights();
+    const { scale } = this.#input;
+    const factors = Array.from(scales, (own) => own * scale / this.#out.scale);
     return [
-      this.#constant("weight", "float", Array.from(factors, showFloat)),
-      this.#constant("bias", "float", Array.from(offsets, showFloat)),
+      this.#constant("weight", "int8_t", weight),
+      this.#constant("bias", "int32_t", bias),
+      this.#constant("factors", "factor", factors),
     ];
   }
 
   /** The same of a last linear layer of whole numbers, whose sums become floats. */
-  logitWeights() {
-    const { weight, bias, biasScales, grid } = this.#quantizedWeights()!;
-    return {
-      weight: this.#constant("weight", "int8_t", weight),
-      bias: this.#constant("bias", "int32_t", bias),
-      scales: this.#constant("scales", "float", Array.from(biasScales, showFloat)),
-      zero: grid.zeroPoint,
-    };
+  logitWeights(): { readonly names: readonly string[]; readonly zero: number } {
+    const { weight, bias, biasScales } = this.#quantizedWeights();
+    const names = [
+      this.#constant("weight", "int8_t", weight),
+      this.#constant("bias", "int32_t", bias),
+      this.#constant("scales", "float", biasScales),
+    ];
+    return { names, zero: this.#input.zeroPoint };
   }
 
   /** The bytes of 0 of its inputs, and its output, in whole numbers. */
@@ -136,7 +148,7 @@ export class Writer {
 
   /** From a whole sum of its input's bytes times a number, to its output. */
   factor(times: number): string {
-    const { scale } = this.#grid(this.#layer.inputs[0]);
+    const { scale } = this.#input;
     return `(factor)${showFactor(factorOf(times * scale / this.#out.scale))}`;
   }
 
@@ -150,44 +162,28 @@ export class Writer {
 
   /** Whether what it reads and gives are bytes of the same numbers, cut off where it would. */
   sharesGrid(): boolean {
-    return this.#grid(this.#layer.inputs[0]) === this.#grids[this.#index];
+    return this.#input === this.#grids[this.#index];
   }
 
   /** A function's value of each byte. */
   table(apply: (x: number) => number): string {
-    const grid = this.#grid(this.#layer.inputs[0]);
-    const bytes = Array.from({ length: 256 }, (_, n) => {
-      return quantize(apply(dequantize(n - 128, grid)), this.#out);
-    });
-    return this.#constant("table", "int8_t", bytes);
+    const grid = this.#input;
+    const byteOf = (n: number) => quantize(apply(dequantize(n - 128, grid)), this.#out);
+    return this.#constant("table", "int8_t", Array.from({ length: 256 }, (_, n) => byteOf(n)));
   }
 
   /** Sizes of images, and how windows lie on them. */
-  shape({ inputShape, outputShape, kernelSize, stride, padding, groups }: {
-    readonly inputShape: readonly number[];
-    readonly outputShape: readonly number[];
-    readonly kernelSize: readonly number[];
-    readonly stride: readonly number[];
-    readonly padding: readonly number[];
-    readonly groups: number;
-  }): string {
+  shape({ inputShape, outputShape, kernelSize, stride, padding, groups }: Windows): string {
     const fields = { in: inputShape, out: outputShape, kernel: kernelSize, stride, padding };
-    const lists = Object.entries(fields).map(([field, sizes]) =>
-      `.${field} = {${sizes.join(", ")}},`
-    );
+    const words = [
+      ...Object.entries(fields).map(([field, sizes]) => `.${field} = {${sizes.join(", ")}},`),
+      `.groups = ${groups},`,
+    ];
     const name = `${this.#names[this.#index]}_shape`;
-    this.constants.push(
-      `static const shape ${name} = {\n${
-        linesOf([...lists, `.groups = ${groups},`], "    ").join("\n")
-      }\n};\n`,
-    );
-    this.constantBytes += BYTES.shape;
+    const lines = linesOf(words, "    ").join("\n");
+    this.constants.push(`static const shape ${name} = {\n${lines}\n};\n`);
+    this.constantBytes += SHAPE_BYTES;
     return `&${name}`;
-  }
-
-  /** A float of C. */
-  float(value: number): string {
-    return showFloat(value);
   }
 
   get #grids(): readonly (Grid | undefined)[] {
@@ -196,6 +192,10 @@ export class Writer {
 
   get #out(): Grid {
     return this.#grids[this.#index]!;
+  }
+
+  get #input(): Grid {
+    return this.#grid(this.#layer.inputs[0]);
   }
 
   #grid(tensor: number): Grid {
@@ -218,20 +218,17 @@ export class Writer {
         const { scale, offset } = byteTransform(standardization, channel);
         return `{${showFloat(scale)}, ${showFloat(offset)}}`;
       });
-      this.constants.push(
-        `static const float transform_of_pixel[${channels}][2] = {${pairs.join(", ")}};\n`,
-      );
-      this.constantBytes += 2 * channels * BYTES.float;
-      return this.call("standardize", ["pixels", to, "transform_of_pixel"], numbers);
+      const name = "transform_of_pixel";
+      this.constants.push(`static const float ${name}[${channels}][2] = {${pairs.join(", ")}};\n`);
+      this.constantBytes += 2 * channels * TYPES.float.bytes;
+      return this.call("standardize", ["pixels", to, name], numbers);
     }
     const { image } = this.#quantized;
-    const tables = Array.from({ length: channels }, (_, channel) => {
-      const { mean, std } = channelOf(standardization, channel);
-      return Array.from({ length: 256 }, (_, byte) => quantize((byte / 255 - mean) / std, image));
-    });
+    const tables = channelsOf(standardization, channels).map(({ mean, std }) =>
+      Array.from({ length: 256 }, (_, byte) => quantize((byte / 255 - mean) / std, image))
+    );
     const isOne = tables.every((table) => `${table}` === `${tables[0]}`);
-    const values = isOne ? tables[0] : tables.flat();
-    const table = this.#define("byte_of_pixel", "int8_t", Array.from(values, String));
+    const table = this.#define("byte_of_pixel", "int8_t", isOne ? tables[0] : tables.flat());
     this.call("standardize", ["pixels", to, table, isOne ? "0" : "256"], numbers);
   }
 
@@ -242,11 +239,8 @@ export class Writer {
     const from = `memory + ${this.plan.offsets.get(last)}`;
     const grid = this.#grids[last];
     if (grid) {
-      this.call("dequantize", [from, "logits"], [
-        classCount,
-        showFloat(grid.scale),
-        grid.zeroPoint,
-      ]);
+      const numbers = [classCount, showFloat(grid.scale), grid.zeroPoint];
+      this.call("dequantize", [from, "logits"], numbers);
     } else if (!this.isInt8 && this.#placements[last] !== "new") {
       this.call("copy", [from, "logits"], [classCount]);
     }
@@ -262,32 +256,29 @@ export class Writer {
     const { weight, bias } = layer as Layer & Weighted;
     const { parameters } = this.#model;
     return [
-      parameters.subarray(weight.offset, weight.offset + weight.size),
-      bias
-        ? parameters.subarray(bias.offset, bias.offset + bias.size)
-        : new Float32Array(weight.shape[0]),
+      sliceOf(parameters, weight),
+      bias ? sliceOf(parameters, bias) : new Float32Array(weight.shape[0]),
     ];
   }
 
-  #quantizedWeights() {
-    if (this.#quantized === undefined) return undefined;
-    const grid = this.#grid(this.#layer.inputs[0]);
-    const own = this.#quantized.weights.get(this.#layer.name);
-    if (own !== undefined) return { ...own, grid };
+  /** The same in whole numbers. */
+  #quantizedWeights(): QuantizedWeights {
+    const own = this.#quantized?.weights.get(this.#layer.name);
+    if (own !== undefined) return own;
     const [factors, shifts] = this.#floatWeights();
-    const options = { outputs: factors.length, scale: grid.scale };
-    return { ...quantizeWeights(factors, shifts, options), grid };
+    const { scale } = this.#input;
+    return quantizeWeights(factors, shifts, { outputs: factors.length, scale });
   }
 
-  #constant(part: string, type: keyof typeof BYTES, values: ArrayLike<number | string>): string {
-    return this.#define(`${this.#names[this.#index]}_${part}`, type, Array.from(values, String));
+  #constant(part: string, type: keyof typeof TYPES, values: ArrayLike<number>): string {
+    return this.#define(`${this.#names[this.#index]}_${part}`, type, values);
   }
 
-  #define(name: string, type: keyof typeof BYTES, values: readonly string[]): string {
-    this.constants.push(
-      `static const ${type} ${name}[${values.length}] = {\n${wrapped(values)}\n};\n`,
-    );
-    this.constantBytes += values.length * BYTES[type];
+  #define(name: string, type: keyof typeof TYPES, values: ArrayLike<number>): string {
+    const { bytes, show } = TYPES[type];
+    const lines = wrapped(Array.from(values, show));
+    this.constants.push(`static const ${type} ${name}[${values.length}] = {\n${lines}\n};\n`);
+    this.constantBytes += values.length * bytes;
     return name;
   }
 }

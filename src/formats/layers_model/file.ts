@@ -3,15 +3,16 @@
 import { IMAGE, type Model, showShape } from "../../nn/sequential.ts";
 import {
   channelCountOf,
-  channelOf,
+  channelsOf,
   isNormalized,
   type Standardization,
 } from "../../nn/standardization.ts";
 import { parseJson } from "../../parse_json.ts";
 import { quote } from "../../quote.ts";
-import { CHANNELS_FIRST, CHANNELS_LAST, NetworkBuilder } from "../network_builder.ts";
+import { CHANNELS_FIRST, CHANNELS_LAST } from "../value.ts";
+import { NetworkBuilder } from "../network_builder.ts";
 import { tensorsOf } from "../safetensors/state_dict.ts";
-import { float32Bytes } from "../tensors.ts";
+import { littleEndian } from "../tensors.ts";
 import {
   describeModel,
   DESCRIPTION_KEY,
@@ -21,18 +22,10 @@ import {
   withDescription,
 } from "../trained_model.ts";
 import { readLayer, targetOf, writeLayer } from "./layers.ts";
-import {
-  firstOf,
-  isModel,
-  type LayerJson,
-  leavesOf,
-  type ModelJson,
-  readTopology,
-  titleOf,
-} from "./topology.ts";
+import { firstOf, follow, leavesOf, type ModelJson, readTopology, titleOf } from "./topology.ts";
 import { ModelWeights, readManifest, type ReadWeights } from "./weights.ts";
 
-export { NoKerasLayerError } from "./layers.ts";
+export { NoKerasLayerError } from "./classes.ts";
 
 /** Rows, columns, channels, or pixels in a vector. */
 const MAX_SIZE = 65_536;
@@ -94,7 +87,7 @@ export async function encodeLayersModel(trained: TrainedModel): Promise<LayersMo
   const modelJson = JSON.stringify(content);
   const values = new Float32Array(tensors.reduce((sum, { data }) => sum + data.length, 0));
   tensors.reduce((start, { data }) => (values.set(data, start), start + data.length), 0);
-  return { modelJson, weights: float32Bytes(values) };
+  return { modelJson, weights: littleEndian(values) };
 }
 
 /** A layer as `model.json` holds it. */
@@ -106,11 +99,9 @@ interface WrittenJson {
 /** The same as a Rescaling layer's numbers; lists lie along the last axis, that of the channels. */
 function rescalingOf(standardization: Standardization) {
   const count = channelCountOf(standardization);
-  const channels = Array.from({ length: count }, (_, n) => channelOf(standardization, n));
-  const [scale, offset] = [
-    channels.map(({ std }) => 1 / std),
-    channels.map(({ mean, std }) => -mean / std),
-  ];
+  const channels = channelsOf(standardization, count);
+  const scale = channels.map(({ std }) => 1 / std);
+  const offset = channels.map(({ mean, std }) => -mean / std);
   return count === 1 ? { scale: scale[0], offset: offset[0] } : { scale, offset };
 }
 
@@ -178,9 +169,10 @@ function safeName(name: string): string {
  * DepthwiseConv2D, pooling, also global, ZeroPadding2D, BatchNormalization, Dropout, Flatten, Reshape,
  * Permute, Dense, Activation, ReLU, LeakyReLU and Softmax; Rescaling and Normalization; Add, which
  * becomes a residual block. Random changes of pictures are left out, and so is a softmax at the end:
- * what comes before are the logits. Every attribute of a layer is read, or it is an error. Input is [batch, height, width, channels], or [batch, channels, height, width] where the
- * layers say so; [batch, height, width] and [batch, pixels] of a square are taken for pictures of one
- * channel. Quantised weights become numbers again. The result's `notes` say what was assumed.
+ * what comes before are the logits. Every attribute of a layer is read, or it is an error. Input is
+ * [batch, height, width, channels], or [batch, channels, height, width] where the layers say so;
+ * [batch, height, width] and [batch, pixels] of a square are taken for pictures of one channel.
+ * Quantised weights become numbers again. The result's `notes` say what was assumed.
  *
  * @param modelJson Content of `model.json`.
  * @param read Reads the files of weights that it names.
@@ -220,7 +212,16 @@ export async function decodeLayersModel(
     const weights = new ModelWeights(await readManifest(weightsManifest, read, input));
     const { [DESCRIPTION_KEY]: text } = Object(userDefinedMetadata);
     const description = typeof text === "string" ? text : undefined;
-    const network = readModel(model, input, { weights, groups: groupsIn(description) });
+    const groups = groupsIn(description);
+    const network = follow(model, input, (layer, inputs) => {
+      const [network, ...others] = inputs.map((each) => each.copy());
+      try {
+        readLayer(layer, [network, ...others], { weights, groups: groups.get(layer.name) });
+      } catch (cause) {
+        throw inPart(`${titleOf(layer)} after ${showShape(inputs[0].sizes)}`, cause);
+      }
+      return network;
+    });
     weights.finish();
     return withDescription(network.finish(model.name), description);
   } catch (cause) {
@@ -265,47 +266,4 @@ function groupsIn(description = ""): ReadonlyMap<string, number> {
       "groups" in layer && layer.groups > 1 ? [[safeName(layer.name), layer.groups]] : []
     ),
   );
-}
-
-/** All that layers are read from. */
-interface Source {
-  readonly weights: ModelWeights;
-  readonly groups: ReadonlyMap<string, number>;
-}
-
-/** What a model makes of its input. */
-function readModel(model: ModelJson, input: NetworkBuilder, source: Source): NetworkBuilder {
-  const apply = (layer: LayerJson | ModelJson, inputs: readonly NetworkBuilder[]) => {
-    if (isModel(layer) && inputs.length === 1) return readModel(layer, inputs[0], source);
-    const [network, ...others] = inputs.map((each) => each.copy());
-    try {
-      const { weights, groups } = source;
-      readLayer(layer, [network, ...others], { weights, groups: groups.get(layer.name) });
-    } catch (cause) {
-      throw inPart(`${titleOf(layer)} after ${showShape(inputs[0].sizes)}`, cause);
-    }
-    return network;
-  };
-  const { layers, ends } = model;
-  if (ends === undefined) return layers.reduce((value, layer) => apply(layer, [value]), input);
-  const values = new Map<string, NetworkBuilder>();
-  const left = [...layers];
-  while (left.length > 0) {
-    const place = left.findIndex(({ sources }) => sources.every((source) => values.has(source)));
-    if (place < 0) throw new TypeError(`${titleOf(left[0])} takes what no layer gives`);
-    const [layer] = left.splice(place, 1);
-    const { name, sources } = layer;
-    if (values.has(name)) throw new TypeError(`two layers are called ${quote(name)}`);
-    if (sources.length === 0 && name !== ends.input) {
-      throw new TypeError(`${titleOf(layer)} takes nothing, and is not the input`);
-    }
-    const inputs = sources.map((source) => values.get(source)!);
-    values.set(name, apply(layer, inputs.length === 0 ? [input] : inputs));
-  }
-  const taken = new Set([...layers.flatMap(({ sources }) => sources), ends.output]);
-  const unused = layers.find(({ name }) => !taken.has(name));
-  if (unused !== undefined) throw new TypeError(`${titleOf(unused)} leads nowhere`);
-  const output = values.get(ends.output);
-  if (output !== undefined) return output;
-  throw new TypeError(`it has no layer ${quote(ends.output)}, which is to be its output`);
 }

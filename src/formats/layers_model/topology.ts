@@ -4,7 +4,7 @@ import { isRecord } from "../../parse_json.ts";
 import { quote } from "../../quote.ts";
 
 /** An object of a file, whatever is in it. */
-export type Json = Readonly<Record<string, unknown>>;
+type Json = Readonly<Record<string, unknown>>;
 
 /** A layer as the file has it. */
 export interface LayerJson {
@@ -44,8 +44,7 @@ export function readTopology(modelTopology: unknown): ModelJson {
   return modelOf(model, { path: [], stored: "", sources: [] });
 }
 
-/** Whether a layer is a model. */
-export function isModel(layer: LayerJson | ModelJson): layer is ModelJson {
+function isModel(layer: LayerJson | ModelJson): layer is ModelJson {
   return "layers" in layer;
 }
 
@@ -63,6 +62,41 @@ export function firstOf({ layers, ends }: ModelJson): LayerJson {
 /** A layer as errors call it. */
 export function titleOf({ className, name }: Pick<LayerJson, "className" | "name">): string {
   return `${quote(className).slice(1, -1)} ${quote(name)}`;
+}
+
+/** What a model makes of its input, layer by layer, each behind those that it takes.
+ *
+ * @param apply What a layer, which is no model, makes of what it takes.
+ * @throws {TypeError} If layers are called alike, or one takes what none gives, or leads nowhere.
+ */
+export function follow<Value>(
+  { layers, ends }: ModelJson,
+  input: Value,
+  apply: (layer: LayerJson, inputs: readonly Value[]) => Value,
+): Value {
+  const applied = (layer: LayerJson | ModelJson, inputs: readonly Value[]) =>
+    isModel(layer) && inputs.length === 1 ? follow(layer, inputs[0], apply) : apply(layer, inputs);
+  if (ends === undefined) return layers.reduce((value, layer) => applied(layer, [value]), input);
+  const values = new Map<string, Value>();
+  const left = [...layers];
+  while (left.length > 0) {
+    const place = left.findIndex(({ sources }) => sources.every((source) => values.has(source)));
+    if (place < 0) throw new TypeError(`${titleOf(left[0])} takes what no layer gives`);
+    const [layer] = left.splice(place, 1);
+    const { name, sources } = layer;
+    if (values.has(name)) throw new TypeError(`two layers are called ${quote(name)}`);
+    if (sources.length === 0 && name !== ends.input) {
+      throw new TypeError(`${titleOf(layer)} takes nothing, and is not the input`);
+    }
+    const inputs = sources.map((source) => values.get(source)!);
+    values.set(name, applied(layer, inputs.length === 0 ? [input] : inputs));
+  }
+  const taken = new Set([...layers.flatMap(({ sources }) => sources), ends.output]);
+  const unused = layers.find(({ name }) => !taken.has(name));
+  if (unused !== undefined) throw new TypeError(`${titleOf(unused)} leads nowhere`);
+  const output = values.get(ends.output);
+  if (output !== undefined) return output;
+  throw new TypeError(`it has no layer ${quote(ends.output)}, which is to be its output`);
 }
 
 function modelOf(model: Json, place: Pick<LayerJson, "path" | "stored" | "sources">): ModelJson {

@@ -27,6 +27,10 @@ function isScalar(type: string): type is keyof Scalars {
   return type in SCALARS;
 }
 
+function wireTypeOf(type: Field["type"]): WireType {
+  return isScalar(type) ? SCALARS[type][0] : WireType.LengthDelimited;
+}
+
 const FIELDS = Object.fromEntries(
   Object.entries<Readonly<Record<string, readonly [number, string]>>>(MESSAGES).map(
     ([message, fields]) => [
@@ -81,39 +85,26 @@ function readMessage(
   while (reader.pos < reader.len) {
     const [number, wireType] = reader.tag();
     const field = FIELDS[message].find((field) => field.number === number);
-    if (field === undefined) reader.skip(wireType, number, depth);
-    else readField(field, reader, { wireType, depth, into });
+    if (field === undefined) {
+      reader.skip(wireType, number, depth);
+      continue;
+    }
+    const { name, type, isRepeated } = field;
+    const before = into[name];
+    const read = (from: BinaryReader) => {
+      if (isScalar(type)) return from[type]();
+      const one = isRepeated ? undefined : before as Content | undefined;
+      return readMessage(type, new BinaryReader(from.bytes()), { depth: depth - 1, into: one });
+    };
+    const expected = wireTypeOf(type);
+    const isPacked = isRepeated && wireType === WireType.LengthDelimited && wireType !== expected;
+    if (wireType !== expected && !isPacked) throw new Error(`its ${name} is of another type`);
+    const source = isPacked ? new BinaryReader(reader.bytes()) : reader;
+    if (!isRepeated) into[name] = read(source);
+    else if (!isPacked) (before as unknown[]).push(read(source));
+    else while (source.pos < source.len) (before as unknown[]).push(read(source));
   }
   return into;
-}
-
-function readField(
-  { name, type, isRepeated }: Field,
-  reader: BinaryReader,
-  { wireType, depth, into }: {
-    readonly wireType: WireType;
-    readonly depth: number;
-    readonly into: Content;
-  },
-): void {
-  const list = into[name] as unknown[];
-  const expected = isScalar(type) ? SCALARS[type][0] : WireType.LengthDelimited;
-  const isPacked = wireType === WireType.LengthDelimited && wireType !== expected && isRepeated;
-  if (wireType !== expected && !isPacked) throw new Error(`its ${name} is of another type`);
-  if (!isScalar(type)) {
-    const content = new BinaryReader(reader.bytes());
-    const before = isRepeated ? undefined : into[name] as Content | undefined;
-    const value = readMessage(type, content, { depth: depth - 1, into: before });
-    if (isRepeated) list.push(value);
-    else into[name] = value;
-  } else if (isPacked) {
-    const packed = new BinaryReader(reader.bytes());
-    while (packed.pos < packed.len) list.push(packed[type]());
-  } else if (isRepeated) {
-    list.push(reader[type]());
-  } else {
-    into[name] = reader[type]();
-  }
 }
 
 function writeMessage(message: Name, writer: BinaryWriter, content: Content): void {
@@ -121,19 +112,18 @@ function writeMessage(message: Name, writer: BinaryWriter, content: Content): vo
     const value = content[name];
     if (value === undefined) continue;
     const values = isRepeated ? value as readonly unknown[] : [value];
-    if (!isScalar(type)) {
-      for (const each of values) {
-        writer.tag(number, WireType.LengthDelimited).fork();
-        writeMessage(type, writer, each as Content);
-        writer.join();
-      }
-    } else if (PACKED.includes(name)) {
-      if (values.length === 0) continue;
-      writer.tag(number, WireType.LengthDelimited).fork();
-      for (const each of values) writer[type](each as never);
+    const isPacked = PACKED.includes(name);
+    const write = (each: unknown) => {
+      if (isScalar(type)) return void writer[type](each as never);
+      writer.fork();
+      writeMessage(type, writer, each as Content);
       writer.join();
-    } else {
-      for (const each of values) writer.tag(number, SCALARS[type][0])[type](each as never);
+    };
+    if (isPacked && values.length > 0) writer.tag(number, WireType.LengthDelimited).fork();
+    for (const each of values) {
+      if (!isPacked) writer.tag(number, wireTypeOf(type));
+      write(each);
     }
+    if (isPacked && values.length > 0) writer.join();
   }
 }

@@ -3,7 +3,7 @@
 import { volume } from "../../nn/layers/layer.ts";
 import { showShape } from "../../nn/sequential.ts";
 import { quote } from "../../quote.ts";
-import { bytesOf, isNameBeside, numbersIn, type NumberTypeName } from "../tensors.ts";
+import { bytesOf, isNameBeside, numbersIn } from "../tensors.ts";
 import { ELEMENT, type Proto } from "./schema.ts";
 
 type TensorProto = Proto<"TensorProto">;
@@ -21,17 +21,15 @@ export type ExternalFiles = ReadonlyMap<string, Uint8Array>;
 const MAX_ELEMENTS = 2 ** 28;
 
 /** The types that are read, and where numbers are that are not raw bytes: of 16-bit floats, the bits. */
-const FIELDS: ReadonlyMap<string, "floatData" | "doubleData" | "int32Data" | "int64Data"> = new Map(
-  [
-    ["float32", "floatData"],
-    ["float64", "doubleData"],
-    ["float16", "int32Data"],
-    ["bfloat16", "int32Data"],
-    ["int64", "int64Data"],
-    ["int32", "int32Data"],
-    ["bool", "int32Data"],
-  ],
-);
+const FIELDS = {
+  float32: "floatData",
+  float64: "doubleData",
+  float16: "int32Data",
+  bfloat16: "int32Data",
+  int64: "int64Data",
+  int32: "int32Data",
+  bool: "int32Data",
+} as const;
 
 /** Reads constants, and counts them: a small file could name the same bytes many times. */
 export class TensorReader {
@@ -51,15 +49,13 @@ export class TensorReader {
    */
   read(tensor: TensorProto): Constant {
     const { dataType, rawData } = tensor;
-    const name = nameOfType(dataType);
-    const field = FIELDS.get(name);
-    if (field === undefined) {
+    const type = nameOfType(dataType);
+    if (!isRead(type)) {
       throw wrong(
         tensor,
-        `must be float32, found ${name}; quantised models are not supported: export the one of floats`,
+        `must be float32, found ${type}; quantised models are not supported: export the one of floats`,
       );
     }
-    const type = name as NumberTypeName;
     const shape = tensor.dims.map(Number);
     const size = volume(shape);
     if (shape.length > 8 || shape.some((length) => length < 0) || size > MAX_ELEMENTS) {
@@ -68,9 +64,8 @@ export class TensorReader {
     this.#budget -= size;
     if (this.#budget < 0) throw wrong(tensor, `and those before have over ${MAX_ELEMENTS} numbers`);
     const width = bytesOf(type);
-    const typed: readonly (number | bigint)[] = tensor[field];
-    const isExternal = tensor.dataLocation !== 0;
-    const bytes = isExternal
+    const typed: readonly (number | bigint)[] = tensor[FIELDS[type]];
+    const bytes = tensor.dataLocation !== 0
       ? externalBytes(tensor, this.#files, size * width)
       : rawData.length === 0 && width === 2
       ? new Uint8Array(Uint16Array.from(typed, Number).buffer)
@@ -83,9 +78,13 @@ export class TensorReader {
     const numberAt = isTyped ? (n: number) => Number(typed[n]) : numbersIn(bytes, type);
     const at = (_: unknown, n: number) => numberAt(n);
     if (!isFloat(dataType)) return { shape, data: Array.from({ length: size }, at) };
-    if (dataType !== ELEMENT.float32) this.#note(`its constants of ${name} are taken as float32`);
+    if (dataType !== ELEMENT.float32) this.#note(`its constants of ${type} are taken as float32`);
     return { shape, data: Float32Array.from({ length: size }, at) };
   }
+}
+
+function isRead(type: string): type is keyof typeof FIELDS {
+  return Object.hasOwn(FIELDS, type);
 }
 
 /** The type that a number in the file stands for. */

@@ -1,11 +1,9 @@
 /** Models as ONNX files, written and read. */
 
-import { IMAGE, type Model } from "../../nn/sequential.ts";
 import { isNormalized } from "../../nn/standardization.ts";
 import { quote } from "../../quote.ts";
 import type { ReadWeights } from "../layers_model/weights.ts";
 import type { QuantizedModel } from "../quantized_model.ts";
-import { tensorsOf } from "../safetensors/state_dict.ts";
 import {
   describeModel,
   DESCRIPTION_KEY,
@@ -16,18 +14,8 @@ import {
 import { isStandard, readGraph } from "./graph.ts";
 import { type ExternalFiles, externalNames } from "./constants.ts";
 import { decodeMessage, encodeMessage } from "./codec.ts";
-import { operatorOf } from "./layers.ts";
-import {
-  gridTensors,
-  IMAGE_ON_GRID,
-  isRoundedAt,
-  type NodeInit,
-  quantizedWeights,
-  roundedTo,
-  tensor,
-  type TensorInit,
-} from "./quantized.ts";
-import { ATTRIBUTE, ELEMENT, type Proto, type ProtoInit } from "./schema.ts";
+import { ELEMENT, type Proto } from "./schema.ts";
+import { graphOf, INPUT, OUTPUT } from "./written.ts";
 
 /** The first version in which Gemm and Add broadcast as they do today (2017). */
 const MIN_OPSET = 7;
@@ -160,17 +148,9 @@ function readModel(
   return withDescription({ ...trained, notes }, description);
 }
 
-type ModelInit = ProtoInit<"ModelProto">;
-
 /** What ONNX Runtime has read since 1.12 (2022); the operators in use have not changed since. */
 const OPSET = 17n;
 const IR_VERSION = 8n;
-
-const INPUT = "input";
-const OUTPUT = "logits";
-
-/** Initializers of a model that standardizes its pixels. */
-const [MEAN, STD, STANDARDIZED] = ["standardization.mean", "standardization.std", "standardized"];
 
 /** Encodes a model as an ONNX file, opset 17.
  *
@@ -195,42 +175,23 @@ const [MEAN, STD, STANDARDIZED] = ["standardization.mean", "standardization.std"
  */
 export function encodeOnnx(trained: TrainedModel | QuantizedModel): Uint8Array<ArrayBuffer> {
   const { model, classNames } = trained;
-  const quantized = "grids" in trained ? trained : undefined;
-  const whole = quantized && quantizedWeights(quantized);
-  // Who computes with the model does not count the batches of its training.
-  const tensors = [...tensorsOf(trained)].filter(([name, { dtype }]) =>
-    dtype !== "I64" && !whole?.names.has(name)
-  );
-  const file: ModelInit = {
+  const names = classNames && { key: "class_names", value: JSON.stringify(classNames) };
+  return encodeMessage("ModelProto", {
     irVersion: IR_VERSION,
     producerName: "lenet",
     docString: documentation(trained),
     opsetImport: [{ domain: "", version: OPSET }],
     metadataProps: [
-      ...classNames === undefined
-        ? []
-        : [{ key: "class_names", value: JSON.stringify(classNames) }],
+      ...names ? [names] : [],
       { key: DESCRIPTION_KEY, value: describeModel(trained) },
     ],
     graph: {
       name: model.name,
-      node: [...whole?.nodes ?? [], ...nodesOf(model, quantized)],
-      initializer: [
-        ...standardizationOf(model),
-        ...tensors.map(([name, { shape, data }]) => tensor(name, shape, data)),
-        ...whole?.tensors ?? [],
-        ...quantized ? gridTensors(quantized) : [],
-        ...model.layers.flatMap((layer) =>
-          Object.entries(operatorOf(layer).constants?.(layer) ?? {}).map(([key, value]) =>
-            tensor(`${layer.name}.${key}`, [], Float32Array.of(value))
-          )
-        ),
-      ],
+      ...graphOf(trained),
       input: [valueInfo(INPUT, model.inputShape)],
       output: [valueInfo(OUTPUT, [model.classCount])],
     },
-  };
-  return encodeMessage("ModelProto", file);
+  });
 }
 
 /** What somebody who has nothing but the file needs to know. */
@@ -250,65 +211,6 @@ function documentation(trained: TrainedModel): string {
     `${OUTPUT}: float32 [batch, ${classCount}]; their softmax is the probabilities`,
     ...classNames === undefined ? [] : [`Classes in order: ${classNames.join(", ")}`],
   ].map((sentence) => `${sentence}.`).join("\n");
-}
-
-function standardizationOf({ standardization }: Model): TensorInit[] {
-  if (isNormalized(standardization)) return [];
-  return ([[MEAN, standardization.mean], [STD, standardization.std]] as const).map((
-    [name, value],
-  ) =>
-    typeof value === "number"
-      ? tensor(name, [], Float32Array.of(value))
-      : tensor(name, [1, value.length, 1, 1], Float32Array.from(value))
-  );
-}
-
-function nodesOf(
-  { layers, standardization }: Model,
-  quantized: QuantizedModel | undefined,
-): NodeInit[] {
-  const nodes: NodeInit[] = [];
-  let from = INPUT;
-  if (!isNormalized(standardization)) {
-    const centered = "centered";
-    nodes.push(
-      { name: "subtract_mean", opType: "Sub", input: [from, MEAN], output: [centered] },
-      { name: "divide_by_std", opType: "Div", input: [centered, STD], output: [STANDARDIZED] },
-    );
-    from = STANDARDIZED;
-  }
-  if (quantized) {
-    nodes.push(...roundedTo({ index: IMAGE, from, to: IMAGE_ON_GRID }));
-    from = IMAGE_ON_GRID;
-  }
-  const valueOf = (index: number) =>
-    index === IMAGE ? from : index === layers.length - 1 ? OUTPUT : `${layers[index].name}.output`;
-  for (const [index, layer] of layers.entries()) {
-    const { name, inputs, parameters } = layer;
-    const operator = operatorOf(layer);
-    const attribute = [
-      ...Object.entries(operator.write?.(layer) ?? {}).map(([name, value]) =>
-        typeof value === "number"
-          ? { name, type: ATTRIBUTE.int, i: BigInt(value) }
-          : { name, type: ATTRIBUTE.ints, ints: value.map(BigInt) }
-      ),
-      ...Object.entries(operator.floats?.(layer) ?? {})
-        .map(([name, f]) => ({ name, type: ATTRIBUTE.float, f })),
-    ];
-    const tensors = [...parameters, ...operator.statistics?.(layer) ?? []];
-    const constants = Object.keys(operator.constants?.(layer) ?? {});
-    const input = [
-      ...inputs.map(valueOf),
-      ...tensors.map(({ name }) => name),
-      ...constants.map((key) => `${name}.${key}`),
-    ];
-    const value = valueOf(index);
-    const isRounded = quantized !== undefined && isRoundedAt(quantized, index);
-    const output = [isRounded ? `${value}.float` : value];
-    nodes.push({ name, opType: operator.opType, input, output, attribute });
-    if (isRounded) nodes.push(...roundedTo({ index, from: output[0], to: value }));
-  }
-  return nodes;
 }
 
 function valueInfo(name: string, shape: readonly number[]) {

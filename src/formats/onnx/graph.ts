@@ -1,9 +1,11 @@
 /** ONNX graphs, node by node: every input of every node is accounted for, or the graph is refused. */
 
+import { scaleOutputs } from "../arithmetic.ts";
 import { volume } from "../../nn/layers/layer.ts";
 import { quote } from "../../quote.ts";
 import { Attributes, requireShort } from "../attributes.ts";
-import { CHANNELS_FIRST, CHANNELS_LAST, NetworkBuilder } from "../network_builder.ts";
+import { CHANNELS_FIRST, CHANNELS_LAST } from "../value.ts";
+import { NetworkBuilder } from "../network_builder.ts";
 import { inPart, type TrainedModel } from "../trained_model.ts";
 import {
   type Constant,
@@ -12,7 +14,8 @@ import {
   nameOfType,
   TensorReader,
 } from "./constants.ts";
-import { type Operator, OPERATORS } from "./layers.ts";
+import { OPERATORS } from "./layers.ts";
+import type { ConstantNode, Operator } from "./operators.ts";
 import { ATTRIBUTE, ELEMENT, type Proto } from "./schema.ts";
 
 type GraphProto = Proto<"GraphProto">;
@@ -87,14 +90,16 @@ class GraphReader {
     }
     const attributes = attributesOf(node);
     const isComputed = input.some((name) => this.#values.get(name) instanceof NetworkBuilder);
-    this.#define(
-      output[0],
-      operator === undefined
-        ? this.#shapeOf(node, attributes)
-        : isComputed
-        ? this.#apply(operator, node, attributes)
-        : this.#fold(operator, node, attributes),
-    );
+    const given = () => {
+      const inputs = input.map((name) => this.#constant(name));
+      return { attributes, inputs, tensors: this.#tensors };
+    };
+    const value = operator === undefined
+      ? this.#shapeOf(node, attributes)
+      : isComputed
+      ? this.#apply(operator, node, given())
+      : this.#fold(operator, given());
+    this.#define(output[0], value);
     attributes.finish();
   }
 
@@ -138,14 +143,13 @@ class GraphReader {
     return { shape: [data.length], data };
   }
 
-  #fold({ fold, reshape }: Operator, { input }: NodeProto, attributes: Attributes): Constant {
-    const inputs = input.map((name) => this.#constant(name));
-    const node = { attributes, inputs, tensors: this.#tensors };
+  #fold({ fold, reshape }: Operator, node: ConstantNode): Constant {
     if (fold !== undefined) return fold(node);
-    if (reshape === undefined || inputs[0] === undefined) {
+    const [constant] = node.inputs;
+    if (reshape === undefined || constant === undefined) {
       throw new TypeError("it takes constants alone, which is not supported");
     }
-    const [{ shape, data }] = inputs;
+    const { shape, data } = constant;
     const sizes = reshape(node, shape);
     if (volume(sizes) === data.length && sizes.every((size) => size >= 0)) {
       return { shape: sizes, data };
@@ -153,37 +157,34 @@ class GraphReader {
     throw new TypeError(`it makes ${showSizes(sizes)} of ${showSizes(shape)}`);
   }
 
-  #apply(operator: Operator, node: NodeProto, attributes: Attributes): NetworkBuilder {
+  #apply(operator: Operator, node: NodeProto, given: ConstantNode): NetworkBuilder {
     const { opType, input, output, name } = node;
-    const computed = [...input.keys()].filter((place) =>
-      this.#values.get(input[place]) instanceof NetworkBuilder
-    );
-    const [place, second] = computed;
-    if (second !== undefined && !operator.adds) {
-      const names = computed.map((place) => quote(input[place])).join(" and ");
+    const computed = input.flatMap((name, place) => {
+      const value = this.#values.get(name);
+      return value instanceof NetworkBuilder ? [{ place, value, shown: quote(name) }] : [];
+    });
+    const [{ place, value, shown }, second] = computed;
+    const { read, reshape, moves, isLeftOut, adds, commutes } = operator;
+    if (second !== undefined && !adds) {
+      const names = computed.map(({ shown }) => shown).join(" and ");
       throw new TypeError(
         `it takes ${computed.length} computed values, ${names}: only Add may take two`,
       );
     }
-    if (place !== 0 && !operator.commutes) {
+    if (place !== 0 && !commutes) {
       throw new TypeError(
-        `it takes the computed value ${quote(input[place])} as its input ${place}, which must be ` +
-          `a constant`,
+        `it takes the computed value ${shown} as its input ${place}, which must be a constant`,
       );
     }
-    const { read, reshape, moves, isLeftOut } = operator;
     const isBytes = this.#bytes.has(input[place]);
     if (isBytes && !moves) throw new TypeError("it takes uint8: a Cast to float must come before");
     if (isBytes && opType !== "Cast") this.#bytes.add(output[0]);
-    const network = (this.#values.get(input[place]) as NetworkBuilder).copy();
-    const other = this.#values.get(input[second]) as NetworkBuilder | undefined;
+    const network = value.copy();
     // PyTorch names its nodes by number, and the weight after the module.
     const weightName = /^(.+)\.weight$/.exec(input[1] ?? "")?.[1];
-    const inputs = input.map((name) => this.#constant(name));
-    const given = { attributes, inputs, tensors: this.#tensors };
     if (reshape !== undefined) this.#reshape(network, (shape) => reshape(given, shape));
     else if (read === undefined) throw new TypeError("it is supported on constants only");
-    else read({ ...given, network, other, place, name: weightName ?? name });
+    else read({ ...given, network, other: second?.value, place, name: weightName ?? name });
     if (isLeftOut) this.#leftOut.add(opType);
     return network;
   }
@@ -247,7 +248,7 @@ function readInput({ name, type }: Proto<"ValueInfoProto">, graph: GraphProto) {
     );
   }
   if (isLast) network.note("its input is channels last: [batch, height, width, channels]");
-  if (isBytes) network.scaleOutputs([255], [0]);
+  if (isBytes) scaleOutputs(network, [255], [0]);
   else if (elemType !== ELEMENT.float32) {
     network.note(`its ${nameOfType(elemType)} is computed as float32`);
   }

@@ -5,24 +5,17 @@
 
 import { volume } from "../../nn/layers/layer.ts";
 import { showShape } from "../../nn/sequential.ts";
-import { type Attributes, requireShort } from "../attributes.ts";
+import { requireShort } from "../attributes.ts";
 import { expanded, permuted } from "../tensors.ts";
-import { type Constant, isFloat, type TensorReader } from "./constants.ts";
+import { type Constant, isFloat } from "./constants.ts";
+import { axesOf, type ConstantNode, listAt, listOf, normalAxis, required } from "./operators.ts";
 import { ELEMENT, type Proto } from "./schema.ts";
 
-/** A node whose inputs are constants. */
-export interface ConstantNode {
-  readonly attributes: Attributes;
-  /** In the node's order; undefined where one is computed or left out. */
-  readonly inputs: readonly (Constant | undefined)[];
-  readonly tensors: TensorReader;
-}
-
 /** Of a computed value's shape the batch may be NaN: the free size, of which -1 is the same. */
-export function reshape({ attributes, inputs }: ConstantNode, shape: readonly number[]): number[] {
-  const target = listAt(inputs, 1);
+export function reshape(node: ConstantNode, shape: readonly number[]): number[] {
+  const target = listAt(node, 1);
   if (target === undefined) throw new TypeError("it has no shape");
-  const copiesZero = attributes.number("allowzero", 0) === 0;
+  const copiesZero = node.attributes.number("allowzero", 0) === 0;
   const sizes = target.map((size, n) => size === 0 && copiesZero ? shape[n] : size);
   const count = (list: readonly number[]) => volume(list.filter((size) => !Number.isNaN(size)));
   const left = count(shape) / count(sizes.filter((size) => size !== -1));
@@ -50,11 +43,6 @@ export function unsqueeze(node: ConstantNode, shape: readonly number[]): number[
   if (inserted.size < places.length) throw new TypeError("its axes name one twice");
   const left = [...shape];
   return Array.from({ length: rank }, (_, axis) => inserted.has(axis) ? 1 : left.shift()!);
-}
-
-/** The axes that an operator names, in an attribute of early opsets or its second input. */
-export function axesOf({ attributes, inputs }: ConstantNode, rank: number): number[] | undefined {
-  return (attributes.list("axes") ?? listAt(inputs, 1))?.map((axis) => normalAxis(axis, rank));
 }
 
 /** Orders axes. */
@@ -119,49 +107,14 @@ export function gather(node: ConstantNode): Constant {
 /** A part of a list. */
 export function slice(node: ConstantNode): Constant {
   const data = listOf(node, 0);
-  const { attributes, inputs } = node;
   const [starts, ends, axes, steps] = ["starts", "ends", "axes", "steps"]
-    .map((name, n) => attributes.list(name) ?? listAt(inputs, n + 1));
+    .map((name, n) => node.attributes.list(name) ?? listAt(node, n + 1));
   const isWhole = [starts, ends].every((list) => list?.length === 1 && Number.isInteger(list[0]));
   if (!isWhole || (axes ?? [0])[0] !== 0 || (steps ?? [1])[0] !== 1) {
     throw new TypeError("it is supported on lists, with a step of 1");
   }
   const picked = data.slice(starts![0], ends![0]);
   return { shape: [picked.length], data: picked };
-}
-
-/** The constant at a place among the inputs. */
-export function required({ inputs }: ConstantNode, place: number): Constant {
-  const found = inputs[place];
-  if (found === undefined) throw new TypeError(`it has no input ${place}`);
-  return found;
-}
-
-/** The list of whole numbers at a place among a node's inputs. */
-function listOf(node: ConstantNode, place: number): readonly number[] {
-  required(node, place);
-  return listAt(node.inputs, place)!;
-}
-
-/** The list of whole numbers at a place among inputs, or undefined if there is nothing. */
-export function listAt(
-  inputs: readonly (Constant | undefined)[],
-  place: number,
-): readonly number[] | undefined {
-  const found = inputs[place];
-  if (found === undefined) return undefined;
-  const { shape, data } = found;
-  if (shape.length <= 1 && !(data instanceof Float32Array)) {
-    return requireShort(data, `its input ${place}`);
-  }
-  throw new TypeError(`its input ${place} must be a list of whole numbers`);
-}
-
-/** An axis counted from the front. */
-export function normalAxis(axis: number, rank: number): number {
-  const counted = axis < 0 ? axis + rank : axis;
-  if (Number.isInteger(counted) && counted >= 0 && counted < rank) return counted;
-  throw new TypeError(`axis ${axis} is not one of ${rank}`);
 }
 
 /** Two tensors element by element, as NumPy broadcasts them. */

@@ -2,7 +2,7 @@
 
 import { isRecord, parseJson } from "../../parse_json.ts";
 import { quote } from "../../quote.ts";
-import { bytesOf, float32Bytes, numbersIn, type NumberTypeName } from "../tensors.ts";
+import { bytesOf, littleEndian, numbersIn, type NumberTypeName } from "../tensors.ts";
 
 /** A float32 tensor: its shape and its numbers in row-major order. */
 export interface Tensor {
@@ -59,32 +59,25 @@ const METADATA_KEY = "__metadata__";
 export function encodeSafetensors({ tensors, metadata }: Safetensors): Uint8Array<ArrayBuffer> {
   const header: Record<string, unknown> = {};
   if (Object.keys(metadata).length > 0) header[METADATA_KEY] = metadata;
-  let end = 0;
+  const isCount = ({ dtype }: Tensor) => dtype === COUNT.dtype;
+  const inOrder = [...tensors].sort(([, a], [, b]) => Number(isCount(b)) - Number(isCount(a)));
   const parts: Uint8Array[] = [];
-  const isCounted = ({ dtype }: Tensor) => dtype === COUNT.dtype;
-  const inOrder = [...tensors].sort(([, a], [, b]) => Number(isCounted(b)) - Number(isCounted(a)));
+  let end = 0;
   for (const [name, tensor] of inOrder) {
     const { shape, data } = tensor;
-    const isCount = isCounted(tensor);
-    const bytes = isCount
-      ? new Uint8Array(BigInt64Array.from(data, (value) => BigInt(value)).buffer)
-      : float32Bytes(data);
+    const [dtype, bytes] = isCount(tensor)
+      ? [COUNT.dtype, littleEndian(BigInt64Array.from(data, BigInt))]
+      : ["F32", littleEndian(data)];
+    header[name] = { dtype, shape, data_offsets: [end, end += bytes.length] };
     parts.push(bytes);
-    const start = end;
-    end += bytes.length;
-    header[name] = { dtype: isCount ? COUNT.dtype : "F32", shape, data_offsets: [start, end] };
   }
   const json = new TextEncoder().encode(JSON.stringify(header));
-  const headerLength = Math.ceil(json.length / 8) * 8;
-  const bytes = new Uint8Array(LENGTH_BYTES + headerLength + end).fill(0x20);
-  bytes.set(json, LENGTH_BYTES);
-  new DataView(bytes.buffer).setBigUint64(0, BigInt(headerLength), true);
-  let offset = LENGTH_BYTES + headerLength;
-  for (const part of parts) {
-    bytes.set(part, offset);
-    offset += part.length;
-  }
-  return bytes;
+  const dataStart = LENGTH_BYTES + Math.ceil(json.length / 8) * 8;
+  const file = new Uint8Array(dataStart + end).fill(0x20);
+  new DataView(file.buffer).setBigUint64(0, BigInt(dataStart - LENGTH_BYTES), true);
+  file.set(json, LENGTH_BYTES);
+  parts.reduce((offset, part) => (file.set(part, offset), offset + part.length), dataStart);
+  return file;
 }
 
 /** Decodes a file and checks all of it: sizes, types, and that the tensors cover the file exactly.
@@ -114,27 +107,24 @@ export function decodeSafetensors(bytes: Uint8Array, label: string): Safetensors
   const header = parseHeader(bytes.subarray(LENGTH_BYTES, dataStart), label);
   const { [METADATA_KEY]: metadata = {}, ...entries } = header;
   const found = Object.entries(entries).map(([name, value]) => parseEntry(name, value, label));
-  const tensors = new Map<string, Tensor>();
-  let end = 0;
   // An empty tensor may begin where its neighbour does.
   found.sort((a, b) => a.start - b.start || a.stop - b.stop);
-  for (const { name, shape, dtype, start, stop } of found) {
-    if (start !== end) throw malformed(label, `tensor ${quote(name)} overlaps or leaves a gap`);
-    end = stop;
-    if (dataStart + end > bytes.length) {
-      throw malformed(
-        label,
-        `tensor ${quote(name)} ends at byte ${dataStart + end}, the file at ${bytes.length}`,
-      );
+  let end = dataStart;
+  const tensors = new Map(found.map(({ name, shape, dtype, type, start, stop }) => {
+    if (dataStart + start !== end) {
+      throw malformed(label, `tensor ${quote(name)} overlaps or leaves a gap`);
     }
-    const type = typeOf(name, dtype)!;
-    const data = new Float32Array((stop - start) / bytesOf(type));
-    const numberAt = numbersIn(bytes.subarray(dataStart + start, dataStart + stop), type);
-    for (let index = 0; index < data.length; index++) data[index] = numberAt(index);
-    tensors.set(name, { shape, data, ...(dtype !== "F32" && { dtype }) });
-  }
-  if (dataStart + end !== bytes.length) {
-    throw malformed(label, `expected ${dataStart + end} bytes, found ${bytes.length}`);
+    end = dataStart + stop;
+    if (end > bytes.length) {
+      const ends = `ends at byte ${end}, the file at ${bytes.length}`;
+      throw malformed(label, `tensor ${quote(name)} ${ends}`);
+    }
+    const numberAt = numbersIn(bytes.subarray(dataStart + start, end), type);
+    const data = new Float32Array((stop - start) / bytesOf(type)).map((_, n) => numberAt(n));
+    return [name, { shape, data, ...(dtype !== "F32" && { dtype }) }];
+  }));
+  if (end !== bytes.length) {
+    throw malformed(label, `expected ${end} bytes, found ${bytes.length}`);
   }
   return { tensors, metadata: parseMetadata(metadata, label) };
 }
@@ -172,7 +162,7 @@ function parseEntry(name: string, value: unknown, label: string) {
   if (!isSizes(offsets) || offsets.length !== 2 || offsets[1] - offsets[0] !== size) {
     throw malformed(label, `${tensor} of ${size} bytes has the wrong offsets`);
   }
-  return { name, shape, dtype, start: offsets[0], stop: offsets[1] };
+  return { name, shape, dtype, type, start: offsets[0], stop: offsets[1] };
 }
 
 /** The type of a tensor's numbers; undefined if it is not read. */

@@ -30,11 +30,8 @@ export function toTensors(
   checkModelArgument(model);
   const tensors = slices("parameters", parameters, model.parameters, model.parameterCount);
   if (statistics === undefined) return new Map(tensors);
-  const counted = slices("statistics", statistics, model.statistics, model.statisticCount)
-    .map(([name, tensor]) =>
-      [name, name.endsWith(COUNT) ? { ...tensor, dtype: "I64" } : tensor] as const
-    );
-  return new Map([...tensors, ...counted]);
+  const own = slices("statistics", statistics, model.statistics, model.statisticCount);
+  return new Map([...tensors, ...own]);
 }
 
 /** All tensors of a model, its running statistics among them.
@@ -58,9 +55,10 @@ function slices(
 ): (readonly [string, Tensor])[] {
   checkArray(what, values, Float32Array);
   checkNumber(`length of ${what}`, values.length, { min: length, max: length });
-  return layout.map(({ name, shape, offset, size }) =>
-    [name, { shape, data: values.slice(offset, offset + size) }] as const
-  );
+  return layout.map(({ name, shape, offset, size }) => {
+    const data = values.slice(offset, offset + size);
+    return [name, { shape, data, ...(name.endsWith(COUNT) && { dtype: "I64" }) }] as const;
+  });
 }
 
 /** Collects a model's parameters from named tensors into a flat vector; its running statistics may be
@@ -251,21 +249,18 @@ function fitByShape({ parameters, statisticCount }: Model, tensors: Tensors): Fi
   if (tensors.size !== parameters.length || statisticCount > 0) return undefined;
   const fitted = new Map<string, Tensor>();
   const pairs: string[] = [];
-  for (const { name, shape, kind } of parameters) {
-    if (kind !== "weight") continue;
+  const weights = parameters.filter(({ kind }) => kind === "weight");
+  for (const { name, shape } of weights) {
+    const isAlike = (other: Pick<Placed, "shape">) => String(other.shape) === String(shape);
     const found = [...tensors].filter(([other, tensor]) =>
-      other.endsWith("weight") && String(tensor.shape) === String(shape)
-    );
-    const same = parameters.filter((other) =>
-      other.kind === kind && String(other.shape) === String(shape)
+      other.endsWith("weight") && isAlike(tensor)
     );
     const [layer, theirs] = [name, found[0]?.[0] ?? ""].map((text) =>
       text.slice(0, -"weight".length)
     );
     const bias = tensors.get(`${theirs}bias`);
-    if (found.length !== 1 || same.length !== 1 || String(bias?.shape) !== String([shape[0]])) {
-      return undefined;
-    }
+    const isUnique = found.length === 1 && weights.filter(isAlike).length === 1;
+    if (!isUnique || String(bias?.shape) !== String([shape[0]])) return undefined;
     fitted.set(name, found[0][1]).set(`${layer}bias`, bias!);
     pairs.push(`${quote(theirs.slice(0, -1))} is ${quote(layer.slice(0, -1))}`);
   }

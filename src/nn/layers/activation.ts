@@ -90,8 +90,8 @@ export const LEAKY_RELU: LayerDefinition<LeakyReluSpec, LeakyReluLayer> = {
   cost: () => ({ macs: 0 }),
 };
 
-/** See {@linkcode sigmoid} and {@linkcode tanh}. */
-export const ACTIVATION: LayerDefinition<ActivationSpec, ActivationLayer> = {
+/** See {@linkcode tanh}. */
+export const TANH: LayerDefinition<ActivationSpec, ActivationLayer> = {
   fields: {},
   isActivation: true,
   place: ({ type }, { name, inputs, inputShape }) => (
@@ -100,8 +100,8 @@ export const ACTIVATION: LayerDefinition<ActivationSpec, ActivationLayer> = {
   cost: () => ({ macs: 0 }),
 };
 
+/** See {@linkcode sigmoid}. */
+export const SIGMOID: typeof TANH = { ...TANH, effect: "squashes" };
+
 /** See {@linkcode relu}. */
-export const RELU: LayerDefinition<ActivationSpec, ActivationLayer> = {
-  ...ACTIVATION,
-  effect: "clamps",
-};
+export const RELU: typeof TANH = { ...TANH, effect: "clamps" };

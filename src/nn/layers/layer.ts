@@ -129,11 +129,20 @@ export interface Cost {
  *
  * - `multiplies`: sums of weights times values, so that a factor behind it can go into its weights
  * - `scales`: a factor and a shift for each channel
+ * - `averages`: its outputs are means of its inputs
  * - `picks`: its outputs are some of its inputs, as they are
  * - `passes`: its outputs are its inputs
  * - `clamps`: what is below 0 becomes 0
+ * - `squashes`: 1 / (1 + e^-x), the probability of one of two classes
  */
-export type Effect = "multiplies" | "scales" | "picks" | "passes" | "clamps";
+export type Effect =
+  | "multiplies"
+  | "scales"
+  | "averages"
+  | "picks"
+  | "passes"
+  | "clamps"
+  | "squashes";
 
 /** One kind of layer: everything that is known of it apart from how engines compute it. */
 export interface LayerDefinition<Spec, Layer> {

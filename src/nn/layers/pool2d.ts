@@ -126,6 +126,7 @@ export const AVG_POOL2D: LayerDefinition<Pool2dSpec, Pool2dLayer> = {
     return { type, name, ...shapes, poolSize, stride, padding, parameters: [] };
   },
   cost: ({ poolSize: size, stride, padding }) => ({ macs: 0, sees: { size, stride, padding } }),
+  effect: "averages",
 };
 
 /** See {@linkcode maxPool2d}. */
@@ -144,4 +145,5 @@ export const GLOBAL_AVG_POOL2D: LayerDefinition<GlobalAvgPool2dSpec, Pool2dLayer
     return { type, name, ...shapes, poolSize, stride: poolSize, padding: [0, 0], parameters: [] };
   },
   cost: () => ({ macs: 0, sees: "everything" }),
+  effect: "averages",
 };

@@ -1,13 +1,14 @@
 /** All kinds of layers: a new one is added here, and the compiler names what else must know it. */
 
 import {
-  ACTIVATION,
   type ActivationLayer,
   type ActivationSpec,
   LEAKY_RELU,
   type LeakyReluLayer,
   type LeakyReluSpec,
   RELU,
+  SIGMOID,
+  TANH,
 } from "./activation.ts";
 import { BATCH_NORM, type BatchNormLayer, type BatchNormSpec } from "./batch_norm.ts";
 import { CONV2D, type Conv2dLayer, type Conv2dSpec } from "./conv2d.ts";
@@ -80,8 +81,8 @@ const TABLE: {
   avgPool2d: AVG_POOL2D,
   maxPool2d: MAX_POOL2D,
   globalAvgPool2d: GLOBAL_AVG_POOL2D,
-  sigmoid: ACTIVATION,
-  tanh: ACTIVATION,
+  sigmoid: SIGMOID,
+  tanh: TANH,
   relu: RELU,
   leakyRelu: LEAKY_RELU,
   batchNorm2d: BATCH_NORM,
