@@ -41,7 +41,8 @@ const MAX_UNTIL_MS = 600_000;
 
 const { flags: train } = TRAIN_COMMAND;
 
-const COMMAND = defineCommand({
+/** The command. */
+export const command = defineCommand({
   usage: invocation("compare"),
   summary: "Train the same batches from the same parameters on several backends, and compare them.",
   examples: [
@@ -95,13 +96,11 @@ const COMMAND = defineCommand({
   },
 });
 
-type Flags = FlagValues<typeof COMMAND.flags>;
-
-export { COMMAND as command, compareCommand as run };
+type Flags = FlagValues<typeof command.flags>;
 
 /** Runs the command with its arguments; the exit code is 1 if a backend differs from the reference. */
-export async function compareCommand(args: string[]): Promise<number> {
-  const { flags } = parseFlags(COMMAND, args);
+export async function run(args: string[]): Promise<number> {
+  const { flags } = parseFlags(command, args);
   if (flags.epochs !== undefined && flags.maxSteps !== undefined) {
     throw new UsageError("Cannot use --epochs and --max-steps together: choose one of them");
   }

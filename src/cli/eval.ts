@@ -17,7 +17,8 @@ import { defineCommand, JSON_FLAG, parseFlags } from "./flags.ts";
 import { PICTURE_FLAGS } from "./picture_flags.ts";
 import { loadModel, MODEL_FLAGS, openTrained, sayNotes } from "./loaded_model.ts";
 
-const COMMAND = defineCommand({
+/** The command. */
+export const command = defineCommand({
   usage: invocation("eval"),
   summary: "Evaluate saved parameters on a test set: loss, accuracy, precision, recall, confusion.",
   examples: [
@@ -56,11 +57,9 @@ const PARTS: Readonly<Record<EvaluatedPart, string>> = {
 /** Most wrong pictures in the printed list. */
 const MAX_MISTAKES = 10;
 
-export { COMMAND as command, evalCommand as run };
-
 /** Runs the command with its arguments and returns the exit code. */
-export async function evalCommand(args: string[]): Promise<number> {
-  const { flags } = parseFlags(COMMAND, args);
+export async function run(args: string[]): Promise<number> {
+  const { flags } = parseFlags(command, args);
   const loaded = await loadModel(flags);
   const { dataset, test, classNames, part, notes: assumed } = await loadForEvaluation(
     loaded,

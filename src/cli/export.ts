@@ -17,7 +17,8 @@ const FORMATS: Readonly<Record<string, ExportFormat>> = EXPORT_FORMATS;
 /** Formats that can hold whole numbers. */
 const QUANTIZING = EXPORT_FORMAT_NAMES.filter((name) => FORMATS[name].quantizes);
 
-const COMMAND = defineCommand({
+/** The command. */
+export const command = defineCommand({
   usage: invocation("export"),
   summary: "Write a trained model in a format that other programs read.",
   examples: [
@@ -52,11 +53,9 @@ const COMMAND = defineCommand({
   },
 });
 
-export { COMMAND as command, exportCommand as run };
-
 /** Runs the command with its arguments and returns the exit code. */
-export async function exportCommand(args: string[]): Promise<number> {
-  const { flags } = parseFlags(COMMAND, args);
+export async function run(args: string[]): Promise<number> {
+  const { flags } = parseFlags(command, args);
   if (flags.format === undefined) {
     throw new UsageError(
       `Missing --format: expected one of ${EXPORT_FORMAT_NAMES.join(", ")}`,

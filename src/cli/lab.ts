@@ -14,7 +14,8 @@ import { requireWritePermission } from "./permissions.ts";
 
 const HOST = "127.0.0.1";
 
-const COMMAND = defineCommand({
+/** The command. */
+export const command = defineCommand({
   usage: invocation("lab"),
   summary: "Serve a page that trains networks in the browser and shows their inside.",
   examples: [
@@ -45,11 +46,9 @@ const COMMAND = defineCommand({
   },
 });
 
-export { COMMAND as command, labCommand as run };
-
 /** Runs the command with its arguments and returns the exit code. */
-export async function labCommand(args: string[]): Promise<number> {
-  const { flags } = parseFlags(COMMAND, args);
+export async function run(args: string[]): Promise<number> {
+  const { flags } = parseFlags(command, args);
   const names = flags.data as readonly ServedName[] | undefined;
   if (flags.out !== undefined) return await writeSite(flags.out, names ?? ["sample"], flags.json);
   const data = names ?? await servableNames();

@@ -13,7 +13,8 @@ import { pictureLines, plainLine, shades } from "./predict_display.ts";
 import { type PictureInput, pictureNames, readPicture } from "./predict_inputs.ts";
 import { type LoadedModel, loadModel, MODEL_FLAGS, openTrained, sayNotes } from "./loaded_model.ts";
 
-const COMMAND = defineCommand({
+/** The command. */
+export const command = defineCommand({
   usage: invocation("predict"),
   summary: "Say what is in pictures of any size, made into what the model was " +
     "trained on: the thing in a photo light on dark, or the whole picture.",
@@ -45,15 +46,13 @@ const COMMAND = defineCommand({
 /** Pictures that are computed together: answers come soon, and memory stays bounded. */
 const CHUNK_SIZE = 256;
 
-export { COMMAND as command, predictCommand as run };
-
 /** Runs the command with its arguments and returns the exit code.
  *
  * A picture that cannot be read is one line on standard error and makes the code 1; the others are
  * predicted nevertheless.
  */
-export async function predictCommand(args: string[]): Promise<number> {
-  const { flags, positionals } = parseFlags(COMMAND, args);
+export async function run(args: string[]): Promise<number> {
+  const { flags, positionals } = parseFlags(command, args);
   const loaded = await loadModel(flags);
   sayNotes(loaded);
   const { inputShape: [channels, height, width] } = loaded.model;

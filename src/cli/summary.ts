@@ -11,7 +11,8 @@ import { defineCommand, JSON_FLAG, parseFlags } from "./flags.ts";
 import { loadModel, MODEL_FLAGS, sayNotes } from "./loaded_model.ts";
 import { widthOf, wrapLine } from "./wrap.ts";
 
-const COMMAND = defineCommand({
+/** The command. */
+export const command = defineCommand({
   usage: invocation("summary"),
   summary:
     "Print a model's layers: output sizes, parameters, multiply-accumulates, receptive field.",
@@ -32,11 +33,9 @@ const COMMAND = defineCommand({
   },
 });
 
-export { COMMAND as command, summaryCommand as run };
-
 /** Runs the command with its arguments and returns the exit code. */
-export async function summaryCommand(args: string[]): Promise<number> {
-  const { flags } = parseFlags(COMMAND, args);
+export async function run(args: string[]): Promise<number> {
+  const { flags } = parseFlags(command, args);
   const { run, weights, model: name = "lenet" } = flags;
   const loaded = run === undefined && weights === undefined ? undefined : await loadModel(flags);
   const { label, model, notes } = loaded ??

@@ -13,10 +13,10 @@ import {
 import { resumeRun } from "./train_resume.ts";
 import { startRun } from "./train_start.ts";
 
-export { TRAIN_COMMAND as command, trainCommand as run };
+export { TRAIN_COMMAND as command };
 
 /** Runs the command with its arguments and returns the exit code. */
-export async function trainCommand(args: string[]): Promise<number> {
+export async function run(args: string[]): Promise<number> {
   // What is wrong with flags is said before MPI is there, which help does without.
   const flags = asksForMpi(args) && (findLauncher()?.rank ?? 0) > 0
     ? parseInSilence(args)

@@ -13,11 +13,13 @@ import { isNormalized, showPixels, standardizationOf } from "../nn/standardizati
 import { MODEL_NAMES, type ModelName, ZOO } from "../nn/zoo.ts";
 import { countOf, printable, quote, quoteWhole } from "../quote.ts";
 import type { RunConfig } from "../run/config.ts";
+import { deviceOptions } from "./backend_flags.ts";
 import { readModelFile } from "./model_files.ts";
 import { pictureOptions, picturesFor } from "./picture_flags.ts";
-import { optimizerOf } from "./recipe_flags.ts";
+import { lossOf, optimizerOf } from "./recipe_flags.ts";
 import { recordedPath } from "./recorded_path.ts";
 import {
+  augmentationOf,
   type FilledFlags,
   fillFlags,
   frozenOf,
@@ -163,23 +165,24 @@ function fitToDataset(
   return { ...learned, model: fitted, notes: all.map((note) => `${label}: ${note}`) };
 }
 
-/** Works out what a training begins with, from the flags and the file of `--init` where there is one.
+/** Works out what a training begins with, and what its session is opened with, from the flags and the
+ * file of `--init` where there is one.
  *
- * @throws {TypeError} If the file's model does not fit the dataset.
+ * @throws {TypeError} If the file's model, or that of class weights, does not fit the dataset.
  */
-export function beginningOf(
+export async function beginningOf(
   given: TrainFlags,
   dataset: Dataset,
   source: InitialModel | undefined,
 ) {
   const flags = source === undefined ? fillFlags(given, dataset) : fillFrom(source, given, dataset);
   const plan = planOf(flags);
-  const { seed } = plan;
+  const { batchSize, seed } = plan;
   const { init } = ZOO[flags.model].recipe;
   const { model, notes, replaced, parameters, statistics } = source
     ? fitToDataset(source, dataset, { flags: given, seed, init })
     : drawn(flags, dataset, { seed, init });
-  checkSmallestBatch(model, dataset.train.count, plan.batchSize);
+  checkSmallestBatch(model, dataset.train.count, batchSize);
   const state: TrainingState = {
     parameters,
     statistics: statistics ?? initialStatistics(model),
@@ -191,7 +194,12 @@ export function beginningOf(
     path: recordedPath(flags.init),
     ...(replaced && { replaced: replaced.map((name) => printable(name)) }),
   };
-  return { flags, plan, optimizer: optimizerOf(flags), model, state, notes, init: recorded };
+  const options = {
+    ...{ optimizer: optimizerOf(flags), batchSize, seed, augmentation: augmentationOf(flags) },
+    ...await lossOf(flags, dataset),
+    ...deviceOptions(flags),
+  };
+  return { flags, plan, options, model, state, notes, init: recorded };
 }
 
 /** A model of the zoo as it is drawn. */

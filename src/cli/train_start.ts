@@ -1,6 +1,5 @@
 /** Starts a run: dataset, model and session as the flags ask, and the folder that keeps it. */
 
-import type { SessionOptions } from "../backends/backend.ts";
 import { type Dataset, sliceImages } from "../data/dataset.ts";
 import { objectShareOf } from "../data/picture_view.ts";
 import { specOf } from "../nn/model_spec.ts";
@@ -8,15 +7,14 @@ import type { RunConfig } from "../run/config.ts";
 import { describeEnvironment } from "../run/environment.ts";
 import { claimFolder, makeFolder, requireVacant, RUNS } from "../run/files.ts";
 import { RunFolder } from "../run/folder.ts";
-import { deviceOptions, type OpenedSession, openSession } from "./backend_flags.ts";
+import { type OpenedSession, openSession } from "./backend_flags.ts";
 import { loadForDryRun, obtainForTraining } from "./dataset_flag.ts";
 import { EXIT } from "./errors.ts";
 import { requireWritePermission } from "./permissions.ts";
-import { lossOf } from "./recipe_flags.ts";
 import { requirePictures } from "./picture_flags.ts";
 import { recordedDataset, recordedWay } from "./recorded_path.ts";
 import { trainDisplay } from "./train_display.ts";
-import { augmentationOf, checkpointIntervalOf, setApart, type TrainFlags } from "./train_flags.ts";
+import { checkpointIntervalOf, setApart, type TrainFlags } from "./train_flags.ts";
 import { beginningOf, picturesOf, readInitialModel } from "./train_init.ts";
 import { DEFAULT_INTERVAL, runTraining, type Surroundings } from "./train_run.ts";
 
@@ -37,17 +35,16 @@ export async function startRun(
     : await obtainForTraining({ ...given, pictures }, signal);
   requirePictures(whole, given);
   const dataset = setApart(whole, given);
-  const { flags, plan, optimizer, model, state, notes, init } = beginningOf(given, dataset, source);
-  const { batchSize, seed } = plan;
-  const loss = await lossOf(flags, dataset);
-  const augmentation = augmentationOf(flags);
-  const recipe = { optimizer, batchSize, seed, ...loss, augmentation };
-  const options: SessionOptions = { ...recipe, ...deviceOptions(flags) };
+  const { flags, plan, options, model, state, notes, init } = await beginningOf(
+    given,
+    dataset,
+    source,
+  );
+  const { optimizer, loss, clipNorm, augmentation } = options;
   const opened = await openSession(flags.backend, model, options, world);
   await using session = opened.session;
   await session.loadState(state);
   const out = flags.dryRun ? undefined : flags.out ?? await makeFolder(flags.model);
-  const workingDirectory = out && recordedWay(out);
   const config: RunConfig = {
     started: new Date().toISOString(),
     model: specOf(model),
@@ -56,29 +53,24 @@ export async function startRun(
       digest: dataset.digest,
       trainCount: dataset.train.count,
       testCount: dataset.test.count,
-      ...(dataset.validation && { validationCount: dataset.validation.count }),
-      ...(flags.validSplit !== undefined && { validSplit: flags.validSplit }),
+      validationCount: dataset.validation?.count,
+      validSplit: flags.validSplit,
       classNames: dataset.classNames,
-      ...(dataset.pictures
-        ? { pictures: dataset.pictures }
-        : { objectShare: objectShareOf(dataset.train) }),
-      ...(dataset.transposed && { transposed: true }),
-      ...(dataset.notes && { notes: dataset.notes }),
+      pictures: dataset.pictures,
+      objectShare: dataset.pictures ? undefined : objectShareOf(dataset.train),
+      transposed: dataset.transposed,
+      notes: dataset.notes,
     },
-    ...(workingDirectory !== undefined && { workingDirectory }),
-    plan,
-    optimizer,
-    ...loss,
-    ...(augmentation && { augmentation }),
-    ...(flags.chosen && { chosen: flags.chosen }),
+    workingDirectory: out && recordedWay(out),
+    ...{ plan, optimizer, loss, clipNorm, augmentation, chosen: flags.chosen },
     init,
-    ...(model.frozen.length > 0 && { frozen: model.frozen }),
+    frozen: model.frozen.length > 0 ? model.frozen : undefined,
     backend: opened.backend,
     device: session.device,
     exact: flags.exact,
-    ...(world && { ranks: world.size }),
+    ranks: world?.size,
     environment: describeEnvironment(),
-    ...(flags.logSteps && { logSteps: true }),
+    logSteps: flags.logSteps || undefined,
     checkpointEvery: checkpointIntervalOf(flags) ?? DEFAULT_INTERVAL,
   };
   if (out === undefined) {

@@ -18,18 +18,21 @@ interface Answer<Job> {
 /** Hands out jobs to all ranks until `next` gives none; rank 0 works as well, in between.
  *
  * @param next The next job; undefined for no more.
- * @param done Takes what came of one.
+ * @param done Takes what came of one, if anything did.
  */
 export async function handOut<Job, Result>(
   world: World,
   { next, run, done }: {
     next(): Job | undefined;
-    run(job: Job): Promise<Result>;
+    run(job: Job): Promise<Result | undefined>;
     done(result: Result): Promise<void>;
   },
 ): Promise<void> {
   async function work(): Promise<void> {
-    for (let job; (job = next()) !== undefined;) await done(await run(job));
+    for (let job; (job = next()) !== undefined;) {
+      const result = await run(job);
+      if (result !== undefined) await done(result);
+    }
   }
   async function serve(): Promise<void> {
     for (let busy = world.size - 1; busy > 0;) {
@@ -51,7 +54,7 @@ export async function handOut<Job, Result>(
 /** Takes jobs from rank 0 until there are no more. */
 export async function takeJobs<Job, Result>(
   world: World,
-  run: (job: Job) => Promise<Result>,
+  run: (job: Job) => Promise<Result | undefined>,
 ): Promise<void> {
   let report: Report<Result> = {};
   for (;;) {

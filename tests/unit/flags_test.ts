@@ -1,8 +1,7 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "../assert.ts";
 import { HelpAsked, UsageError } from "../../src/cli/errors.ts";
-import { defineCommand, parseFlags } from "../../src/cli/flags.ts";
+import { defineCommand, nearest, parseFlags } from "../../src/cli/flags.ts";
 import { helpText } from "../../src/cli/help.ts";
-import { nearest } from "../../src/cli/nearest.ts";
 
 const COMMAND = defineCommand({
   usage: "deno task train",

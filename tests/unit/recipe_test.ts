@@ -1,6 +1,6 @@
 /** Which recipe trains what: the model's own, one that fits the data, and what flags make of it. */
 
-import { flagsOf } from "../../src/cli/sweep_grid.ts";
+import { flagsOf } from "../../src/cli/sweep_flags.ts";
 import { fillFlags, parseTraining, planOf, TRAIN_COMMAND } from "../../src/cli/train_flags.ts";
 import { optimizerOf } from "../../src/cli/recipe_flags.ts";
 import type { Dataset } from "../../src/data/dataset.ts";
