@@ -43,14 +43,15 @@ export async function runCommand(
   // Where files may become only so large, a write is to fail: the signal would end all without a word.
   if (Deno.build.os !== "windows") Deno.addSignalListener("SIGXFSZ", () => {});
   // An error outside the command's own chain of promises: in a stray timer, a listener or a worker.
-  globalThis.addEventListener("unhandledrejection", (event) => {
+  const endBy = (event: Event, error: unknown) => {
     event.preventDefault();
-    Deno.exit(report(event.reason, debug));
-  });
-  globalThis.addEventListener("error", (event) => {
-    event.preventDefault();
-    Deno.exit(report(event.error ?? new Error(event.message), debug));
-  });
+    Deno.exit(report(error, debug));
+  };
+  globalThis.addEventListener("unhandledrejection", (event) => endBy(event, event.reason));
+  globalThis.addEventListener(
+    "error",
+    (event) => endBy(event, event.error ?? new Error(event.message)),
+  );
   try {
     Deno.exit(await command(args));
   } catch (error) {

@@ -34,7 +34,7 @@ export interface Evaluated {
 }
 
 type EvalFlags =
-  & Omit<FlagValues<typeof PICTURE_FLAGS>, "imageSize" | "channels">
+  & Partial<Omit<FlagValues<typeof PICTURE_FLAGS>, "imageSize" | "channels">>
   & { readonly dataset?: string; readonly json: boolean };
 
 /** Loads what is to be evaluated: the test set, or of pictures that have none what fits the case.

@@ -5,13 +5,6 @@ import { formatCount } from "../report/table.ts";
 import type { Quantized } from "./export_quantized.ts";
 import type { LoadedModel } from "./loaded_model.ts";
 
-/** A file that an export consists of. */
-export interface ExportedFile {
-  /** Its name in the export's folder; not used where the export is one file. */
-  readonly name: string;
-  readonly content: Uint8Array | string;
-}
-
 /** How a format is written. */
 export interface ExportFormat {
   /** What stands behind the model's name in the default path. */
@@ -22,16 +15,15 @@ export interface ExportFormat {
   readonly description: string;
   /** Whether it can hold whole numbers of 8 bits. */
   readonly quantizes?: boolean;
-  /** Makes the files; only now is the format's code loaded. */
-  encode(trained: LoadedModel, quantized?: Quantized): Promise<Exported>;
-}
-
-/** What an export consists of. */
-export interface Exported {
-  readonly files: readonly ExportedFile[];
-  /** What else is to be known of it, as JSON has it, and a line of it. */
-  readonly facts?: Readonly<Record<string, number>>;
-  readonly line?: string;
+  /** Makes the files; only now is the format's code loaded. The name of one that is all is not used.
+   *
+   * @returns Also what else is to be known of it, as JSON has it, and a line of it.
+   */
+  encode(trained: LoadedModel, quantized?: Quantized): Promise<{
+    readonly files: readonly { readonly name: string; readonly content: Uint8Array | string }[];
+    readonly facts?: Readonly<Record<string, number>>;
+    readonly line?: string;
+  }>;
 }
 
 /** Bytes that the functions in C take beside their constants, by gcc -Os: 1,500 to 2,500. */
@@ -55,12 +47,11 @@ export const EXPORT_FORMATS = {
     encode: async (trained) => {
       const { encodeLayersModel } = await import("../formats/layers_model/file.ts");
       const { modelJson, weights } = await encodeLayersModel(trained);
-      return {
-        files: [
-          { name: "weights.bin", content: weights },
-          { name: "model.json", content: modelJson },
-        ],
-      };
+      const files = [
+        { name: "weights.bin", content: weights },
+        { name: "model.json", content: modelJson },
+      ];
+      return { files };
     },
   },
   onnx: {
@@ -119,8 +110,5 @@ export const EXPORT_FORMATS = {
   },
 } as const satisfies Readonly<Record<string, ExportFormat>>;
 
-/** Name of a format. */
-export type ExportFormatName = keyof typeof EXPORT_FORMATS;
-
 /** Names of all formats. */
-export const EXPORT_FORMAT_NAMES = Object.keys(EXPORT_FORMATS) as ExportFormatName[];
+export const EXPORT_FORMAT_NAMES = Object.keys(EXPORT_FORMATS) as (keyof typeof EXPORT_FORMATS)[];

@@ -3,7 +3,7 @@
 
 import type { Dataset } from "../data/dataset.ts";
 import { findDataset } from "../data/registry.ts";
-import { findLauncher } from "../distributed/launcher.ts";
+import { findLauncher } from "../distributed/loader.ts";
 import { zooRecipe } from "../nn/zoo.ts";
 import { describeEnvironment } from "../run/environment.ts";
 import { claimFolder, makeFolder, requireVacant, RUNS } from "../run/files.ts";

@@ -43,38 +43,12 @@ function unlessClosed<Value>(use: () => Value): Value | undefined {
 }
 
 /** Listens to a run and shows it. */
-export interface TrainDisplay {
-  /** Comes before all else but remarks; `notes` say what was assumed, `history` what was trained before. */
-  start(
-    config: RunConfig,
-    model: Model,
-    opened: OpenedSession,
-    more: {
-      readonly out?: string;
-      readonly notes?: readonly string[];
-      readonly history?: readonly EpochMetrics[];
-    },
-  ): void;
-  /** Steps done in an epoch. */
-  progress(progress: { readonly epoch: number; readonly steps: number }): void;
-  /** Losses of steps. */
-  steps(losses: Iterable<number>): void;
-  /** Whether steps are drawn, and so wanted often. */
-  readonly drawsSteps: boolean;
-  epoch(metrics: EpochMetrics): void;
-  end(outcome: string, lines: readonly string[], facts: Record<string, unknown>): void;
-  /** A remark for people. */
-  note(line: string): void;
-  /** Removes a progress bar that is still there. */
-  stop(): void;
-}
+export type TrainDisplay = ReturnType<typeof trainDisplay>;
 
 /** Shows a run as flags `--quiet`, `--json` and `--live` ask. */
-export function trainDisplay({ quiet, json, live }: {
-  readonly quiet: boolean;
-  readonly json: boolean;
-  readonly live: boolean;
-}): TrainDisplay {
+export function trainDisplay(
+  { quiet, json, live }: Readonly<Record<"quiet" | "json" | "live", boolean>>,
+) {
   const isLive = live && !quiet && !json && Deno.stdout.isTerminal();
   const chart = isLive ? liveChart(TERMINAL) : undefined;
   const say = (line: string, indent = 2) => {
@@ -107,21 +81,27 @@ export function trainDisplay({ quiet, json, live }: {
     epochs++;
   };
   return {
-    start(config, model, opened, { out, notes = [], history = [] }) {
+    /** Comes before all else but remarks; `notes` say what was assumed, `history` what was trained before. */
+    start(
+      config: RunConfig,
+      model: Model,
+      opened: OpenedSession,
+      { out, notes = [], history = [] }: {
+        readonly out?: string;
+        readonly notes?: readonly string[];
+        readonly history?: readonly EpochMetrics[];
+      },
+    ): void {
       run = config;
       history.forEach(add);
       for (const note of notes) remark(printable(`note: ${note}`));
       for (const line of startLines(config, model, opened, out)) say(line, 9);
       const measured = config.loss && { measured: "plain cross-entropy, but for trainLoss" };
-      emit({
-        type: "start",
-        out: out ?? null,
-        ...config,
-        ...measured,
-        ...(notes.length > 0 && { notes }),
-      });
+      const noted = notes.length > 0 && { notes };
+      emit({ type: "start", out: out ?? null, ...config, ...measured, ...noted });
     },
-    progress({ epoch, steps }) {
+    /** Steps done in an epoch. */
+    progress({ epoch, steps }: { readonly epoch: number; readonly steps: number }): void {
       const { plan: { epochs, batchSize, maxSteps = Infinity }, dataset: { trainCount } } = run!;
       const [total, now] = [trainCount, performance.now()];
       const stepsPerEpoch = Math.ceil(total / batchSize);
@@ -138,22 +118,26 @@ export function trainDisplay({ quiet, json, live }: {
       const leftInAll = Number.isFinite(left) ? left : undefined;
       bar.progress.update(Math.min(steps * batchSize, total), { leftInAll });
     },
-    steps: (losses) => chart?.addSteps(losses),
-    get drawsSteps() {
+    /** Losses of steps. */
+    steps: (losses: Iterable<number>) => chart?.addSteps(losses),
+    /** Whether steps are drawn, and so wanted often. */
+    get drawsSteps(): boolean {
       return chart !== undefined && epochs < 2;
     },
-    epoch(metrics) {
+    epoch(metrics: EpochMetrics): void {
       stop();
       add(metrics);
       say(epochLine(metrics, run!.plan));
       emit({ type: "epoch", ...metrics });
     },
-    end(outcome, lines, facts) {
+    end(outcome: string, lines: readonly string[], facts: Record<string, unknown>): void {
       stop();
       for (const line of lines) say(line);
       emit({ type: "end", outcome, ...facts });
     },
+    /** A remark for people. */
     note: remark,
+    /** Removes a progress bar that is still there. */
     stop,
   };
 }
@@ -183,34 +167,26 @@ export function epochLine(
 }
 
 /** What a run has come to: facts of its `end` event. */
-export interface Standing {
-  /** The epoch that `best.safetensors` holds; left out where none was finished. */
-  readonly best?: Pick<BestEpoch, "accuracy" | "chosenOn"> & {
-    readonly epoch: number;
-    readonly testAccuracy: number;
-    /** What it was chosen by, where that is the loss. */
-    readonly loss?: number;
-  };
-  /** Test accuracy of the last epoch, or of the best where the run went back to it. */
-  readonly test?: MajorityComparison;
-  /** The same epoch's training accuracy. */
-  readonly train?: MajorityComparison;
-}
+type Standing = ReturnType<typeof standingOf>;
 
-/** Judges the epochs of a run. */
+/** Judges the epochs of a run.
+ *
+ * @returns The epoch that `best.safetensors` holds, with the loss where that chose it, and the accuracies of the
+ * last epoch, or of the best where the run went back to it; nothing where none was finished.
+ */
 export function standingOf(
   history: readonly EpochMetrics[],
   { train, test, classNames }: Dataset,
   { monitor, restored = false }: { readonly monitor?: Monitor; readonly restored?: boolean } = {},
-): Standing {
+) {
   const best = bestEpoch(history, monitor);
-  if (best === undefined) return {};
+  if (best === undefined) return { best };
   const { metrics, accuracy, chosenOn } = best;
   const { epoch, testAccuracy } = metrics;
-  const loss = monitor === "loss" ? { loss: -scoreOf(metrics, monitor) } : {};
+  const loss = monitor === "loss" ? -scoreOf(metrics, monitor) : undefined;
   const last = restored ? metrics : history[history.length - 1];
   return {
-    best: { epoch, accuracy, chosenOn, testAccuracy, ...loss },
+    best: { epoch, accuracy, chosenOn, testAccuracy, loss },
     test: compareWithMajority(last.testAccuracy, test.labels, classNames),
     train: compareWithMajority(last.trainAccuracy, train.labels, classNames),
   };

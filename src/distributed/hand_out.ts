@@ -5,16 +5,6 @@ import type { World } from "./world.ts";
 /** How long rank 0 does its own work before it looks for messages. */
 const LOOK_EVERY_MS = 5;
 
-/** What a rank tells rank 0: that it is free, and what it has done. */
-interface Report<Result> {
-  readonly result?: Result;
-}
-
-/** What rank 0 answers: a piece of work, or none for good. */
-interface Answer<Job> {
-  readonly job?: Job;
-}
-
 /** Hands out jobs to all ranks until `next` gives none; rank 0 works as well, in between.
  *
  * @param next The next job; undefined for no more.
@@ -41,27 +31,26 @@ export async function handOut<Job, Result>(
         continue;
       }
       const { source, bytes } = world.receive();
-      const { result } = decode<Report<Result>>(bytes);
+      const { result } = decode<{ result?: Result }>(bytes);
       if (result !== undefined) await done(result);
       const job = next();
       if (job === undefined) busy--;
-      world.send(source, encode({ job } satisfies Answer<Job>));
+      world.send(source, encode({ job }));
     }
   }
   await Promise.all([work(), serve()]);
 }
 
-/** Takes jobs from rank 0 until there are no more. */
+/** Takes jobs from rank 0 until there are no more; each time tells it what came of the last, if anything did. */
 export async function takeJobs<Job, Result>(
   world: World,
   run: (job: Job) => Promise<Result | undefined>,
 ): Promise<void> {
-  let report: Report<Result> = {};
-  for (;;) {
-    world.send(0, encode(report));
-    const { job } = decode<Answer<Job>>(world.receive(0).bytes);
+  for (let result: Result | undefined;;) {
+    world.send(0, encode({ result }));
+    const { job } = decode<{ job?: Job }>(world.receive(0).bytes);
     if (job === undefined) return;
-    report = { result: await run(job) };
+    result = await run(job);
   }
 }
 

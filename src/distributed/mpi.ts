@@ -38,20 +38,12 @@ const SYMBOLS = {
 } as const satisfies Deno.ForeignLibraryInterface;
 
 /** What `mpi.h` defines, which is no part of the library's functions. */
-export interface Constants {
-  readonly world: bigint;
-  readonly float32: bigint;
-  readonly float64: bigint;
-  readonly byte: bigint;
-  readonly sum: bigint;
-  readonly infoNull: bigint;
-  readonly errorsReturn: bigint;
-  readonly inPlace: bigint;
-  readonly typeShared: number;
-  readonly anySource: number;
-  /** Place of MPI_SOURCE in MPI_Status, in 32-bit words. */
-  readonly statusSource: number;
-}
+type Constants = Readonly<
+  & Record<"world" | "float32" | "float64" | "byte" | "sum", bigint>
+  & Record<"infoNull" | "errorsReturn" | "inPlace", bigint>
+  // The last is the place of MPI_SOURCE in MPI_Status, in 32-bit words.
+  & Record<"typeShared" | "anySource" | "statusSource", number>
+>;
 
 /** MPI's functions and constants. */
 export interface Mpi {
