@@ -198,35 +198,27 @@ async function compare(
     rows.filter(isMeasured).map((row) => [row.backend, median(row.trainImagesPerSecond)]),
   );
   const maxThreads = flags.threads ?? navigator.hardwareConcurrency;
+  const scalingOver = (threads: number[], batchSizes?: number[]) =>
+    measureScaling(contenders, plan, { rates, signal, say, threads, batchSizes });
   const scaling = flags.scaling
-    ? await measureScaling(contenders, plan, {
-      ...{ rates, signal, say },
-      threads: Array.from({ length: maxThreads }, (_, n) => n + 1),
-    })
+    ? await scalingOver(Array.from({ length: maxThreads }, (_, n) => n + 1))
     : undefined;
   const isControlled = maxThreads > 1 && rows.filter(isMeasured).some(({ outside }) => outside);
-  const controls = isControlled
-    ? await measureScaling(contenders, plan, {
-      ...{ rates, signal, say },
-      ...{ threads: [1], batchSizes: [] },
-    })
-    : undefined;
-  const target = {
-    accuracy: flags.targetAccuracy ?? 1,
-    maxEpochs: ZOO[flags.model].recipe.epochs,
-    maxEpochMs: MAX_EPOCH_MS,
-    maxMs: MAX_UNTIL_MS,
-    rates,
-  };
-  const untilPlan = { ...plan, dataset: whole };
+  const controls = isControlled ? await scalingOver([1], []) : undefined;
   const until = flags.targetAccuracy === undefined ? undefined : {
     accuracy: flags.targetAccuracy,
-    times: await timeToAccuracy(contenders, untilPlan, { ...target, signal, say }),
+    times: await timeToAccuracy(contenders, { ...plan, dataset: whole }, {
+      accuracy: flags.targetAccuracy,
+      maxEpochs: ZOO[flags.model].recipe.epochs,
+      maxEpochMs: MAX_EPOCH_MS,
+      maxMs: MAX_UNTIL_MS,
+      ...{ rates, signal, say },
+    }),
   };
   return {
     model: plan.model.name,
     dataset: recordedDataset(plan.dataset.name),
-    ...(whole.notes && { notes: whole.notes }),
+    notes: whole.notes,
     batchSize: plan.batchSize,
     learningRate: plan.learningRate,
     seed: plan.seed,
@@ -237,9 +229,7 @@ async function compare(
     environment: describeEnvironment(),
     rows,
     ...judgeRows(rows, { seed: plan.seed, load, controls }),
-    ...{ load, controls },
-    until,
-    scaling,
+    ...{ load, controls, until, scaling },
   };
 }
 

@@ -3,7 +3,7 @@
 
 import process from "node:process";
 import { UnreadablePicturesError } from "../data/errors.ts";
-import { widthOf, wrapLine } from "./wrap.ts";
+import { unlessClosed, widthOf, wrapLine } from "./wrap.ts";
 import { printable } from "../quote.ts";
 import { systemReason, withoutNumber } from "../system_reason.ts";
 
@@ -65,20 +65,11 @@ export async function runCommand(
  * that writes to a pipe. What a full disk does not take of a file is an error.
  */
 function surviveClosedTerminal(): void {
-  if (Deno.stdout.isTerminal()) console.log = unlessClosed(console.log);
+  const { log, error } = console;
+  if (Deno.stdout.isTerminal()) console.log = (...args) => unlessClosed(() => log(...args));
   if (!Deno.stderr.isTerminal()) return;
-  console.error = unlessClosed(console.error);
+  console.error = (...args) => unlessClosed(() => error(...args));
   process.stderr.on("error", () => {}); // for the progress bar
-}
-
-function unlessClosed(print: typeof console.log): typeof console.log {
-  return (...args) => {
-    try {
-      print(...args);
-    } catch {
-      // Nobody reads it any more.
-    }
-  };
 }
 
 /** Runs a task that Ctrl-C, SIGTERM and the end of its terminal are to stop: its signal aborts, so that it can clean up.

@@ -14,8 +14,8 @@ import { DEVICE_FLAGS } from "./backend_flags.ts";
 import { EXIT } from "./errors.ts";
 import { type EvaluatedPart, loadForEvaluation } from "./eval_dataset.ts";
 import { defineCommand, JSON_FLAG, parseFlags } from "./flags.ts";
-import { PICTURE_FLAGS } from "./picture_flags.ts";
-import { loadModel, MODEL_FLAGS, openTrained, sayNotes } from "./loaded_model.ts";
+import { PICTURE_FLAGS, sayNotes } from "./picture_flags.ts";
+import { loadModel, MODEL_FLAGS, openTrained } from "./loaded_model.ts";
 
 /** The command. */
 export const command = defineCommand({
@@ -96,44 +96,28 @@ export async function run(args: string[]): Promise<number> {
   return EXIT.ok;
 }
 
-/** A picture that was taken for another class. */
-interface NamedMistake {
-  /** Relative to the dataset's folder. */
-  readonly file: string;
-  readonly className: string;
-  readonly guess: string;
-  /** Probability that the guess was given. */
-  readonly probability: number;
-}
-
-/** What was taken for another class, the most wrong first. */
+/** Pictures that were taken for another class, the most wrong first. */
 function nameMistakes(
   logits: Float32Array,
   { labels, names }: LabeledImages,
   classNames: readonly string[],
-): NamedMistake[] {
+) {
   return answersFrom(logits, labels, classNames.length).mistakes
     .map(({ index, label, guess, probability }) => ({
-      file: names![index],
+      file: names![index], // relative to the dataset's folder
       className: classNames[label],
       guess: classNames[guess],
-      probability,
+      probability, // that the guess was given
     }));
 }
 
 function printReport(
-  facts: {
-    readonly weights: string;
-    readonly model: string;
-    readonly dataset: string;
-    readonly part: EvaluatedPart;
-    readonly count: number;
-    readonly backend: string;
-    readonly loss: number;
-    readonly imagesPerSecond: number;
-  },
+  facts:
+    & Readonly<Record<"weights" | "model" | "dataset" | "backend", string>>
+    & Readonly<Record<"count" | "loss" | "imagesPerSecond", number>>
+    & { readonly part: EvaluatedPart },
   report: ClassificationReport,
-  mistakes: readonly NamedMistake[] | undefined,
+  mistakes: ReturnType<typeof nameMistakes> | undefined,
 ): void {
   const { accuracy, majority, confusion, perClass } = report;
   const percent = (share: number) => share.toFixed(3);

@@ -66,7 +66,8 @@ export async function loadForEvaluation(
   if (!pictures && isOwn && run !== undefined) requireOwnDataset(dataset, loaded);
   const matched = matchClasses(dataset, loaded);
   if (pictures?.testSplit === undefined || flags.testSplit !== undefined) {
-    const part = pictures?.testSplit === undefined ? "test set" : partOf(flags.testSplit!);
+    const share = flags.testSplit === 1 ? "all" : "test share";
+    const part = pictures?.testSplit === undefined ? "test set" : share;
     return { dataset, ...matched, part };
   }
   const name = quoteWhole(dataset.name);
@@ -80,11 +81,8 @@ export async function loadForEvaluation(
   }
   const note = `it does not say what it was trained on: if it was on pictures of ${name}, take ` +
     `those that training kept back with --test-split ${DEFAULT_TEST_SPLIT}`;
-  const whole = joinImages([
-    dataset.train,
-    dataset.test,
-    ...(dataset.validation ? [dataset.validation] : []),
-  ]);
+  const { train, test, validation = [] } = dataset;
+  const whole = joinImages([train, test].concat(validation));
   const all = matchClasses({ ...dataset, test: whole }, loaded);
   const notes = config === undefined ? [...all.notes, note] : all.notes;
   return { dataset, ...all, notes, part: "all" };
@@ -105,10 +103,6 @@ function requireColors(
     `Cannot evaluate ${label} on dataset ${quoteWhole(name)}: the model takes ` +
       `${countOf(expected, "channel")}, ${found}; give it others with --dataset`,
   );
-}
-
-function partOf(testSplit: number): EvaluatedPart {
-  return testSplit === 1 ? "all" : "test share";
 }
 
 async function load(

@@ -10,7 +10,8 @@ import { EXIT, UsageError } from "./errors.ts";
 import { EXPORT_FORMAT_NAMES, EXPORT_FORMATS, type ExportFormat } from "./export_formats.ts";
 import { defineCommand, JSON_FLAG, parseFlags } from "./flags.ts";
 import { requireNoFolder, requireWritePermission } from "./permissions.ts";
-import { loadModel, MODEL_FLAGS, sayNotes } from "./loaded_model.ts";
+import { loadModel, MODEL_FLAGS } from "./loaded_model.ts";
+import { sayNotes } from "./picture_flags.ts";
 
 const FORMATS: Readonly<Record<string, ExportFormat>> = EXPORT_FORMATS;
 

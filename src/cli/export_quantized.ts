@@ -11,7 +11,8 @@ import { openBackend } from "../train/open_backend.ts";
 import { CALIBRATION_COUNT, quantizeModel, referenceLogitsOf } from "../train/quantize.ts";
 import { UsageError } from "./errors.ts";
 import { loadForEvaluation } from "./eval_dataset.ts";
-import { type LoadedModel, sayNotes } from "./loaded_model.ts";
+import { type LoadedModel } from "./loaded_model.ts";
+import { sayNotes } from "./picture_flags.ts";
 
 /** A quantised model, an image of its test set and what quantising cost, as JSON has it. */
 export type Quantized = Awaited<ReturnType<typeof quantizeLoaded>>;

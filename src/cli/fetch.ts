@@ -6,7 +6,7 @@ import { DATASETS, findDataset, SAMPLE } from "../data/registry.ts";
 import { invocation } from "../quote.ts";
 import { formatCount } from "../report/table.ts";
 import { describeError, EXIT, UsageError, withInterrupt } from "./errors.ts";
-import { showFetch } from "./fetch_display.ts";
+import { showFetch } from "./dataset_flag.ts";
 import { defineCommand, didYouMean, OUTPUT_FLAGS, parseFlags } from "./flags.ts";
 
 /** The command. */

@@ -1,4 +1,3 @@
-// deno-lint-ignore-file no-console
 /** The trained model that a command is to use: a run's, or a file's. */
 
 import { dirname, join } from "node:path";
@@ -6,7 +5,7 @@ import type { PictureFacts } from "../data/dataset.ts";
 import { areNamesOf } from "../formats/trained_model.ts";
 import type { Model } from "../nn/sequential.ts";
 import { MODEL_NAMES, type ModelName } from "../nn/zoo.ts";
-import { invocation, printable } from "../quote.ts";
+import { invocation } from "../quote.ts";
 import { configuredModel, knownPictures, type RunConfig, wasExact } from "../run/config.ts";
 import { readRunConfig, readRunParameters } from "../run/folder.ts";
 import {
@@ -140,11 +139,6 @@ async function modelOfFile(path: string, name: ModelName | undefined): Promise<L
   const config = await readRunConfig(dirname(path)).catch(() => undefined);
   const known = { datasetName: "fashion-mnist", classNames: namesFor(model, classNames), notes };
   return { ...trained, label: path, config, ...known };
-}
-
-/** Tells the user what finding and reading a model assumed, left out or changed. */
-export function sayNotes({ label, notes }: Pick<LoadedModel, "label" | "notes">): void {
-  for (const note of notes) console.error(printable(`note: ${label}: ${note}`));
 }
 
 /** Names of the model's classes; numbers where the file has none that fit. */

@@ -1,8 +1,9 @@
 /** The flags of how a model is trained: optimiser, schedule, loss, and when to stop. */
 
 import type { SessionOptions } from "../backends/backend.ts";
+import { withoutGaps } from "../check.ts";
 import type { Dataset } from "../data/dataset.ts";
-import { balancedWeights, type LossOptions } from "../nn/loss.ts";
+import { balancedWeights } from "../nn/loss.ts";
 import {
   completeOptimizer,
   definitionOf,
@@ -158,9 +159,7 @@ export function optimizerOf(
   }
   return completeOptimizer({
     ...preset,
-    ...(momentum !== undefined && { momentum }),
-    ...(weightDecay !== undefined && { weightDecay }),
-    ...betasOf(flags),
+    ...withoutGaps({ momentum, weightDecay, ...betasOf(flags) }),
   });
 }
 
@@ -194,12 +193,6 @@ export async function lossOf(
     : classWeights === "balanced"
     ? balancedWeights(train.labels, classNames.length)
     : await readClassWeights(classWeights, classNames);
-  const loss: LossOptions = {
-    ...(labelSmoothing && { labelSmoothing }),
-    ...(weights && { classWeights: weights }),
-  };
-  return {
-    ...(Object.keys(loss).length > 0 && { loss }),
-    ...(clipNorm !== undefined && { clipNorm }),
-  };
+  const loss = withoutGaps({ labelSmoothing: labelSmoothing || undefined, classWeights: weights });
+  return { loss: Object.keys(loss).length > 0 ? loss : undefined, clipNorm };
 }

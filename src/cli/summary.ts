@@ -8,7 +8,8 @@ import { costsOf, formatCount, summaryTable } from "../report/table.ts";
 import { frozenText } from "../run/recipe_text.ts";
 import { EXIT } from "./errors.ts";
 import { defineCommand, JSON_FLAG, parseFlags } from "./flags.ts";
-import { loadModel, MODEL_FLAGS, sayNotes } from "./loaded_model.ts";
+import { loadModel, MODEL_FLAGS } from "./loaded_model.ts";
+import { sayNotes } from "./picture_flags.ts";
 import { widthOf, wrapLine } from "./wrap.ts";
 
 /** The command. */

@@ -10,7 +10,7 @@ import { claimFolder, makeFolder, requireVacant, RUNS } from "../run/files.ts";
 import { readSweep, type SweepRecord, type SweepResult, writeSweep } from "../run/sweep_record.ts";
 import { writeSweepReport } from "../report/sweep_report.ts";
 import { compareWithMajority } from "../train/metrics.ts";
-import { decidingAccuracy } from "../train/trainer.ts";
+import { decidingAccuracy } from "../train/progress.ts";
 import { obtainForTraining } from "./dataset_flag.ts";
 import { EXIT, UsageError, withInterrupt } from "./errors.ts";
 import { requireWritePermission } from "./permissions.ts";

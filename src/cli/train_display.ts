@@ -22,25 +22,17 @@ import {
   type Checkpoint,
   decidingAccuracy,
   type EpochMetrics,
-  type Outcome,
   scoreOf,
-} from "../train/trainer.ts";
-import { widthOf, wrapLine } from "./wrap.ts";
+} from "../train/progress.ts";
+import type { Outcome } from "../train/trainer.ts";
+import { unlessClosed, widthOf, wrapLine } from "./wrap.ts";
 
-/** A terminal that has been closed shows nothing: the run that it was to show can still be saved. */
+/** One that has been closed shows nothing: the run that it was to show can still be saved. */
 const TERMINAL: Screen = {
   size: () => unlessClosed(() => Deno.consoleSize()) ?? { columns: 0, rows: 0 },
   write: (text) => unlessClosed(() => Deno.stdout.writeSync(new TextEncoder().encode(text))),
   color: !Deno.noColor,
 };
-
-function unlessClosed<Value>(use: () => Value): Value | undefined {
-  try {
-    return use();
-  } catch {
-    return undefined;
-  }
-}
 
 /** Listens to a run and shows it. */
 export type TrainDisplay = ReturnType<typeof trainDisplay>;

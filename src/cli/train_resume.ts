@@ -1,6 +1,7 @@
 /** Goes on with a run from its last checkpoint, by its own configuration. */
 
 import type { SessionOptions } from "../backends/backend.ts";
+import { withoutGaps } from "../check.ts";
 import { countOf, quoteWhole } from "../quote.ts";
 import { configuredModel, type RunConfig, wasExact } from "../run/config.ts";
 import { claimFolder } from "../run/files.ts";
@@ -29,19 +30,13 @@ export async function resumeRun(
   using _claim = await claimFolder(path);
   const { config: before, ...saved } = await RunFolder.open(path);
   const { maxSteps: _, ...planBefore } = before.plan;
-  const plan = completePlan({
-    ...planBefore,
-    ...(flags.epochs !== undefined && { epochs: flags.epochs }),
-    ...(flags.maxSteps !== undefined && { maxSteps: flags.maxSteps }),
-    ...(flags.targetAccuracy !== undefined && { targetAccuracy: flags.targetAccuracy }),
-    ...(flags.patience !== undefined && { patience: flags.patience }),
-  });
+  const { epochs, maxSteps, targetAccuracy, patience } = flags;
+  const planNow = withoutGaps({ epochs, maxSteps, targetAccuracy, patience });
+  const plan = completePlan({ ...planBefore, ...planNow });
   const checkpointEvery = checkpointIntervalOf(flags) ?? before.checkpointEvery;
-  const logSteps = flags.logSteps || before.logSteps;
   const config: RunConfig = {
-    ...before,
-    plan,
-    ...(logSteps && { logSteps }),
+    ...{ ...before, plan },
+    logSteps: flags.logSteps || before.logSteps,
     checkpointEvery: checkpointEvery ?? DEFAULT_INTERVAL,
   };
   const display = trainDisplay(flags);

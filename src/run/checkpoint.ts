@@ -11,7 +11,7 @@ import { parseJson } from "../parse_json.ts";
 import { readUnlinked } from "../read_bounded.ts";
 import { sha256Hex } from "../sha256.ts";
 import { writeAtomic } from "../write_atomic.ts";
-import type { Checkpoint, Progress } from "../train/trainer.ts";
+import type { Checkpoint, Progress } from "../train/progress.ts";
 import { count, fields, notNegative, type Schema } from "./schema.ts";
 
 const PROGRESS: Schema<Progress> = fields({

@@ -11,7 +11,7 @@ import { quote } from "../quote.ts";
 import { readUnlinked } from "../read_bounded.ts";
 import { readCheckpoint, writeCheckpoint, writeModel } from "./checkpoint.ts";
 import { appendSynced, writeAtomic } from "../write_atomic.ts";
-import { type Checkpoint, type EpochMetrics, isBestSoFar, NOT_STARTED } from "../train/trainer.ts";
+import { type Checkpoint, type EpochMetrics, isBestSoFar, NOT_STARTED } from "../train/progress.ts";
 import {
   configuredModel,
   fixedConfiguration,

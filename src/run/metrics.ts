@@ -2,7 +2,7 @@
 
 import * as v from "valibot";
 import { isRecord } from "../parse_json.ts";
-import type { EpochMetrics } from "../train/trainer.ts";
+import type { EpochMetrics } from "../train/progress.ts";
 import { count, fields, measured, parseBy, type Schema } from "./schema.ts";
 
 /** The metrics of an epoch. */
