@@ -23,6 +23,7 @@ import {
   checkState,
   notAttached,
 } from "./check_data.ts";
+import { Calls } from "./calls.ts";
 import { batchDivisors } from "../nn/loss.ts";
 import { slotCount } from "../nn/optimizers.ts";
 import { type Engine, type EngineOptions, nextTask, type Results, type Work } from "./engine.ts";
@@ -48,47 +49,6 @@ export function engineBackend<Images>(
       return new EngineSession(await open(model, checked), model, checked);
     },
   };
-}
-
-/** The calls of a session: one at a time, until it is closed. */
-export class Calls {
-  /** The call that has not ended. */
-  #current: { readonly name: string; readonly ended: Promise<unknown> } | undefined;
-  #closed = false;
-
-  /** Makes a call.
-   *
-   * @throws {TypeError} If another has not ended, or the session was closed.
-   */
-  async make<T>(name: string, work: () => Promise<T>): Promise<T> {
-    this.requireOpen();
-    if (this.#current !== undefined) {
-      throw new TypeError(
-        `Cannot call ${name} while ${this.#current.name} has not ended: await each call of a ` +
-          `session, or open another session`,
-      );
-    }
-    const ended = Promise.resolve().then(work);
-    this.#current = { name, ended };
-    try {
-      return await ended;
-    } finally {
-      this.#current = undefined;
-    }
-  }
-
-  /** Refuses further calls and waits for the one that has not ended; false if that was done before. */
-  async close(): Promise<boolean> {
-    if (this.#closed) return false;
-    this.#closed = true;
-    await this.#current?.ended.catch(() => {});
-    return true;
-  }
-
-  /** @throws {TypeError} If the session was closed. */
-  requireOpen(): void {
-    if (this.#closed) throw new TypeError("Cannot use a session that was disposed");
-  }
 }
 
 /** A model on an engine.

@@ -2,9 +2,8 @@
 /** The devices command: what the backends of this machine can run on. */
 
 import { chooseBackend, describeDevices, type Devices } from "../backends/registry.ts";
-import { invocation } from "../quote.ts";
+import { formatCount, invocation } from "../quote.ts";
 import { describeEnvironment } from "../run/environment.ts";
-import { formatCount } from "../report/table.ts";
 import { EXIT } from "./errors.ts";
 import { defineCommand, JSON_FLAG, parseFlags } from "./flags.ts";
 import { quietDrivers } from "./backend_flags.ts";

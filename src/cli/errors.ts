@@ -76,17 +76,15 @@ function surviveClosedTerminal(): void {
  *
  * A second Ctrl-C ends the program at once.
  *
- * @param advice What the user can do then, for the message.
  * @throws {InterruptedError} By way of the signal's reason, if the task throws it.
  */
 export async function withInterrupt<Result>(
   task: (signal: AbortSignal) => Promise<Result>,
-  advice = "run again to go on",
 ): Promise<Result> {
   const controller = new AbortController();
   const onSignal = () => {
     if (controller.signal.aborted) Deno.exit(EXIT.interrupted);
-    controller.abort(new InterruptedError(`Interrupted; ${advice}`));
+    controller.abort(new InterruptedError("Interrupted; run again to go on"));
   };
   const signals = stopSignals();
   for (const name of signals) Deno.addSignalListener(name, onSignal);

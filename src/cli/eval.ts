@@ -2,9 +2,9 @@
 /** The eval command: how well saved parameters do on a test set, class by class. */
 
 import type { LabeledImages } from "../data/dataset.ts";
-import { invocation, printable } from "../quote.ts";
+import { formatCount, invocation, printable } from "../quote.ts";
 import { answersFrom } from "../report/run_report_results.ts";
-import { formatCount, formatTable } from "../report/table.ts";
+import { formatTable } from "../report/table.ts";
 import {
   type ClassificationReport,
   classificationReport,

@@ -15,7 +15,7 @@ import {
   showPictures,
 } from "./picture_flags.ts";
 import type { FlagValues } from "./flag_types.ts";
-import { findRecorded, type FoundDataset } from "./recorded_path.ts";
+import { findRecorded } from "./recorded_path.ts";
 import type { LoadedModel } from "./loaded_model.ts";
 
 /** Which images of a dataset are evaluated, as JSON has it. */
@@ -106,7 +106,7 @@ function requireColors(
 }
 
 async function load(
-  { name, dataDir }: Partial<FoundDataset> & { readonly name: string },
+  { name, dataDir }: { readonly name: string; readonly dataDir?: string },
   { loaded: { model, pictures, transposed }, flags, testSplit }: {
     readonly loaded: LoadedModel;
     readonly flags: EvalFlags;

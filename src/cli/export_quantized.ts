@@ -1,17 +1,15 @@
 /** What `export --quantize int8` does before a format is written: calibrates, and measures what it costs. */
 
 import { sliceImages } from "../data/dataset.ts";
-import type { QuantizedModel } from "../formats/quantized_model.ts";
 import { definitionOf } from "../nn/layers/table.ts";
-import { printable } from "../quote.ts";
+import { formatCount, printable } from "../quote.ts";
 import { createRandom, permutation } from "../random.ts";
-import { formatCount } from "../report/table.ts";
 import { evaluate } from "../train/inference.ts";
 import { openBackend } from "../train/open_backend.ts";
 import { CALIBRATION_COUNT, quantizeModel, referenceLogitsOf } from "../train/quantize.ts";
 import { UsageError } from "./errors.ts";
 import { loadForEvaluation } from "./eval_dataset.ts";
-import { type LoadedModel } from "./loaded_model.ts";
+import type { LoadedModel } from "./loaded_model.ts";
 import { sayNotes } from "./picture_flags.ts";
 
 /** A quantised model, an image of its test set and what quantising cost, as JSON has it. */

@@ -3,8 +3,7 @@
 import { DatasetError } from "../data/errors.ts";
 import { DEFAULT_DATA_DIR, fetchDataset, verifiedFolder } from "../data/fetch.ts";
 import { DATASETS, findDataset, SAMPLE } from "../data/registry.ts";
-import { invocation } from "../quote.ts";
-import { formatCount } from "../report/table.ts";
+import { formatCount, invocation } from "../quote.ts";
 import { describeError, EXIT, UsageError, withInterrupt } from "./errors.ts";
 import { showFetch } from "./dataset_flag.ts";
 import { defineCommand, didYouMean, OUTPUT_FLAGS, parseFlags } from "./flags.ts";

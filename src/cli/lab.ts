@@ -4,9 +4,8 @@
 import { dirname, join } from "node:path";
 import { SERVED_NAMES } from "../lab/experiment.ts";
 import { HEADERS, labSite, servableNames, type ServedName, type SiteFile } from "../lab/site.ts";
-import { invocation, printable } from "../quote.ts";
+import { countOf, invocation, printable } from "../quote.ts";
 import { formatBytes } from "../report/std.ts";
-import { countOf } from "../report/table.ts";
 import { writeAtomic } from "../write_atomic.ts";
 import { EXIT, withInterrupt } from "./errors.ts";
 import { defineCommand, JSON_FLAG, parseFlags } from "./flags.ts";

@@ -1,10 +1,10 @@
 // deno-lint-ignore-file no-console
 /** The summary command: a model's layers, sizes and costs as a table. */
 
-import { invocation, printable } from "../quote.ts";
+import { formatCount, invocation, printable } from "../quote.ts";
 import { showShape } from "../nn/sequential.ts";
 import { ZOO, zooModel } from "../nn/zoo.ts";
-import { costsOf, formatCount, summaryTable } from "../report/table.ts";
+import { costsOf, summaryTable } from "../report/table.ts";
 import { frozenText } from "../run/recipe_text.ts";
 import { EXIT } from "./errors.ts";
 import { defineCommand, JSON_FLAG, parseFlags } from "./flags.ts";

@@ -1,13 +1,12 @@
 // deno-lint-ignore-file no-console
 /** What the train command says while it runs: lines for people, or JSON for programs. */
 
-import { invocation, printable, shellWord } from "../quote.ts";
+import { countOf, formatCount, invocation, printable, shellWord } from "../quote.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { findDataset } from "../data/registry.ts";
 import type { OpenedSession } from "./backend_flags.ts";
 import { liveChart, type Screen } from "../report/live_chart.ts";
 import { type Progress, startProgress } from "../report/progress.ts";
-import { countOf, formatCount } from "../report/table.ts";
 import { partsText, type RunConfig } from "../run/config.ts";
 import { showAugmentation } from "../data/augment.ts";
 import type { Model } from "../nn/sequential.ts";
@@ -17,7 +16,6 @@ import type { RunFolder } from "../run/folder.ts";
 import { compareWithMajority, type MajorityComparison, majorityRemark } from "../train/metrics.ts";
 import type { Monitor } from "../train/plan.ts";
 import {
-  type BestEpoch,
   bestEpoch,
   type Checkpoint,
   decidingAccuracy,

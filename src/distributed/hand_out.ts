@@ -46,7 +46,8 @@ export async function takeJobs<Job, Result>(
   world: World,
   run: (job: Job) => Promise<Result | undefined>,
 ): Promise<void> {
-  for (let result: Result | undefined;;) {
+  let result: Result | undefined;
+  for (;;) {
     world.send(0, encode({ result }));
     const { job } = decode<{ job?: Job }>(world.receive(0).bytes);
     if (job === undefined) return;
