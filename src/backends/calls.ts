@@ -2,7 +2,6 @@
 
 /** The calls of a session: one at a time, until it is closed. */
 export class Calls {
-  /** The call that has not ended. */
   #current: { readonly name: string; readonly ended: Promise<unknown> } | undefined;
   #closed = false;
 

@@ -67,7 +67,6 @@ export class EngineSession<Images> implements Session {
   #step = 0;
   readonly #calls = new Calls();
 
-  /** Takes over an engine. */
   constructor(engine: Engine<Images>, model: Model, options: EngineOptions) {
     this.device = engine.device;
     this.#engine = engine;

@@ -41,7 +41,6 @@ const MAX_UNTIL_MS = 600_000;
 
 const { flags: train } = TRAIN_COMMAND;
 
-/** The command. */
 export const command = defineCommand({
   usage: invocation("compare"),
   summary: "Train the same batches from the same parameters on several backends, and compare them.",

@@ -101,7 +101,6 @@ interface Offers {
 
 /** The program's commands as completion sees them. */
 export interface CompletableProgram {
-  /** Names and purposes. */
   readonly commands: readonly (readonly [name: string, purpose: string])[];
   /** What a command accepts; undefined if there is none of the name. */
   load(name: string): Promise<Command | undefined>;

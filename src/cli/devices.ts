@@ -8,7 +8,6 @@ import { EXIT } from "./errors.ts";
 import { defineCommand, JSON_FLAG, parseFlags } from "./flags.ts";
 import { quietDrivers } from "./backend_flags.ts";
 
-/** The command. */
 export const command = defineCommand({
   usage: invocation("devices"),
   summary: "List what backends can run on: processor, SIMD, threads, and GPU adapters.",
@@ -22,7 +21,6 @@ const SIMD_TEXT = {
   none: "no WebAssembly SIMD: the wasm backend cannot run",
 };
 
-/** Runs the command with its arguments and returns the exit code. */
 export async function run(args: string[]): Promise<number> {
   const { flags } = parseFlags(command, args);
   quietDrivers();

@@ -9,17 +9,14 @@ import { systemReason, withoutNumber } from "../system_reason.ts";
 
 /** A command line that cannot be understood; the program ends with exit code 2. */
 export class UsageError extends Error {
-  /** Name of the class. */
   override readonly name = "UsageError";
 }
 
 /** The help that a command line asks for, as the message; the program prints it and ends with 0. */
 export class HelpAsked extends Error {
-  /** Name of the class. */
   override readonly name = "HelpAsked";
 }
 
-/** Exit codes of all commands. */
 export const EXIT = {
   ok: 0,
   failure: 1,
@@ -104,7 +101,6 @@ function stopSignals(): Deno.Signal[] {
 
 /** The user stopped the program. */
 export class InterruptedError extends Error {
-  /** Name of the class. */
   override readonly name = "InterruptedError";
 }
 

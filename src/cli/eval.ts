@@ -17,7 +17,6 @@ import { defineCommand, JSON_FLAG, parseFlags } from "./flags.ts";
 import { PICTURE_FLAGS, sayNotes } from "./picture_flags.ts";
 import { loadModel, MODEL_FLAGS, openTrained } from "./loaded_model.ts";
 
-/** The command. */
 export const command = defineCommand({
   usage: invocation("eval"),
   summary: "Evaluate saved parameters on a test set: loss, accuracy, precision, recall, confusion.",
@@ -57,7 +56,6 @@ const PARTS: Readonly<Record<EvaluatedPart, string>> = {
 /** Most wrong pictures in the printed list. */
 const MAX_MISTAKES = 10;
 
-/** Runs the command with its arguments and returns the exit code. */
 export async function run(args: string[]): Promise<number> {
   const { flags } = parseFlags(command, args);
   const loaded = await loadModel(flags);

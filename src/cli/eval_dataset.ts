@@ -21,7 +21,6 @@ import type { LoadedModel } from "./loaded_model.ts";
 /** Which images of a dataset are evaluated, as JSON has it. */
 export type EvaluatedPart = "test set" | "test share" | "all";
 
-/** What is evaluated. */
 export interface Evaluated {
   readonly dataset: Dataset;
   /** The images, with labels of the model's classes. */

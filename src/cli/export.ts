@@ -2,11 +2,11 @@
 /** The export command and its formats: a trained model as a file, or a folder of them, that other programs
  * read. */
 
+import { dirname, join, resolve, sep } from "node:path";
 import { formatCount, invocation, printable } from "../quote.ts";
 import { createRandom } from "../random.ts";
 import { formatBytes } from "../report/std.ts";
 import { writeAtomic } from "../write_atomic.ts";
-import { dirname, join, resolve, sep } from "node:path";
 import { EXIT, UsageError } from "./errors.ts";
 import type { Quantized } from "./export_quantized.ts";
 import { defineCommand, JSON_FLAG, parseFlags } from "./flags.ts";
@@ -14,7 +14,6 @@ import { type LoadedModel, loadModel, MODEL_FLAGS } from "./loaded_model.ts";
 import { requireNoFolder, requireWritePermission } from "./permissions.ts";
 import { sayNotes } from "./picture_flags.ts";
 
-/** How a format is written. */
 interface ExportFormat {
   /** What stands behind the model's name in the default path. */
   readonly suffix: string;
@@ -126,7 +125,6 @@ const FORMATS: Readonly<Record<string, ExportFormat>> = EXPORT_FORMATS;
 /** Formats that can hold whole numbers. */
 const QUANTIZING = FORMAT_NAMES.filter((name) => FORMATS[name].quantizes);
 
-/** The command. */
 export const command = defineCommand({
   usage: invocation("export"),
   summary: "Write a trained model in a format that other programs read.",
@@ -162,7 +160,6 @@ export const command = defineCommand({
   },
 });
 
-/** Runs the command with its arguments and returns the exit code. */
 export async function run(args: string[]): Promise<number> {
   const { flags } = parseFlags(command, args);
   if (flags.format === undefined) {

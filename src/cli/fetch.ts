@@ -8,7 +8,6 @@ import { describeError, EXIT, UsageError, withInterrupt } from "./errors.ts";
 import { showFetch } from "./dataset_flag.ts";
 import { defineCommand, didYouMean, OUTPUT_FLAGS, parseFlags } from "./flags.ts";
 
-/** The command. */
 export const command = defineCommand({
   usage: invocation("fetch"),
   summary: "Fetch datasets, check them by their SHA-256 and store them.",

@@ -1,9 +1,7 @@
 /** The kinds of flags a command can declare, and the types of their values. */
 
-/** The declaration of one flag. */
 export type FlagSpec = BooleanFlag | ValueFlag;
 
-/** What every flag has. */
 interface CommonSpec {
   /** One line for `--help`. */
   readonly help: string;
@@ -96,16 +94,12 @@ export interface Command<Table extends FlagTable = FlagTable> {
   readonly summary: string;
   /** Command lines without their `usage` part, and what each does; the commonest first. */
   readonly examples: readonly (readonly [args: string, purpose: string])[];
-  /** Its flags, by long name. */
   readonly flags: Table;
   /** Its other arguments; none are accepted if left out. */
   readonly positionals?: Positionals;
 }
 
-/** What a command line said. */
 export interface Parsed<Table extends FlagTable> {
-  /** Value of every flag. */
   readonly flags: FlagValues<Table>;
-  /** The other arguments, in order. */
   readonly positionals: readonly string[];
 }

@@ -13,7 +13,6 @@ import { requireWritePermission } from "./permissions.ts";
 
 const HOST = "127.0.0.1";
 
-/** The command. */
 export const command = defineCommand({
   usage: invocation("lab"),
   summary: "Serve a page that trains networks in the browser and shows their inside.",
@@ -45,7 +44,6 @@ export const command = defineCommand({
   },
 });
 
-/** Runs the command with its arguments and returns the exit code. */
 export async function run(args: string[]): Promise<number> {
   const { flags } = parseFlags(command, args);
   const names = flags.data as readonly ServedName[] | undefined;

@@ -34,7 +34,6 @@ export const MODEL_FLAGS = {
   },
 } as const satisfies FlagTable;
 
-/** A trained model. */
 export interface LoadedModel {
   /** Path of the run or the file. */
   readonly label: string;

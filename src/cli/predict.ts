@@ -14,7 +14,6 @@ import { type PictureInput, pictureNames, readPicture } from "./predict_inputs.t
 import { type LoadedModel, loadModel, MODEL_FLAGS, openTrained } from "./loaded_model.ts";
 import { sayNotes } from "./picture_flags.ts";
 
-/** The command. */
 export const command = defineCommand({
   usage: invocation("predict"),
   summary: "Say what is in pictures of any size, made into what the model was " +

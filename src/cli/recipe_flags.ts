@@ -104,7 +104,6 @@ export const RECIPE_FLAGS = {
   },
 } as const satisfies FlagTable;
 
-/** Values of {@linkcode RECIPE_FLAGS}. */
 export type RecipeFlags = FlagValues<typeof RECIPE_FLAGS>;
 
 /** Flags that only some optimisers have a field for, and that field. */

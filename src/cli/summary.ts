@@ -12,7 +12,6 @@ import { loadModel, MODEL_FLAGS } from "./loaded_model.ts";
 import { sayNotes } from "./picture_flags.ts";
 import { widthOf, wrapLine } from "./wrap.ts";
 
-/** The command. */
 export const command = defineCommand({
   usage: invocation("summary"),
   summary:
@@ -34,7 +33,6 @@ export const command = defineCommand({
   },
 });
 
-/** Runs the command with its arguments and returns the exit code. */
 export async function run(args: string[]): Promise<number> {
   const { flags } = parseFlags(command, args);
   const { run, weights, model: name = "lenet" } = flags;

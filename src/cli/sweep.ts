@@ -32,7 +32,6 @@ import { widthOf, wrapLine } from "./wrap.ts";
 
 export { SWEEP_COMMAND as command };
 
-/** Runs the command with its arguments and returns the exit code. */
 export async function run(args: string[]): Promise<number> {
   if (findLauncher() === undefined) return await sweepOn(args, trainAlone);
   const { sweepTogether } = await import("./sweep_mpi.ts");

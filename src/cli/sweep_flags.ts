@@ -17,7 +17,6 @@ const {
   ...train
 } = TRAIN_COMMAND.flags;
 
-/** The sweep command. */
 export const SWEEP_COMMAND = defineCommand({
   usage: invocation("sweep"),
   summary: "Train every combination of some flags' values, in this process or on mpirun's ranks.",
@@ -43,7 +42,6 @@ export const SWEEP_COMMAND = defineCommand({
   },
 });
 
-/** Values of the sweep command's flags. */
 export type SweepFlags = ReturnType<typeof parseFlags<typeof SWEEP_COMMAND.flags>>["flags"];
 
 /** What all configurations share, as flags of `train`. */

@@ -31,7 +31,6 @@ import { DEFAULT_INTERVAL, runTraining, type Surroundings } from "./train_run.ts
 
 export { TRAIN_COMMAND as command };
 
-/** Runs the command with its arguments and returns the exit code. */
 export async function run(args: string[]): Promise<number> {
   let flags: TrainFlags;
   // What is wrong with flags is said before MPI is there, which help does without.

@@ -25,7 +25,6 @@ import { UsageError } from "./errors.ts";
 import type { Command, FlagTable, Parsed } from "./flag_types.ts";
 import { defineCommand, OUTPUT_FLAGS, parseFlags } from "./flags.ts";
 
-/** The train command. */
 export const TRAIN_COMMAND = defineCommand({
   usage: invocation("train"),
   summary: "Train a model and save it with its metrics and curves in a folder below runs/.",
@@ -153,7 +152,6 @@ export const TRAIN_COMMAND = defineCommand({
   },
 });
 
-/** Values of the train command's flags. */
 export type TrainFlags = ReturnType<typeof parseFlags<typeof TRAIN_COMMAND.flags>>["flags"];
 
 /** Parses a command line of `train` or, by the command given, of one with the same flags.

@@ -29,7 +29,6 @@ export interface Surroundings {
   readonly world?: World;
 }
 
-/** A run that is about to train. */
 interface Run {
   readonly folder: RunFolder;
   readonly dataset: Dataset;

@@ -64,13 +64,11 @@ const LONGEST_TEXT = 4096;
 
 /** Thrown where there is no MPI library, or one that cannot be used. */
 export class MpiUnavailableError extends Error {
-  /** Name of the class. */
   override readonly name = "MpiUnavailableError";
 }
 
 /** An MPI library that has been opened for all to see. */
 export interface LoadedLibrary {
-  /** Where it lies. */
   readonly path: string;
   /** Processes that a launcher says it has started; undefined without a launcher. */
   readonly launched: number | undefined;

@@ -45,7 +45,6 @@ type Constants = Readonly<
   & Record<"typeShared" | "anySource" | "statusSource", number>
 >;
 
-/** MPI's functions and constants. */
 export interface Mpi {
   /** For people to read, such as `Open MPI v4.1.4`. */
   readonly version: string;

@@ -29,7 +29,6 @@ import { MpiError, type World } from "./world.ts";
 
 /** This rank failed while the others counted on it: nothing is left but to end them all. */
 export class RankFailedError extends Error {
-  /** Name of the class. */
   override readonly name = "RankFailedError";
 }
 

@@ -5,7 +5,6 @@ import { openMpi } from "./mpi.ts";
 
 /** A call of MPI has failed: nothing is known of the other ranks, and they may wait for ever. */
 export class MpiError extends Error {
-  /** Name of the class. */
   override readonly name = "MpiError";
 }
 
