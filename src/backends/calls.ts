@@ -1,4 +1,4 @@
-/** The order of a session's calls. */
+/** How calls of a session follow each other, and into what stretches they are cut. */
 
 /** The calls of a session: one at a time, until it is closed. */
 export class Calls {
@@ -38,4 +38,13 @@ export class Calls {
   requireOpen(): void {
     if (this.#closed) throw new TypeError("Cannot use a session that was disposed");
   }
+}
+
+/** Batches that will take about so long, at most twice as many as before.
+ *
+ * @param count Batches of the stretch that took `elapsedMs`.
+ */
+export function nextStretch(count: number, elapsedMs: number, aimMs: number): number {
+  const fitting = Math.floor(count * aimMs / Math.max(elapsedMs, 0.01));
+  return Math.max(1, Math.min(2 * count, fitting));
 }

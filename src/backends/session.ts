@@ -23,7 +23,7 @@ import {
   checkState,
   notAttached,
 } from "./check_data.ts";
-import { Calls } from "./calls.ts";
+import { Calls, nextStretch } from "./calls.ts";
 import { batchDivisors } from "../nn/loss.ts";
 import { slotCount } from "../nn/optimizers.ts";
 import { type Engine, type EngineOptions, nextTask, type Results, type Work } from "./engine.ts";
@@ -212,7 +212,9 @@ export class EngineSession<Images> implements Session {
         const elapsedMs = now - Math.max(start, lastEnd);
         lastEnd = now;
         // The rest of a call says little of how long a whole stretch may be.
-        if (count === whole) this.#stretch[mode] = batchSize * nextStretch(count, elapsedMs);
+        if (count === whole) {
+          this.#stretch[mode] = batchSize * nextStretch(count, elapsedMs, STRETCH_MS);
+        }
         done += count;
         onProgress?.(done);
         await nextTask();
@@ -264,12 +266,6 @@ export class EngineSession<Images> implements Session {
     }
     return { steps: done, losses, corrects };
   }
-}
-
-/** Batches that will take about STRETCH_MS, at most twice as many as before. */
-function nextStretch(count: number, elapsedMs: number): number {
-  const fitting = Math.floor(count * STRETCH_MS / Math.max(elapsedMs, 0.01));
-  return Math.max(1, Math.min(2 * count, fitting));
 }
 
 /** Made in order, so that it is the same however often it is made. */

@@ -2,7 +2,7 @@
 
 import { dirname, join } from "node:path";
 import type { PictureFacts } from "../data/dataset.ts";
-import { areNamesOf } from "../formats/trained_model.ts";
+import { areNamesOf, type TrainedModel } from "../formats/trained_model.ts";
 import type { Model } from "../nn/sequential.ts";
 import { MODEL_NAMES, type ModelName } from "../nn/zoo.ts";
 import { invocation } from "../quote.ts";
@@ -34,17 +34,13 @@ export const MODEL_FLAGS = {
   },
 } as const satisfies FlagTable;
 
-export interface LoadedModel {
+export interface LoadedModel extends TrainedModel {
   /** Path of the run or the file. */
   readonly label: string;
   /** Folder of its run; left out for a file. */
   readonly run?: string;
   /** Configuration of its run; for a file, of the run in whose folder it lies. */
   readonly config?: RunConfig;
-  readonly model: Model;
-  readonly parameters: Float32Array;
-  /** Running statistics, if the model has any. */
-  readonly statistics?: Float32Array;
   /** The dataset it was trained on, or Fashion-MNIST where nobody knows. */
   readonly datasetName: string;
   /** Digest of that dataset; undefined where nobody knows. */
@@ -53,7 +49,6 @@ export interface LoadedModel {
   readonly classNames: readonly string[];
   /** How pictures are to be taken, and were made into what it was trained on, where that is known. */
   readonly pictures?: PictureFacts;
-  /** What finding and reading it assumed, left out or changed, a sentence each. */
   readonly notes: readonly string[];
   /** Whether its training swapped rows and columns of IDX images. */
   readonly transposed?: boolean;
@@ -66,11 +61,7 @@ export interface LoadedModel {
  * @throws {TypeError} If there is no run, or the parameters are of another model.
  */
 export async function loadModel(
-  { run, weights, model }: {
-    readonly run?: string;
-    readonly weights?: string;
-    readonly model?: ModelName;
-  },
+  { run, weights, model }: Partial<FlagValues<typeof MODEL_FLAGS>>,
 ): Promise<LoadedModel> {
   if (run !== undefined && weights !== undefined) {
     throw new UsageError("Cannot use --run and --weights together: choose one of them");

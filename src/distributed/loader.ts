@@ -70,8 +70,6 @@ export class MpiUnavailableError extends Error {
 /** An MPI library that has been opened for all to see. */
 export interface LoadedLibrary {
   readonly path: string;
-  /** Processes that a launcher says it has started; undefined without a launcher. */
-  readonly launched: number | undefined;
   /** Address of a symbol; undefined if the library has none of that name. */
   find(symbol: string): bigint | undefined;
 }
@@ -106,7 +104,7 @@ export function loadLibrary(): LoadedLibrary {
         `Cannot use ${name}: expected an MPI library, found one without MPI_Init`,
       );
     }
-    return { path: pathOf(libc, start) ?? name, launched: launcher?.size, find };
+    return { path: pathOf(libc, start) ?? name, find };
   }
   throw new MpiUnavailableError(
     `Cannot find an MPI library (${

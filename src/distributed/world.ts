@@ -1,6 +1,6 @@
 /** All processes that were started together, and what they can do with each other. */
 
-import { MpiUnavailableError } from "./loader.ts";
+import { findLauncher, MpiUnavailableError } from "./loader.ts";
 import { openMpi } from "./mpi.ts";
 
 /** A call of MPI has failed: nothing is known of the other ranks, and they may wait for ever. */
@@ -31,7 +31,7 @@ const TAG = 1;
  * @throws {MpiUnavailableError} If there is no MPI library that can be used.
  */
 export function openWorld() {
-  const { version, functions: mpi, constants, launched } = openMpi();
+  const { version, functions: mpi, constants } = openMpi();
   const { world, byte, sum, inPlace } = constants;
   const number = new Int32Array(1);
 
@@ -69,7 +69,8 @@ export function openWorld() {
   check(mpi.MPI_Comm_set_errhandler(world, constants.errorsReturn));
   const rank = ask((answer) => mpi.MPI_Comm_rank(world, answer));
   const size = ask((answer) => mpi.MPI_Comm_size(world, answer));
-  if (launched !== undefined && launched !== size) {
+  const launched = findLauncher()?.size ?? size;
+  if (launched !== size) {
     throw new MpiUnavailableError(
       `Cannot train on ${launched} processes: ${version} sees ${size}; start them with its own mpirun`,
     );
