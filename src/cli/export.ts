@@ -38,7 +38,7 @@ interface ExportFormat {
 const CODE_BYTES = 2000;
 
 /** All formats by their name on the command line. */
-const EXPORT_FORMATS = {
+const FORMATS: Readonly<Record<string, ExportFormat>> = {
   safetensors: {
     suffix: ".safetensors",
     isFolder: false,
@@ -116,11 +116,9 @@ const EXPORT_FORMATS = {
       return { files: [{ name: "model.html", content: page }] };
     },
   },
-} as const satisfies Readonly<Record<string, ExportFormat>>;
+};
 
-const FORMAT_NAMES = Object.keys(EXPORT_FORMATS) as (keyof typeof EXPORT_FORMATS)[];
-
-const FORMATS: Readonly<Record<string, ExportFormat>> = EXPORT_FORMATS;
+const FORMAT_NAMES = Object.keys(FORMATS);
 
 /** Formats that can hold whole numbers. */
 const QUANTIZING = FORMAT_NAMES.filter((name) => FORMATS[name].quantizes);

@@ -52,11 +52,7 @@ export async function run(args: string[]): Promise<number> {
   return await serve(await labSite(data), { port: flags.port, data, json: flags.json });
 }
 
-async function writeSite(
-  out: string,
-  names: readonly ServedName[],
-  json: boolean,
-): Promise<number> {
+async function writeSite(out: string, names: readonly ServedName[], json: boolean) {
   await requireWritePermission(out);
   const files = await labSite(names);
   let bytes = 0;

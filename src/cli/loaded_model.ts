@@ -17,6 +17,7 @@ import {
 import { UsageError } from "./errors.ts";
 import type { FlagTable, FlagValues } from "./flag_types.ts";
 import { readModelFile, requireFinite } from "./model_files.ts";
+import { said } from "./wrap.ts";
 
 /** The flags that name a trained model. */
 export const MODEL_FLAGS = {
@@ -110,12 +111,11 @@ async function modelOfRun(path: string, isNewest: boolean): Promise<LoadedModel>
   requireFinite({ model, ...learned }, path);
   const { name: datasetName, classNames: names, ...facts } = config.dataset;
   const classNames = namesFor(model, names);
-  const notes = [
-    ...(isNewest ? ["it is the newest run below runs/"] : []),
-    ...(config.diverged === undefined
-      ? []
-      : [`its training diverged later, this is what it saved before: ${config.diverged}`]),
-  ];
+  const notes = said([
+    isNewest && "it is the newest run below runs/",
+    config.diverged !== undefined &&
+    `its training diverged later, this is what it saved before: ${config.diverged}`,
+  ]);
   const { digest, transposed } = facts;
   const pictures = knownPictures(config);
   const trainedOn = { datasetName, digest, classNames, pictures, transposed, notes };

@@ -50,12 +50,8 @@ export function requireFinite(
   { model, parameters, statistics = new Float32Array() }: Omit<TrainedModel, "notes">,
   label: string,
 ): void {
-  for (
-    const [values, tensors] of [
-      [parameters, model.parameters],
-      [statistics, model.statistics],
-    ] as const
-  ) {
+  const vectors = [[parameters, model.parameters], [statistics, model.statistics]] as const;
+  for (const [values, tensors] of vectors) {
     const index = values.findIndex((value) => !Number.isFinite(value));
     if (index < 0) continue;
     const { name } = tensors.findLast(({ offset }) => offset <= index)!;

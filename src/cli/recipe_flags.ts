@@ -10,7 +10,7 @@ import {
   optimizerPresets,
   type OptimizerSpec,
 } from "../nn/optimizers.ts";
-import { MONITORS, SCHEDULES, type TrainPlan } from "../train/plan.ts";
+import { MONITORS, SCHEDULES } from "../train/plan.ts";
 import { readClassWeights } from "./class_weights.ts";
 import { UsageError } from "./errors.ts";
 import type { FlagTable, FlagValues } from "./flag_types.ts";
@@ -170,13 +170,6 @@ function betasOf({ betas }: { readonly betas?: string }) {
   throw new UsageError(
     `Invalid --betas "${betas}": expected two numbers from 0 to below 1, as 0.9,0.999`,
   );
-}
-
-/** The parts of a plan that the flags of the recipe name. */
-export function recipePlan(
-  { schedule = "constant", warmup, stepSize, gamma, anneal, monitor, patience }: RecipeFlags,
-): Pick<TrainPlan, "schedule"> & Partial<TrainPlan> {
-  return { schedule, warmup, stepSize, gamma, anneal, monitor, patience };
 }
 
 /** The loss to train towards on a dataset, and how far gradients may reach.

@@ -10,7 +10,7 @@ import { EXIT } from "./errors.ts";
 import { defineCommand, JSON_FLAG, parseFlags } from "./flags.ts";
 import { loadModel, MODEL_FLAGS } from "./loaded_model.ts";
 import { sayNotes } from "./picture_flags.ts";
-import { widthOf, wrapLine } from "./wrap.ts";
+import { said, widthOf, wrapLine } from "./wrap.ts";
 
 export const command = defineCommand({
   usage: invocation("summary"),
@@ -58,17 +58,12 @@ export async function run(args: string[]): Promise<number> {
       `(${(2 * total.trainingMacs / 1e6).toFixed(3)} MFLOP).\n` +
       `sees: receptive field of one output, in pixels of the input.`,
   );
-  const more = [
-    ...(total.statistics > 0
-      ? [
-        `Beside the parameters ${
-          formatCount(total.statistics)
-        } running means and variances, which ` +
-        `training measures.`,
-      ]
-      : []),
-    ...(model.frozen.length > 0 ? [`Frozen, marked *: ${frozenText(model)}.`] : []),
-  ];
+  const more = said([
+    total.statistics > 0 &&
+    `Beside the parameters ${formatCount(total.statistics)} running means and variances, which ` +
+      `training measures.`,
+    model.frozen.length > 0 && `Frozen, marked *: ${frozenText(model)}.`,
+  ]);
   for (const line of more) console.log(wrapLine(printable(line), widthOf(Deno.stdout), 2));
   return EXIT.ok;
 }

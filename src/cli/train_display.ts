@@ -23,7 +23,7 @@ import {
   scoreOf,
 } from "../train/progress.ts";
 import type { Outcome } from "../train/trainer.ts";
-import { unlessClosed, widthOf, wrapLine } from "./wrap.ts";
+import { said, unlessClosed, widthOf, wrapLine } from "./wrap.ts";
 
 /** One that has been closed shows nothing: the run that it was to show can still be saved. */
 const TERMINAL: Screen = {
@@ -208,30 +208,26 @@ export function endLines(
         (lost === undefined ? "" : ` --dataset ${shellWord(lost)}`),
       ];
     case "target reached":
-      return [
+      return said([
         `Reached the target: ${best?.chosenOn} accuracy ${best?.accuracy.toFixed(3)}`,
-        ...(best ? [bestLine(best)] : []),
+        best && bestLine(best),
         saved,
-      ];
+      ]);
     default: {
       const seconds = history.reduce((sum, epoch) => sum + epoch.trainMs + epoch.evalMs, 0) / 1000;
       const cost = `after ${countOf(step, "step")}, ${seconds.toFixed(1)} s with evaluation on ` +
         backend;
       const accuracy = `test accuracy ${(test?.accuracy ?? 0).toFixed(3)}`;
       const remark = test && majorityRemark(test);
-      return [
-        ...(outcome === "no improvement"
-          ? [
-            `Ended early: ${countOf(sinceBest, "epoch")} were no better on the ` +
-            `${best?.chosenOn} set`,
-          ]
-          : []),
+      return said([
+        outcome === "no improvement" &&
+        `Ended early: ${countOf(sinceBest, "epoch")} were no better on the ${best?.chosenOn} set`,
         ...(remark
           ? [`Done, but ${accuracy} is ${remark}`, cost, `Try ${advice(config, train)}`]
           : [`Done: ${accuracy} ${cost}`]),
-        ...(best ? [bestLine(best) + (restored ? "; the model is that epoch's" : "")] : []),
+        best && bestLine(best) + (restored ? "; the model is that epoch's" : ""),
         saved,
-      ];
+      ]);
     }
   }
 }
@@ -277,36 +273,30 @@ function startLines(
     : "";
   const recipe = [
     countOf(plan.epochs, "epoch"),
-    ...(plan.maxSteps === undefined ? [] : [`at most ${countOf(plan.maxSteps, "step")}`]),
+    plan.maxSteps !== undefined && `at most ${countOf(plan.maxSteps, "step")}`,
     `batch ${plan.batchSize}`,
     optimizerText(optimizer),
     scheduleText(plan),
-    ...(clipNorm === undefined ? [] : [`gradients clipped to ${clipNorm}`]),
-    ...(plan.patience === undefined ? [] : [
-      `patience of ${countOf(plan.patience, "epoch")} by ${plan.monitor ?? "accuracy"} on the ` +
+    clipNorm !== undefined && `gradients clipped to ${clipNorm}`,
+    plan.patience !== undefined &&
+    `patience of ${countOf(plan.patience, "epoch")} by ${plan.monitor ?? "accuracy"} on the ` +
       `${dataset.validationCount === undefined ? "test" : "validation"} set`,
-    ]),
     `seed ${plan.seed}`,
-    ...(isNormalized(model.standardization) ? [] : ["standardized pixels"]),
-    ...(augmentation ? [`augmented by ${showAugmentation(augmentation)}`] : []),
-    ...(plan.shuffle ? [] : ["not shuffled"]),
+    !isNormalized(model.standardization) && "standardized pixels",
+    augmentation && `augmented by ${showAugmentation(augmentation)}`,
+    !plan.shuffle && "not shuffled",
   ];
-  return [
+  const classes = `${dataset.classNames.length} classes`;
+  return said([
     `Model    ${model.name}, ${formatCount(model.parameterCount)} parameters` +
     (init.type === "file" ? ` from ${initText(init)}` : ""),
-    ...(model.frozen.length > 0 ? [printable(`Frozen   ${frozenText(model)}`)] : []),
-    `Data     ${dataset.name}, ${partsText(dataset)} images, ${dataset.classNames.length} classes`,
+    model.frozen.length > 0 && printable(`Frozen   ${frozenText(model)}`),
+    `Data     ${dataset.name}, ${partsText(dataset)} images, ${classes}`,
     `Backend  ${backend}: ${device.description}${threads}${reason ? `; ${reason}` : ""}`,
-    `Recipe   ${recipe.join(", ")}`,
-    ...(loss
-      ? [`Loss     ${lossText(loss, dataset.classNames)} in training; measured plain elsewhere`]
-      : []),
-    ...(chosen
-      ? [
-        `Chosen   for ${formatCount(dataset.trainCount)} images of ` +
-        `${dataset.classNames.length} classes: ${chosen.join(", ")}`,
-      ]
-      : []),
-    ...(out === undefined ? [] : [`Run      ${out}`]),
-  ];
+    `Recipe   ${said(recipe).join(", ")}`,
+    loss && `Loss     ${lossText(loss, dataset.classNames)} in training; measured plain elsewhere`,
+    chosen &&
+    `Chosen   for ${formatCount(dataset.trainCount)} images of ${classes}: ${chosen.join(", ")}`,
+    out !== undefined && `Run      ${out}`,
+  ]);
 }

@@ -20,7 +20,7 @@ import { completePlan, type TrainPlan } from "../train/plan.ts";
 import type { CheckpointInterval } from "../train/trainer.ts";
 import { DEVICE_FLAGS } from "./backend_flags.ts";
 import { PICTURE_FLAGS } from "./picture_flags.ts";
-import { checkRecipe, optimizerOf, RECIPE_FLAGS, recipePlan } from "./recipe_flags.ts";
+import { checkRecipe, optimizerOf, RECIPE_FLAGS } from "./recipe_flags.ts";
 import { UsageError } from "./errors.ts";
 import type { Command, FlagTable, Parsed } from "./flag_types.ts";
 import { defineCommand, OUTPUT_FLAGS, parseFlags } from "./flags.ts";
@@ -307,9 +307,7 @@ export function modelFor(
  * @throws {RangeError} If the warm-up is as long as the run.
  */
 export function planOf(flags: FilledFlags): TrainPlan {
-  const { lr: learningRate, epochs, batchSize, seed, shuffle, maxSteps, targetAccuracy } = flags;
-  const numbers = { epochs, batchSize, learningRate, seed, shuffle, maxSteps, targetAccuracy };
-  return completePlan({ ...numbers, ...recipePlan(flags) });
+  return completePlan({ ...flags, learningRate: flags.lr });
 }
 
 /** The layers and blocks that `--freeze` names.

@@ -27,6 +27,7 @@ import {
   planOf,
   type TrainFlags,
 } from "./train_flags.ts";
+import { said } from "./wrap.ts";
 
 /** Whose recipe trains layers that no model of the zoo has. */
 const RECIPE: ModelName = "lenet-relu";
@@ -75,11 +76,11 @@ export async function readInitialModel(flags: TrainFlags): Promise<InitialModel 
     label,
     recipe: own ?? RECIPE,
     model: own === undefined ? trained.model : { ...trained.model, name: own },
-    notes: [
+    notes: said([
       ...(trained.notes ?? []),
-      ...(isPlain || !flags.standardize ? [] : [`pixels become ${pixels}, as it says`]),
-      ...(own === undefined ? [`no model here has its layers: ${RECIPE}'s recipe trains it`] : []),
-    ],
+      !isPlain && flags.standardize && `pixels become ${pixels}, as it says`,
+      own === undefined && `no model here has its layers: ${RECIPE}'s recipe trains it`,
+    ]),
   };
 }
 
@@ -144,23 +145,18 @@ function fitToDataset(
   const standardization = isFree ? standardizationOf(images, shape) : model.standardization;
   const moved = isSame ? classNames?.findIndex((className, k) => className !== found[k]) ?? -1 : -1;
   const isTurned = facts && pictures && facts.darkOnLight !== pictures.darkOnLight;
-  const all = [
+  const all = said([
     ...notes,
-    ...(isFree ? ["pixels are standardized all the same, as --standardize says"] : []),
-    ...(facts?.invert && !flags.invert ? ["pictures are inverted, as it says"] : []),
-    ...(replaced === undefined ? [] : [
-      `${quoteWhole(replaced.join(", "))} is drawn anew for ${found.length} classes, it had ` +
+    isFree && "pixels are standardized all the same, as --standardize says",
+    facts?.invert && !flags.invert && "pictures are inverted, as it says",
+    replaced &&
+    `${quoteWhole(replaced.join(", "))} is drawn anew for ${found.length} classes, it had ` +
       `${model.classCount}; all before it is kept`,
-    ]),
-    ...(moved < 0
-      ? []
-      : [`its class ${moved} was ${quote(classNames![moved])} and becomes ${quote(found[moved])}`]),
-    ...(isTurned
-      ? [
-        `it knows pictures of the other polarity: try ${flags.invert ? "it without " : ""}--invert`,
-      ]
-      : []),
-  ];
+    moved >= 0 &&
+    `its class ${moved} was ${quote(classNames![moved])} and becomes ${quote(found[moved])}`,
+    isTurned &&
+    `it knows pictures of the other polarity: try ${flags.invert ? "it without " : ""}--invert`,
+  ]);
   const fitted = { ...learned.model, standardization };
   return { ...learned, model: fitted, notes: all.map((note) => `${label}: ${note}`) };
 }

@@ -58,13 +58,9 @@ export async function resumeRun(
   const dataset = setApart(whole, { validSplit: config.dataset.validSplit, seed: plan.seed });
   const backend = flags.backend === "auto" ? config.backend : flags.backend;
   const wasShared = (config.resumed?.at(-1) ?? config).ranks !== undefined;
+  const { optimizer, loss, clipNorm, augmentation } = config;
   const options: SessionOptions = {
-    optimizer: config.optimizer,
-    loss: config.loss,
-    clipNorm: config.clipNorm,
-    batchSize: plan.batchSize,
-    seed: plan.seed,
-    augmentation: config.augmentation,
+    ...{ optimizer, loss, clipNorm, augmentation, batchSize: plan.batchSize, seed: plan.seed },
     ...deviceOptions(flags),
     exact: wasExact(config),
     threads: flags.threads ?? (wasShared || world ? undefined : config.device.threads),

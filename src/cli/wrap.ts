@@ -15,6 +15,11 @@ export function widthOf(stream: typeof Deno.stdout | typeof Deno.stderr): number
   return Math.max(40, size?.columns || 80); // a launcher's, as mpirun's, may say that it has none
 }
 
+/** Those lines that there is a case for. */
+export function said(lines: readonly (string | false | undefined)[]): string[] {
+  return lines.filter((line) => typeof line === "string");
+}
+
 /** Breaks a line between words; what follows the first line is indented.
  *
  * A word longer than a line, such as a path, stays whole.
