@@ -132,7 +132,7 @@ export class EngineSession<Images> implements Session {
   evaluate(data: LabeledImages): Promise<EvaluationResult> {
     return this.#calls.make("evaluate", async () => {
       const { losses, predictions } = await this.#infer("evaluate", data);
-      return { loss: mean(losses), predictions: Uint8Array.from(predictions) };
+      return { loss: sum(losses) / losses.length, predictions: Uint8Array.from(predictions) };
     });
   }
 
@@ -258,8 +258,7 @@ export class EngineSession<Images> implements Session {
       const first = step * batchSize;
       const batch = Math.min(batchSize, order.length - first);
       const { start, end } = shardRange(batch, this.#options.shard ?? WHOLE);
-      losses[step] = sum(results.losses.subarray(first + start, first + end)) /
-        divisors[step];
+      losses[step] = sum(results.losses.subarray(first + start, first + end)) / divisors[step];
       for (let place = first + start; place < first + end; place++) {
         if (results.predictions[place] === labels[order[place]]) corrects[step]++;
       }
@@ -273,8 +272,4 @@ function sum(values: Float32Array | Float64Array): number {
   let total = 0;
   for (const value of values) total += value;
   return total;
-}
-
-function mean(values: Float32Array | Float64Array): number {
-  return sum(values) / values.length;
 }

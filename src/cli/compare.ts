@@ -6,8 +6,7 @@ import { BACKEND_NAMES, chooseBackend } from "../backends/registry.ts";
 import { type Dataset, sliceImages } from "../data/dataset.ts";
 import { invocation } from "../quote.ts";
 import { initialParameters } from "../nn/init.ts";
-import { ZOO, zooModel } from "../nn/zoo.ts";
-import { standardizationOf } from "../nn/standardization.ts";
+import { ZOO } from "../nn/zoo.ts";
 import { compareContenders, isMeasured } from "../compare/turns.ts";
 import { allAgree, type ComparisonFacts, judgeRows } from "../compare/facts.ts";
 import type { ComparisonPlan } from "../compare/plan.ts";
@@ -28,7 +27,7 @@ import { requireWritableFile } from "./permissions.ts";
 import { PICTURE_FLAGS, pictureOptions, requirePictures } from "./picture_flags.ts";
 import { quietDrivers } from "./backend_flags.ts";
 import { recordedDataset } from "./recorded_path.ts";
-import { TRAIN_COMMAND } from "./train_flags.ts";
+import { modelFor, TRAIN_COMMAND } from "./train_flags.ts";
 
 /** Test images that are evaluated unless whole epochs are compared. */
 const SHORT_TEST_COUNT = 1000;
@@ -152,12 +151,7 @@ async function startPeers({ peers }: Flags, stack: AsyncDisposableStack) {
 
 function makePlan(flags: Flags, whole: Dataset): ComparisonPlan {
   const { epochs, maxSteps, batchSize, seed, repeats, threads } = flags;
-  const model = zooModel(flags.model, {
-    inputShape: whole.train.shape,
-    classCount: whole.classNames.length,
-    ...(flags.standardize &&
-      { standardization: standardizationOf(whole.train.images, whole.train.shape) }),
-  });
+  const model = modelFor(flags, whole);
   const { recipe } = ZOO[flags.model];
   const testCount = Math.min(SHORT_TEST_COUNT, whole.test.count);
   const stepsPerEpoch = Math.ceil(whole.train.count / batchSize);

@@ -292,7 +292,7 @@ function optimizerFlags(flags: TrainFlags, { optimizer: own, learningRate }: Rec
 
 /** The model that the flags ask for, for a dataset's images and classes. */
 export function modelFor(
-  { model, standardize }: FilledFlags,
+  { model, standardize }: Pick<FilledFlags, "model" | "standardize">,
   { train: { shape, images }, classNames }: Dataset,
 ): Model {
   return zooModel(model, {

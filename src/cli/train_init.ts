@@ -105,6 +105,12 @@ function fillFrom(
   return { ...filled, model: recipe, ...(fitted && { chosen: fitted }) };
 }
 
+/** How parameters are drawn. */
+interface Drawing {
+  readonly seed: number;
+  readonly init: WeightInit;
+}
+
 /** What training starts from, and what to say of it. */
 interface Beginning extends Learned {
   readonly notes: readonly string[];
@@ -120,11 +126,7 @@ function fitToDataset(
   { model, parameters, statistics, classNames, pictures, label, notes, assumesPixels }:
     InitialModel,
   { name, classNames: found, train: { shape, images }, pictures: facts }: Dataset,
-  { flags, seed, init }: {
-    readonly flags: TrainFlags;
-    readonly seed: number;
-    readonly init: WeightInit;
-  },
+  { flags, seed, init }: Drawing & { readonly flags: TrainFlags },
 ): Beginning {
   if (String(model.inputShape) !== String(shape)) {
     throw new TypeError(
@@ -202,12 +204,13 @@ export async function beginningOf(
 function drawn(
   flags: FilledFlags,
   dataset: Dataset,
-  { seed, init }: { readonly seed: number; readonly init: WeightInit },
+  { seed, init }: Drawing,
 ): Beginning {
   const frozen = frozenOf(flags);
   const model = freeze(modelFor(flags, dataset), frozen);
-  const notes = frozen.length === 0
-    ? []
-    : [`what is frozen keeps the numbers that were drawn: give trained ones with --init`];
+  const notes = said([
+    frozen.length > 0 &&
+    "what is frozen keeps the numbers that were drawn: give trained ones with --init",
+  ]);
   return { model, parameters: initialParameters(model, seed, init), notes };
 }
