@@ -27,7 +27,8 @@ import { requireWritableFile } from "./permissions.ts";
 import { PICTURE_FLAGS, pictureOptions, requirePictures } from "./picture_flags.ts";
 import { quietDrivers } from "./backend_flags.ts";
 import { recordedDataset } from "./recorded_path.ts";
-import { modelFor, TRAIN_COMMAND } from "./train_flags.ts";
+import { TRAIN_COMMAND } from "./train_flags.ts";
+import { modelFor } from "./train_recipe.ts";
 
 /** Test images that are evaluated unless whole epochs are compared. */
 const SHORT_TEST_COUNT = 1000;

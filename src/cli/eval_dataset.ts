@@ -144,10 +144,10 @@ async function isFolderOf(
 function requireOwnDataset({ name, digest: found }: Dataset, { label, digest }: LoadedModel): void {
   if (digest === undefined || digest === found) return;
   throw new TypeError(
-    `Cannot evaluate ${label} on dataset ${
-      quoteWhole(name)
-    }: its content is not what the run was ` +
-      `trained on (SHA-256 ${digest.slice(0, 16)}, found ${found.slice(0, 16)}); give that with ` +
+    `Cannot evaluate ${label} on dataset ${quoteWhole(name)}: its content is not what the run ` +
+      `was trained on (SHA-256 ${digest.slice(0, 16)}, found ${
+        found.slice(0, 16)
+      }); give that with ` +
       `--dataset DIR, or use this one with --dataset ${name}`,
   );
 }

@@ -33,9 +33,8 @@ function constantNotes({ model, statistics = new Float32Array() }: TrainedModel)
     // What begins as 1 is a variance.
     if (initial === 0 || count === 0) return [];
     return [
-      `${count} of ${countOf(size, "variance")} in ${quote(name)} ${
-        count === 1 ? "is" : "are"
-      } 0, ` +
+      `${count} of ${countOf(size, "variance")} in ${quote(name)} ` +
+      `${count === 1 ? "is" : "are"} 0, ` +
       `as of what never changes: anything else there is divided by the root of eps alone`,
     ];
   });

@@ -110,10 +110,8 @@ export function showPictures(quiet: boolean): PictureHooks & { readonly stop: ()
 
 /** What is said where most pictures are dark on light. */
 export function darkOnLightNote({ name, pictures }: Dataset): string {
-  return `note: most pictures of ${
-    quoteWhole(name)
-  } look dark on light, models learn better from ` +
-    `light on dark: try ${pictures?.invert ? "it without --invert" : "--invert"}`;
+  return `note: most pictures of ${quoteWhole(name)} look dark on light, models learn better ` +
+    `from light on dark: try ${pictures?.invert ? "it without --invert" : "--invert"}`;
 }
 
 /** Says what finding and reading something left out, changed or took for something, a line each on standard

@@ -25,7 +25,8 @@ import {
   SWEEP_COMMAND,
   type SweepFlags,
 } from "./sweep_flags.ts";
-import { parseTraining, setApart } from "./train_flags.ts";
+import { parseTraining } from "./train_flags.ts";
+import { setApart } from "./train_recipe.ts";
 import { beginningOf, picturesOf, readInitialModel } from "./train_init.ts";
 import { type TrainAll, trainAlone } from "./sweep_worker.ts";
 import { widthOf, wrapLine } from "./wrap.ts";

@@ -9,7 +9,8 @@ import { train } from "../train/trainer.ts";
 import { openSession } from "./backend_flags.ts";
 import { describeError } from "./errors.ts";
 import { flagsOf, type Settings } from "./sweep_flags.ts";
-import { setApart, type TrainFlags } from "./train_flags.ts";
+import type { TrainFlags } from "./train_flags.ts";
+import { setApart } from "./train_recipe.ts";
 import { beginningOf, readInitialModel } from "./train_init.ts";
 
 /** What a rank needs to train configurations. */

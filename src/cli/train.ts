@@ -21,10 +21,10 @@ import {
   checkCombination,
   checkpointIntervalOf,
   parseTraining,
-  setApart,
   TRAIN_COMMAND,
   type TrainFlags,
 } from "./train_flags.ts";
+import { setApart } from "./train_recipe.ts";
 import { beginningOf, picturesOf, readInitialModel } from "./train_init.ts";
 import { resumeRun } from "./train_resume.ts";
 import { DEFAULT_INTERVAL, runTraining, type Surroundings } from "./train_run.ts";

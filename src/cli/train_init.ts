@@ -18,15 +18,8 @@ import { readModelFile } from "./model_files.ts";
 import { pictureOptions, picturesFor } from "./picture_flags.ts";
 import { lossOf, optimizerOf } from "./recipe_flags.ts";
 import { recordedPath } from "./recorded_path.ts";
-import {
-  augmentationOf,
-  type FilledFlags,
-  fillFlags,
-  frozenOf,
-  modelFor,
-  planOf,
-  type TrainFlags,
-} from "./train_flags.ts";
+import { augmentationOf, frozenOf, type TrainFlags } from "./train_flags.ts";
+import { type FilledFlags, fillFlags, modelFor, planOf } from "./train_recipe.ts";
 import { said } from "./wrap.ts";
 
 /** Whose recipe trains layers that no model of the zoo has. */
@@ -130,10 +123,10 @@ function fitToDataset(
 ): Beginning {
   if (String(model.inputShape) !== String(shape)) {
     throw new TypeError(
-      `Cannot start from ${label}: its model takes images of ${
-        showShape(model.inputShape)
-      }, those ` +
-        `of dataset ${quoteWhole(name)} are ${showShape(shape)}; choose another file, or leave ` +
+      `Cannot start from ${label}: its model takes images of ${showShape(model.inputShape)}, ` +
+        `those of dataset ${quoteWhole(name)} are ${
+          showShape(shape)
+        }; choose another file, or leave ` +
         `--init out`,
     );
   }

@@ -13,7 +13,8 @@ import { requireWritePermission } from "./permissions.ts";
 import { picturesFor } from "./picture_flags.ts";
 import { findRecorded } from "./recorded_path.ts";
 import { trainDisplay } from "./train_display.ts";
-import { checkpointIntervalOf, setApart, type TrainFlags } from "./train_flags.ts";
+import { checkpointIntervalOf, type TrainFlags } from "./train_flags.ts";
+import { setApart } from "./train_recipe.ts";
 import { DEFAULT_INTERVAL, runTraining, type Surroundings } from "./train_run.ts";
 
 /** Goes on with the run in a folder; returns the exit code.

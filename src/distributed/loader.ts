@@ -107,10 +107,8 @@ export function loadLibrary(): LoadedLibrary {
     return { path: pathOf(libc, start) ?? name, find };
   }
   throw new MpiUnavailableError(
-    `Cannot find an MPI library (${
-      reasons[0]
-    }): install OpenMPI (on Debian: openmpi-bin), or name ` +
-      `the library in ${LIBRARY_VARIABLE}`,
+    `Cannot find an MPI library (${reasons[0]}): install OpenMPI (on Debian: openmpi-bin), or ` +
+      `name the library in ${LIBRARY_VARIABLE}`,
   );
 }
 
@@ -123,9 +121,8 @@ function openLibc(): Libc {
     }
   }
   throw new MpiUnavailableError(
-    `Cannot use MPI here: found no C library at ${
-      LIBC_PATHS.join(", ")
-    }; MPI runs on Linux with glibc`,
+    `Cannot use MPI here: found no C library at ${LIBC_PATHS.join(", ")}; MPI runs on Linux with ` +
+      "glibc",
   );
 }
 
