@@ -51,8 +51,13 @@ export type TrainingData = Pick<Dataset, "train"> & Partial<Pick<Dataset, "test"
 export type TestedOf<Data extends TrainingData> = Data extends Pick<Dataset, "test"> ? number
   : number | undefined;
 
-/** What the caller wants to hear while a run goes on; it waits for what they return. */
+/** Where a run goes on, what stops it, and what the caller wants to hear meanwhile; it waits for what they
+ * return. */
 export interface TrainHooks<Tested extends number | undefined = number> {
+  /** Where to go on; the session must hold the state of that moment. */
+  readonly start?: Progress;
+  /** State of the best epoch so far, for a run that goes on with patience. */
+  readonly best?: TrainingState;
   /** Stops the run after the current step. */
   readonly signal?: AbortSignal;
   /** Cuts epochs into stretches, each of which ends with a checkpoint; results do not depend on it. */
@@ -68,12 +73,6 @@ export interface TrainHooks<Tested extends number | undefined = number> {
   ) => void | Promise<void>;
   /** Within an epoch: at an interruption, and as often as `checkpointEvery` says. */
   readonly onCheckpoint?: (checkpoint: Checkpoint) => void | Promise<void>;
-}
-
-/** Where a run goes on. */
-interface Start {
-  readonly start?: Progress;
-  readonly best?: TrainingState;
 }
 
 /** Thrown when a loss or a parameter becomes NaN or infinite; what was saved before is kept. */
@@ -93,8 +92,6 @@ export class DivergedError extends Error {
  *
  * @param data Images to train on, and to test on: a dataset, or `{ train }` without a test set.
  * @param options What to train; see {@linkcode PlanOptions} for what may be left out.
- * @param start Where to go on; the session must hold the state of that moment.
- * @param best State of the best epoch so far, for a run that goes on with patience.
  * @throws {TypeError} If an argument is of the wrong kind, nothing can be measured for `patience` or
  * `targetAccuracy`, or another call of the session has not ended.
  * @throws {RangeError} If a number is out of range, or a set is empty.
@@ -117,7 +114,7 @@ export async function train<Data extends TrainingData>(
   session: Session,
   data: Data,
   options: PlanOptions,
-  hooks: TrainHooks<TestedOf<Data>> & Start = {},
+  hooks: TrainHooks<TestedOf<Data>> = {},
 ): Promise<Ended> {
   checkSession(session);
   checkObject("data", data, "a dataset, or an object with train and test");
@@ -145,7 +142,7 @@ export async function train<Data extends TrainingData>(
     for (const images of [data.train, ...[test, validation].filter((set) => set !== undefined)]) {
       if (await session.attach(images)) attached.push(images);
     }
-    return await trainAttached(session, data, { plan, hooks: hooks as TrainHooks & Start });
+    return await trainAttached(session, data, { plan, hooks: hooks as TrainHooks });
   } finally {
     // Why training failed says more than that the session has failed with it.
     for (const images of attached) await session.detach(images).catch(() => {});
@@ -157,7 +154,7 @@ async function trainAttached(
   data: TrainingData,
   { plan, hooks: { start = NOT_STARTED, best, ...hooks } }: {
     readonly plan: AnyPlan;
-    readonly hooks: TrainHooks & Start;
+    readonly hooks: TrainHooks;
   },
 ): Promise<Ended> {
   const { train: trainData } = data;
