@@ -1,6 +1,6 @@
 /** `deno task compare`. */
 
 import { runCommand } from "../src/cli/errors.ts";
-import { compareCommand } from "../src/cli/compare.ts";
+import { run } from "../src/cli/compare.ts";
 
-if (import.meta.main) await runCommand(compareCommand);
+if (import.meta.main) await runCommand(run);

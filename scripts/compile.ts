@@ -4,7 +4,7 @@
 import { fileURLToPath } from "node:url";
 import { EXIT, runCommand } from "../src/cli/errors.ts";
 import { defineCommand, parseFlags } from "../src/cli/flags.ts";
-import { permissionFlags } from "../src/cli/task_permissions.ts";
+import { permissionFlags } from "../src/cli/permissions.ts";
 import { formatBytes } from "../src/report/std.ts";
 import { sha256Hex } from "../src/sha256.ts";
 import { writeAtomic } from "../src/write_atomic.ts";

@@ -1,6 +1,6 @@
 /** `deno task export`. */
 
 import { runCommand } from "../src/cli/errors.ts";
-import { exportCommand } from "../src/cli/export.ts";
+import { run } from "../src/cli/export.ts";
 
-if (import.meta.main) await runCommand(exportCommand);
+if (import.meta.main) await runCommand(run);

@@ -1,5 +1,5 @@
 /** `deno task fetch`: obtains the datasets. */
 import { runCommand } from "../src/cli/errors.ts";
-import { fetchCommand } from "../src/cli/fetch.ts";
+import { run } from "../src/cli/fetch.ts";
 
-if (import.meta.main) await runCommand(fetchCommand);
+if (import.meta.main) await runCommand(run);

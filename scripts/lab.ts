@@ -1,6 +1,6 @@
 /** `deno task lab`. */
 
 import { runCommand } from "../src/cli/errors.ts";
-import { labCommand } from "../src/cli/lab.ts";
+import { run } from "../src/cli/lab.ts";
 
-if (import.meta.main) await runCommand(labCommand);
+if (import.meta.main) await runCommand(run);

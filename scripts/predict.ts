@@ -1,6 +1,6 @@
 /** `deno task predict`. */
 
 import { runCommand } from "../src/cli/errors.ts";
-import { predictCommand } from "../src/cli/predict.ts";
+import { run } from "../src/cli/predict.ts";
 
-if (import.meta.main) await runCommand(predictCommand);
+if (import.meta.main) await runCommand(run);

@@ -1,6 +1,6 @@
 /** `deno task summary`. */
 
 import { runCommand } from "../src/cli/errors.ts";
-import { summaryCommand } from "../src/cli/summary.ts";
+import { run } from "../src/cli/summary.ts";
 
-if (import.meta.main) await runCommand(summaryCommand);
+if (import.meta.main) await runCommand(run);

@@ -1,6 +1,6 @@
 /** `deno task sweep`. */
 
 import { runCommand } from "../src/cli/errors.ts";
-import { sweepCommand } from "../src/cli/sweep.ts";
+import { run } from "../src/cli/sweep.ts";
 
-if (import.meta.main) await runCommand(sweepCommand);
+if (import.meta.main) await runCommand(run);

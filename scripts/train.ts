@@ -1,6 +1,6 @@
 /** `deno task train`. */
 
 import { runCommand } from "../src/cli/errors.ts";
-import { trainCommand } from "../src/cli/train.ts";
+import { run } from "../src/cli/train.ts";
 
-if (import.meta.main) await runCommand(trainCommand);
+if (import.meta.main) await runCommand(run);

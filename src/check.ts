@@ -107,6 +107,15 @@ export function checkFunction(name: string, value: unknown): void {
   throw new TypeError(`Invalid ${name}: expected a function, found ${showKind(value)}`);
 }
 
+/** The fields that have a value: those that are undefined are left out. */
+export function withoutGaps<Fields extends object>(
+  fields: Fields,
+): { [Name in keyof Fields]?: Exclude<Fields[Name], undefined> } {
+  return Object.fromEntries(
+    Object.entries(fields).filter(([, value]) => value !== undefined),
+  ) as Fields;
+}
+
 /** A value for people to read: objects by their kind alone. */
 export function showKind(value: unknown): string {
   if (typeof value === "function") return "a function";

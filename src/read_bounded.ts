@@ -50,9 +50,8 @@ export async function readUnlinked(
 ): Promise<Uint8Array<ArrayBuffer>> {
   if ((await Deno.lstat(path)).isSymlink) {
     throw new TypeError(
-      `Cannot read ${
-        printable(path)
-      }: expected a file, found a link; put the file itself in its place`,
+      `Cannot read ${printable(path)}: expected a file, found a link; put the file itself in its ` +
+        "place",
     );
   }
   return await readBounded(path, maxBytes);
@@ -60,8 +59,7 @@ export async function readUnlinked(
 
 function tooLarge(path: string, size: number, maxBytes: number): RangeError {
   return new RangeError(
-    `Cannot read ${
-      printable(path)
-    }: it has ${size} bytes, more than ${maxBytes}; choose another file`,
+    `Cannot read ${printable(path)}: it has ${size} bytes, more than ${maxBytes}; choose another ` +
+      "file",
   );
 }

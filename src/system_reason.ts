@@ -1,7 +1,7 @@
 /** What the operating system's errors mean to a user. */
 
 /** What went wrong, and what to do about it. */
-export interface SystemReason {
+interface SystemReason {
   readonly found: string;
   readonly advice: string;
 }
@@ -15,35 +15,31 @@ export function isSystemError(error: unknown): error is Error {
     Object.values(Deno.errors).some((kind) => error instanceof kind);
 }
 
+const DISK_FULL = { found: "The disk is full", advice: "free some space and run again" };
+
+/** By the system's code, or the name of Deno's class. */
+const REASONS: ReadonlyMap<string | undefined, SystemReason> = new Map([
+  ["ENOSPC", DISK_FULL],
+  ["EDQUOT", DISK_FULL],
+  ["EROFS", { found: "The file system is read-only", advice: "choose another folder" }],
+  ["PermissionDenied", {
+    found: "Permission denied",
+    advice: "check who owns it, or choose another folder",
+  }],
+  ["NotFound", { found: "No such file or folder", advice: "check the path" }],
+  ["NotADirectory", { found: "Not a folder", advice: "check the path" }],
+  ["IsADirectory", { found: "A folder, not a file", advice: "check the path" }],
+  ["AlreadyExists", { found: "It exists already", advice: "choose another name" }],
+]);
+
 /** What an error of the file system means; undefined where its message says it best. */
 export function systemReason(error: Error): SystemReason | undefined {
-  const code = (error as Error & { code?: string }).code;
-  if (code === "ENOSPC" || code === "EDQUOT") {
-    return { found: "The disk is full", advice: "free some space and run again" };
-  }
+  const { code, name, message } = error as Error & { code?: string };
   // Deno gives this one no code.
-  if (error.message.startsWith("File too large (os error")) {
+  if (message.startsWith("File too large (os error")) {
     return { found: "The file is larger than may be", advice: "raise ulimit -f and run again" };
   }
-  if (code === "EROFS") {
-    return { found: "The file system is read-only", advice: "choose another folder" };
-  }
-  if (error instanceof Deno.errors.PermissionDenied) {
-    return { found: "Permission denied", advice: "check who owns it, or choose another folder" };
-  }
-  if (error instanceof Deno.errors.NotFound) {
-    return { found: "No such file or folder", advice: "check the path" };
-  }
-  if (error instanceof Deno.errors.NotADirectory) {
-    return { found: "Not a folder", advice: "check the path" };
-  }
-  if (error instanceof Deno.errors.IsADirectory) {
-    return { found: "A folder, not a file", advice: "check the path" };
-  }
-  if (error instanceof Deno.errors.AlreadyExists) {
-    return { found: "It exists already", advice: "choose another name" };
-  }
-  return undefined;
+  return REASONS.get(code) ?? REASONS.get(name);
 }
 
 /** The reason why a file cannot be read, to stand behind its name and a colon. */

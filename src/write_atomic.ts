@@ -22,7 +22,7 @@ export async function writeAtomic(
   await streamAtomic(path, [bytes], async (temporary) => {
     if (previous === undefined) return;
     await requireContent(temporary, bytes);
-    await renameIfThere(path, previous);
+    await ifThere(Deno.rename(path, previous));
   });
 }
 
@@ -87,18 +87,14 @@ async function syncFolder(path: string): Promise<void> {
   }
 }
 
-async function renameIfThere(from: string, to: string): Promise<void> {
-  try {
-    await Deno.rename(from, to);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
-}
-
 /** Removes a file; it is no error if there is none. */
 export async function removeIfThere(path: string): Promise<void> {
+  await ifThere(Deno.remove(path));
+}
+
+async function ifThere(action: Promise<void>): Promise<void> {
   try {
-    await Deno.remove(path);
+    await action;
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   }

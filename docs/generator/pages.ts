@@ -5,7 +5,7 @@ import { sliceImages } from "../../src/data/dataset.ts";
 import { loadDataset } from "../../src/data/load.ts";
 import { zooModel } from "../../src/nn/zoo.ts";
 import { curvesSvg } from "../../src/report/curves.ts";
-import type { EpochMetrics } from "../../src/train/trainer.ts";
+import type { EpochMetrics } from "../../src/train/progress.ts";
 import { fillBlocks, pictureNames } from "./blocks.ts";
 import { architectureFigure, lossFigure, standardizationFigure, windowsFigure } from "./figures.ts";
 import { augmentationFigure, receptiveFieldFigure } from "./image_figures.ts";

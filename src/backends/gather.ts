@@ -67,7 +67,6 @@ export function gatherImages(
   }
 }
 
-/** A place in an image. */
 interface Place {
   readonly height: number;
   readonly width: number;

@@ -23,6 +23,7 @@ import {
   checkState,
   notAttached,
 } from "./check_data.ts";
+import { Calls, nextStretch } from "./calls.ts";
 import { batchDivisors } from "../nn/loss.ts";
 import { slotCount } from "../nn/optimizers.ts";
 import { type Engine, type EngineOptions, nextTask, type Results, type Work } from "./engine.ts";
@@ -50,47 +51,6 @@ export function engineBackend<Images>(
   };
 }
 
-/** The calls of a session: one at a time, until it is closed. */
-export class Calls {
-  /** The call that has not ended. */
-  #current: { readonly name: string; readonly ended: Promise<unknown> } | undefined;
-  #closed = false;
-
-  /** Makes a call.
-   *
-   * @throws {TypeError} If another has not ended, or the session was closed.
-   */
-  async make<T>(name: string, work: () => Promise<T>): Promise<T> {
-    this.requireOpen();
-    if (this.#current !== undefined) {
-      throw new TypeError(
-        `Cannot call ${name} while ${this.#current.name} has not ended: await each call of a ` +
-          `session, or open another session`,
-      );
-    }
-    const ended = Promise.resolve().then(work);
-    this.#current = { name, ended };
-    try {
-      return await ended;
-    } finally {
-      this.#current = undefined;
-    }
-  }
-
-  /** Refuses further calls and waits for the one that has not ended; false if that was done before. */
-  async close(): Promise<boolean> {
-    if (this.#closed) return false;
-    this.#closed = true;
-    await this.#current?.ended.catch(() => {});
-    return true;
-  }
-
-  /** @throws {TypeError} If the session was closed. */
-  requireOpen(): void {
-    if (this.#closed) throw new TypeError("Cannot use a session that was disposed");
-  }
-}
-
 /** A model on an engine.
  *
  * Work is cut into stretches of about 100 ms, after each of which the event loop takes a turn, progress
@@ -107,7 +67,6 @@ export class EngineSession<Images> implements Session {
   #step = 0;
   readonly #calls = new Calls();
 
-  /** Takes over an engine. */
   constructor(engine: Engine<Images>, model: Model, options: EngineOptions) {
     this.device = engine.device;
     this.#engine = engine;
@@ -173,7 +132,7 @@ export class EngineSession<Images> implements Session {
   evaluate(data: LabeledImages): Promise<EvaluationResult> {
     return this.#calls.make("evaluate", async () => {
       const { losses, predictions } = await this.#infer("evaluate", data);
-      return { loss: mean(losses), predictions: Uint8Array.from(predictions) };
+      return { loss: sum(losses) / losses.length, predictions: Uint8Array.from(predictions) };
     });
   }
 
@@ -253,7 +212,9 @@ export class EngineSession<Images> implements Session {
         const elapsedMs = now - Math.max(start, lastEnd);
         lastEnd = now;
         // The rest of a call says little of how long a whole stretch may be.
-        if (count === whole) this.#stretch[mode] = batchSize * nextStretch(count, elapsedMs);
+        if (count === whole) {
+          this.#stretch[mode] = batchSize * nextStretch(count, elapsedMs, STRETCH_MS);
+        }
         done += count;
         onProgress?.(done);
         await nextTask();
@@ -297,8 +258,7 @@ export class EngineSession<Images> implements Session {
       const first = step * batchSize;
       const batch = Math.min(batchSize, order.length - first);
       const { start, end } = shardRange(batch, this.#options.shard ?? WHOLE);
-      losses[step] = sum(results.losses.subarray(first + start, first + end)) /
-        divisors[step];
+      losses[step] = sum(results.losses.subarray(first + start, first + end)) / divisors[step];
       for (let place = first + start; place < first + end; place++) {
         if (results.predictions[place] === labels[order[place]]) corrects[step]++;
       }
@@ -307,19 +267,9 @@ export class EngineSession<Images> implements Session {
   }
 }
 
-/** Batches that will take about STRETCH_MS, at most twice as many as before. */
-function nextStretch(count: number, elapsedMs: number): number {
-  const fitting = Math.floor(count * STRETCH_MS / Math.max(elapsedMs, 0.01));
-  return Math.max(1, Math.min(2 * count, fitting));
-}
-
 /** Made in order, so that it is the same however often it is made. */
 function sum(values: Float32Array | Float64Array): number {
   let total = 0;
   for (const value of values) total += value;
   return total;
-}
-
-function mean(values: Float32Array | Float64Array): number {
-  return sum(values) / values.length;
 }

@@ -6,8 +6,7 @@ import { BACKEND_NAMES, chooseBackend } from "../backends/registry.ts";
 import { type Dataset, sliceImages } from "../data/dataset.ts";
 import { invocation } from "../quote.ts";
 import { initialParameters } from "../nn/init.ts";
-import { ZOO, zooModel } from "../nn/zoo.ts";
-import { standardizationOf } from "../nn/standardization.ts";
+import { ZOO } from "../nn/zoo.ts";
 import { isMeasured, measureEntrants } from "../compare/turns.ts";
 import { Oracle } from "../compare/agreement.ts";
 import { allAgree, type ComparisonFacts, judgeRows } from "../compare/facts.ts";
@@ -30,6 +29,7 @@ import { PICTURE_FLAGS, pictureOptions, requirePictures } from "./picture_flags.
 import { quietDrivers } from "./backend_flags.ts";
 import { recordedDataset } from "./recorded_path.ts";
 import { TRAIN_COMMAND } from "./train_flags.ts";
+import { modelFor } from "./train_recipe.ts";
 
 /** Test images that are evaluated unless whole epochs are compared. */
 const SHORT_TEST_COUNT = 1000;
@@ -38,7 +38,7 @@ const BUDGET_MS = 600;
 
 const { flags: train } = TRAIN_COMMAND;
 
-const COMMAND = defineCommand({
+export const command = defineCommand({
   usage: invocation("compare"),
   summary: "Train the same batches from the same parameters on several backends, and compare them.",
   examples: [
@@ -92,13 +92,11 @@ const COMMAND = defineCommand({
   },
 });
 
-type Flags = FlagValues<typeof COMMAND.flags>;
-
-export { COMMAND as command, compareCommand as run };
+type Flags = FlagValues<typeof command.flags>;
 
 /** Runs the command with its arguments; the exit code is 1 if a backend differs from the reference. */
-export async function compareCommand(args: string[]): Promise<number> {
-  const { flags } = parseFlags(COMMAND, args);
+export async function run(args: string[]): Promise<number> {
+  const { flags } = parseFlags(command, args);
   if (flags.epochs !== undefined && flags.maxSteps !== undefined) {
     throw new UsageError("Cannot use --epochs and --max-steps together: choose one of them");
   }
@@ -135,12 +133,7 @@ async function backendsOf({ backends, maxSteps, epochs }: Flags) {
 
 function makePlan(flags: Flags, whole: Dataset): ComparisonPlan {
   const { epochs, maxSteps, batchSize, seed, repeats, threads } = flags;
-  const model = zooModel(flags.model, {
-    inputShape: whole.train.shape,
-    classCount: whole.classNames.length,
-    ...(flags.standardize &&
-      { standardization: standardizationOf(whole.train.images, whole.train.shape) }),
-  });
+  const model = modelFor(flags, whole);
   const { recipe } = ZOO[flags.model];
   const testCount = Math.min(SHORT_TEST_COUNT, whole.test.count);
   const stepsPerEpoch = Math.ceil(whole.train.count / batchSize);
@@ -181,19 +174,13 @@ async function compare(
     rows.filter(isMeasured).map((row) => [row.backend, median(row.trainImagesPerSecond)]),
   );
   const maxThreads = flags.threads ?? navigator.hardwareConcurrency;
+  const scalingOver = (threads: number[], batchSizes?: number[]) =>
+    measureScaling(contenders, plan, { rates, threads, batchSizes, ...hooks });
   const scaling = flags.scaling
-    ? await measureScaling(contenders, plan, {
-      ...{ rates, ...hooks },
-      threads: Array.from({ length: maxThreads }, (_, n) => n + 1),
-    })
+    ? await scalingOver(Array.from({ length: maxThreads }, (_, n) => n + 1))
     : undefined;
   const isControlled = maxThreads > 1 && rows.filter(isMeasured).some(({ outside }) => outside);
-  const controls = isControlled
-    ? await measureScaling(contenders, plan, {
-      ...{ rates, ...hooks },
-      ...{ threads: [1], batchSizes: [] },
-    })
-    : undefined;
+  const controls = isControlled ? await scalingOver([1], []) : undefined;
   const { targetAccuracy: accuracy } = flags;
   const until = accuracy === undefined ? undefined : {
     accuracy,
@@ -204,7 +191,7 @@ async function compare(
   return {
     model: plan.model.name,
     dataset: recordedDataset(plan.dataset.name),
-    ...(whole.notes && { notes: whole.notes }),
+    notes: whole.notes,
     batchSize: plan.batchSize,
     learningRate: plan.learningRate,
     seed: plan.seed,
@@ -215,9 +202,7 @@ async function compare(
     environment: describeEnvironment(),
     rows,
     ...judgeRows(rows, { seed: plan.seed, load, controls }),
-    ...{ load, controls },
-    until,
-    scaling,
+    ...{ load, controls, until, scaling },
   };
 }
 

@@ -8,7 +8,7 @@
 
 import { DATASETS } from "../data/registry.ts";
 import { EXIT, UsageError } from "./errors.ts";
-import type { Command, FlagSpec } from "./flag_types.ts";
+import type { Command, FlagSpec, ValueFlag } from "./flag_types.ts";
 import { defineCommand, didYouMean, parseFlags } from "./flags.ts";
 import { COMMON_FLAGS, isNegatable } from "./help.ts";
 
@@ -101,7 +101,6 @@ interface Offers {
 
 /** The program's commands as completion sees them. */
 export interface CompletableProgram {
-  /** Names and purposes. */
   readonly commands: readonly (readonly [name: string, purpose: string])[];
   /** What a command accepts; undefined if there is none of the name. */
   load(name: string): Promise<Command | undefined>;
@@ -152,7 +151,7 @@ function flagOffers([name, spec]: [string, FlagSpec]): (readonly [string, string
   return [[`--${name}`, spec.help], ...(isNegatable(spec) ? [opposite] : [])];
 }
 
-function valueOffers(spec: Exclude<FlagSpec, { type: "boolean" }>, current: string): Offers {
+function valueOffers(spec: ValueFlag, current: string): Offers {
   const known = spec.type === "list"
     ? spec.choices ?? spec.offers
     : spec.type === "choice"

@@ -2,14 +2,13 @@
 /** The devices command: what the backends of this machine can run on. */
 
 import { chooseBackend, describeDevices, type Devices } from "../backends/registry.ts";
-import { invocation } from "../quote.ts";
+import { formatCount, invocation } from "../quote.ts";
 import { describeEnvironment } from "../run/environment.ts";
-import { formatCount } from "../report/table.ts";
 import { EXIT } from "./errors.ts";
 import { defineCommand, JSON_FLAG, parseFlags } from "./flags.ts";
 import { quietDrivers } from "./backend_flags.ts";
 
-const COMMAND = defineCommand({
+export const command = defineCommand({
   usage: invocation("devices"),
   summary: "List what backends can run on: processor, SIMD, threads, and GPU adapters.",
   examples: [["", "all devices"], ["--json", "with every limit and feature, as JSON"]],
@@ -22,11 +21,8 @@ const SIMD_TEXT = {
   none: "no WebAssembly SIMD: the wasm backend cannot run",
 };
 
-export { COMMAND as command, devicesCommand as run };
-
-/** Runs the command with its arguments and returns the exit code. */
-export async function devicesCommand(args: string[]): Promise<number> {
-  const { flags } = parseFlags(COMMAND, args);
+export async function run(args: string[]): Promise<number> {
+  const { flags } = parseFlags(command, args);
   quietDrivers();
   const { cpu, cores, os, arch, deno } = describeEnvironment();
   const { simd, adapters } = await describeDevices();

@@ -3,23 +3,20 @@
 
 import process from "node:process";
 import { UnreadablePicturesError } from "../data/errors.ts";
-import { widthOf, wrapLine } from "./wrap.ts";
+import { unlessClosed, widthOf, wrapLine } from "./wrap.ts";
 import { printable } from "../quote.ts";
 import { systemReason, withoutNumber } from "../system_reason.ts";
 
 /** A command line that cannot be understood; the program ends with exit code 2. */
 export class UsageError extends Error {
-  /** Name of the class. */
   override readonly name = "UsageError";
 }
 
 /** The help that a command line asks for, as the message; the program prints it and ends with 0. */
 export class HelpAsked extends Error {
-  /** Name of the class. */
   override readonly name = "HelpAsked";
 }
 
-/** Exit codes of all commands. */
 export const EXIT = {
   ok: 0,
   failure: 1,
@@ -43,14 +40,15 @@ export async function runCommand(
   // Where files may become only so large, a write is to fail: the signal would end all without a word.
   if (Deno.build.os !== "windows") Deno.addSignalListener("SIGXFSZ", () => {});
   // An error outside the command's own chain of promises: in a stray timer, a listener or a worker.
-  globalThis.addEventListener("unhandledrejection", (event) => {
+  const endBy = (event: Event, error: unknown) => {
     event.preventDefault();
-    Deno.exit(report(event.reason, debug));
-  });
-  globalThis.addEventListener("error", (event) => {
-    event.preventDefault();
-    Deno.exit(report(event.error ?? new Error(event.message), debug));
-  });
+    Deno.exit(report(error, debug));
+  };
+  globalThis.addEventListener("unhandledrejection", (event) => endBy(event, event.reason));
+  globalThis.addEventListener(
+    "error",
+    (event) => endBy(event, event.error ?? new Error(event.message)),
+  );
   try {
     Deno.exit(await command(args));
   } catch (error) {
@@ -64,37 +62,26 @@ export async function runCommand(
  * that writes to a pipe. What a full disk does not take of a file is an error.
  */
 function surviveClosedTerminal(): void {
-  if (Deno.stdout.isTerminal()) console.log = unlessClosed(console.log);
+  const { log, error } = console;
+  if (Deno.stdout.isTerminal()) console.log = (...args) => unlessClosed(() => log(...args));
   if (!Deno.stderr.isTerminal()) return;
-  console.error = unlessClosed(console.error);
+  console.error = (...args) => unlessClosed(() => error(...args));
   process.stderr.on("error", () => {}); // for the progress bar
-}
-
-function unlessClosed(print: typeof console.log): typeof console.log {
-  return (...args) => {
-    try {
-      print(...args);
-    } catch {
-      // Nobody reads it any more.
-    }
-  };
 }
 
 /** Runs a task that Ctrl-C, SIGTERM and the end of its terminal are to stop: its signal aborts, so that it can clean up.
  *
  * A second Ctrl-C ends the program at once.
  *
- * @param advice What the user can do then, for the message.
  * @throws {InterruptedError} By way of the signal's reason, if the task throws it.
  */
 export async function withInterrupt<Result>(
   task: (signal: AbortSignal) => Promise<Result>,
-  advice = "run again to go on",
 ): Promise<Result> {
   const controller = new AbortController();
   const onSignal = () => {
     if (controller.signal.aborted) Deno.exit(EXIT.interrupted);
-    controller.abort(new InterruptedError(`Interrupted; ${advice}`));
+    controller.abort(new InterruptedError("Interrupted; run again to go on"));
   };
   const signals = stopSignals();
   for (const name of signals) Deno.addSignalListener(name, onSignal);
@@ -114,7 +101,6 @@ function stopSignals(): Deno.Signal[] {
 
 /** The user stopped the program. */
 export class InterruptedError extends Error {
-  /** Name of the class. */
   override readonly name = "InterruptedError";
 }
 

@@ -2,9 +2,9 @@
 /** The eval command: how well saved parameters do on a test set, class by class. */
 
 import type { LabeledImages } from "../data/dataset.ts";
-import { invocation, printable } from "../quote.ts";
+import { formatCount, invocation, printable } from "../quote.ts";
 import { answersFrom } from "../report/run_report_results.ts";
-import { formatCount, formatTable } from "../report/table.ts";
+import { formatTable } from "../report/table.ts";
 import {
   type ClassificationReport,
   classificationReport,
@@ -14,10 +14,10 @@ import { DEVICE_FLAGS } from "./backend_flags.ts";
 import { EXIT } from "./errors.ts";
 import { type EvaluatedPart, loadForEvaluation } from "./eval_dataset.ts";
 import { defineCommand, JSON_FLAG, parseFlags } from "./flags.ts";
-import { PICTURE_FLAGS } from "./picture_flags.ts";
-import { loadModel, MODEL_FLAGS, openTrained, sayNotes } from "./loaded_model.ts";
+import { PICTURE_FLAGS, sayNotes } from "./picture_flags.ts";
+import { loadModel, MODEL_FLAGS, openTrained } from "./loaded_model.ts";
 
-const COMMAND = defineCommand({
+export const command = defineCommand({
   usage: invocation("eval"),
   summary: "Evaluate saved parameters on a test set: loss, accuracy, precision, recall, confusion.",
   examples: [
@@ -56,11 +56,8 @@ const PARTS: Readonly<Record<EvaluatedPart, string>> = {
 /** Most wrong pictures in the printed list. */
 const MAX_MISTAKES = 10;
 
-export { COMMAND as command, evalCommand as run };
-
-/** Runs the command with its arguments and returns the exit code. */
-export async function evalCommand(args: string[]): Promise<number> {
-  const { flags } = parseFlags(COMMAND, args);
+export async function run(args: string[]): Promise<number> {
+  const { flags } = parseFlags(command, args);
   const loaded = await loadModel(flags);
   const { dataset, test, classNames, part, notes: assumed } = await loadForEvaluation(
     loaded,
@@ -97,44 +94,28 @@ export async function evalCommand(args: string[]): Promise<number> {
   return EXIT.ok;
 }
 
-/** A picture that was taken for another class. */
-interface NamedMistake {
-  /** Relative to the dataset's folder. */
-  readonly file: string;
-  readonly className: string;
-  readonly guess: string;
-  /** Probability that the guess was given. */
-  readonly probability: number;
-}
-
-/** What was taken for another class, the most wrong first. */
+/** Pictures that were taken for another class, the most wrong first. */
 function nameMistakes(
   logits: Float32Array,
   { labels, names }: LabeledImages,
   classNames: readonly string[],
-): NamedMistake[] {
+) {
   return answersFrom(logits, labels, classNames.length).mistakes
     .map(({ index, label, guess, probability }) => ({
-      file: names![index],
+      file: names![index], // relative to the dataset's folder
       className: classNames[label],
       guess: classNames[guess],
-      probability,
+      probability, // that the guess was given
     }));
 }
 
 function printReport(
-  facts: {
-    readonly weights: string;
-    readonly model: string;
-    readonly dataset: string;
-    readonly part: EvaluatedPart;
-    readonly count: number;
-    readonly backend: string;
-    readonly loss: number;
-    readonly imagesPerSecond: number;
-  },
+  facts:
+    & Readonly<Record<"weights" | "model" | "dataset" | "backend", string>>
+    & Readonly<Record<"count" | "loss" | "imagesPerSecond", number>>
+    & { readonly part: EvaluatedPart },
   report: ClassificationReport,
-  mistakes: readonly NamedMistake[] | undefined,
+  mistakes: ReturnType<typeof nameMistakes> | undefined,
 ): void {
   const { accuracy, majority, confusion, perClass } = report;
   const percent = (share: number) => share.toFixed(3);

@@ -15,13 +15,12 @@ import {
   showPictures,
 } from "./picture_flags.ts";
 import type { FlagValues } from "./flag_types.ts";
-import { findRecorded, type FoundDataset } from "./recorded_path.ts";
+import { findRecorded } from "./recorded_path.ts";
 import type { LoadedModel } from "./loaded_model.ts";
 
 /** Which images of a dataset are evaluated, as JSON has it. */
 export type EvaluatedPart = "test set" | "test share" | "all";
 
-/** What is evaluated. */
 export interface Evaluated {
   readonly dataset: Dataset;
   /** The images, with labels of the model's classes. */
@@ -34,7 +33,7 @@ export interface Evaluated {
 }
 
 type EvalFlags =
-  & Omit<FlagValues<typeof PICTURE_FLAGS>, "imageSize" | "channels">
+  & Partial<Omit<FlagValues<typeof PICTURE_FLAGS>, "imageSize" | "channels">>
   & { readonly dataset?: string; readonly json: boolean };
 
 /** Loads what is to be evaluated: the test set, or of pictures that have none what fits the case.
@@ -66,7 +65,8 @@ export async function loadForEvaluation(
   if (!pictures && isOwn && run !== undefined) requireOwnDataset(dataset, loaded);
   const matched = matchClasses(dataset, loaded);
   if (pictures?.testSplit === undefined || flags.testSplit !== undefined) {
-    const part = pictures?.testSplit === undefined ? "test set" : partOf(flags.testSplit!);
+    const share = flags.testSplit === 1 ? "all" : "test share";
+    const part = pictures?.testSplit === undefined ? "test set" : share;
     return { dataset, ...matched, part };
   }
   const name = quoteWhole(dataset.name);
@@ -80,11 +80,8 @@ export async function loadForEvaluation(
   }
   const note = `it does not say what it was trained on: if it was on pictures of ${name}, take ` +
     `those that training kept back with --test-split ${DEFAULT_TEST_SPLIT}`;
-  const whole = joinImages([
-    dataset.train,
-    dataset.test,
-    ...(dataset.validation ? [dataset.validation] : []),
-  ]);
+  const { train, test, validation = [] } = dataset;
+  const whole = joinImages([train, test].concat(validation));
   const all = matchClasses({ ...dataset, test: whole }, loaded);
   const notes = config === undefined ? [...all.notes, note] : all.notes;
   return { dataset, ...all, notes, part: "all" };
@@ -107,12 +104,8 @@ function requireColors(
   );
 }
 
-function partOf(testSplit: number): EvaluatedPart {
-  return testSplit === 1 ? "all" : "test share";
-}
-
 async function load(
-  { name, dataDir }: Partial<FoundDataset> & { readonly name: string },
+  { name, dataDir }: { readonly name: string; readonly dataDir?: string },
   { loaded: { model, pictures, transposed }, flags, testSplit }: {
     readonly loaded: LoadedModel;
     readonly flags: EvalFlags;
@@ -151,10 +144,10 @@ async function isFolderOf(
 function requireOwnDataset({ name, digest: found }: Dataset, { label, digest }: LoadedModel): void {
   if (digest === undefined || digest === found) return;
   throw new TypeError(
-    `Cannot evaluate ${label} on dataset ${
-      quoteWhole(name)
-    }: its content is not what the run was ` +
-      `trained on (SHA-256 ${digest.slice(0, 16)}, found ${found.slice(0, 16)}); give that with ` +
+    `Cannot evaluate ${label} on dataset ${quoteWhole(name)}: its content is not what the run ` +
+      `was trained on (SHA-256 ${digest.slice(0, 16)}, found ${
+        found.slice(0, 16)
+      }); give that with ` +
       `--dataset DIR, or use this one with --dataset ${name}`,
   );
 }

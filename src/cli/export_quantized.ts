@@ -1,38 +1,19 @@
 /** What `export --quantize int8` does before a format is written: calibrates, and measures what it costs. */
 
 import { sliceImages } from "../data/dataset.ts";
-import type { QuantizedModel } from "../formats/quantized_model.ts";
 import { definitionOf } from "../nn/layers/table.ts";
-import { printable } from "../quote.ts";
+import { formatCount, printable } from "../quote.ts";
 import { createRandom, permutation } from "../random.ts";
-import { formatCount } from "../report/table.ts";
 import { evaluate } from "../train/inference.ts";
 import { openBackend } from "../train/open_backend.ts";
 import { CALIBRATION_COUNT, quantizeModel, referenceLogitsOf } from "../train/quantize.ts";
 import { UsageError } from "./errors.ts";
 import { loadForEvaluation } from "./eval_dataset.ts";
-import { type LoadedModel, sayNotes } from "./loaded_model.ts";
+import type { LoadedModel } from "./loaded_model.ts";
+import { sayNotes } from "./picture_flags.ts";
 
-/** What quantising cost, as JSON has it. */
-export interface QuantizationFacts {
-  readonly type: "int8";
-  readonly dataset: string;
-  /** Training images whose ranges were taken. */
-  readonly calibrationCount: number;
-  /** Test images that were asked. */
-  readonly testCount: number;
-  /** Share of them that whole numbers name rightly, by the reference's arithmetic, rounded as the file says. */
-  readonly accuracy: number;
-  /** Share that floats do. */
-  readonly floatAccuracy: number;
-}
-
-/** A quantised model, an image of its test set and what quantising cost. */
-export interface Quantized {
-  readonly model: QuantizedModel;
-  readonly pixels: Uint8Array;
-  readonly facts: QuantizationFacts;
-}
+/** A quantised model, an image of its test set and what quantising cost, as JSON has it. */
+export type Quantized = Awaited<ReturnType<typeof quantizeLoaded>>;
 
 /** Multiply-accumulates that measuring may take: some seconds. */
 const MOST_MACS = 2e9;
@@ -48,21 +29,14 @@ const TOLERATED = 0.005;
 export async function quantizeLoaded(
   loaded: LoadedModel,
   { dataset: name, json }: { readonly dataset?: string; readonly json: boolean },
-): Promise<Quantized> {
+) {
   const { label, run, model, parameters, statistics } = loaded;
   if (name === undefined && run === undefined) {
     throw new UsageError(
       `Cannot quantize ${label} without images: name what it was trained on with --dataset NAME|DIR`,
     );
   }
-  const asRecorded = {
-    testSplit: undefined,
-    invert: false,
-    skipUnreadable: false,
-    transpose: false,
-  };
-  const given = { ...asRecorded, dataset: name, json };
-  const { dataset, test, notes } = await loadForEvaluation(loaded, given);
+  const { dataset, test, notes } = await loadForEvaluation(loaded, { dataset: name, json });
   sayNotes({ label, notes });
   const { train } = dataset;
   const calibration = train.count > 0 ? train : test;
@@ -84,8 +58,11 @@ export async function quantizeLoaded(
   const facts = {
     type: "int8",
     dataset: dataset.name,
+    /** Training images whose ranges were taken. */
     calibrationCount: Math.min(taken.count, calibration.count),
     testCount: indices.length,
+    /** Share of the test images that whole numbers name rightly, by the reference's arithmetic, rounded as the
+     * file says; and share that floats do. */
     accuracy: right.length / indices.length,
     floatAccuracy: rightInFloats.length / indices.length,
   } as const;
@@ -100,7 +77,7 @@ export async function quantizeLoaded(
 
 /** The facts as one line. */
 export function showFacts(
-  { dataset, calibrationCount, testCount, accuracy, floatAccuracy }: QuantizationFacts,
+  { dataset, calibrationCount, testCount, accuracy, floatAccuracy }: Quantized["facts"],
 ): string {
   return `int8: accuracy ${accuracy.toFixed(4)} on ${formatCount(testCount)} test images of ` +
     `${printable(dataset)} by the reference's arithmetic, rounded likewise; ` +

@@ -3,13 +3,12 @@
 import { DatasetError } from "../data/errors.ts";
 import { DEFAULT_DATA_DIR, fetchDataset, verifiedFolder } from "../data/fetch.ts";
 import { DATASETS, findDataset, SAMPLE } from "../data/registry.ts";
-import { invocation } from "../quote.ts";
-import { formatCount } from "../report/table.ts";
+import { formatCount, invocation } from "../quote.ts";
 import { describeError, EXIT, UsageError, withInterrupt } from "./errors.ts";
-import { showFetch } from "./fetch_display.ts";
+import { showFetch } from "./dataset_flag.ts";
 import { defineCommand, didYouMean, OUTPUT_FLAGS, parseFlags } from "./flags.ts";
 
-const COMMAND = defineCommand({
+export const command = defineCommand({
   usage: invocation("fetch"),
   summary: "Fetch datasets, check them by their SHA-256 and store them.",
   examples: [
@@ -44,9 +43,7 @@ const COMMAND = defineCommand({
   },
 });
 
-type Flags = ReturnType<typeof parseFlags<typeof COMMAND.flags>>["flags"];
-
-export { COMMAND as command, fetchCommand as run };
+type Flags = ReturnType<typeof parseFlags<typeof command.flags>>["flags"];
 
 /** Runs the command with its arguments.
  *
@@ -54,8 +51,8 @@ export { COMMAND as command, fetchCommand as run };
  * @throws {UsageError} If the command line cannot be understood.
  * @throws {Error} If the data folder cannot be written, or the user interrupts.
  */
-export async function fetchCommand(args: string[]): Promise<number> {
-  const { flags, positionals } = parseFlags(COMMAND, args);
+export async function run(args: string[]): Promise<number> {
+  const { flags, positionals } = parseFlags(command, args);
   const names = namesOf(flags, positionals);
   if (flags.list) return await listDatasets(flags);
   let exitCode: number = EXIT.ok;

@@ -1,18 +1,17 @@
 /** Strict command-line flags from one table per command. */
+
+import { parseArgs } from "node:util";
 import { HelpAsked, UsageError } from "./errors.ts";
 import type {
   Command,
   FlagSpec,
   FlagTable,
   FlagValues,
-  NumberFlag,
+  NumberRange,
   Parsed,
   Positionals,
 } from "./flag_types.ts";
 import { COMMON_FLAGS, helpText, isNegatable, placeholderOf } from "./help.ts";
-import { nearest } from "./nearest.ts";
-// @ts-types="./std.d.ts"
-import { parseArgs } from "@std/cli/parse-args";
 
 /** `--json` of a command with one answer. */
 export const JSON_FLAG = {
@@ -50,34 +49,39 @@ export function parseFlags<const Table extends FlagTable>(
   command: Command<Table>,
   args: readonly string[],
 ): Parsed<Table> {
-  const table: FlagTable = { ...command.flags, ...COMMON_FLAGS };
-  const entries = Object.entries(table);
-  const booleans = entries.filter(([, spec]) => spec.type === "boolean").map(([name]) => name);
-  const others = Object.keys(table).filter((name) => !booleans.includes(name));
   if (asksForHelp(args)) throw new HelpAsked(helpText(command, args));
-  refuseBooleanValues(args, booleans);
-  const parsed = parseArgs(joinNegativeNumbers(args, others), {
-    boolean: booleans,
-    string: ["_", ...others],
-    collect: entries.filter(([, spec]) => spec.type === "repeated").map(([name]) => name),
-    negatable: entries.filter(([, spec]) => isNegatable(spec)).map(([name]) => name),
-    alias: { h: "help" },
-    // Left to itself, the parser gives every boolean that is not there the value false.
-    default: Object.fromEntries(booleans.map((name) => [name, table[name]!.default ?? false])),
-    unknown: (arg, key) => {
-      if (key === undefined) return true;
-      throw unknownFlag(arg, Object.keys(table));
-    },
+  const table: FlagTable = { ...command.flags, ...COMMON_FLAGS };
+  const options = Object.entries(table).map(([name, { type }]) =>
+    [name, { type: type === "boolean" ? type : "string" }] as const
+  );
+  const { tokens } = parseArgs({
+    args: [...args],
+    options: Object.fromEntries(options),
+    strict: false,
+    tokens: true,
   });
-  const flags: Record<string, unknown> = {};
-  for (const [name, spec] of entries) {
-    const given = Object.hasOwn(parsed, name) ? parsed[name] : undefined;
-    flags[camelCase(name)] = given === undefined
-      ? spec.type === "repeated" ? [] : spec.default
-      : valueOf(name, spec, given);
+  const given = new Map<string, (string | undefined)[]>();
+  const positionals: string[] = [];
+  for (const token of tokens) {
+    if (token.kind === "positional") positionals.push(token.value);
+    if (token.kind !== "option") continue;
+    const { name, rawName, value, inlineValue, index } = token;
+    const opposite = /^no-(.+)/.exec(name)?.[1] ?? "";
+    if (!rawName.startsWith("--") || !Object.hasOwn(table, name)) {
+      const isOpposite = Object.hasOwn(table, opposite) && isNegatable(table[opposite]);
+      if (!isOpposite || value !== undefined) throw unknownFlag(args[index], Object.keys(table));
+      given.set(opposite, ["false"]);
+      continue;
+    }
+    // The next word is no value if it is a flag itself: only a number may start with a dash.
+    const isFlag = !inlineValue && value !== undefined && /^-(?![.\d])/.test(value);
+    given.set(name, [...given.get(name) ?? [], isFlag ? undefined : value]);
   }
-  checkPositionals(parsed._, command.positionals);
-  return { flags: flags as FlagValues<Table>, positionals: parsed._ };
+  const flags = Object.entries(table).map(([name, spec]) =>
+    [camelCase(name), flagValue(name, spec, given.get(name))] as const
+  );
+  checkPositionals(positionals, command.positionals);
+  return { flags: Object.fromEntries(flags) as FlagValues<Table>, positionals };
 }
 
 /** Suggests the nearest of some words, for the end of an error message; nothing where none is near. */
@@ -86,36 +90,47 @@ export function didYouMean(word: string, known: readonly string[], separator = "
   return meant === undefined ? "" : `${separator}did you mean ${meant}?`;
 }
 
+/** Share of a word's letters that may be wrong, and a little for the end of a longer one. */
+const MISTAKES = 0.4;
+
+/** Finds the known word nearest to a mistyped or shortened one; undefined where none is near.
+ *
+ * A swap of neighbours counts as one mistake, and leaving out the end of a long word as little:
+ * `--froce` means `--force`, `fashon` means `fashion-mnist`.
+ */
+export function nearest(word: string, known: readonly string[]): string | undefined {
+  const [found, count] = known.map((one) => [one, mistakes(word, one)] as const)
+    .reduce((best, other) => other[1] < best[1] ? other : best, ["", Infinity]);
+  return count <= MISTAKES * word.length + 0.5 ? found : undefined;
+}
+
+/** Optimal string alignment distance to the nearest beginning of `known`, and a little for the rest. */
+function mistakes(word: string, known: string): number {
+  const rows = [Array.from({ length: known.length + 1 }, (_, column) => column)];
+  for (let i = 1; i <= word.length; i++) {
+    const row = [i];
+    for (let j = 1; j <= known.length; j++) {
+      const isSame = word[i - 1] === known[j - 1];
+      let least = Math.min(
+        rows[i - 1]![j]! + 1,
+        row[j - 1]! + 1,
+        rows[i - 1]![j - 1]! + (isSame ? 0 : 1),
+      );
+      if (i > 1 && j > 1 && word[i - 1] === known[j - 2] && word[i - 2] === known[j - 1]) {
+        least = Math.min(least, rows[i - 2]![j - 2]! + 1);
+      }
+      row.push(least);
+    }
+    rows.push(row);
+  }
+  return Math.min(
+    ...rows[word.length]!.map((distance, length) => distance + (known.length - length) * 0.1),
+  );
+}
+
 function asksForHelp(args: readonly string[]): boolean {
   const end = args.indexOf("--");
   return args.slice(0, end < 0 ? undefined : end).some((arg) => arg === "--help" || arg === "-h");
-}
-
-/** The parser below takes any word but "false" for true: `--quiet=no` would mean yes. */
-function refuseBooleanValues(args: readonly string[], booleans: readonly string[]): void {
-  for (const arg of args) {
-    if (arg === "--") return;
-    const [, name, value] = /^--([^=]+)=(.*)$/s.exec(arg) ?? [];
-    if (name === undefined || !booleans.includes(name)) continue;
-    if (value !== "true" && value !== "false") {
-      throw new UsageError(`Invalid --${name} "${value}": expected no value, true or false`);
-    }
-  }
-}
-
-/** The parser below takes any word that starts with a dash for a flag: `--lr -1` has a value. */
-function joinNegativeNumbers(args: readonly string[], names: readonly string[]): string[] {
-  const joined: string[] = [];
-  for (const arg of args) {
-    const last = joined.at(-1);
-    const expectsValue = last !== undefined && names.some((name) => last === `--${name}`);
-    if (expectsValue && !joined.includes("--") && /^-[.\d]/.test(arg)) {
-      joined[joined.length - 1] = `${last}=${arg}`;
-    } else {
-      joined.push(arg);
-    }
-  }
-  return joined;
 }
 
 function unknownFlag(arg: string, known: readonly string[]): UsageError {
@@ -125,14 +140,16 @@ function unknownFlag(arg: string, known: readonly string[]): UsageError {
   return new UsageError(`Unknown flag ${flag}:${hint} --help lists all flags`);
 }
 
-function valueOf(name: string, spec: FlagSpec, given: unknown): unknown {
-  if (spec.type === "boolean") return given;
-  if (spec.type === "repeated") {
-    return [given].flat().map((text) => valueOf(name, { ...spec, type: "string" }, text));
-  }
-  const text = String(given);
+/** What a flag was given, in order, as its value: the last, or of one that may be repeated all. */
+function flagValue(name: string, spec: FlagSpec, given: readonly (string | undefined)[] = []) {
+  if (spec.type === "repeated") return given.map((text = "") => valueOf(name, spec, text));
+  if (given.length > 0) return valueOf(name, spec, given.at(-1));
+  return spec.default ?? (spec.type === "boolean" ? false : undefined);
+}
+
+function valueOf(name: string, spec: FlagSpec, text = spec.type === "boolean" ? "true" : "") {
   const expected = expectation(spec);
-  if (text === "") {
+  if (text === "" && spec.type !== "boolean") {
     throw new UsageError(
       `Missing value of --${name}: expected ${expected}, as in --${name}=${placeholderOf(spec)}`,
     );
@@ -140,7 +157,11 @@ function valueOf(name: string, spec: FlagSpec, given: unknown): unknown {
   const invalid = (hint = "") =>
     new UsageError(`Invalid --${name} "${text}": expected ${expected}${hint}`);
   switch (spec.type) {
+    case "boolean":
+      if (text !== "true" && text !== "false") throw invalid();
+      return text === "true";
     case "string":
+    case "repeated":
       return text;
     case "integer":
     case "number": {
@@ -161,20 +182,22 @@ function valueOf(name: string, spec: FlagSpec, given: unknown): unknown {
   }
 }
 
-function parseNumber(text: string, type: NumberFlag["type"]): number | undefined {
+function parseNumber(text: string, type: "integer" | "number"): number | undefined {
   const form = type === "integer" ? /^[+-]?\d+$/ : /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
   const value = Number(text);
   if (!form.test(text) || !Number.isFinite(value)) return undefined;
   return type === "number" || Number.isSafeInteger(value) ? value : undefined;
 }
 
-function isInRange(value: number, spec: NumberFlag): boolean {
+function isInRange(value: number, spec: NumberRange): boolean {
   return value >= (spec.min ?? -Infinity) && value <= (spec.max ?? Infinity) &&
     value > (spec.exclusiveMin ?? -Infinity) && value < (spec.exclusiveMax ?? Infinity);
 }
 
-function expectation(spec: Exclude<FlagSpec, { type: "boolean" }>): string {
+function expectation(spec: FlagSpec): string {
   switch (spec.type) {
+    case "boolean":
+      return "no value, true or false";
     case "string":
     case "repeated":
       return "a value";
@@ -191,7 +214,7 @@ function expectation(spec: Exclude<FlagSpec, { type: "boolean" }>): string {
   }
 }
 
-function rangeText({ min, exclusiveMin, max, exclusiveMax }: NumberFlag): string {
+function rangeText({ min, exclusiveMin, max, exclusiveMax }: NumberRange): string {
   if (min !== undefined && max !== undefined) return ` from ${min} to ${max}`;
   const limits = [
     min !== undefined ? `of ${min} or more` : "",

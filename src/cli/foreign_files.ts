@@ -26,7 +26,6 @@ const FROM_KERAS = "import keras; keras.models.load_model('FILE').export('OUT', 
 /** At the end of a zip file stand the names of its entries. */
 const MAX_DIRECTORY_BYTES = 65_536;
 
-/** The first that it is. */
 const KINDS: readonly Kind[] = [
   {
     what: "TorchScript",

@@ -1,7 +1,7 @@
 /** The help text of a command, made from the same table that parses its flags. */
 import { widthOf, wrapLine } from "./wrap.ts";
 import config from "../../deno.json" with { type: "json" };
-import type { Command, FlagSpec, FlagTable, Positionals } from "./flag_types.ts";
+import type { Command, FlagSpec, FlagTable, Positionals, ValueFlag } from "./flag_types.ts";
 
 /** Flags that every command has. */
 export const COMMON_FLAGS = {
@@ -70,7 +70,7 @@ export function isNegatable(spec: FlagSpec): boolean {
 }
 
 /** What help and messages call the value of a flag. */
-export function placeholderOf(spec: Exclude<FlagSpec, { type: "boolean" }>): string {
+export function placeholderOf(spec: ValueFlag): string {
   const general = {
     string: "TEXT",
     integer: "N",

@@ -4,9 +4,8 @@
 import { dirname, join } from "node:path";
 import { SERVED_NAMES } from "../lab/experiment.ts";
 import { HEADERS, labSite, servableNames, type ServedName, type SiteFile } from "../lab/site.ts";
-import { invocation, printable } from "../quote.ts";
+import { countOf, invocation, printable } from "../quote.ts";
 import { formatBytes } from "../report/std.ts";
-import { countOf } from "../report/table.ts";
 import { writeAtomic } from "../write_atomic.ts";
 import { EXIT, withInterrupt } from "./errors.ts";
 import { defineCommand, JSON_FLAG, parseFlags } from "./flags.ts";
@@ -14,7 +13,7 @@ import { requireWritePermission } from "./permissions.ts";
 
 const HOST = "127.0.0.1";
 
-const COMMAND = defineCommand({
+export const command = defineCommand({
   usage: invocation("lab"),
   summary: "Serve a page that trains networks in the browser and shows their inside.",
   examples: [
@@ -45,22 +44,15 @@ const COMMAND = defineCommand({
   },
 });
 
-export { COMMAND as command, labCommand as run };
-
-/** Runs the command with its arguments and returns the exit code. */
-export async function labCommand(args: string[]): Promise<number> {
-  const { flags } = parseFlags(COMMAND, args);
+export async function run(args: string[]): Promise<number> {
+  const { flags } = parseFlags(command, args);
   const names = flags.data as readonly ServedName[] | undefined;
   if (flags.out !== undefined) return await writeSite(flags.out, names ?? ["sample"], flags.json);
   const data = names ?? await servableNames();
   return await serve(await labSite(data), { port: flags.port, data, json: flags.json });
 }
 
-async function writeSite(
-  out: string,
-  names: readonly ServedName[],
-  json: boolean,
-): Promise<number> {
+async function writeSite(out: string, names: readonly ServedName[], json: boolean) {
   await requireWritePermission(out);
   const files = await labSite(names);
   let bytes = 0;

@@ -1,12 +1,11 @@
-// deno-lint-ignore-file no-console
 /** The trained model that a command is to use: a run's, or a file's. */
 
 import { dirname, join } from "node:path";
 import type { PictureFacts } from "../data/dataset.ts";
-import { areNamesOf } from "../formats/trained_model.ts";
+import { areNamesOf, type TrainedModel } from "../formats/trained_model.ts";
 import type { Model } from "../nn/sequential.ts";
 import { MODEL_NAMES, type ModelName } from "../nn/zoo.ts";
-import { invocation, printable } from "../quote.ts";
+import { invocation } from "../quote.ts";
 import { configuredModel, knownPictures, type RunConfig, wasExact } from "../run/config.ts";
 import { readRunConfig, readRunParameters } from "../run/folder.ts";
 import {
@@ -18,6 +17,7 @@ import {
 import { UsageError } from "./errors.ts";
 import type { FlagTable, FlagValues } from "./flag_types.ts";
 import { readModelFile, requireFinite } from "./model_files.ts";
+import { said } from "./wrap.ts";
 
 /** The flags that name a trained model. */
 export const MODEL_FLAGS = {
@@ -35,18 +35,13 @@ export const MODEL_FLAGS = {
   },
 } as const satisfies FlagTable;
 
-/** A trained model. */
-export interface LoadedModel {
+export interface LoadedModel extends TrainedModel {
   /** Path of the run or the file. */
   readonly label: string;
   /** Folder of its run; left out for a file. */
   readonly run?: string;
   /** Configuration of its run; for a file, of the run in whose folder it lies. */
   readonly config?: RunConfig;
-  readonly model: Model;
-  readonly parameters: Float32Array;
-  /** Running statistics, if the model has any. */
-  readonly statistics?: Float32Array;
   /** The dataset it was trained on, or Fashion-MNIST where nobody knows. */
   readonly datasetName: string;
   /** Digest of that dataset; undefined where nobody knows. */
@@ -55,7 +50,6 @@ export interface LoadedModel {
   readonly classNames: readonly string[];
   /** How pictures are to be taken, and were made into what it was trained on, where that is known. */
   readonly pictures?: PictureFacts;
-  /** What finding and reading it assumed, left out or changed, a sentence each. */
   readonly notes: readonly string[];
   /** Whether its training swapped rows and columns of IDX images. */
   readonly transposed?: boolean;
@@ -68,11 +62,7 @@ export interface LoadedModel {
  * @throws {TypeError} If there is no run, or the parameters are of another model.
  */
 export async function loadModel(
-  { run, weights, model }: {
-    readonly run?: string;
-    readonly weights?: string;
-    readonly model?: ModelName;
-  },
+  { run, weights, model }: Partial<FlagValues<typeof MODEL_FLAGS>>,
 ): Promise<LoadedModel> {
   if (run !== undefined && weights !== undefined) {
     throw new UsageError("Cannot use --run and --weights together: choose one of them");
@@ -121,12 +111,11 @@ async function modelOfRun(path: string, isNewest: boolean): Promise<LoadedModel>
   requireFinite({ model, ...learned }, path);
   const { name: datasetName, classNames: names, ...facts } = config.dataset;
   const classNames = namesFor(model, names);
-  const notes = [
-    ...(isNewest ? ["it is the newest run below runs/"] : []),
-    ...(config.diverged === undefined
-      ? []
-      : [`its training diverged later, this is what it saved before: ${config.diverged}`]),
-  ];
+  const notes = said([
+    isNewest && "it is the newest run below runs/",
+    config.diverged !== undefined &&
+    `its training diverged later, this is what it saved before: ${config.diverged}`,
+  ]);
   const { digest, transposed } = facts;
   const pictures = knownPictures(config);
   const trainedOn = { datasetName, digest, classNames, pictures, transposed, notes };
@@ -140,11 +129,6 @@ async function modelOfFile(path: string, name: ModelName | undefined): Promise<L
   const config = await readRunConfig(dirname(path)).catch(() => undefined);
   const known = { datasetName: "fashion-mnist", classNames: namesFor(model, classNames), notes };
   return { ...trained, label: path, config, ...known };
-}
-
-/** Tells the user what finding and reading a model assumed, left out or changed. */
-export function sayNotes({ label, notes }: Pick<LoadedModel, "label" | "notes">): void {
-  for (const note of notes) console.error(printable(`note: ${label}: ${note}`));
 }
 
 /** Names of the model's classes; numbers where the file has none that fit. */

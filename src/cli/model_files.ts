@@ -33,9 +33,8 @@ function constantNotes({ model, statistics = new Float32Array() }: TrainedModel)
     // What begins as 1 is a variance.
     if (initial === 0 || count === 0) return [];
     return [
-      `${count} of ${countOf(size, "variance")} in ${quote(name)} ${
-        count === 1 ? "is" : "are"
-      } 0, ` +
+      `${count} of ${countOf(size, "variance")} in ${quote(name)} ` +
+      `${count === 1 ? "is" : "are"} 0, ` +
       `as of what never changes: anything else there is divided by the root of eps alone`,
     ];
   });
@@ -50,12 +49,8 @@ export function requireFinite(
   { model, parameters, statistics = new Float32Array() }: Omit<TrainedModel, "notes">,
   label: string,
 ): void {
-  for (
-    const [values, tensors] of [
-      [parameters, model.parameters],
-      [statistics, model.statistics],
-    ] as const
-  ) {
+  const vectors = [[parameters, model.parameters], [statistics, model.statistics]] as const;
+  for (const [values, tensors] of vectors) {
     const index = values.findIndex((value) => !Number.isFinite(value));
     if (index < 0) continue;
     const { name } = tensors.findLast(({ offset }) => offset <= index)!;
@@ -83,8 +78,15 @@ async function readAnyModel(path: string, name: ModelName | undefined): Promise<
 async function readLayers(bytes: Uint8Array, path: string): Promise<TrainedModel> {
   const foreign = describeForeign(bytes, path);
   if (foreign !== undefined) throw new TypeError(`Cannot read ${path} as a model: ${foreign}`);
-  if (/\.json$/i.test(path)) return await readLayersModel(bytes, path);
-  if (/\.onnx$/i.test(path) || isOnnx(bytes)) return await readOnnx(bytes, path);
+  const readBeside = (name: string) => readUnlinked(join(dirname(path), name));
+  if (/\.json$/i.test(path)) {
+    const { decodeLayersModel } = await import("../formats/layers_model/file.ts");
+    return await decodeLayersModel(new TextDecoder().decode(bytes), readBeside, path);
+  }
+  if (/\.onnx$/i.test(path) || isOnnx(bytes)) {
+    const { decodeOnnx } = await import("../formats/onnx/file.ts");
+    return await decodeOnnx(bytes, path, readBeside);
+  }
   if (/\.safetensors$/i.test(path)) return decodeSafetensorsModel(bytes, path);
   throw new TypeError(
     `Cannot read ${path} as a model: expected .safetensors, .onnx or the folder of a LayersModel, ` +
@@ -102,16 +104,4 @@ function isSafetensors(bytes: Uint8Array): boolean {
 /** Whether a file begins as ONNX is mostly written: with its version of 3 to 31. */
 function isOnnx([tag, version]: Uint8Array): boolean {
   return tag === 0x08 && version >= 3 && version < 32;
-}
-
-async function readLayersModel(bytes: Uint8Array, path: string): Promise<TrainedModel> {
-  const { decodeLayersModel } = await import("../formats/layers_model/file.ts");
-  const json = new TextDecoder().decode(bytes);
-  return await decodeLayersModel(json, (name) => readUnlinked(join(dirname(path), name)), path);
-}
-
-async function readOnnx(bytes: Uint8Array, path: string): Promise<TrainedModel> {
-  const { decodeOnnx } = await import("../formats/onnx/file.ts");
-  const read = (name: string) => readUnlinked(join(dirname(path), name));
-  return await decodeOnnx(bytes, path, read);
 }

@@ -2,8 +2,7 @@
 /** Commands that many processes run together: rank 0 runs them, the others do as it says. */
 
 import { endFollowers, follow } from "../distributed/follow.ts";
-import { findLauncher } from "../distributed/launcher.ts";
-import { MpiUnavailableError } from "../distributed/loader.ts";
+import { findLauncher, MpiUnavailableError } from "../distributed/loader.ts";
 import { RankFailedError } from "../distributed/session.ts";
 import { MpiError, openWorld, type World } from "../distributed/world.ts";
 import { describeError, EXIT, withInterrupt } from "./errors.ts";

@@ -110,13 +110,18 @@ export function showPictures(quiet: boolean): PictureHooks & { readonly stop: ()
 
 /** What is said where most pictures are dark on light. */
 export function darkOnLightNote({ name, pictures }: Dataset): string {
-  return `note: most pictures of ${
-    quoteWhole(name)
-  } look dark on light, models learn better from ` +
-    `light on dark: try ${pictures?.invert ? "it without --invert" : "--invert"}`;
+  return `note: most pictures of ${quoteWhole(name)} look dark on light, models learn better ` +
+    `from light on dark: try ${pictures?.invert ? "it without --invert" : "--invert"}`;
 }
 
-/** Says what reading a dataset left out or took for something, a line each on standard error. */
-export function sayNotes({ notes = [] }: Pick<Dataset, "notes">): void {
-  for (const note of notes) console.error(`note: ${printable(note)}`);
+/** Says what finding and reading something left out, changed or took for something, a line each on standard
+ * error.
+ *
+ * @param label Names it where that is not said in the notes.
+ */
+export function sayNotes(
+  { label, notes = [] }: { readonly label?: string; readonly notes?: readonly string[] },
+): void {
+  const before = label === undefined ? "note: " : `note: ${label}: `;
+  for (const note of notes) console.error(printable(before + note));
 }

@@ -11,9 +11,10 @@ import { EXIT } from "./errors.ts";
 import { defineCommand, parseFlags } from "./flags.ts";
 import { pictureLines, plainLine, shades } from "./predict_display.ts";
 import { type PictureInput, pictureNames, readPicture } from "./predict_inputs.ts";
-import { type LoadedModel, loadModel, MODEL_FLAGS, openTrained, sayNotes } from "./loaded_model.ts";
+import { type LoadedModel, loadModel, MODEL_FLAGS, openTrained } from "./loaded_model.ts";
+import { sayNotes } from "./picture_flags.ts";
 
-const COMMAND = defineCommand({
+export const command = defineCommand({
   usage: invocation("predict"),
   summary: "Say what is in pictures of any size, made into what the model was " +
     "trained on: the thing in a photo light on dark, or the whole picture.",
@@ -45,15 +46,13 @@ const COMMAND = defineCommand({
 /** Pictures that are computed together: answers come soon, and memory stays bounded. */
 const CHUNK_SIZE = 256;
 
-export { COMMAND as command, predictCommand as run };
-
 /** Runs the command with its arguments and returns the exit code.
  *
  * A picture that cannot be read is one line on standard error and makes the code 1; the others are
  * predicted nevertheless.
  */
-export async function predictCommand(args: string[]): Promise<number> {
-  const { flags, positionals } = parseFlags(COMMAND, args);
+export async function run(args: string[]): Promise<number> {
+  const { flags, positionals } = parseFlags(command, args);
   const loaded = await loadModel(flags);
   sayNotes(loaded);
   const { inputShape: [channels, height, width] } = loaded.model;
@@ -102,7 +101,13 @@ export async function predictCommand(args: string[]): Promise<number> {
   await flush();
   if (cropped > 0 && !flags.json) {
     if (pictures === undefined) console.error(`note: ${GUESS}`);
-    console.error(channels === 1 ? cropNote(cropped, count) : partNote(cropped, count));
+    const some = `${cropped} of ${countOf(count, "picture")}`;
+    console.error(
+      channels === 1
+        ? `note: cut out the thing in ${some}, light on dark, as the model's training images are; ` +
+          `--show draws it, --crop whole leaves it`
+        : `note: cut out the part with the thing in ${some}`,
+    );
   }
   if (greyed > 0 && !flags.json) {
     const some = greyed === count ? "" : `${formatCount(greyed)} of `;
@@ -115,11 +120,7 @@ export async function predictCommand(args: string[]): Promise<number> {
 
 function shower(
   { classNames, pictures, notes }: LoadedModel,
-  { json, invert, show }: {
-    readonly json: boolean;
-    readonly invert: boolean;
-    readonly show: boolean;
-  },
+  { json, invert, show }: Readonly<Record<"json" | "invert" | "show", boolean>>,
 ): (input: PictureInput, logits: Float32Array) => void {
   const hasColor = Deno.stdout.isTerminal() && !Deno.noColor;
   return (input, logits) => {
@@ -127,8 +128,8 @@ function shower(
     if (json) {
       const isGuess = pictures === undefined && input.view.box !== undefined;
       const all = isGuess ? [...notes, GUESS] : notes;
-      const answer = jsonOf(input, top);
-      return console.log(JSON.stringify({ ...answer, ...(all.length > 0 && { notes: all }) }));
+      const noted = all.length > 0 && { notes: all };
+      return console.log(JSON.stringify({ ...jsonOf(input, top), ...noted }));
     }
     const doubt = doubtLine(input, invert);
     if (doubt) console.error(`note: ${doubt}`);
@@ -143,9 +144,9 @@ function jsonOf(
   top: readonly ClassProbability[],
 ) {
   const [{ className, label, probability }] = top;
-  const seen = { ...(box && { crop: box }), ...(isSwapped && { inverted: true }) };
-  const made = { ...seen, ...(lostColors && { madeGrey: true }) };
-  return { file: name, className, label, probability, top, ...made, ...(doubt && { doubt }) };
+  const answer = { file: name, className, label, probability, top };
+  const [inverted, madeGrey] = [isSwapped || undefined, lostColors || undefined];
+  return { ...answer, crop: box, inverted, madeGrey, doubt };
 }
 
 function doubtLine({ name, view }: PictureInput, invert: boolean): string | undefined {
@@ -161,17 +162,6 @@ function doubtLine({ name, view }: PictureInput, invert: boolean): string | unde
 }
 
 const GUESS = "the model does not say what it was trained on: taken for one of Fashion-MNIST";
-
-function cropNote(cropped: number, count: number): string {
-  return `note: cut out the thing in ${cropped} of ${
-    countOf(count, "picture")
-  }, light on dark, as the ` +
-    "model's training images are; --show draws it, --crop whole leaves it";
-}
-
-function partNote(cropped: number, count: number): string {
-  return `note: cut out the part with the thing in ${cropped} of ${countOf(count, "picture")}`;
-}
 
 function toImages(
   inputs: readonly PictureInput[],

@@ -12,6 +12,7 @@ import {
 import { quote, quoteWhole } from "../quote.ts";
 import { readBounded } from "../read_bounded.ts";
 import { describeError, UsageError } from "./errors.ts";
+import { isFolder } from "./permissions.ts";
 
 /** A picture made into a model's input. */
 export interface PictureInput {
@@ -112,12 +113,4 @@ async function readStandardInput(): Promise<Uint8Array> {
     chunks.push(chunk);
   }
   return await new Blob(chunks).bytes();
-}
-
-async function isFolder(path: string): Promise<boolean> {
-  try {
-    return (await Deno.stat(path)).isDirectory;
-  } catch {
-    return false; // what is wrong with it shows when it is read
-  }
 }

@@ -9,7 +9,7 @@ import { widthOf } from "./wrap.ts";
 import { didYouMean } from "./flags.ts";
 import { columns } from "./help.ts";
 import { asksForMpi } from "./train_flags.ts";
-import { keepPermissionsOf, taskDescription } from "./task_permissions.ts";
+import { keepPermissionsOf, taskDescription } from "./permissions.ts";
 
 /** What the module of a command exports. */
 export interface CommandModule {

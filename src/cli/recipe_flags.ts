@@ -1,15 +1,16 @@
 /** The flags of how a model is trained: optimiser, schedule, loss, and when to stop. */
 
 import type { SessionOptions } from "../backends/backend.ts";
+import { withoutGaps } from "../check.ts";
 import type { Dataset } from "../data/dataset.ts";
-import { balancedWeights, type LossOptions } from "../nn/loss.ts";
+import { balancedWeights } from "../nn/loss.ts";
 import {
   completeOptimizer,
   definitionOf,
   optimizerPresets,
   type OptimizerSpec,
 } from "../nn/optimizers.ts";
-import { MONITORS, SCHEDULES, type TrainPlan } from "../train/plan.ts";
+import { MONITORS, SCHEDULES } from "../train/plan.ts";
 import { readClassWeights } from "./class_weights.ts";
 import { UsageError } from "./errors.ts";
 import type { FlagTable, FlagValues } from "./flag_types.ts";
@@ -103,7 +104,6 @@ export const RECIPE_FLAGS = {
   },
 } as const satisfies FlagTable;
 
-/** Values of {@linkcode RECIPE_FLAGS}. */
 export type RecipeFlags = FlagValues<typeof RECIPE_FLAGS>;
 
 /** Flags that only some optimisers have a field for, and that field. */
@@ -158,9 +158,7 @@ export function optimizerOf(
   }
   return completeOptimizer({
     ...preset,
-    ...(momentum !== undefined && { momentum }),
-    ...(weightDecay !== undefined && { weightDecay }),
-    ...betasOf(flags),
+    ...withoutGaps({ momentum, weightDecay, ...betasOf(flags) }),
   });
 }
 
@@ -172,13 +170,6 @@ function betasOf({ betas }: { readonly betas?: string }) {
   throw new UsageError(
     `Invalid --betas "${betas}": expected two numbers from 0 to below 1, as 0.9,0.999`,
   );
-}
-
-/** The parts of a plan that the flags of the recipe name. */
-export function recipePlan(
-  { schedule = "constant", warmup, stepSize, gamma, anneal, monitor, patience }: RecipeFlags,
-): Pick<TrainPlan, "schedule"> & Partial<TrainPlan> {
-  return { schedule, warmup, stepSize, gamma, anneal, monitor, patience };
 }
 
 /** The loss to train towards on a dataset, and how far gradients may reach.
@@ -194,12 +185,6 @@ export async function lossOf(
     : classWeights === "balanced"
     ? balancedWeights(train.labels, classNames.length)
     : await readClassWeights(classWeights, classNames);
-  const loss: LossOptions = {
-    ...(labelSmoothing && { labelSmoothing }),
-    ...(weights && { classWeights: weights }),
-  };
-  return {
-    ...(Object.keys(loss).length > 0 && { loss }),
-    ...(clipNorm !== undefined && { clipNorm }),
-  };
+  const loss = withoutGaps({ labelSmoothing: labelSmoothing || undefined, classWeights: weights });
+  return { loss: Object.keys(loss).length > 0 ? loss : undefined, clipNorm };
 }

@@ -35,17 +35,10 @@ export function recordedWay(run: string): string | undefined {
 
 const WAY_UP = /^\.\.([\\/]\.\.)*$/;
 
-/** Where a run's dataset is. */
-export interface FoundDataset {
-  /** Name or folder. */
-  readonly name: string;
-  /** Folder of the datasets known by name. */
-  readonly dataDir: string;
-}
-
 /** Finds the dataset that a run recorded, from wherever the command is started: below the folder in
  * which the run was, as far as it stands where it did, else below this one.
  *
+ * @returns Its name or folder, and the folder of the datasets known by name.
  * @throws {TypeError} If it is a folder that is not there.
  */
 export async function findRecorded(
@@ -53,7 +46,7 @@ export async function findRecorded(
     readonly dataset: { readonly name: string };
   },
   run: string,
-): Promise<FoundDataset> {
+): Promise<{ readonly name: string; readonly dataDir: string }> {
   // The run may be named by a link, and may have been written through one.
   const runs = workingDirectory === undefined ? [] : [run, await Deno.realPath(run)];
   const bases = [...runs.map((path) => join(path, workingDirectory!)), "."]

@@ -1,17 +1,18 @@
 // deno-lint-ignore-file no-console
 /** The summary command: a model's layers, sizes and costs as a table. */
 
-import { invocation, printable } from "../quote.ts";
+import { formatCount, invocation, printable } from "../quote.ts";
 import { showShape } from "../nn/sequential.ts";
 import { ZOO, zooModel } from "../nn/zoo.ts";
-import { costsOf, formatCount, summaryTable } from "../report/table.ts";
+import { costsOf, summaryTable } from "../report/table.ts";
 import { frozenText } from "../run/recipe_text.ts";
 import { EXIT } from "./errors.ts";
 import { defineCommand, JSON_FLAG, parseFlags } from "./flags.ts";
-import { loadModel, MODEL_FLAGS, sayNotes } from "./loaded_model.ts";
-import { widthOf, wrapLine } from "./wrap.ts";
+import { loadModel, MODEL_FLAGS } from "./loaded_model.ts";
+import { sayNotes } from "./picture_flags.ts";
+import { said, widthOf, wrapLine } from "./wrap.ts";
 
-const COMMAND = defineCommand({
+export const command = defineCommand({
   usage: invocation("summary"),
   summary:
     "Print a model's layers: output sizes, parameters, multiply-accumulates, receptive field.",
@@ -32,11 +33,8 @@ const COMMAND = defineCommand({
   },
 });
 
-export { COMMAND as command, summaryCommand as run };
-
-/** Runs the command with its arguments and returns the exit code. */
-export async function summaryCommand(args: string[]): Promise<number> {
-  const { flags } = parseFlags(COMMAND, args);
+export async function run(args: string[]): Promise<number> {
+  const { flags } = parseFlags(command, args);
   const { run, weights, model: name = "lenet" } = flags;
   const loaded = run === undefined && weights === undefined ? undefined : await loadModel(flags);
   const { label, model, notes } = loaded ??
@@ -60,17 +58,12 @@ export async function summaryCommand(args: string[]): Promise<number> {
       `(${(2 * total.trainingMacs / 1e6).toFixed(3)} MFLOP).\n` +
       `sees: receptive field of one output, in pixels of the input.`,
   );
-  const more = [
-    ...(total.statistics > 0
-      ? [
-        `Beside the parameters ${
-          formatCount(total.statistics)
-        } running means and variances, which ` +
-        `training measures.`,
-      ]
-      : []),
-    ...(model.frozen.length > 0 ? [`Frozen, marked *: ${frozenText(model)}.`] : []),
-  ];
+  const more = said([
+    total.statistics > 0 &&
+    `Beside the parameters ${formatCount(total.statistics)} running means and variances, which ` +
+      `training measures.`,
+    model.frozen.length > 0 && `Frozen, marked *: ${frozenText(model)}.`,
+  ]);
   for (const line of more) console.log(wrapLine(printable(line), widthOf(Deno.stdout), 2));
   return EXIT.ok;
 }

@@ -3,52 +3,58 @@
 
 import type { Dataset } from "../data/dataset.ts";
 import { findDataset } from "../data/registry.ts";
-import { findLauncher } from "../distributed/launcher.ts";
+import { findLauncher } from "../distributed/loader.ts";
 import { zooRecipe } from "../nn/zoo.ts";
 import { describeEnvironment } from "../run/environment.ts";
 import { claimFolder, makeFolder, requireVacant, RUNS } from "../run/files.ts";
 import { readSweep, type SweepRecord, type SweepResult, writeSweep } from "../run/sweep_record.ts";
 import { writeSweepReport } from "../report/sweep_report.ts";
 import { compareWithMajority } from "../train/metrics.ts";
-import { decidingAccuracy } from "../train/trainer.ts";
+import { decidingAccuracy } from "../train/progress.ts";
 import { obtainForTraining } from "./dataset_flag.ts";
 import { EXIT, UsageError, withInterrupt } from "./errors.ts";
 import { requireWritePermission } from "./permissions.ts";
-import { lossOf } from "./recipe_flags.ts";
 import { requirePictures, sayNotes } from "./picture_flags.ts";
 import { recordedDataset } from "./recorded_path.ts";
-import { baseFlags, SWEEP_COMMAND, type SweepFlags } from "./sweep_flags.ts";
-import { flagsOf, parseGrid, type Settings, settingsText } from "./sweep_grid.ts";
-import { parseTraining, setApart } from "./train_flags.ts";
+import {
+  baseFlags,
+  flagsOf,
+  parseGrid,
+  type Settings,
+  settingsText,
+  SWEEP_COMMAND,
+  type SweepFlags,
+} from "./sweep_flags.ts";
+import { parseTraining } from "./train_flags.ts";
+import { setApart } from "./train_recipe.ts";
 import { beginningOf, picturesOf, readInitialModel } from "./train_init.ts";
-import { type Sharing, trainConfiguration } from "./sweep_worker.ts";
+import { type TrainAll, trainAlone } from "./sweep_worker.ts";
 import { widthOf, wrapLine } from "./wrap.ts";
 
-export { SWEEP_COMMAND as command, sweepCommand as run };
+export { SWEEP_COMMAND as command };
 
-/** Runs the command with its arguments and returns the exit code. */
-export async function sweepCommand(args: string[]): Promise<number> {
-  if (findLauncher() === undefined) return await sweepOn(args);
+export async function run(args: string[]): Promise<number> {
+  if (findLauncher() === undefined) return await sweepOn(args, trainAlone);
   const { sweepTogether } = await import("./sweep_mpi.ts");
-  return await sweepTogether((share) => sweepOn(args, share));
+  return await sweepTogether((trainAll) => sweepOn(args, trainAll));
 }
 
-async function sweepOn(args: string[], sharing?: Sharing): Promise<number> {
+async function sweepOn(args: string[], trainAll: TrainAll): Promise<number> {
   const { flags } = parseTraining(SWEEP_COMMAND, args);
   if (flags.grid.length === 0) {
     throw new UsageError("Missing --grid: expected values to try, as --grid lr=0.1,0.2,0.4");
   }
   const grid = parseGrid(flags.grid);
   for (const settings of grid) flagsOf(baseFlags(flags), settings);
-  return await withInterrupt((signal) => sweep(flags, { grid, signal, sharing }));
+  return await withInterrupt((signal) => sweep(flags, { grid, signal, trainAll }));
 }
 
 async function sweep(
   flags: SweepFlags,
-  { grid, signal, sharing }: {
+  { grid, signal, trainAll }: {
     readonly grid: readonly Settings[];
     readonly signal: AbortSignal;
-    readonly sharing?: Sharing;
+    readonly trainAll: TrainAll;
   },
 ): Promise<number> {
   await requireWritePermission(flags.out ?? RUNS);
@@ -59,12 +65,12 @@ async function sweep(
   requirePictures(dataset, flags);
   // Says now what every configuration would, of each model that there is.
   const parts = setApart(dataset, flags);
-  const ofModels = new Map(grid.map((settings) => [settings.model, settings]));
-  const beginnings = [...ofModels].map(([model]) =>
-    beginningOf(flagsOf(base, model === undefined ? {} : { model }), parts, source)
-  );
-  await lossOf(base, parts);
-  if (!flags.quiet) sayNotes({ notes: [...new Set(beginnings.flatMap(({ notes }) => notes))] });
+  const notes: string[] = [];
+  for (const model of new Set(grid.map(({ model }) => model))) {
+    const given = flagsOf(base, model === undefined ? {} : { model });
+    notes.push(...(await beginningOf(given, parts, source)).notes);
+  }
+  if (!flags.quiet) sayNotes({ notes: [...new Set(notes)] });
   const out = flags.out ?? await makeFolder("sweep");
   await Deno.mkdir(out, { recursive: true });
   using _claim = await claimFolder(out);
@@ -80,10 +86,8 @@ async function sweep(
   if (known.size > 0) say(`Going on with ${out}: ${grid.length - waiting.length} are done`);
   let number = grid.length - waiting.length;
   let saved = Promise.resolve(); // ranks may be done at the same time: one write after the other
-  const work = {
-    flags,
-    dataset,
-    signal,
+  await trainAll({
+    ...{ base, dataset, signal },
     next: () => signal.aborted ? undefined : waiting.shift(),
     async done(result: SweepResult) {
       record = { ...record, results: [...record.results, result] };
@@ -95,8 +99,7 @@ async function sweep(
         `${String(number).padStart(String(grid.length).length)}/${grid.length} ${lineOf(result)}`,
       );
     },
-  };
-  await (sharing ? sharing.run(work) : runAlone(work));
+  });
   const { table, files } = await writeSweepReport(out, record);
   say(`\n${table}\n\nSaved ${out}: sweep.json, ${files.join(", ")}`);
   if (signal.aborted) {
@@ -104,14 +107,6 @@ async function sweep(
     return EXIT.interrupted;
   }
   return record.results.every(({ error }) => error !== undefined) ? EXIT.failure : EXIT.ok;
-}
-
-async function runAlone({ flags, dataset, signal, next, done }: Parameters<Sharing["run"]>[0]) {
-  const base = baseFlags(flags);
-  for (let settings; (settings = next()) !== undefined;) {
-    const result = await trainConfiguration({ base, dataset, rank: 0, signal }, settings);
-    if (result) await done(result);
-  }
 }
 
 /** The record in a claimed folder, or a new one if it is empty.

@@ -1,17 +1,16 @@
 /** Trains one configuration of a sweep, here or on the ranks that share its work. */
 
 import type { Dataset } from "../data/dataset.ts";
-import type { World } from "../distributed/world.ts";
 import { printable } from "../quote.ts";
 import type { SweepResult } from "../run/sweep_record.ts";
 import type { Monitor } from "../train/plan.ts";
-import { bestEpoch, type EpochMetrics, train } from "../train/trainer.ts";
-import { deviceOptions, openSession } from "./backend_flags.ts";
+import { bestEpoch, type EpochMetrics } from "../train/progress.ts";
+import { train } from "../train/trainer.ts";
+import { openSession } from "./backend_flags.ts";
 import { describeError } from "./errors.ts";
-import type { SweepFlags } from "./sweep_flags.ts";
-import { flagsOf, type Settings } from "./sweep_grid.ts";
-import { lossOf } from "./recipe_flags.ts";
-import { augmentationOf, setApart, type TrainFlags } from "./train_flags.ts";
+import { flagsOf, type Settings } from "./sweep_flags.ts";
+import type { TrainFlags } from "./train_flags.ts";
+import { setApart } from "./train_recipe.ts";
 import { beginningOf, readInitialModel } from "./train_init.ts";
 
 /** What a rank needs to train configurations. */
@@ -25,18 +24,22 @@ export interface SweepWork {
   readonly signal: AbortSignal;
 }
 
-/** How configurations reach the ranks that train them. */
-export interface Sharing {
-  readonly world: World;
-  /** Trains what `next` gives on all ranks, and passes on what comes of it. */
-  run(work: {
-    readonly flags: SweepFlags;
-    readonly dataset: Dataset;
-    readonly signal: AbortSignal;
-    next(): Settings | undefined;
-    done(result: SweepResult): Promise<void>;
-  }): Promise<void>;
-}
+/** Trains what `next` gives, here or on many ranks, and passes on what comes of it. */
+export type TrainAll = (work: {
+  readonly base: TrainFlags;
+  readonly dataset: Dataset;
+  readonly signal: AbortSignal;
+  next(): Settings | undefined;
+  done(result: SweepResult): Promise<void>;
+}) => Promise<void>;
+
+/** Trains all configurations in this process. */
+export const trainAlone: TrainAll = async ({ next, done, ...work }) => {
+  for (let settings; (settings = next()) !== undefined;) {
+    const result = await trainConfiguration({ ...work, rank: 0 }, settings);
+    if (result) await done(result);
+  }
+};
 
 /** Trains a configuration; what goes wrong is part of the result.
  *
@@ -54,36 +57,28 @@ export async function trainConfiguration(
   try {
     const given = flagsOf(base, settings);
     const dataset = setApart(whole, given);
-    const { flags, plan, optimizer, model, state } = beginningOf(
+    const { flags, plan, options, model, state } = await beginningOf(
       given,
       dataset,
       await readInitialModel(given),
     );
     ({ monitor } = plan);
-    const device = deviceOptions(flags);
     const { session } = await openSession(flags.backend, model, {
-      optimizer,
-      ...await lossOf(flags, dataset),
-      batchSize: plan.batchSize,
-      seed: plan.seed,
-      augmentation: augmentationOf(flags),
-      ...device,
-      threads: device.threads ?? threads,
+      ...options,
+      threads: options.threads ?? threads,
     });
     await using _ending = session;
     await session.loadState(state);
     const ended = await train(session, dataset, plan, {
       signal,
-      onEpoch: (metrics) => {
-        epochs.push(metrics);
-        return Promise.resolve();
-      },
+      onEpoch: (metrics) => void epochs.push(metrics),
     });
     if (ended.outcome === "interrupted") return undefined;
     ({ restored } = ended);
   } catch (failure) {
     if (signal.aborted) return undefined;
-    error = recordedError(failure);
+    // What is read back is checked to be printable.
+    error = printable(describeError(failure).slice(0, 1_000));
   }
   const elapsedMs = performance.now() - started;
   const best = bestEpoch(epochs, monitor);
@@ -95,9 +90,4 @@ export async function trainConfiguration(
     elapsedMs,
     rank,
   };
-}
-
-/** What went wrong, as a record may have it: what is read back is checked to be printable. */
-function recordedError(error: unknown): string {
-  return printable(describeError(error).slice(0, 1_000));
 }

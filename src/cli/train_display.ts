@@ -1,13 +1,12 @@
 // deno-lint-ignore-file no-console
 /** What the train command says while it runs: lines for people, or JSON for programs. */
 
-import { invocation, printable, shellWord } from "../quote.ts";
+import { countOf, formatCount, invocation, printable, shellWord } from "../quote.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { findDataset } from "../data/registry.ts";
 import type { OpenedSession } from "./backend_flags.ts";
 import { liveChart, type Screen } from "../report/live_chart.ts";
 import { type Progress, startProgress } from "../report/progress.ts";
-import { countOf, formatCount } from "../report/table.ts";
 import { partsText, type RunConfig } from "../run/config.ts";
 import { showAugmentation } from "../data/augment.ts";
 import type { Model } from "../nn/sequential.ts";
@@ -17,64 +16,29 @@ import type { RunFolder } from "../run/folder.ts";
 import { compareWithMajority, type MajorityComparison, majorityRemark } from "../train/metrics.ts";
 import type { Monitor } from "../train/plan.ts";
 import {
-  type BestEpoch,
   bestEpoch,
   type Checkpoint,
   decidingAccuracy,
   type EpochMetrics,
-  type Outcome,
   scoreOf,
-} from "../train/trainer.ts";
-import { widthOf, wrapLine } from "./wrap.ts";
+} from "../train/progress.ts";
+import type { Outcome } from "../train/trainer.ts";
+import { said, unlessClosed, widthOf, wrapLine } from "./wrap.ts";
 
-/** A terminal that has been closed shows nothing: the run that it was to show can still be saved. */
+/** One that has been closed shows nothing: the run that it was to show can still be saved. */
 const TERMINAL: Screen = {
   size: () => unlessClosed(() => Deno.consoleSize()) ?? { columns: 0, rows: 0 },
   write: (text) => unlessClosed(() => Deno.stdout.writeSync(new TextEncoder().encode(text))),
   color: !Deno.noColor,
 };
 
-function unlessClosed<Value>(use: () => Value): Value | undefined {
-  try {
-    return use();
-  } catch {
-    return undefined;
-  }
-}
-
 /** Listens to a run and shows it. */
-export interface TrainDisplay {
-  /** Comes before all else but remarks; `notes` say what was assumed, `history` what was trained before. */
-  start(
-    config: RunConfig,
-    model: Model,
-    opened: OpenedSession,
-    more: {
-      readonly out?: string;
-      readonly notes?: readonly string[];
-      readonly history?: readonly EpochMetrics[];
-    },
-  ): void;
-  /** Steps done in an epoch. */
-  progress(progress: { readonly epoch: number; readonly steps: number }): void;
-  /** Losses of steps. */
-  steps(losses: Iterable<number>): void;
-  /** Whether steps are drawn, and so wanted often. */
-  readonly drawsSteps: boolean;
-  epoch(metrics: EpochMetrics): void;
-  end(outcome: string, lines: readonly string[], facts: Record<string, unknown>): void;
-  /** A remark for people. */
-  note(line: string): void;
-  /** Removes a progress bar that is still there. */
-  stop(): void;
-}
+export type TrainDisplay = ReturnType<typeof trainDisplay>;
 
 /** Shows a run as flags `--quiet`, `--json` and `--live` ask. */
-export function trainDisplay({ quiet, json, live }: {
-  readonly quiet: boolean;
-  readonly json: boolean;
-  readonly live: boolean;
-}): TrainDisplay {
+export function trainDisplay(
+  { quiet, json, live }: Readonly<Record<"quiet" | "json" | "live", boolean>>,
+) {
   const isLive = live && !quiet && !json && Deno.stdout.isTerminal();
   const chart = isLive ? liveChart(TERMINAL) : undefined;
   const say = (line: string, indent = 2) => {
@@ -107,21 +71,27 @@ export function trainDisplay({ quiet, json, live }: {
     epochs++;
   };
   return {
-    start(config, model, opened, { out, notes = [], history = [] }) {
+    /** Comes before all else but remarks; `notes` say what was assumed, `history` what was trained before. */
+    start(
+      config: RunConfig,
+      model: Model,
+      opened: OpenedSession,
+      { out, notes = [], history = [] }: {
+        readonly out?: string;
+        readonly notes?: readonly string[];
+        readonly history?: readonly EpochMetrics[];
+      },
+    ): void {
       run = config;
       history.forEach(add);
       for (const note of notes) remark(printable(`note: ${note}`));
       for (const line of startLines(config, model, opened, out)) say(line, 9);
       const measured = config.loss && { measured: "plain cross-entropy, but for trainLoss" };
-      emit({
-        type: "start",
-        out: out ?? null,
-        ...config,
-        ...measured,
-        ...(notes.length > 0 && { notes }),
-      });
+      const noted = notes.length > 0 && { notes };
+      emit({ type: "start", out: out ?? null, ...config, ...measured, ...noted });
     },
-    progress({ epoch, steps }) {
+    /** Steps done in an epoch. */
+    progress({ epoch, steps }: { readonly epoch: number; readonly steps: number }): void {
       const { plan: { epochs, batchSize, maxSteps = Infinity }, dataset: { trainCount } } = run!;
       const [total, now] = [trainCount, performance.now()];
       const stepsPerEpoch = Math.ceil(total / batchSize);
@@ -138,22 +108,26 @@ export function trainDisplay({ quiet, json, live }: {
       const leftInAll = Number.isFinite(left) ? left : undefined;
       bar.progress.update(Math.min(steps * batchSize, total), { leftInAll });
     },
-    steps: (losses) => chart?.addSteps(losses),
-    get drawsSteps() {
+    /** Losses of steps. */
+    steps: (losses: Iterable<number>) => chart?.addSteps(losses),
+    /** Whether steps are drawn, and so wanted often. */
+    get drawsSteps(): boolean {
       return chart !== undefined && epochs < 2;
     },
-    epoch(metrics) {
+    epoch(metrics: EpochMetrics): void {
       stop();
       add(metrics);
       say(epochLine(metrics, run!.plan));
       emit({ type: "epoch", ...metrics });
     },
-    end(outcome, lines, facts) {
+    end(outcome: string, lines: readonly string[], facts: Record<string, unknown>): void {
       stop();
       for (const line of lines) say(line);
       emit({ type: "end", outcome, ...facts });
     },
+    /** A remark for people. */
     note: remark,
+    /** Removes a progress bar that is still there. */
     stop,
   };
 }
@@ -183,34 +157,26 @@ export function epochLine(
 }
 
 /** What a run has come to: facts of its `end` event. */
-export interface Standing {
-  /** The epoch that `best.safetensors` holds; left out where none was finished. */
-  readonly best?: Pick<BestEpoch, "accuracy" | "chosenOn"> & {
-    readonly epoch: number;
-    readonly testAccuracy: number;
-    /** What it was chosen by, where that is the loss. */
-    readonly loss?: number;
-  };
-  /** Test accuracy of the last epoch, or of the best where the run went back to it. */
-  readonly test?: MajorityComparison;
-  /** The same epoch's training accuracy. */
-  readonly train?: MajorityComparison;
-}
+type Standing = ReturnType<typeof standingOf>;
 
-/** Judges the epochs of a run. */
+/** Judges the epochs of a run.
+ *
+ * @returns The epoch that `best.safetensors` holds, with the loss where that chose it, and the accuracies of the
+ * last epoch, or of the best where the run went back to it; nothing where none was finished.
+ */
 export function standingOf(
   history: readonly EpochMetrics[],
   { train, test, classNames }: Dataset,
   { monitor, restored = false }: { readonly monitor?: Monitor; readonly restored?: boolean } = {},
-): Standing {
+) {
   const best = bestEpoch(history, monitor);
-  if (best === undefined) return {};
+  if (best === undefined) return { best };
   const { metrics, accuracy, chosenOn } = best;
   const { epoch, testAccuracy } = metrics;
-  const loss = monitor === "loss" ? { loss: -scoreOf(metrics, monitor) } : {};
+  const loss = monitor === "loss" ? -scoreOf(metrics, monitor) : undefined;
   const last = restored ? metrics : history[history.length - 1];
   return {
-    best: { epoch, accuracy, chosenOn, testAccuracy, ...loss },
+    best: { epoch, accuracy, chosenOn, testAccuracy, loss },
     test: compareWithMajority(last.testAccuracy, test.labels, classNames),
     train: compareWithMajority(last.trainAccuracy, train.labels, classNames),
   };
@@ -242,30 +208,26 @@ export function endLines(
         (lost === undefined ? "" : ` --dataset ${shellWord(lost)}`),
       ];
     case "target reached":
-      return [
+      return said([
         `Reached the target: ${best?.chosenOn} accuracy ${best?.accuracy.toFixed(3)}`,
-        ...(best ? [bestLine(best)] : []),
+        best && bestLine(best),
         saved,
-      ];
+      ]);
     default: {
       const seconds = history.reduce((sum, epoch) => sum + epoch.trainMs + epoch.evalMs, 0) / 1000;
       const cost = `after ${countOf(step, "step")}, ${seconds.toFixed(1)} s with evaluation on ` +
         backend;
       const accuracy = `test accuracy ${(test?.accuracy ?? 0).toFixed(3)}`;
       const remark = test && majorityRemark(test);
-      return [
-        ...(outcome === "no improvement"
-          ? [
-            `Ended early: ${countOf(sinceBest, "epoch")} were no better on the ` +
-            `${best?.chosenOn} set`,
-          ]
-          : []),
+      return said([
+        outcome === "no improvement" &&
+        `Ended early: ${countOf(sinceBest, "epoch")} were no better on the ${best?.chosenOn} set`,
         ...(remark
           ? [`Done, but ${accuracy} is ${remark}`, cost, `Try ${advice(config, train)}`]
           : [`Done: ${accuracy} ${cost}`]),
-        ...(best ? [bestLine(best) + (restored ? "; the model is that epoch's" : "")] : []),
+        best && bestLine(best) + (restored ? "; the model is that epoch's" : ""),
         saved,
-      ];
+      ]);
     }
   }
 }
@@ -311,36 +273,30 @@ function startLines(
     : "";
   const recipe = [
     countOf(plan.epochs, "epoch"),
-    ...(plan.maxSteps === undefined ? [] : [`at most ${countOf(plan.maxSteps, "step")}`]),
+    plan.maxSteps !== undefined && `at most ${countOf(plan.maxSteps, "step")}`,
     `batch ${plan.batchSize}`,
     optimizerText(optimizer),
     scheduleText(plan),
-    ...(clipNorm === undefined ? [] : [`gradients clipped to ${clipNorm}`]),
-    ...(plan.patience === undefined ? [] : [
-      `patience of ${countOf(plan.patience, "epoch")} by ${plan.monitor ?? "accuracy"} on the ` +
+    clipNorm !== undefined && `gradients clipped to ${clipNorm}`,
+    plan.patience !== undefined &&
+    `patience of ${countOf(plan.patience, "epoch")} by ${plan.monitor ?? "accuracy"} on the ` +
       `${dataset.validationCount === undefined ? "test" : "validation"} set`,
-    ]),
     `seed ${plan.seed}`,
-    ...(isNormalized(model.standardization) ? [] : ["standardized pixels"]),
-    ...(augmentation ? [`augmented by ${showAugmentation(augmentation)}`] : []),
-    ...(plan.shuffle ? [] : ["not shuffled"]),
+    !isNormalized(model.standardization) && "standardized pixels",
+    augmentation && `augmented by ${showAugmentation(augmentation)}`,
+    !plan.shuffle && "not shuffled",
   ];
-  return [
+  const classes = `${dataset.classNames.length} classes`;
+  return said([
     `Model    ${model.name}, ${formatCount(model.parameterCount)} parameters` +
     (init.type === "file" ? ` from ${initText(init)}` : ""),
-    ...(model.frozen.length > 0 ? [printable(`Frozen   ${frozenText(model)}`)] : []),
-    `Data     ${dataset.name}, ${partsText(dataset)} images, ${dataset.classNames.length} classes`,
+    model.frozen.length > 0 && printable(`Frozen   ${frozenText(model)}`),
+    `Data     ${dataset.name}, ${partsText(dataset)} images, ${classes}`,
     `Backend  ${backend}: ${device.description}${threads}${reason ? `; ${reason}` : ""}`,
-    `Recipe   ${recipe.join(", ")}`,
-    ...(loss
-      ? [`Loss     ${lossText(loss, dataset.classNames)} in training; measured plain elsewhere`]
-      : []),
-    ...(chosen
-      ? [
-        `Chosen   for ${formatCount(dataset.trainCount)} images of ` +
-        `${dataset.classNames.length} classes: ${chosen.join(", ")}`,
-      ]
-      : []),
-    ...(out === undefined ? [] : [`Run      ${out}`]),
-  ];
+    `Recipe   ${said(recipe).join(", ")}`,
+    loss && `Loss     ${lossText(loss, dataset.classNames)} in training; measured plain elsewhere`,
+    chosen &&
+    `Chosen   for ${formatCount(dataset.trainCount)} images of ${classes}: ${chosen.join(", ")}`,
+    out !== undefined && `Run      ${out}`,
+  ]);
 }

@@ -13,18 +13,14 @@ import { isNormalized, showPixels, standardizationOf } from "../nn/standardizati
 import { MODEL_NAMES, type ModelName, ZOO } from "../nn/zoo.ts";
 import { countOf, printable, quote, quoteWhole } from "../quote.ts";
 import type { RunConfig } from "../run/config.ts";
+import { deviceOptions } from "./backend_flags.ts";
 import { readModelFile } from "./model_files.ts";
 import { pictureOptions, picturesFor } from "./picture_flags.ts";
-import { optimizerOf } from "./recipe_flags.ts";
+import { lossOf, optimizerOf } from "./recipe_flags.ts";
 import { recordedPath } from "./recorded_path.ts";
-import {
-  type FilledFlags,
-  fillFlags,
-  frozenOf,
-  modelFor,
-  planOf,
-  type TrainFlags,
-} from "./train_flags.ts";
+import { augmentationOf, frozenOf, type TrainFlags } from "./train_flags.ts";
+import { type FilledFlags, fillFlags, modelFor, planOf } from "./train_recipe.ts";
+import { said } from "./wrap.ts";
 
 /** Whose recipe trains layers that no model of the zoo has. */
 const RECIPE: ModelName = "lenet-relu";
@@ -73,11 +69,11 @@ export async function readInitialModel(flags: TrainFlags): Promise<InitialModel 
     label,
     recipe: own ?? RECIPE,
     model: own === undefined ? trained.model : { ...trained.model, name: own },
-    notes: [
+    notes: said([
       ...(trained.notes ?? []),
-      ...(isPlain || !flags.standardize ? [] : [`pixels become ${pixels}, as it says`]),
-      ...(own === undefined ? [`no model here has its layers: ${RECIPE}'s recipe trains it`] : []),
-    ],
+      !isPlain && flags.standardize && `pixels become ${pixels}, as it says`,
+      own === undefined && `no model here has its layers: ${RECIPE}'s recipe trains it`,
+    ]),
   };
 }
 
@@ -102,6 +98,12 @@ function fillFrom(
   return { ...filled, model: recipe, ...(fitted && { chosen: fitted }) };
 }
 
+/** How parameters are drawn. */
+interface Drawing {
+  readonly seed: number;
+  readonly init: WeightInit;
+}
+
 /** What training starts from, and what to say of it. */
 interface Beginning extends Learned {
   readonly notes: readonly string[];
@@ -117,18 +119,14 @@ function fitToDataset(
   { model, parameters, statistics, classNames, pictures, label, notes, assumesPixels }:
     InitialModel,
   { name, classNames: found, train: { shape, images }, pictures: facts }: Dataset,
-  { flags, seed, init }: {
-    readonly flags: TrainFlags;
-    readonly seed: number;
-    readonly init: WeightInit;
-  },
+  { flags, seed, init }: Drawing & { readonly flags: TrainFlags },
 ): Beginning {
   if (String(model.inputShape) !== String(shape)) {
     throw new TypeError(
-      `Cannot start from ${label}: its model takes images of ${
-        showShape(model.inputShape)
-      }, those ` +
-        `of dataset ${quoteWhole(name)} are ${showShape(shape)}; choose another file, or leave ` +
+      `Cannot start from ${label}: its model takes images of ${showShape(model.inputShape)}, ` +
+        `those of dataset ${quoteWhole(name)} are ${
+          showShape(shape)
+        }; choose another file, or leave ` +
         `--init out`,
     );
   }
@@ -142,44 +140,40 @@ function fitToDataset(
   const standardization = isFree ? standardizationOf(images, shape) : model.standardization;
   const moved = isSame ? classNames?.findIndex((className, k) => className !== found[k]) ?? -1 : -1;
   const isTurned = facts && pictures && facts.darkOnLight !== pictures.darkOnLight;
-  const all = [
+  const all = said([
     ...notes,
-    ...(isFree ? ["pixels are standardized all the same, as --standardize says"] : []),
-    ...(facts?.invert && !flags.invert ? ["pictures are inverted, as it says"] : []),
-    ...(replaced === undefined ? [] : [
-      `${quoteWhole(replaced.join(", "))} is drawn anew for ${found.length} classes, it had ` +
+    isFree && "pixels are standardized all the same, as --standardize says",
+    facts?.invert && !flags.invert && "pictures are inverted, as it says",
+    replaced &&
+    `${quoteWhole(replaced.join(", "))} is drawn anew for ${found.length} classes, it had ` +
       `${model.classCount}; all before it is kept`,
-    ]),
-    ...(moved < 0
-      ? []
-      : [`its class ${moved} was ${quote(classNames![moved])} and becomes ${quote(found[moved])}`]),
-    ...(isTurned
-      ? [
-        `it knows pictures of the other polarity: try ${flags.invert ? "it without " : ""}--invert`,
-      ]
-      : []),
-  ];
+    moved >= 0 &&
+    `its class ${moved} was ${quote(classNames![moved])} and becomes ${quote(found[moved])}`,
+    isTurned &&
+    `it knows pictures of the other polarity: try ${flags.invert ? "it without " : ""}--invert`,
+  ]);
   const fitted = { ...learned.model, standardization };
   return { ...learned, model: fitted, notes: all.map((note) => `${label}: ${note}`) };
 }
 
-/** Works out what a training begins with, from the flags and the file of `--init` where there is one.
+/** Works out what a training begins with, and what its session is opened with, from the flags and the
+ * file of `--init` where there is one.
  *
- * @throws {TypeError} If the file's model does not fit the dataset.
+ * @throws {TypeError} If the file's model, or that of class weights, does not fit the dataset.
  */
-export function beginningOf(
+export async function beginningOf(
   given: TrainFlags,
   dataset: Dataset,
   source: InitialModel | undefined,
 ) {
   const flags = source === undefined ? fillFlags(given, dataset) : fillFrom(source, given, dataset);
   const plan = planOf(flags);
-  const { seed } = plan;
+  const { batchSize, seed } = plan;
   const { init } = ZOO[flags.model].recipe;
   const { model, notes, replaced, parameters, statistics } = source
     ? fitToDataset(source, dataset, { flags: given, seed, init })
     : drawn(flags, dataset, { seed, init });
-  checkSmallestBatch(model, dataset.train.count, plan.batchSize);
+  checkSmallestBatch(model, dataset.train.count, batchSize);
   const state: TrainingState = {
     parameters,
     statistics: statistics ?? initialStatistics(model),
@@ -191,19 +185,25 @@ export function beginningOf(
     path: recordedPath(flags.init),
     ...(replaced && { replaced: replaced.map((name) => printable(name)) }),
   };
-  return { flags, plan, optimizer: optimizerOf(flags), model, state, notes, init: recorded };
+  const options = {
+    ...{ optimizer: optimizerOf(flags), batchSize, seed, augmentation: augmentationOf(flags) },
+    ...await lossOf(flags, dataset),
+    ...deviceOptions(flags),
+  };
+  return { flags, plan, options, model, state, notes, init: recorded };
 }
 
 /** A model of the zoo as it is drawn. */
 function drawn(
   flags: FilledFlags,
   dataset: Dataset,
-  { seed, init }: { readonly seed: number; readonly init: WeightInit },
+  { seed, init }: Drawing,
 ): Beginning {
   const frozen = frozenOf(flags);
   const model = freeze(modelFor(flags, dataset), frozen);
-  const notes = frozen.length === 0
-    ? []
-    : [`what is frozen keeps the numbers that were drawn: give trained ones with --init`];
+  const notes = said([
+    frozen.length > 0 &&
+    "what is frozen keeps the numbers that were drawn: give trained ones with --init",
+  ]);
   return { model, parameters: initialParameters(model, seed, init), notes };
 }

@@ -1,6 +1,7 @@
 /** Goes on with a run from its last checkpoint, by its own configuration. */
 
 import type { SessionOptions } from "../backends/backend.ts";
+import { withoutGaps } from "../check.ts";
 import { countOf, quoteWhole } from "../quote.ts";
 import { configuredModel, type RunConfig, wasExact } from "../run/config.ts";
 import { claimFolder } from "../run/files.ts";
@@ -12,7 +13,8 @@ import { requireWritePermission } from "./permissions.ts";
 import { picturesFor } from "./picture_flags.ts";
 import { findRecorded } from "./recorded_path.ts";
 import { trainDisplay } from "./train_display.ts";
-import { checkpointIntervalOf, setApart, type TrainFlags } from "./train_flags.ts";
+import { checkpointIntervalOf, type TrainFlags } from "./train_flags.ts";
+import { setApart } from "./train_recipe.ts";
 import { DEFAULT_INTERVAL, runTraining, type Surroundings } from "./train_run.ts";
 
 /** Goes on with the run in a folder; returns the exit code.
@@ -29,19 +31,13 @@ export async function resumeRun(
   using _claim = await claimFolder(path);
   const { config: before, ...saved } = await RunFolder.open(path);
   const { maxSteps: _, ...planBefore } = before.plan;
-  const plan = completePlan({
-    ...planBefore,
-    ...(flags.epochs !== undefined && { epochs: flags.epochs }),
-    ...(flags.maxSteps !== undefined && { maxSteps: flags.maxSteps }),
-    ...(flags.targetAccuracy !== undefined && { targetAccuracy: flags.targetAccuracy }),
-    ...(flags.patience !== undefined && { patience: flags.patience }),
-  });
+  const { epochs, maxSteps, targetAccuracy, patience } = flags;
+  const planNow = withoutGaps({ epochs, maxSteps, targetAccuracy, patience });
+  const plan = completePlan({ ...planBefore, ...planNow });
   const checkpointEvery = checkpointIntervalOf(flags) ?? before.checkpointEvery;
-  const logSteps = flags.logSteps || before.logSteps;
   const config: RunConfig = {
-    ...before,
-    plan,
-    ...(logSteps && { logSteps }),
+    ...{ ...before, plan },
+    logSteps: flags.logSteps || before.logSteps,
     checkpointEvery: checkpointEvery ?? DEFAULT_INTERVAL,
   };
   const display = trainDisplay(flags);
@@ -63,13 +59,9 @@ export async function resumeRun(
   const dataset = setApart(whole, { validSplit: config.dataset.validSplit, seed: plan.seed });
   const backend = flags.backend === "auto" ? config.backend : flags.backend;
   const wasShared = (config.resumed?.at(-1) ?? config).ranks !== undefined;
+  const { optimizer, loss, clipNorm, augmentation } = config;
   const options: SessionOptions = {
-    optimizer: config.optimizer,
-    loss: config.loss,
-    clipNorm: config.clipNorm,
-    batchSize: plan.batchSize,
-    seed: plan.seed,
-    augmentation: config.augmentation,
+    ...{ optimizer, loss, clipNorm, augmentation, batchSize: plan.batchSize, seed: plan.seed },
     ...deviceOptions(flags),
     exact: wasExact(config),
     threads: flags.threads ?? (wasShared || world ? undefined : config.device.threads),

@@ -7,13 +7,8 @@ import type { World } from "../distributed/world.ts";
 import type { Ending } from "../report/run_report.ts";
 import { isElsewhere } from "../run/config.ts";
 import { readRunParameters, type RunFolder } from "../run/folder.ts";
-import {
-  type Checkpoint,
-  type CheckpointInterval,
-  DivergedError,
-  NOT_STARTED,
-  train,
-} from "../train/trainer.ts";
+import { type Checkpoint, NOT_STARTED } from "../train/progress.ts";
+import { type CheckpointInterval, DivergedError, train } from "../train/trainer.ts";
 import type { OpenedSession } from "./backend_flags.ts";
 import { EXIT } from "./errors.ts";
 import { endLines, standingOf, type TrainDisplay } from "./train_display.ts";
@@ -34,7 +29,6 @@ export interface Surroundings {
   readonly world?: World;
 }
 
-/** A run that is about to train. */
 interface Run {
   readonly folder: RunFolder;
   readonly dataset: Dataset;

@@ -1,13 +1,23 @@
 /** Text that fits the terminal. */
 
+/** Uses a terminal; one that has been closed shows nothing, and gives undefined. */
+export function unlessClosed<Value>(use: () => Value): Value | undefined {
+  try {
+    return use();
+  } catch {
+    return undefined;
+  }
+}
+
 /** Columns of the terminal that a stream writes to; 80 where it is none. */
 export function widthOf(stream: typeof Deno.stdout | typeof Deno.stderr): number {
-  try {
-    // That of a launcher, such as mpirun, may say that it has none.
-    return Math.max(40, (stream.isTerminal() && Deno.consoleSize().columns) || 80);
-  } catch {
-    return 80; // it has been closed
-  }
+  const size = unlessClosed(() => stream.isTerminal() ? Deno.consoleSize() : undefined);
+  return Math.max(40, size?.columns || 80); // a launcher's, as mpirun's, may say that it has none
+}
+
+/** Those lines that there is a case for. */
+export function said(lines: readonly (string | false | undefined)[]): string[] {
+  return lines.filter((line) => typeof line === "string");
 }
 
 /** Breaks a line between words; what follows the first line is indented.

@@ -5,31 +5,24 @@ import type { World } from "./world.ts";
 /** How long rank 0 does its own work before it looks for messages. */
 const LOOK_EVERY_MS = 5;
 
-/** What a rank tells rank 0: that it is free, and what it has done. */
-interface Report<Result> {
-  readonly result?: Result;
-}
-
-/** What rank 0 answers: a piece of work, or none for good. */
-interface Answer<Job> {
-  readonly job?: Job;
-}
-
 /** Hands out jobs to all ranks until `next` gives none; rank 0 works as well, in between.
  *
  * @param next The next job; undefined for no more.
- * @param done Takes what came of one.
+ * @param done Takes what came of one, if anything did.
  */
 export async function handOut<Job, Result>(
   world: World,
   { next, run, done }: {
     next(): Job | undefined;
-    run(job: Job): Promise<Result>;
+    run(job: Job): Promise<Result | undefined>;
     done(result: Result): Promise<void>;
   },
 ): Promise<void> {
   async function work(): Promise<void> {
-    for (let job; (job = next()) !== undefined;) await done(await run(job));
+    for (let job; (job = next()) !== undefined;) {
+      const result = await run(job);
+      if (result !== undefined) await done(result);
+    }
   }
   async function serve(): Promise<void> {
     for (let busy = world.size - 1; busy > 0;) {
@@ -38,27 +31,27 @@ export async function handOut<Job, Result>(
         continue;
       }
       const { source, bytes } = world.receive();
-      const { result } = decode<Report<Result>>(bytes);
+      const { result } = decode<{ result?: Result }>(bytes);
       if (result !== undefined) await done(result);
       const job = next();
       if (job === undefined) busy--;
-      world.send(source, encode({ job } satisfies Answer<Job>));
+      world.send(source, encode({ job }));
     }
   }
   await Promise.all([work(), serve()]);
 }
 
-/** Takes jobs from rank 0 until there are no more. */
+/** Takes jobs from rank 0 until there are no more; each time tells it what came of the last, if anything did. */
 export async function takeJobs<Job, Result>(
   world: World,
-  run: (job: Job) => Promise<Result>,
+  run: (job: Job) => Promise<Result | undefined>,
 ): Promise<void> {
-  let report: Report<Result> = {};
+  let result: Result | undefined;
   for (;;) {
-    world.send(0, encode(report));
-    const { job } = decode<Answer<Job>>(world.receive(0).bytes);
+    world.send(0, encode({ result }));
+    const { job } = decode<{ job?: Job }>(world.receive(0).bytes);
     if (job === undefined) return;
-    report = { result: await run(job) };
+    result = await run(job);
   }
 }
 

@@ -1,6 +1,33 @@
-/** Finds the MPI library of this machine and opens it the way its own plug-ins need. */
+/** Finds out whether a launcher of MPI has started this process, and opens the MPI library of this machine the
+ * way its own plug-ins need. */
 
-import { findLauncher } from "./launcher.ts";
+/** What launchers set: OpenMPI's mpirun, and everything that speaks MPICH's PMI. */
+const LAUNCHERS = [
+  { size: "OMPI_COMM_WORLD_SIZE", rank: "OMPI_COMM_WORLD_RANK", family: "openmpi" },
+  { size: "PMI_SIZE", rank: "PMI_RANK", family: "mpich" },
+] as const;
+
+/** What a launcher tells of itself and its processes. */
+export interface Launcher {
+  /** Whose library its processes must use. */
+  readonly family: "openmpi" | "mpich";
+  /** Processes that it has started. */
+  readonly size: number;
+  /** This one's place among them, from 0. */
+  readonly rank: number;
+}
+
+/** The launcher of this process; undefined without one, or without permission to look; loads nothing. */
+export function findLauncher(): Launcher | undefined {
+  for (const { size, rank, family } of LAUNCHERS) {
+    const { state } = Deno.permissions.querySync({ name: "env", variable: size });
+    const count = state === "granted" ? Deno.env.get(size) : undefined;
+    if (count !== undefined) {
+      return { family, size: Number(count), rank: Number(Deno.env.get(rank)) };
+    }
+  }
+  return undefined;
+}
 
 /** Signatures of the C library's functions that open libraries. */
 const LIBC_SYMBOLS = {
@@ -37,16 +64,12 @@ const LONGEST_TEXT = 4096;
 
 /** Thrown where there is no MPI library, or one that cannot be used. */
 export class MpiUnavailableError extends Error {
-  /** Name of the class. */
   override readonly name = "MpiUnavailableError";
 }
 
 /** An MPI library that has been opened for all to see. */
 export interface LoadedLibrary {
-  /** Where it lies. */
   readonly path: string;
-  /** Processes that a launcher says it has started; undefined without a launcher. */
-  readonly launched: number | undefined;
   /** Address of a symbol; undefined if the library has none of that name. */
   find(symbol: string): bigint | undefined;
 }
@@ -81,13 +104,11 @@ export function loadLibrary(): LoadedLibrary {
         `Cannot use ${name}: expected an MPI library, found one without MPI_Init`,
       );
     }
-    return { path: pathOf(libc, start) ?? name, launched: launcher?.size, find };
+    return { path: pathOf(libc, start) ?? name, find };
   }
   throw new MpiUnavailableError(
-    `Cannot find an MPI library (${
-      reasons[0]
-    }): install OpenMPI (on Debian: openmpi-bin), or name ` +
-      `the library in ${LIBRARY_VARIABLE}`,
+    `Cannot find an MPI library (${reasons[0]}): install OpenMPI (on Debian: openmpi-bin), or ` +
+      `name the library in ${LIBRARY_VARIABLE}`,
   );
 }
 
@@ -100,9 +121,8 @@ function openLibc(): Libc {
     }
   }
   throw new MpiUnavailableError(
-    `Cannot use MPI here: found no C library at ${
-      LIBC_PATHS.join(", ")
-    }; MPI runs on Linux with glibc`,
+    `Cannot use MPI here: found no C library at ${LIBC_PATHS.join(", ")}; MPI runs on Linux with ` +
+      "glibc",
   );
 }
 

@@ -2,6 +2,7 @@
 
 import type { EvaluationResult, Session, TrainRequest, TrainResult } from "../backends/backend.ts";
 import { shardRange } from "../backends/backend.ts";
+import { nextStretch } from "../backends/calls.ts";
 import { type LabeledImages, sliceImages } from "../data/dataset.ts";
 import { bytesOf } from "./wire.ts";
 import type { World } from "./world.ts";
@@ -46,9 +47,9 @@ export class Member {
       });
       losses.set(result.losses, first);
       corrects.set(result.corrects, first);
-      const fitting = Math.floor(count * STRETCH_MS / Math.max(performance.now() - started, 0.01));
+      const elapsedMs = performance.now() - started;
       // The rest of a call says little of how long a whole stretch may be.
-      if (count === this.#stretch) this.#stretch = Math.max(1, Math.min(2 * count, fitting));
+      if (count === this.#stretch) this.#stretch = nextStretch(count, elapsedMs, STRETCH_MS);
     }
     this.#world.sum(sums);
     return {

@@ -38,30 +38,12 @@ const SYMBOLS = {
 } as const satisfies Deno.ForeignLibraryInterface;
 
 /** What `mpi.h` defines, which is no part of the library's functions. */
-export interface Constants {
-  readonly world: bigint;
-  readonly float32: bigint;
-  readonly float64: bigint;
-  readonly byte: bigint;
-  readonly sum: bigint;
-  readonly infoNull: bigint;
-  readonly errorsReturn: bigint;
-  readonly inPlace: bigint;
-  readonly typeShared: number;
-  readonly anySource: number;
-  /** Place of MPI_SOURCE in MPI_Status, in 32-bit words. */
-  readonly statusSource: number;
-}
-
-/** MPI's functions and constants. */
-export interface Mpi {
-  /** For people to read, such as `Open MPI v4.1.4`. */
-  readonly version: string;
-  readonly functions: Deno.DynamicLibrary<typeof SYMBOLS>["symbols"];
-  readonly constants: Constants;
-  /** Processes that a launcher says it has started; undefined without a launcher. */
-  readonly launched: number | undefined;
-}
+type Constants = Readonly<
+  & Record<"world" | "float32" | "float64" | "byte" | "sum", bigint>
+  & Record<"infoNull" | "errorsReturn" | "inPlace", bigint>
+  // The last is the place of MPI_SOURCE in MPI_Status, in 32-bit words.
+  & Record<"typeShared" | "anySource" | "statusSource", number>
+>;
 
 /** OpenMPI's handles are the addresses of its objects. */
 function openMpiConstants({ find }: LoadedLibrary): Constants {
@@ -105,30 +87,30 @@ const MPICH_FAMILY = /^(MPICH|MVAPICH|Intel\(R\) MPI)/;
 
 /** Opens the MPI library; nothing is started yet.
  *
+ * @returns Its version for people to read, such as `Open MPI v4.1.4`, its functions and constants.
  * @throws {MpiUnavailableError} If there is none, or one that is not known.
  */
-export function openMpi(): Mpi {
+export function openMpi() {
   const library = loadLibrary();
-  const { path, launched } = library;
-  const functions = openFunctions(path);
+  const functions = openFunctions(library.path);
   const text = new Uint8Array(8192);
   const length = new Int32Array(1);
   functions.MPI_Get_library_version(text, length);
   const full = new TextDecoder().decode(text.subarray(0, length[0])).replaceAll("\0", "");
+  const [line] = full.split("\n", 1);
   if (full.startsWith("Open MPI")) {
-    const version = full.split(",", 1)[0];
-    return { version, functions, constants: openMpiConstants(library), launched };
+    return { version: line.split(",", 1)[0], functions, constants: openMpiConstants(library) };
   }
   if (MPICH_FAMILY.test(full)) {
-    const version = full.split("\n", 1)[0].replace(/\s+/g, " ").replace("Version: ", "");
-    return { version, functions, constants: MPICH_CONSTANTS, launched };
+    const version = line.replace(/\s+/g, " ").replace("Version: ", "");
+    return { version, functions, constants: MPICH_CONSTANTS };
   }
   throw new MpiUnavailableError(
-    `Cannot use ${path}: expected OpenMPI or MPICH, found "${full.split("\n", 1)[0]}"`,
+    `Cannot use ${library.path}: expected OpenMPI or MPICH, found "${line}"`,
   );
 }
 
-function openFunctions(path: string): Mpi["functions"] {
+function openFunctions(path: string) {
   try {
     return Deno.dlopen(path, SYMBOLS).symbols;
   } catch (error) {

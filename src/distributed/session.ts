@@ -17,7 +17,7 @@ import {
   notAttached,
 } from "../backends/check_data.ts";
 import type { EngineOptions } from "../backends/engine.ts";
-import { Calls } from "../backends/session.ts";
+import { Calls } from "../backends/calls.ts";
 import type { LabeledImages } from "../data/dataset.ts";
 import { specOf } from "../nn/model_spec.ts";
 import type { Model } from "../nn/sequential.ts";
@@ -27,15 +27,8 @@ import { openParts, type SharedOptions } from "./open_part.ts";
 import { type Part, tell, together } from "./wire.ts";
 import { MpiError, type World } from "./world.ts";
 
-/** Ranks have come to different parameters, which a sound machine never does. */
-export class RanksDifferError extends Error {
-  /** Name of the class. */
-  override readonly name = "RanksDifferError";
-}
-
 /** This rank failed while the others counted on it: nothing is left but to end them all. */
 export class RankFailedError extends Error {
-  /** Name of the class. */
   override readonly name = "RankFailedError";
 }
 
@@ -115,7 +108,7 @@ class SharedSession implements Session {
       }));
       if (strays.length > 0) {
         const which = strays.length === 1 ? `rank ${strays[0]}` : `ranks ${strays.join(", ")}`;
-        throw new RanksDifferError(
+        throw new Error(
           `Parameters of ${which} differ from those of rank 0 after the same steps: check these ` +
             `machines, and that all are of one kind; go on from the last checkpoint with --resume`,
         );

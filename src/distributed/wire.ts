@@ -79,7 +79,6 @@ function messageOf(error: unknown): string {
 
 /** Another rank could not do its part; all know of it, and can end together. */
 export class RankError extends Error {
-  /** Name of the class. */
   override readonly name = "RankError";
 
   /** @param rank Which one. */

@@ -1,18 +1,11 @@
 /** All processes that were started together, and what they can do with each other. */
 
-import { MpiUnavailableError } from "./loader.ts";
+import { findLauncher, MpiUnavailableError } from "./loader.ts";
 import { openMpi } from "./mpi.ts";
 
 /** A call of MPI has failed: nothing is known of the other ranks, and they may wait for ever. */
 export class MpiError extends Error {
-  /** Name of the class. */
   override readonly name = "MpiError";
-}
-
-/** Who speaks: a process of a {@linkcode World} and what it sent. */
-export interface Message {
-  readonly source: number;
-  readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
 /** The processes of an MPI job, seen by one of them.
@@ -20,34 +13,7 @@ export interface Message {
  * All calls block. Sums and broadcasts are made by every process in the same order, with vectors of
  * equal length. A call that fails throws an {@linkcode MpiError}.
  */
-export interface World {
-  /** This process, from 0. */
-  readonly rank: number;
-  /** Processes in all. */
-  readonly size: number;
-  /** This process among those of its machine, from 0. */
-  readonly localRank: number;
-  /** Processes of this machine. */
-  readonly localSize: number;
-  /** Name of the MPI implementation. */
-  readonly version: string;
-  /** Replaces a vector by the sum of all processes' vectors; shared memory is fine. */
-  sum(values: Float32Array | Float64Array): void;
-  /** Replaces bytes by those of one rank; default: rank 0. */
-  broadcast(bytes: Uint8Array, root?: number): void;
-  /** Returns when all processes are here. */
-  barrier(): void;
-  /** Sends bytes to one process. */
-  send(target: number, bytes: Uint8Array<ArrayBuffer>): void;
-  /** Waits for bytes from one process; from any without a source. */
-  receive(source?: number): Message;
-  /** Whether {@linkcode World.receive} would return at once. */
-  hasMessage(): boolean;
-  /** Ends all processes at once with an exit code; does not return. */
-  abort(code: number): void;
-  /** Ends the use of MPI; all processes come to it. */
-  finalize(): void;
-}
+export type World = ReturnType<typeof openWorld>;
 
 /** MPI_THREAD_FUNNELED: other threads compute, this one alone speaks. */
 const FUNNELED = 1;
@@ -64,8 +30,8 @@ const TAG = 1;
  *
  * @throws {MpiUnavailableError} If there is no MPI library that can be used.
  */
-export function openWorld(): World {
-  const { version, functions: mpi, constants, launched } = openMpi();
+export function openWorld() {
+  const { version, functions: mpi, constants } = openMpi();
   const { world, byte, sum, inPlace } = constants;
   const number = new Int32Array(1);
 
@@ -82,7 +48,8 @@ export function openWorld(): World {
     return number[0];
   }
 
-  function receive(source: number = constants.anySource): Message {
+  /** Waits for bytes from one process; from any without a source. */
+  function receive(source: number = constants.anySource) {
     const status = new Int32Array(STATUS_WORDS);
     check(mpi.MPI_Probe(source, TAG, world, status));
     const from = status[constants.statusSource];
@@ -102,7 +69,8 @@ export function openWorld(): World {
   check(mpi.MPI_Comm_set_errhandler(world, constants.errorsReturn));
   const rank = ask((answer) => mpi.MPI_Comm_rank(world, answer));
   const size = ask((answer) => mpi.MPI_Comm_size(world, answer));
-  if (launched !== undefined && launched !== size) {
+  const launched = findLauncher()?.size ?? size;
+  if (launched !== size) {
     throw new MpiUnavailableError(
       `Cannot train on ${launched} processes: ${version} sees ${size}; start them with its own mpirun`,
     );
@@ -110,31 +78,41 @@ export function openWorld(): World {
   const local = new BigUint64Array(1);
   check(mpi.MPI_Comm_split_type(world, constants.typeShared, rank, constants.infoNull, local));
   return {
-    rank,
-    size,
+    /** This process, from 0, and processes in all. */
+    ...{ rank, size },
+    /** This process among those of its machine, from 0, and these in all. */
     localRank: ask((answer) => mpi.MPI_Comm_rank(local[0], answer)),
     localSize: ask((answer) => mpi.MPI_Comm_size(local[0], answer)),
+    /** Name of the MPI implementation. */
     version,
-    sum(values) {
+    /** Replaces a vector by the sum of all processes' vectors; shared memory is fine. */
+    sum(values: Float32Array | Float64Array): void {
       const type = values instanceof Float32Array ? constants.float32 : constants.float64;
       // FFI takes views of shared memory too, which its types leave out.
       const view = values as Float32Array<ArrayBuffer>;
       check(mpi.MPI_Allreduce(inPlace, view, values.length, type, sum, world));
     },
-    broadcast(bytes, root = 0) {
+    /** Replaces bytes by those of one rank. */
+    broadcast(bytes: Uint8Array, root = 0): void {
       for (let start = 0; start < bytes.length; start += LARGEST_COUNT) {
         const part = bytes.subarray(start, start + LARGEST_COUNT) as Uint8Array<ArrayBuffer>;
         check(mpi.MPI_Bcast(part, part.length, byte, root, world));
       }
     },
+    /** Returns when all processes are here. */
     barrier: () => check(mpi.MPI_Barrier(world)),
-    send: (target, bytes) => check(mpi.MPI_Send(bytes, bytes.length, byte, target, TAG, world)),
+    /** Sends bytes to one process. */
+    send: (target: number, bytes: Uint8Array<ArrayBuffer>) =>
+      check(mpi.MPI_Send(bytes, bytes.length, byte, target, TAG, world)),
     receive,
-    hasMessage() {
+    /** Whether {@linkcode receive} would return at once. */
+    hasMessage(): boolean {
       const status = new Int32Array(STATUS_WORDS);
       return ask((flag) => mpi.MPI_Iprobe(constants.anySource, TAG, world, flag, status)) !== 0;
     },
-    abort: (code) => void mpi.MPI_Abort(world, code),
+    /** Ends all processes at once with an exit code; does not return. */
+    abort: (code: number) => void mpi.MPI_Abort(world, code),
+    /** Ends the use of MPI; all processes come to it. */
     finalize: () => check(mpi.MPI_Finalize()),
   };
 }

@@ -1,7 +1,7 @@
 /** A trained model as text inside a page: what the writer puts there and the page's script reads. */
 
 import type { PicturePolarity } from "../data/dataset.ts";
-import { float32Bytes } from "../formats/tensors.ts";
+import { littleEndian } from "../formats/tensors.ts";
 import { knownOf, type TrainedModel } from "../formats/trained_model.ts";
 import { fromBase64, toBase64 } from "../platform.ts";
 import { modelOf, type ModelSpec, specOf } from "../nn/model_spec.ts";
@@ -45,7 +45,7 @@ export function decodePageModel(text: string): NamedModel {
 }
 
 function encode(values: Float32Array): string {
-  return toBase64(float32Bytes(values));
+  return toBase64(littleEndian(values));
 }
 
 function decode(text: string): Float32Array {

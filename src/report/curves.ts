@@ -1,6 +1,6 @@
 /** The training curves of a run as a chart. */
 
-import type { EpochMetrics } from "../train/trainer.ts";
+import type { EpochMetrics } from "../train/progress.ts";
 import { CHART_CONFIG, drawChart, named, PALETTE, PICTURE_CONFIG, quantity } from "./chart.ts";
 
 /** Draws loss and accuracy over epochs, training against test and validation, as SVG. */

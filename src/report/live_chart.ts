@@ -3,7 +3,7 @@
 // @ts-types="./asciichart.d.ts"
 import asciichart from "asciichart";
 import { countOf } from "../quote.ts";
-import type { EpochMetrics } from "../train/trainer.ts";
+import type { EpochMetrics } from "../train/progress.ts";
 
 /** Where a live chart is drawn. */
 export interface Screen {

@@ -8,7 +8,7 @@ import {
   classificationReport,
   majorityRemark,
 } from "../train/metrics.ts";
-import { bestEpoch, type EpochMetrics } from "../train/trainer.ts";
+import { bestEpoch, type EpochMetrics } from "../train/progress.ts";
 import { curveSvg } from "./curves.ts";
 import { type Fact, Html, html, htmlNote, htmlPage, htmlSection, htmlTiles } from "./html.ts";
 import { isElsewhere, type RunConfig } from "../run/config.ts";

@@ -1,7 +1,7 @@
 /** The table and the chart of a sweep, made from its record. */
 
 import { join } from "node:path";
-import { decidingAccuracy } from "../train/trainer.ts";
+import { decidingAccuracy } from "../train/progress.ts";
 import { writeAtomic } from "../write_atomic.ts";
 import { CHART_CONFIG, drawChart, named, PALETTE, quantity } from "./chart.ts";
 import type { SweepRecord, SweepResult } from "../run/sweep_record.ts";

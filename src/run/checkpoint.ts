@@ -8,7 +8,7 @@ import type { Model } from "../nn/sequential.ts";
 import { parseJson } from "../parse_json.ts";
 import { readUnlinked } from "../read_bounded.ts";
 import { sha256Hex } from "../sha256.ts";
-import type { Checkpoint, Progress } from "../train/trainer.ts";
+import type { Checkpoint, Progress } from "../train/progress.ts";
 import { count, fields, notNegative, type Schema } from "./schema.ts";
 
 const PROGRESS: Schema<Progress> = fields({

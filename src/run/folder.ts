@@ -11,7 +11,7 @@ import type { Model } from "../nn/sequential.ts";
 import { readUnlinked } from "../read_bounded.ts";
 import { encodeCheckpoint, readCheckpoint } from "./checkpoint.ts";
 import { appendSynced, writeAtomic } from "../write_atomic.ts";
-import { type Checkpoint, type EpochMetrics, isBestSoFar, NOT_STARTED } from "../train/trainer.ts";
+import { type Checkpoint, type EpochMetrics, isBestSoFar, NOT_STARTED } from "../train/progress.ts";
 import {
   configuredModel,
   fixedConfiguration,

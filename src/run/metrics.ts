@@ -3,7 +3,7 @@
 import * as v from "valibot";
 import { isRecord } from "../parse_json.ts";
 import { quote } from "../quote.ts";
-import type { EpochMetrics } from "../train/trainer.ts";
+import type { EpochMetrics } from "../train/progress.ts";
 import { FILES } from "./files.ts";
 import { count, fields, measured, parseBy, type Schema } from "./schema.ts";
 

@@ -1,6 +1,13 @@
 /** What to train and for how long: the numbers of a recipe. */
 
-import { checkName, checkNumber, checkObject, checkSeed } from "../check.ts";
+import {
+  checkName,
+  checkNumber,
+  checkObject,
+  checkSeed,
+  type NumberRange,
+  withoutGaps,
+} from "../check.ts";
 import { countOf } from "../quote.ts";
 import { createRandom, permutation } from "../random.ts";
 
@@ -93,6 +100,23 @@ export type PlanOptions =
 /** A plan without gaps, whose schedule may be a function. */
 export type AnyPlan = Omit<TrainPlan, "schedule"> & Required<Pick<PlanOptions, "schedule">>;
 
+const RANGES: Readonly<Record<string, NumberRange>> = {
+  epochs: { whole: true, min: 1 },
+  batchSize: { whole: true, min: 1 },
+  learningRate: { above: 0 },
+  maxSteps: { whole: true, min: 0 },
+  targetAccuracy: { min: 0, max: 1 },
+  warmup: { min: 0 },
+  stepSize: { whole: true, min: 1 },
+  gamma: { above: 0, max: 1 },
+  patience: { whole: true, min: 1 },
+};
+
+const NAMES: Readonly<Record<string, readonly string[]>> = {
+  anneal: ["cosine", "linear"] satisfies Anneal[],
+  monitor: MONITORS,
+};
+
 /** Fills a plan's gaps: batches of 256, a constant learning rate, seed 0, shuffled.
  *
  * @throws {TypeError} If the options are no object, a name is none, or an option belongs to another schedule.
@@ -103,59 +127,33 @@ export function completePlan(options: PlanOptions): AnyPlan;
 export function completePlan(options: PlanOptions): AnyPlan {
   checkObject("plan", options, "an object with epochs and learningRate");
   const { epochs, learningRate, batchSize = 256, schedule = "constant", seed = 0 } = options;
-  const { shuffle = true, maxSteps, targetAccuracy, monitor, patience } = options;
-  const { warmup, gamma, anneal } = options;
+  const { shuffle = true, maxSteps, targetAccuracy, warmup, gamma, anneal } = options;
+  const { monitor, patience } = options;
   // What the epochs decide must stay as it was when a run goes on for more of them.
   const { stepSize = schedule === "step" ? Math.ceil(epochs / 3) : undefined } = options;
-  checkNumber("epochs", epochs, { whole: true, min: 1 });
-  checkNumber("learningRate", learningRate, { above: 0 });
-  checkNumber("batchSize", batchSize, { whole: true, min: 1 });
+  const needed = { epochs, batchSize, learningRate };
+  const lengths = { maxSteps, targetAccuracy, warmup, stepSize, gamma };
+  const rest = withoutGaps({ ...lengths, anneal, monitor, patience });
+  for (const [name, value] of Object.entries({ ...needed, ...rest })) {
+    if (Object.hasOwn(RANGES, name)) checkNumber(name, value, RANGES[name]);
+    if (Object.hasOwn(NAMES, name)) checkName(name, value, NAMES[name]);
+  }
   if (typeof schedule !== "function") checkName("schedule", schedule, SCHEDULES);
   checkSeed(seed);
-  if (maxSteps !== undefined) checkNumber("maxSteps", maxSteps, { whole: true, min: 0 });
-  if (targetAccuracy !== undefined) {
-    checkNumber("targetAccuracy", targetAccuracy, { min: 0, max: 1 });
-  }
-  if (monitor !== undefined) checkName("monitor", monitor, MONITORS);
-  if (patience !== undefined) checkNumber("patience", patience, { whole: true, min: 1 });
-  if (stepSize !== undefined) checkNumber("stepSize", stepSize, { whole: true, min: 1 });
-  if (gamma !== undefined) checkNumber("gamma", gamma, { above: 0, max: 1 });
-  if (anneal !== undefined) checkName("anneal", anneal, ["cosine", "linear"]);
-  const owners = { stepSize: "step", gamma: "step", anneal: "one-cycle" } as const;
-  for (const [name, owner] of Object.entries(owners)) {
-    if (options[name as keyof typeof owners] === undefined || schedule === owner) continue;
+  for (const [name, owner] of [["stepSize", "step"], ["gamma", "step"], ["anneal", "one-cycle"]]) {
+    if (options[name as "gamma"] === undefined || schedule === owner) continue;
     const other = typeof schedule === "function"
       ? "a function as schedule"
       : `schedule ${schedule}`;
     throw new TypeError(`Cannot use ${name} with ${other}: it belongs to ${owner}`);
   }
-  if (warmup !== undefined) {
-    checkNumber("warmup", warmup, { min: 0 });
-    if (warmup >= epochs) {
-      throw new RangeError(
-        `Invalid warmup: expected less than ${
-          countOf(epochs, "epoch")
-        }, the whole run, found ${warmup}` +
-          (warmup === 1 ? "; a share of all steps is below 1" : ""),
-      );
-    }
+  if (warmup !== undefined && warmup >= epochs) {
+    throw new RangeError(
+      `Invalid warmup: expected less than ${countOf(epochs, "epoch")}, the whole run, found ` +
+        `${warmup}${warmup === 1 ? "; a share of all steps is below 1" : ""}`,
+    );
   }
-  return {
-    epochs,
-    batchSize,
-    learningRate,
-    schedule,
-    seed,
-    shuffle: Boolean(shuffle),
-    ...(maxSteps !== undefined && { maxSteps }),
-    ...(targetAccuracy !== undefined && { targetAccuracy }),
-    ...(warmup !== undefined && { warmup }),
-    ...(stepSize !== undefined && { stepSize }),
-    ...(gamma !== undefined && { gamma }),
-    ...(anneal !== undefined && { anneal }),
-    ...(monitor !== undefined && { monitor }),
-    ...(patience !== undefined && { patience }),
-  };
+  return { ...needed, schedule, seed, shuffle: Boolean(shuffle), ...rest };
 }
 
 /** Order of an epoch's samples, a function of seed and epoch alone, so that a run can go on anywhere.

@@ -1,11 +1,11 @@
 /** A rank that interrupts itself, as Ctrl-C would, once a file is there; otherwise `train`. */
 
 import { runCommand } from "../../src/cli/errors.ts";
-import { trainCommand } from "../../src/cli/train.ts";
+import { run } from "../../src/cli/train.ts";
 
 const [file, ...args] = Deno.args;
 interruptOnceThere();
-await runCommand(trainCommand, args);
+await runCommand(run, args);
 
 async function interruptOnceThere(): Promise<void> {
   while (!await exists(file)) await new Promise((resolve) => setTimeout(resolve, 1));

@@ -1,7 +1,7 @@
 /** `sweep` as a user runs it: alone and on ranks, with a failure, and going on. */
 
 import { SWEEP_COMMAND } from "../../src/cli/sweep_flags.ts";
-import { parseGrid } from "../../src/cli/sweep_grid.ts";
+import { parseGrid } from "../../src/cli/sweep_flags.ts";
 import { TRAIN_COMMAND } from "../../src/cli/train_flags.ts";
 import { loadDataset } from "../../src/data/load.ts";
 import type { SweepRecord } from "../../src/run/sweep_record.ts";

@@ -28,7 +28,7 @@ import { parseMetricsLog } from "../../src/run/metrics.ts";
 import { parseSweep } from "../../src/run/sweep_record.ts";
 import { sweepTable } from "../../src/report/sweep_report.ts";
 import { decodeCheckpoint, encodeCheckpoint } from "../../src/run/checkpoint.ts";
-import { NOT_STARTED } from "../../src/train/trainer.ts";
+import { NOT_STARTED } from "../../src/train/progress.ts";
 import { concat, mutateBytes, mutateJson, type Mutator } from "./mutate.ts";
 import { mutateMessage, mutateNode, withWeightsBeside } from "./onnx.ts";
 import { mutateGzipContent, mutatePngChunk } from "./pictures.ts";

@@ -15,7 +15,7 @@ import {
   readCheckpoint,
   type SavedCheckpoint,
 } from "../../src/run/checkpoint.ts";
-import { type Checkpoint, type EpochMetrics, NOT_STARTED } from "../../src/train/trainer.ts";
+import { type Checkpoint, type EpochMetrics, NOT_STARTED } from "../../src/train/progress.ts";
 import { writeAtomic } from "../../src/write_atomic.ts";
 import { flatten, type LayerSpec, linear } from "../../src/nn/layers.ts";
 import { sequential } from "../../src/nn/sequential.ts";

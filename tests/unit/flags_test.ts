@@ -1,8 +1,7 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "../assert.ts";
 import { HelpAsked, UsageError } from "../../src/cli/errors.ts";
-import { defineCommand, parseFlags } from "../../src/cli/flags.ts";
+import { defineCommand, nearest, parseFlags } from "../../src/cli/flags.ts";
 import { helpText } from "../../src/cli/help.ts";
-import { nearest } from "../../src/cli/nearest.ts";
 
 const COMMAND = defineCommand({
   usage: "deno task train",
@@ -124,6 +123,16 @@ Deno.test("a missing value is said to be missing", () => {
   );
   assertStringIncludes(messageOf("--out", "--quiet"), "Missing value of --out");
   assertStringIncludes(messageOf("--out="), "Missing value of --out");
+  // A value further on does not make good for it.
+  assertStringIncludes(messageOf("--lr", "--lr=0.1"), "Missing value of --lr");
+});
+
+Deno.test("a word that begins with a dash is a value only if it is a number, or stands behind =", () => {
+  const valuesOf = (...args: string[]) => parseFlags(COMMAND, args).flags;
+  assertEquals(messageOf("--lr", "-1"), 'Invalid --lr "-1": expected a number of more than 0');
+  assertEquals(valuesOf("--out", "-.5").out, "-.5");
+  assertEquals(valuesOf("--out=--x").out, "--x");
+  assertStringIncludes(messageOf("--out", "-"), "Missing value of --out");
 });
 
 Deno.test("words outside a choice are refused with the nearest one", () => {
@@ -139,7 +148,8 @@ Deno.test("words outside a choice are refused with the nearest one", () => {
   assertStringIncludes(messageOf("--backends", "wasm,"), 'Invalid --backends "wasm,"');
 });
 
-Deno.test("a boolean flag takes no other value than true and false", () => {
+Deno.test("a boolean flag takes no other value than true and false, its opposite none", () => {
+  assertStringIncludes(messageOf("--no-shuffle=false"), "Unknown flag --no-shuffle");
   assertEquals(parseFlags(COMMAND, ["--quiet=false"]).flags.quiet, false);
   assertEquals(messageOf("--quiet=no"), 'Invalid --quiet "no": expected no value, true or false');
 });

@@ -1,7 +1,8 @@
 /** Which recipe trains what: the model's own, one that fits the data, and what flags make of it. */
 
-import { flagsOf } from "../../src/cli/sweep_grid.ts";
-import { fillFlags, parseTraining, planOf, TRAIN_COMMAND } from "../../src/cli/train_flags.ts";
+import { flagsOf } from "../../src/cli/sweep_flags.ts";
+import { parseTraining, TRAIN_COMMAND } from "../../src/cli/train_flags.ts";
+import { fillFlags, planOf } from "../../src/cli/train_recipe.ts";
 import { optimizerOf } from "../../src/cli/recipe_flags.ts";
 import type { Dataset } from "../../src/data/dataset.ts";
 import { fittedRecipe, zooRecipe } from "../../src/nn/zoo.ts";

@@ -6,7 +6,7 @@ import { curvesSvg } from "../../src/report/curves.ts";
 import { describeEnvironment } from "../../src/run/environment.ts";
 import { spread } from "../../src/compare/statistics.ts";
 import { countOf, formatCount, formatTable } from "../../src/report/table.ts";
-import type { EpochMetrics } from "../../src/train/trainer.ts";
+import type { EpochMetrics } from "../../src/train/progress.ts";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "../assert.ts";
 
 function historyOf(epochs: number, change: Partial<EpochMetrics> = {}): EpochMetrics[] {

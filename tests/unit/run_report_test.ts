@@ -10,7 +10,7 @@ import { type Ending, runReport, type RunReportInput } from "../../src/report/ru
 import { chartLines, liveChart } from "../../src/report/live_chart.ts";
 import { featureMaps } from "../../src/report/run_report_features.ts";
 import { answersFrom } from "../../src/report/run_report_results.ts";
-import type { EpochMetrics } from "../../src/train/trainer.ts";
+import type { EpochMetrics } from "../../src/train/progress.ts";
 import {
   assert,
   assertAlmostEquals,

@@ -1,6 +1,6 @@
 /** The record of a sweep, read back. */
 
-import type { EpochMetrics } from "../../src/train/trainer.ts";
+import type { EpochMetrics } from "../../src/train/progress.ts";
 import {
   parseSweep,
   readSweep,

@@ -4,7 +4,7 @@ import {
   permissionFlags,
   taskDescription,
   taskPermissions,
-} from "../../src/cli/task_permissions.ts";
+} from "../../src/cli/permissions.ts";
 import { assert, assertEquals, assertThrows } from "../assert.ts";
 import { canRunCommands, ROOT, runDeno } from "../cli/command.ts";
 import { granted } from "../permissions.ts";
@@ -57,7 +57,7 @@ Deno.test({
       const asked = ["data/x", "runs/x", "exports/x", "/tmp/x", "/elsewhere/x"];
       await Deno.writeTextFile(
         `${folder}/ask.ts`,
-        `import { keepPermissionsOf } from "file://${ROOT}src/cli/task_permissions.ts";
+        `import { keepPermissionsOf } from "file://${ROOT}src/cli/permissions.ts";
         const [task, ...args] = Deno.args;
         await keepPermissionsOf(task, ${JSON.stringify(commands)}, args);
         for (const path of ${JSON.stringify(asked)}) {

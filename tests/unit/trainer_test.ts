@@ -11,10 +11,12 @@ import { completePlan, epochOrder, learningRates, type TrainPlan } from "../../s
 import {
   bestEpoch,
   type Checkpoint,
-  type CheckpointInterval,
-  DivergedError,
   type EpochMetrics,
   NOT_STARTED,
+} from "../../src/train/progress.ts";
+import {
+  type CheckpointInterval,
+  DivergedError,
   train,
   type TrainHooks,
 } from "../../src/train/trainer.ts";

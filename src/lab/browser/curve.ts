@@ -1,7 +1,7 @@
 /** What a training has measured so far, thinned out so that it can be drawn often. */
 
 import type { TrainResult } from "../../backends/backend.ts";
-import type { EpochMetrics } from "../../train/trainer.ts";
+import type { EpochMetrics } from "../../train/progress.ts";
 
 /** Points of a training curve at most; when there are more, neighbours are joined. */
 const MAX_POINTS = 400;

@@ -12,13 +12,8 @@ import { type ModelSpec, specOf } from "../../nn/model_spec.ts";
 import type { ImageShape, Model } from "../../nn/sequential.ts";
 import { standardizationOf } from "../../nn/standardization.ts";
 import { rgbaOf } from "../../page/browser/given_picture.ts";
-import {
-  type EpochMetrics,
-  NOT_STARTED,
-  type Outcome,
-  type Progress,
-  train,
-} from "../../train/trainer.ts";
+import { type EpochMetrics, NOT_STARTED, type Progress } from "../../train/progress.ts";
+import { type Outcome, train } from "../../train/trainer.ts";
 import { type Experiment, initOf, modelOf } from "../experiment.ts";
 import { type ClassCount, Collection, fitColours, greyOfPlanes } from "./collection.ts";
 import { measureEngine, openEngine } from "./engines.ts";
