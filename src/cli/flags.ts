@@ -1,6 +1,4 @@
 /** Strict command-line flags from one table per command. */
-
-import { parseArgs } from "node:util";
 import { HelpAsked, UsageError } from "./errors.ts";
 import type {
   Command,
@@ -10,8 +8,11 @@ import type {
   NumberRange,
   Parsed,
   Positionals,
+  ValueFlag,
 } from "./flag_types.ts";
 import { COMMON_FLAGS, helpText, isNegatable, placeholderOf } from "./help.ts";
+// @ts-types="./std.d.ts"
+import { parseArgs } from "@std/cli/parse-args";
 
 /** `--json` of a command with one answer. */
 export const JSON_FLAG = {
@@ -51,37 +52,34 @@ export function parseFlags<const Table extends FlagTable>(
 ): Parsed<Table> {
   if (asksForHelp(args)) throw new HelpAsked(helpText(command, args));
   const table: FlagTable = { ...command.flags, ...COMMON_FLAGS };
-  const options = Object.entries(table).map(([name, { type }]) =>
-    [name, { type: type === "boolean" ? type : "string" }] as const
-  );
-  const { tokens } = parseArgs({
-    args: [...args],
-    options: Object.fromEntries(options),
-    strict: false,
-    tokens: true,
+  const entries = Object.entries(table);
+  const namesOf = (isOne: (spec: FlagSpec) => boolean) =>
+    entries.filter(([, spec]) => isOne(spec)).map(([name]) => name);
+  const booleans = namesOf(({ type }) => type === "boolean");
+  const valued = namesOf(({ type }) => type !== "boolean");
+  const negatable = namesOf(isNegatable);
+  refuseBooleanValues(args, { booleans, negatable });
+  const parsed = parseArgs(joinNegativeNumbers(args, valued), {
+    boolean: booleans,
+    string: ["_", ...valued],
+    collect: namesOf(({ type }) => type === "repeated"),
+    negatable,
+    alias: { h: "help" },
+    // Left to itself, the parser gives every boolean that is not there the value false.
+    default: Object.fromEntries(booleans.map((name) => [name, table[name].default ?? false])),
+    unknown: (arg, key) => {
+      if (key === undefined) return true;
+      throw unknownFlag(arg, Object.keys(table));
+    },
   });
-  const given = new Map<string, (string | undefined)[]>();
-  const positionals: string[] = [];
-  for (const token of tokens) {
-    if (token.kind === "positional") positionals.push(token.value);
-    if (token.kind !== "option") continue;
-    const { name, rawName, value, inlineValue, index } = token;
-    const opposite = /^no-(.+)/.exec(name)?.[1] ?? "";
-    if (!rawName.startsWith("--") || !Object.hasOwn(table, name)) {
-      const isOpposite = Object.hasOwn(table, opposite) && isNegatable(table[opposite]);
-      if (!isOpposite || value !== undefined) throw unknownFlag(args[index], Object.keys(table));
-      given.set(opposite, ["false"]);
-      continue;
-    }
-    // The next word is no value if it is a flag itself: only a number may start with a dash.
-    const isFlag = !inlineValue && value !== undefined && /^-(?![.\d])/.test(value);
-    given.set(name, [...given.get(name) ?? [], isFlag ? undefined : value]);
-  }
-  const flags = Object.entries(table).map(([name, spec]) =>
-    [camelCase(name), flagValue(name, spec, given.get(name))] as const
-  );
-  checkPositionals(positionals, command.positionals);
-  return { flags: Object.fromEntries(flags) as FlagValues<Table>, positionals };
+  const flags = entries.map((
+    [name, spec],
+  ) => [
+    camelCase(name),
+    flagValue(name, spec, Object.hasOwn(parsed, name) ? parsed[name] : undefined),
+  ]);
+  checkPositionals(parsed._, command.positionals);
+  return { flags: Object.fromEntries(flags) as FlagValues<Table>, positionals: parsed._ };
 }
 
 /** Suggests the nearest of some words, for the end of an error message; nothing where none is near. */
@@ -133,6 +131,35 @@ function asksForHelp(args: readonly string[]): boolean {
   return args.slice(0, end < 0 ? undefined : end).some((arg) => arg === "--help" || arg === "-h");
 }
 
+/** The parser takes any word but "false" for true, and any value of a `--no-` flag for none. */
+function refuseBooleanValues(
+  args: readonly string[],
+  { booleans, negatable }: Readonly<Record<"booleans" | "negatable", readonly string[]>>,
+): void {
+  for (const arg of args) {
+    if (arg === "--") return;
+    const [, no, name, value] = /^--(no-)?([^=]+)=(.*)$/s.exec(arg) ?? [];
+    if (no && negatable.includes(name)) throw unknownFlag(arg, negatable);
+    if (no || !booleans.includes(name) || value === "true" || value === "false") continue;
+    throw new UsageError(`Invalid --${name} "${value}": expected no value, true or false`);
+  }
+}
+
+/** The parser takes any word that starts with a dash for a flag: `--lr -1` has a value. */
+function joinNegativeNumbers(args: readonly string[], names: readonly string[]): string[] {
+  const joined: string[] = [];
+  for (const arg of args) {
+    const last = joined.at(-1);
+    const expectsValue = last !== undefined && names.some((name) => last === `--${name}`);
+    if (expectsValue && !joined.includes("--") && /^-[.\d]/.test(arg)) {
+      joined[joined.length - 1] = `${last}=${arg}`;
+    } else {
+      joined.push(arg);
+    }
+  }
+  return joined;
+}
+
 function unknownFlag(arg: string, known: readonly string[]): UsageError {
   const flag = arg.split("=")[0]!;
   const meant = nearest(flag.replace(/^-+/, ""), known);
@@ -140,16 +167,18 @@ function unknownFlag(arg: string, known: readonly string[]): UsageError {
   return new UsageError(`Unknown flag ${flag}:${hint} --help lists all flags`);
 }
 
-/** What a flag was given, in order, as its value: the last, or of one that may be repeated all. */
-function flagValue(name: string, spec: FlagSpec, given: readonly (string | undefined)[] = []) {
-  if (spec.type === "repeated") return given.map((text = "") => valueOf(name, spec, text));
-  if (given.length > 0) return valueOf(name, spec, given.at(-1));
-  return spec.default ?? (spec.type === "boolean" ? false : undefined);
+/** What a flag was given as its value: of one that may be repeated a list, which is empty by default. */
+function flagValue(name: string, spec: FlagSpec, given: unknown): unknown {
+  if (spec.type === "boolean") return given;
+  if (spec.type === "repeated") {
+    return [given ?? []].flat().map((text) => valueOf(name, spec, String(text)));
+  }
+  return given === undefined ? spec.default : valueOf(name, spec, String(given));
 }
 
-function valueOf(name: string, spec: FlagSpec, text = spec.type === "boolean" ? "true" : "") {
+function valueOf(name: string, spec: ValueFlag, text: string) {
   const expected = expectation(spec);
-  if (text === "" && spec.type !== "boolean") {
+  if (text === "") {
     throw new UsageError(
       `Missing value of --${name}: expected ${expected}, as in --${name}=${placeholderOf(spec)}`,
     );
@@ -157,9 +186,6 @@ function valueOf(name: string, spec: FlagSpec, text = spec.type === "boolean" ? 
   const invalid = (hint = "") =>
     new UsageError(`Invalid --${name} "${text}": expected ${expected}${hint}`);
   switch (spec.type) {
-    case "boolean":
-      if (text !== "true" && text !== "false") throw invalid();
-      return text === "true";
     case "string":
     case "repeated":
       return text;
@@ -194,10 +220,8 @@ function isInRange(value: number, spec: NumberRange): boolean {
     value > (spec.exclusiveMin ?? -Infinity) && value < (spec.exclusiveMax ?? Infinity);
 }
 
-function expectation(spec: FlagSpec): string {
+function expectation(spec: ValueFlag): string {
   switch (spec.type) {
-    case "boolean":
-      return "no value, true or false";
     case "string":
     case "repeated":
       return "a value";
