@@ -34,10 +34,11 @@ const RECIPES: Readonly<Record<string, string>> = {
     "--model lenet-relu --optimizer adam --lr 0.002 --schedule cosine --standardize --epochs 30",
 };
 
-/** What of a run's plan the peer knows; with anything else it would train by another recipe. */
+/** What of a recipe the peer knows; with anything else it would train by another recipe. */
 const KNOWN = [
   ...["epochs", "batchSize", "learningRate", "seed", "shuffle", "targetAccuracy"],
   ...["schedule", "warmup", "stepSize", "gamma", "anneal"], // by the rate of each step
+  ...["labelSmoothing", "flip", "shift", "erase"],
 ];
 
 const COMMAND = defineCommand({
@@ -171,27 +172,22 @@ async function addPeer(
   { dataset, seed }: { readonly dataset: string; readonly seed: number },
 ): Promise<void> {
   if (peer.reason !== undefined) return;
-  const { plan, optimizer, dataset: { trainCount }, init } = config;
-  const unknown = [
-    ...Object.keys(plan).filter((field) => !KNOWN.includes(field)),
-    ...(["clipNorm", "augmentation"] as const).filter((field) => config[field]),
-    ...Object.keys(config.loss ?? {}).filter((field) => field !== "labelSmoothing"),
-  ];
-  if (unknown.length > 0 || init.type === "file") {
-    peer.reason = `does not know the recipe's ${unknown[0] ?? "initial parameters"}`;
+  const { plan, optimizer, init, clipNorm, frozen, loss, augmentation } = config;
+  const { trainCount, validationCount } = config.dataset;
+  const recipe = { ...plan, ...loss, ...augmentation, clipNorm, frozen, validationCount };
+  const unknown = Object.entries(recipe)
+    .find(([field, value]) => value !== undefined && !KNOWN.includes(field))?.[0];
+  if (unknown !== undefined || init.type === "file") {
+    peer.reason = `does not know the recipe's ${unknown ?? "initial parameters"}`;
     return;
   }
   const [model, entry] = [configuredModel(config), findDataset(dataset)];
   const stepsPerEpoch = Math.ceil(trainCount / plan.batchSize);
   const count = stepsPerEpoch * plan.epochs;
-  const parameters = initialParameters(
-    model,
-    seed,
-    init as Parameters<typeof initialParameters>[2],
-  );
+  const parameters = initialParameters(model, seed, init);
   const job = JSON.stringify({
     ...{ ...plan, ...model.standardization, seed, target: peer.target },
-    labelSmoothing: config.loss?.labelSmoothing ?? 0,
+    ...{ labelSmoothing: loss?.labelSmoothing ?? 0, augmentation: augmentation ?? {} },
     threads: navigator.hardwareConcurrency,
     compile: peer.who === "pytorch-compile",
     folder: entry === undefined ? dataset : folderOf(entry),
