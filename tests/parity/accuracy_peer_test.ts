@@ -2,7 +2,7 @@
 
 import { fileURLToPath } from "node:url";
 import { gatherImages } from "../../src/backends/gather.ts";
-import { type Augmentation, type Change } from "../../src/data/augment.ts";
+import type { Augmentation, Change } from "../../src/data/augment.ts";
 import { zooModel } from "../../src/nn/zoo.ts";
 import { assertEquals } from "../assert.ts";
 import { granted } from "../permissions.ts";
