@@ -30,6 +30,7 @@ export type ModelName =
   | "resnet8"
   | "resnet14"
   | "vgg-small"
+  | "vgg-tiny"
   | "cnn-rgb"
   | "mlp"
   | "softmax";
@@ -130,6 +131,18 @@ export const ZOO: Readonly<Record<ModelName, ZooEntry>> = {
         typeof step === "number" ? convolution(step) : [maxPool2d({ poolSize: 2 })]
       ),
       ...classifier(classCount),
+    ],
+    recipe: MODERN,
+  },
+  "vgg-tiny": {
+    description: "Three convolutions of 3x3 with batch normalization, of 16 to 48 channels",
+    specs: (classCount) => [
+      ...[16, 24, 48].flatMap((channels) => [
+        ...convolution(channels),
+        maxPool2d({ poolSize: 2 }),
+      ]),
+      flatten(),
+      linear({ name: "fc", outFeatures: classCount }),
     ],
     recipe: MODERN,
   },
