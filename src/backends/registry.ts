@@ -1,4 +1,4 @@
-/** Backends by name, and the choice of one for this machine. */
+/** Backends by name, and what of this machine they can run on. */
 
 import { checkName } from "../check.ts";
 import { flatten, linear } from "../nn/layers.ts";
@@ -77,14 +77,6 @@ export async function orSayWhatIsAvailable(
   }
 }
 
-/** A backend's name and why it was chosen. */
-export interface BackendChoice {
-  /** The backend to load. */
-  readonly name: BackendName;
-  /** For example "no WebGPU adapter was found". */
-  readonly reason: string;
-}
-
 /** What the engines of this machine can run on. */
 export interface Devices {
   /** The best build of the `wasm` kernels that this machine runs; undefined if none. */
@@ -99,25 +91,6 @@ export async function describeDevices(): Promise<Devices> {
   const { describeAdapters } = await import("./webgpu/adapters.ts");
   const simd = (["relaxed", "plain"] as const).find(supports);
   return { simd, adapters: await describeAdapters() };
-}
-
-/** Chooses the fastest backend for this machine: a hardware GPU if there is one, else the CPU.
- *
- * @example Say what and why
- * ```ts
- * import { chooseBackend } from "@lenet/lenet";
- *
- * const { name, reason } = await chooseBackend();
- * console.log(`${name}: ${reason}`);
- * ```
- */
-export async function chooseBackend(): Promise<BackendChoice> {
-  const { describeAdapters } = await import("./webgpu/adapters.ts");
-  const [fastest] = await describeAdapters();
-  if (fastest === undefined) return { name: "wasm", reason: "no WebGPU adapter was found" };
-  return fastest.software
-    ? { name: "wasm", reason: `WebGPU has only ${fastest.name}, which is software` }
-    : { name: "webgpu", reason: `WebGPU has ${fastest.name}` };
 }
 
 /** Opens the backends in turn to say which can run here, for the error that names them. */

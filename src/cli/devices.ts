@@ -1,7 +1,8 @@
 // deno-lint-ignore-file no-console
 /** The devices command: what the backends of this machine can run on. */
 
-import { chooseBackend, describeDevices, type Devices } from "../backends/registry.ts";
+import { chooseBackend } from "../backends/choose.ts";
+import { describeDevices, type Devices } from "../backends/registry.ts";
 import { invocation } from "../quote.ts";
 import { describeEnvironment } from "../run/environment.ts";
 import { formatCount } from "../report/table.ts";
@@ -45,14 +46,16 @@ export async function devicesCommand(args: string[]): Promise<number> {
   if (adapters.length === 0) {
     console.log("GPU      none: install a Vulkan driver (on Debian: mesa-vulkan-drivers)");
   }
-  console.log(`\n--backend auto takes ${auto.name}: ${auto.reason}`);
+  console.log(`\n--backend auto takes ${auto.name} for LeNet: ${auto.reason}`);
   return EXIT.ok;
 }
 
 function adapterLines(adapter: Devices["adapters"][number], index: number): string[] {
-  const { name, software, limits, features } = adapter;
+  const { name, software, openGl, limits, features } = adapter;
   const mebibytes = (bytes: number) => `${formatCount(bytes / 2 ** 20)} MiB`;
-  const kind = software ? "software: emulated by the CPU" : "hardware";
+  const kind = `${software ? "software: emulated by the CPU" : "hardware"}${
+    openGl ? ", through OpenGL" : ""
+  }`;
   return [
     `GPU ${index}    ${name}, ${kind}`,
     `         buffers to ${mebibytes(limits.maxBufferSize)}, ` +

@@ -68,7 +68,7 @@ export async function evalCommand(args: string[]): Promise<number> {
   );
   const notes = [...loaded.notes, ...assumed];
   sayNotes({ label: loaded.label, notes });
-  const { backend, session: opened } = await openTrained(loaded, flags);
+  const { backend, reason, session: opened } = await openTrained(loaded, flags);
   await using session = opened;
   await session.attach(test);
   const started = performance.now();
@@ -84,6 +84,7 @@ export async function evalCommand(args: string[]): Promise<number> {
     part,
     count: test.count,
     backend,
+    ...(reason !== undefined && { backendReason: reason }),
     device: session.device,
     loss,
     evalMs,

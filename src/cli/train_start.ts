@@ -74,6 +74,7 @@ export async function startRun(
     init,
     ...(model.frozen.length > 0 && { frozen: model.frozen }),
     backend: opened.backend,
+    ...(opened.reason !== undefined && { backendReason: opened.reason }),
     device: session.device,
     exact: flags.exact,
     ...(world && { ranks: world.size }),

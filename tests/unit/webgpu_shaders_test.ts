@@ -79,33 +79,3 @@ async function compileAll() {
   }
   return { compiled: shaders.length, messages };
 }
-
-/** Kernels of all models, trained and asked, with either tuning. */
-async function kernelsOfAll(maxStorageBuffersPerShaderStage: number): Promise<Kernel[]> {
-  const gpu = await Gpu.open();
-  try {
-    const limits = { maxStorageBuffersPerShaderStage, maxUniformBufferBindingSize: 65_536 };
-    const createBuffer: Gpu["createBuffer"] = (...about) => gpu.createBuffer(...about);
-    const limited = { device: { limits }, createBuffer } as unknown as Gpu;
-    const some = createBuffer("some", 16, GPUBufferUsage.STORAGE);
-    const results = { labels: some, order: some, losses: some, predictions: some };
-    const models = [...MODEL_NAMES.map((name) => zooModel(name)), ...PARITY_CASES.map(caseModel)];
-    return models.flatMap((model, index) => {
-      const layout = layParameters(model);
-      const state = new DeviceState(gpu, model, { layout, optimizer: ADAM });
-      const clipNorm = index % 2 === 0 ? undefined : 1;
-      const options = { state, optimizer: ADAM, clipNorm, seed: 0, capacity: 64 };
-      return [HARDWARE_TUNING, SOFTWARE_TUNING].flatMap((tuning) =>
-        (["train", "eval"] as const).flatMap((mode) => {
-          const network = buildNetwork(limited, model, { ...options, tuning, mode });
-          const { before, after, update } = network;
-          const images = { images: [some], imagesPerBuffer: 10, order: some };
-          const gather = gatherImages(images, network, tuning);
-          return [gather, ...before, network.loss(results), ...after, ...update];
-        })
-      );
-    });
-  } finally {
-    gpu.destroy();
-  }
-}
