@@ -1,24 +1,20 @@
 /** Every shader of the zoo's models and of the parity table: what it asks of a device, and what another
  * compiler says of it. */
 
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { describeAdapters } from "../../src/backends/webgpu/adapters.ts";
-import { DeviceState } from "../../src/backends/webgpu/device_state.ts";
-import { Gpu } from "../../src/backends/webgpu/gpu.ts";
-import { type Kernel, shaderOf } from "../../src/backends/webgpu/kernel.ts";
-import { gatherImages } from "../../src/backends/webgpu/kernels/gather_images.ts";
-import { buildNetwork } from "../../src/backends/webgpu/network.ts";
-import { layParameters } from "../../src/backends/webgpu/parameter_layout.ts";
-import { HARDWARE_TUNING, SOFTWARE_TUNING } from "../../src/backends/webgpu/tuning.ts";
-import { MODEL_NAMES, zooModel } from "../../src/nn/zoo.ts";
-import { assert, assertEquals } from "../assert.ts";
+import { assert, assertEquals, assertStringIncludes } from "../assert.ts";
 import { Browser, findBrowser } from "../cli/browser.ts";
-import { canRunCommands } from "../cli/command.ts";
-import { caseModel, PARITY_CASES } from "../parity/cases.ts";
+import { canRunCommands, runDeno } from "../cli/command.ts";
 import { withTempDir } from "../temp.ts";
+import { kernelsOfAll, shadersOfAll } from "../webgpu_shaders.ts";
 
 const ignore = (await describeAdapters()).length === 0;
 const browser = !ignore && canRunCommands() ? await findBrowser() : undefined;
-const ADAM = { type: "adam", beta1: 0.9, beta2: 0.999, epsilon: 1e-8 } as const;
+const LAYER = "/usr/share/vulkan/explicit_layer.d/VkLayer_khronos_validation.json";
+const hasLayer = !ignore && canRunCommands() &&
+  await Deno.stat(LAYER).then(() => true, () => false);
 
 Deno.test({
   name: "webgpu's shaders share little memory, and name no more buffers than a device takes",
@@ -43,8 +39,7 @@ Deno.test({
   ignore: browser === undefined,
   fn: () =>
     withTempDir(async (profile) => {
-      const kernels = await kernelsOfAll(10);
-      const shaders = new Map(kernels.map((kernel) => [shaderOf(kernel), kernel.label]));
+      const shaders = await shadersOfAll();
       await using server = Deno.serve(
         { port: 0, hostname: "127.0.0.1", onListen() {} },
         ({ url }) =>
@@ -79,3 +74,40 @@ async function compileAll() {
   }
   return { compiled: shaders.length, messages };
 }
+
+Deno.test({
+  name:
+    "webgpu's shaders and calls pass spirv-val and Vulkan's validation (vulkan-validationlayers)",
+  ignore: !hasLayer,
+  fn: () =>
+    withTempDir(async (folder) => {
+      const settings = ["debug_action = VK_DBG_LAYER_ACTION_LOG_MSG", "report_flags = error,warn"];
+      await Deno.writeTextFile(
+        join(folder, "vk_layer_settings.txt"),
+        settings.map((line) => `khronos_validation.${line}\n`).join(""),
+      );
+      const env = {
+        VK_INSTANCE_LAYERS: "VK_LAYER_KHRONOS_validation",
+        VK_LAYER_SETTINGS_PATH: folder,
+        XDG_RUNTIME_DIR: folder,
+      };
+      const program = fileURLToPath(new URL("compile_shaders.ts", import.meta.url));
+      const validate = (...args: string[]) =>
+        runDeno(["run", "--quiet", "--no-check", program, ...args], { env });
+      const parts = Math.max(2, navigator.hardwareConcurrency);
+      const [invalid, ...found] = await Promise.all([
+        validate("invalid"),
+        ...Array.from({ length: parts }, (_, part) => validate(`${part}`, `${parts}`)),
+      ]);
+      // So that silence means something: what the layer must not let pass, it does not.
+      assertStringIncludes(invalid.stdout, "VUID-RuntimeSpirv-Workgroup-06530");
+      let compiled = 0;
+      for (const { code, stdout, stderr } of found) {
+        assertEquals(code, 0, stderr);
+        const [, count] = /^compiled (\d+)\n$/.exec(stdout) ?? [];
+        assert(count !== undefined, stdout);
+        compiled += Number(count);
+      }
+      assertEquals(compiled, (await shadersOfAll()).size);
+    }),
+});
