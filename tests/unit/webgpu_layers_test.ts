@@ -25,12 +25,8 @@ import {
 } from "../../src/nn/layers.ts";
 import { type Model, sequential } from "../../src/nn/sequential.ts";
 import { assert, assertAlmostEquals, assertEquals, assertRejects } from "../assert.ts";
-import {
-  caseModel,
-  largestRelativeDifference,
-  PARITY_CASES,
-  randomImages,
-} from "../parity/cases.ts";
+import { caseModel, PARITY_CASES, randomImages } from "../parity/cases.ts";
+import { differences, trained } from "../parity/trained.ts";
 
 const ignore = (await describeAdapters()).length === 0;
 const SGD = { type: "sgd", momentum: 0 } as const;
@@ -44,29 +40,6 @@ const NORMALIZED = sequential([
   flatten(),
   linear({ outFeatures: 3 }),
 ], { inputShape: [2, 8, 8] });
-
-for (
-  const start of ["residual blocks with batch norm", "depthwise", "padded pools", "dropout of maps"]
-) {
-  const parityCase = PARITY_CASES.find(({ name }) => name.startsWith(start))!;
-  Deno.test({
-    name: `webgpu equals the reference, tuned for hardware, more than a group: ${parityCase.name}`,
-    ignore,
-    async fn() {
-      const model = caseModel(parityCase);
-      const [actual, expected] = [
-        await trained(HARDWARE, model),
-        await trained(referenceBackend, model),
-      ];
-      for (const vector of ["gradients", "parameters"] as const) {
-        const difference = largestRelativeDifference(model, actual[vector], expected[vector]);
-        assert(difference <= 1e-4, `${vector} differ by ${difference}`);
-      }
-      assertClose(actual.statistics, expected.statistics, 1e-5);
-      assertClose(actual.logits, expected.logits, 1e-4);
-    },
-  });
-}
 
 Deno.test({
   name: "webgpu takes the variance of values that are far from 0, of features and of maps",
@@ -101,13 +74,8 @@ Deno.test({
       linear({ outFeatures: 2 }),
     ];
     const model = sequential(specs, { inputShape: [2, 101, 43] });
-    const [actual, expected] = [
-      await trained(webgpuBackend, model),
-      await trained(referenceBackend, model),
-    ];
-    const difference = largestRelativeDifference(model, actual.gradients, expected.gradients);
-    assert(difference <= 1e-4, `gradients differ by ${difference}`);
-    assertClose(actual.statistics, expected.statistics, 1e-5);
+    const actual = await trained(webgpuBackend, model);
+    assertEquals(differences(model, actual, await trained(referenceBackend, model)), []);
   },
 });
 
@@ -264,24 +232,6 @@ Deno.test({
     }
   },
 });
-
-/** Three steps and some answers; batches of 70, the last of 20, are more than a group of images. */
-async function trained(backend: Pick<typeof referenceBackend, "open">, model: Model) {
-  const data = randomImages(model, 90, 2);
-  await using session = await open(backend, model, 70);
-  await session.attach(data);
-  const { gradients } = await session.gradients(
-    data,
-    Uint32Array.from({ length: 70 }, (_, n) => n),
-  );
-  await session.train(data, {
-    order: Uint32Array.from(data.labels, (_, n) => 89 - n),
-    batchSize: 70,
-    learningRates: Float32Array.of(0.1, 0.05),
-  });
-  const { parameters, statistics = new Float32Array() } = await session.readState();
-  return { gradients, parameters, statistics, logits: await session.predict(data) };
-}
 
 async function open(
   backend: Pick<typeof referenceBackend, "open">,

@@ -4,6 +4,7 @@
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describeAdapters } from "../../src/backends/webgpu/adapters.ts";
+import { foldWorkgroups } from "../../src/backends/webgpu/kernel.ts";
 import { assert, assertEquals, assertStringIncludes } from "../assert.ts";
 import { Browser, findBrowser } from "../cli/browser.ts";
 import { canRunCommands, runDeno } from "../cli/command.ts";
@@ -16,19 +17,33 @@ const LAYER = "/usr/share/vulkan/explicit_layer.d/VkLayer_khronos_validation.jso
 const hasLayer = !ignore && canRunCommands() &&
   await Deno.stat(LAYER).then(() => true, () => false);
 
+/** What WebGPU promises of every device. */
+const DEFAULTS = { invocations: 256, uniformBytes: 65_536, storageBytes: 2 ** 27, groups: 65_535 };
+
 Deno.test({
-  name: "webgpu's shaders share little memory, and name no more buffers than a device takes",
+  name: "webgpu's kernels share little memory, and keep within WebGPU's default limits",
   ignore,
   async fn() {
     for (const most of [8, 10]) {
-      for (const { label, code, bindings } of await kernelsOfAll(most)) {
+      for (const kernel of await kernelsOfAll(most)) {
+        const { label, code, bindings, workgroups } = foldWorkgroups(kernel, DEFAULTS.groups);
         for (const [, length] of code.matchAll(/var<workgroup> .*: array<f32, (\d+)>/g)) {
           assert(Number(length) <= 256, `${label} shares ${length} floats`);
+        }
+        const [, sizes] = /@workgroup_size\(([\d, ]+)\)/.exec(code)!;
+        const invocations = sizes.split(",").reduce((product, size) => product * Number(size), 1);
+        assert(invocations <= DEFAULTS.invocations, `${label} starts ${invocations} side by side`);
+        for (const groups of workgroups.filter((groups) => typeof groups === "number")) {
+          assert(groups <= DEFAULTS.groups, `${label} starts ${groups} groups`);
         }
         const storage = bindings.filter(({ access }) => access !== "uniform").length;
         assert(storage <= most, `${label} names ${storage} storage buffers`);
         const uniforms = 1 + bindings.length - storage;
         assert(uniforms <= 12, `${label} names ${uniforms} uniform buffers`);
+        for (const { name, access, buffer, offset = 0, size = buffer.size - offset } of bindings) {
+          const bytes = access === "uniform" ? DEFAULTS.uniformBytes : DEFAULTS.storageBytes;
+          assert(size <= bytes, `${label} binds ${size} bytes of ${name}`);
+        }
       }
     }
   },
