@@ -4,13 +4,12 @@
 import type { Session } from "../../src/backends/backend.ts";
 import { referenceBackend } from "../../src/backends/reference/backend.ts";
 import { chooseAdapter, describeAdapters } from "../../src/backends/webgpu/adapters.ts";
-import { createWebgpuBackend, webgpuBackend } from "../../src/backends/webgpu/backend.ts";
+import { webgpuBackend } from "../../src/backends/webgpu/backend.ts";
 import { cutBatch } from "../../src/backends/webgpu/chunk.ts";
 import { CommandStream, FIRST_MACS } from "../../src/backends/webgpu/command_stream.ts";
 import { Compiler } from "../../src/backends/webgpu/compiler.ts";
 import { Gpu } from "../../src/backends/webgpu/gpu.ts";
 import type { Kernel } from "../../src/backends/webgpu/kernel.ts";
-import { HARDWARE_TUNING } from "../../src/backends/webgpu/tuning.ts";
 import { WorkBuffers } from "../../src/backends/webgpu/work_buffers.ts";
 import { initialParameters, initialStatistics } from "../../src/nn/init.ts";
 import {
@@ -24,13 +23,12 @@ import {
   tanh,
 } from "../../src/nn/layers.ts";
 import { type Model, sequential } from "../../src/nn/sequential.ts";
-import { assert, assertAlmostEquals, assertEquals, assertRejects } from "../assert.ts";
-import { caseModel, PARITY_CASES, randomImages } from "../parity/cases.ts";
+import { assert, assertEquals, assertRejects } from "../assert.ts";
+import { randomImages } from "../parity/cases.ts";
 import { differences, trained } from "../parity/trained.ts";
 
 const ignore = (await describeAdapters()).length === 0;
 const SGD = { type: "sgd", momentum: 0 } as const;
-const HARDWARE = createWebgpuBackend({ tuning: HARDWARE_TUNING });
 
 const NORMALIZED = sequential([
   conv2d({ outChannels: 5, kernelSize: 3, bias: false }),
@@ -242,10 +240,4 @@ async function open(
   const [parameters, statistics] = [initialParameters(model, 1), initialStatistics(model)];
   await session.loadState({ parameters, statistics, slots: [], step: 5 });
   return session;
-}
-
-function assertClose(actual: Float32Array, expected: Float32Array, tolerance: number): void {
-  for (const [index, value] of expected.entries()) {
-    assertAlmostEquals(actual[index], value, tolerance * Math.max(1, Math.abs(value)));
-  }
 }
