@@ -1,4 +1,4 @@
-/** Backends by name, and what of this machine they can run on. */
+/** Backends by name, and which of them can run here. */
 
 import { checkName } from "../check.ts";
 import { flatten, linear } from "../nn/layers.ts";
@@ -10,7 +10,6 @@ import {
   type Session,
   type SessionOptions,
 } from "./backend.ts";
-import type { AdapterDescription } from "./webgpu/adapters.ts";
 
 /** Imported only when asked for, so that one engine's run does not load another's code. */
 const BACKENDS: Readonly<Record<BackendName, () => Promise<Backend>>> = {
@@ -75,22 +74,6 @@ export async function orSayWhatIsAvailable(
       `Backend "${name}" is not available: ${error.message}; available here: ${available}`,
     );
   }
-}
-
-/** What the engines of this machine can run on. */
-export interface Devices {
-  /** The best build of the `wasm` kernels that this machine runs; undefined if none. */
-  readonly simd: "relaxed" | "plain" | undefined;
-  /** GPU adapters, the fastest first. */
-  readonly adapters: readonly AdapterDescription[];
-}
-
-/** Looks for what the engines can run on. */
-export async function describeDevices(): Promise<Devices> {
-  const { supports } = await import("./wasm/kernels.ts");
-  const { describeAdapters } = await import("./webgpu/adapters.ts");
-  const simd = (["relaxed", "plain"] as const).find(supports);
-  return { simd, adapters: await describeAdapters() };
 }
 
 /** Opens the backends in turn to say which can run here, for the error that names them. */

@@ -3,7 +3,8 @@
 import { cpus } from "node:os";
 import type { BackendName, Session, SessionOptions } from "../backends/backend.ts";
 import { type BackendChoice, chooseBackend } from "../backends/choose.ts";
-import { describeDevices, loadBackend } from "../backends/registry.ts";
+import { loadBackend } from "../backends/registry.ts";
+import { describeAdapters } from "../backends/webgpu/adapters.ts";
 import type { Model } from "../nn/sequential.ts";
 import { agree, type Agreed, together } from "./wire.ts";
 import type { World } from "./world.ts";
@@ -90,7 +91,7 @@ async function chooseAdapter(
 ): Promise<SessionOptions["adapter"]> {
   const { deviceIndex, powerPreference } = adapter ?? {};
   if (deviceIndex !== undefined || powerPreference !== undefined) return adapter;
-  const { adapters } = await describeDevices();
+  const adapters = await describeAdapters();
   const hardware = [...adapters.keys()].filter((place) => !adapters[place].software);
   return hardware.length < 2 ? adapter : { deviceIndex: hardware[localRank % hardware.length] };
 }
