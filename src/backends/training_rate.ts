@@ -5,7 +5,7 @@ import type { Model } from "../nn/sequential.ts";
 import type { LabeledImages } from "../data/dataset.ts";
 import type { Session } from "./backend.ts";
 
-/** Images of a call: those of an epoch of MNIST, after each of which a device may have to be waited for. */
+/** Images of a call, about: those of an epoch of MNIST, after each of which a device may have to be waited for. */
 const CALL_IMAGES = 60_000;
 /** Images of the call that compiles. */
 const FEW = 32;
@@ -28,7 +28,9 @@ export async function trainingRate(
   const [parameters, statistics] = [initialParameters(model, 0), initialStatistics(model)];
   await session.loadState({ parameters, statistics, slots: [], step: 0 });
   await session.attach(data);
-  const order = Uint32Array.from({ length: CALL_IMAGES }, (_, place) => place % data.count);
+  // Whole batches: batch norm refuses a last one of a single image.
+  const length = batchSize * Math.ceil(CALL_IMAGES / batchSize);
+  const order = Uint32Array.from({ length }, (_, place) => place % data.count);
   const train = (images: Uint32Array, signal?: AbortSignal) =>
     session.train(data, {
       order: images,
@@ -42,7 +44,7 @@ export async function trainingRate(
     let images = 0;
     while (!signal.aborted) {
       const { steps } = await train(order, signal);
-      images += Math.min(steps * batchSize, order.length);
+      images += steps * batchSize;
     }
     return 1000 * images / (performance.now() - started);
   };

@@ -104,7 +104,7 @@ Deno.test("docs: the speed tables show what the benchmarks wrote, and no other f
     },
     environment: { cpu: "CPU", cores: 2, deno: "2.9.6" },
     kernels: { short: { median: 2.25 }, long: { median: 90 }, sum: { median: 92.25 } },
-    training: { epochMs: [400, 600], accuracy: 0.9012 },
+    training: { epochMs: [400, 600], count: 60_000, accuracy: 0.9012 },
   };
   const table = gpuBlock(readWebgpuBench(JSON.stringify(gpu), "gpu.json"));
   for (
