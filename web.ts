@@ -55,12 +55,8 @@ export {
 export { balancedWeights } from "./src/nn/loss.ts";
 export { type LayerSummary, summarize, trainingMacs } from "./src/nn/summary.ts";
 export * from "./src/backends/backend.ts";
-export {
-  BACKEND_NAMES,
-  type BackendChoice,
-  chooseBackend,
-  loadBackend,
-} from "./src/backends/registry.ts";
+export { type BackendChoice, chooseBackend } from "./src/backends/choose.ts";
+export { BACKEND_NAMES, loadBackend } from "./src/backends/registry.ts";
 export { openBackend, type OpenOptions } from "./src/train/open_backend.ts";
 export {
   type BestEpoch,

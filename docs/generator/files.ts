@@ -7,6 +7,7 @@ export const MEASUREMENTS: Readonly<Record<keyof Measurements, string>> = {
   trainings: "docs/measurements/trainings.json",
   bench: "docs/measurements/bench.json",
   webgpuBench: "docs/measurements/bench_webgpu.json",
+  gpuBench: "docs/measurements/bench_gpu.json",
   accuracyBench: "docs/measurements/bench_accuracy.json",
 };
 

@@ -36,11 +36,12 @@ const COMMAND = defineCommand({
 
 async function figuresCommand(args: string[]): Promise<number> {
   const { flags: { train, bench, benchWebgpu, benchAccuracy, check } } = parseFlags(COMMAND, args);
+  const onGpu = benchWebgpu && readWebgpuBench(await readText(benchWebgpu), benchWebgpu);
   const measured = {
     ...await readMeasurements(),
     ...(train && { trainings: await runTrainings((line) => console.error(line)) }),
     ...(bench && { bench: readBench(await readText(bench), bench) }),
-    ...(benchWebgpu && { webgpuBench: readWebgpuBench(await readText(benchWebgpu), benchWebgpu) }),
+    ...(onGpu && { [onGpu.adapter.software ? "webgpuBench" : "gpuBench"]: onGpu }),
     ...(benchAccuracy && {
       accuracyBench: readAccuracyBench(await readText(benchAccuracy), benchAccuracy),
     }),

@@ -13,6 +13,7 @@ import {
   type AccuracyBench,
   accuracyBlock,
   type Bench,
+  gpuBlock,
   speedBlock,
   type WebgpuBench,
   webgpuBlock,
@@ -28,7 +29,9 @@ export interface Measurements {
   readonly trainings: readonly Training[];
   /** Left out until someone has measured it: the README's block then stays as it is. */
   readonly bench?: Bench;
+  /** Of an emulated GPU, and of a real one. */
   readonly webgpuBench?: WebgpuBench;
+  readonly gpuBench?: WebgpuBench;
   readonly accuracyBench?: AccuracyBench;
 }
 
@@ -47,12 +50,13 @@ export async function generate(
     readonly format: (markdown: string) => Promise<string>;
   },
 ): Promise<Map<string, string>> {
-  const { trainings, bench, webgpuBench, accuracyBench } = measurements;
+  const { trainings, bench, webgpuBench, gpuBench, accuracyBench } = measurements;
   const { train, test } = await loadDataset("sample");
   const blocks: Record<string, string | undefined> = {
     "curves": await curvesBlock(trainings, read),
     "speed": bench && speedBlock(bench),
     "speed-webgpu": webgpuBench && webgpuBlock(webgpuBench),
+    "speed-gpu": gpuBench && gpuBlock(gpuBench),
     "accuracy": accuracyBench && accuracyBlock(accuracyBench),
     "first-loss": await tables.firstLossTable(sliceImages(train, 0, FIRST_IMAGES)),
     "sizes": tables.sizesTable(),

@@ -26,10 +26,31 @@ export interface Bench {
 
 /** What is kept of `deno task bench:webgpu --json FILE`. */
 export interface WebgpuBench {
-  readonly adapter: { readonly name: string; readonly software: boolean };
+  readonly adapter: {
+    readonly name: string;
+    readonly software: boolean;
+    readonly driver?: string;
+  };
   readonly date: string;
-  readonly repeats: number;
-  readonly rates: Readonly<Record<string, Spread>>;
+  /** Of the project; left out where git was not there. */
+  readonly commit?: string;
+  readonly deno?: string;
+  readonly cpu?: string;
+  readonly cores?: number;
+  readonly repeats?: number;
+  /** Training images a second. */
+  readonly rates: Readonly<Record<string, Pick<Spread, "median"> & Partial<Spread>>>;
+  /** Microseconds of a step of LeNet, and their sum. */
+  readonly kernels?: Readonly<Record<string, Pick<Spread, "median">>>;
+  readonly training?: {
+    readonly epochs: number;
+    /** Images of an epoch. */
+    readonly count: number;
+    readonly elapsedMs: number;
+    readonly accuracy?: number;
+  };
+  /** What is to be said of it, in a sentence. */
+  readonly note?: string;
 }
 
 /** What is kept of `deno task bench:accuracy --json FILE`. */
@@ -68,18 +89,29 @@ export function readBench(text: string, label: string): Bench {
 
 /** As {@linkcode readBench}, for the benchmark of the GPU engine. */
 export function readWebgpuBench(text: string, label: string): WebgpuBench {
-  const { adapter, date, repeats, rates } = parse(text, label);
-  if (Object(rates)["webgpu lenet"] === undefined) {
+  const found = parse(text, label);
+  const { date, commit, repeats, kernels, environment, training } = found;
+  // The first network is also the one whose kernels are timed, and that is trained whole.
+  if (Object.keys(Object(found.rates))[0] !== "webgpu lenet") {
     throw new SyntaxError(
       `Cannot read ${label}: expected what deno task bench:webgpu --json wrote`,
     );
   }
-  const { name, software } = adapter as WebgpuBench["adapter"];
+  const { name, software, driver } = found.adapter as WebgpuBench["adapter"];
+  const adapter = { name, software, driver };
+  const rates = found.rates as WebgpuBench["rates"];
+  const kept = { adapter, date: String(date).slice(0, 10), repeats: Number(repeats), rates };
+  if (software) return kept; // an emulated GPU's machine is that of the other tables
+  const { deno, cpu, cores } = Object(environment);
+  const { epochMs, count, accuracy } = Object(training);
   return {
-    adapter: { name, software },
-    date: String(date).slice(0, 10),
-    repeats: Number(repeats),
-    rates: rates as WebgpuBench["rates"],
+    ...kept,
+    ...{ commit: commit as string | undefined, deno, cpu, cores },
+    kernels: kernels as WebgpuBench["kernels"],
+    training: epochMs && {
+      ...{ count, accuracy, epochs: epochMs.length },
+      elapsedMs: epochMs.reduce((sum: number, ms: number) => sum + ms, 0),
+    },
   };
 }
 
@@ -176,9 +208,78 @@ export function webgpuBlock({ adapter, date, repeats, rates }: WebgpuBench): str
   const emulated = adapter.software ? ", a GPU emulated by the CPU" : "";
   return `On ${adapter.name}${emulated}, ${date}, \`deno task bench:webgpu --repeats ${repeats}\` gave ` +
     `\`webgpu\` ${formatCount(own.median)} images/s of training LeNet, batch 256 (quartiles ` +
-    `${formatCount(own.low)}-${formatCount(own.high)}` +
+    `${formatCount(own.low ?? own.median)}-${formatCount(own.high ?? own.median)}` +
     `${others.length === 0 ? "" : `), ${others.join(" and ")} in the same run`}` +
     `${others.length === 0 ? ")" : ""}.`;
+}
+
+/** The table of a real GPU. */
+export function gpuBlock(bench: WebgpuBench): string {
+  const { adapter: { name, driver }, date, commit, deno, cpu, cores, rates, repeats, note } = bench;
+  const machine = [
+    ...(driver ? [`driver ${driver}`] : []),
+    `${cpu} with ${cores} cores`,
+    `Deno ${deno}`,
+    date,
+    ...(commit ? [`commit ${commit}`] : []),
+  ];
+  const isOnCpu = (title: string) => title.startsWith("wasm ");
+  const modelOf = (title: string) => title.split(" ").at(-1)!;
+  const eager = new Map(
+    Object.entries(rates).filter(([title]) => /^PyTorch .*, eager, CUDA, /.test(title))
+      .map(([title, { median }]) => [modelOf(title), median]),
+  );
+  const rows = Object.entries(rates).filter(([title]) => !isOnCpu(title)).map(
+    ([title, { median: rate }]) => {
+      const peer = eager.get(modelOf(title));
+      return [
+        title.replace(/^webgpu/, "`webgpu`,"),
+        formatCount(rate),
+        (60_000_000 / rate).toFixed(1),
+        formatCount(256e6 / rate),
+        peer === undefined ? "" : (rate / peer).toFixed(1),
+      ];
+    },
+  );
+  const header = ["", "images/s", "60,000 images, ms", "a step, µs", "times PyTorch eager"];
+  const threads = Object.entries(rates).filter(([title]) => isOnCpu(title)).map(
+    ([title, { median: rate }]) =>
+      `${formatCount(rate)} on ${title.split(", ").at(-1)!.replace(/ threads?$/, "")}`,
+  );
+  const said = [
+    ...trainingText(bench),
+    ...kernelsText(bench),
+    ...(threads.length > 0
+      ? [`\`wasm\` there, LeNet images/s by threads: ${threads.join(", ")}.`]
+      : []),
+    ...(note ? [note] : []),
+  ];
+  const how = repeats === undefined
+    ? "medians of epochs, before there was a command for it"
+    : `medians of \`deno task bench:webgpu --repeats ${repeats}\``;
+  return `On ${name} (${machine.join(", ")}), training in batches of 256, ${how}:\n\n${
+    formatTable(header, rows, "lrrrr")
+  }\n\n${said.join(" ")}`;
+}
+
+function trainingText({ training }: WebgpuBench): string[] {
+  if (training === undefined) return [];
+  const { epochs, count, elapsedMs, accuracy } = training;
+  const reached = accuracy === undefined ? "" : `, to a test accuracy of ${accuracy.toFixed(4)}`;
+  return [
+    `${epochs} epochs of LeNet on ${formatCount(count)} images took ${
+      (elapsedMs / 1000).toFixed(2)
+    } s${reached}.`,
+  ];
+}
+
+/** Kernels of LeNet's step, the longest first. */
+function kernelsText({ kernels = {} }: WebgpuBench): string[] {
+  const { sum, ...others } = kernels;
+  if (sum === undefined) return [];
+  const parts = Object.entries(others).sort(([, a], [, b]) => b.median - a.median)
+    .map(([name, { median }]) => `\`${name}\` ${Number(median.toFixed(1))}`);
+  return [`Kernels take ${sum.median.toFixed(0)} µs of LeNet's step: ${parts.join(", ")}.`];
 }
 
 /** What a row of the benchmark is called in the README; undefined for those it leaves out. */

@@ -1,4 +1,4 @@
-/** Backends by name, and the choice of one for this machine. */
+/** Backends by name, and which of them can run here. */
 
 import { checkName } from "../check.ts";
 import { flatten, linear } from "../nn/layers.ts";
@@ -10,7 +10,6 @@ import {
   type Session,
   type SessionOptions,
 } from "./backend.ts";
-import type { AdapterDescription } from "./webgpu/adapters.ts";
 
 /** Imported only when asked for, so that one engine's run does not load another's code. */
 const BACKENDS: Readonly<Record<BackendName, () => Promise<Backend>>> = {
@@ -75,49 +74,6 @@ export async function orSayWhatIsAvailable(
       `Backend "${name}" is not available: ${error.message}; available here: ${available}`,
     );
   }
-}
-
-/** A backend's name and why it was chosen. */
-export interface BackendChoice {
-  /** The backend to load. */
-  readonly name: BackendName;
-  /** For example "no WebGPU adapter was found". */
-  readonly reason: string;
-}
-
-/** What the engines of this machine can run on. */
-export interface Devices {
-  /** The best build of the `wasm` kernels that this machine runs; undefined if none. */
-  readonly simd: "relaxed" | "plain" | undefined;
-  /** GPU adapters, the fastest first. */
-  readonly adapters: readonly AdapterDescription[];
-}
-
-/** Looks for what the engines can run on. */
-export async function describeDevices(): Promise<Devices> {
-  const { supports } = await import("./wasm/kernels.ts");
-  const { describeAdapters } = await import("./webgpu/adapters.ts");
-  const simd = (["relaxed", "plain"] as const).find(supports);
-  return { simd, adapters: await describeAdapters() };
-}
-
-/** Chooses the fastest backend for this machine: a hardware GPU if there is one, else the CPU.
- *
- * @example Say what and why
- * ```ts
- * import { chooseBackend } from "@lenet/lenet";
- *
- * const { name, reason } = await chooseBackend();
- * console.log(`${name}: ${reason}`);
- * ```
- */
-export async function chooseBackend(): Promise<BackendChoice> {
-  const { describeAdapters } = await import("./webgpu/adapters.ts");
-  const [fastest] = await describeAdapters();
-  if (fastest === undefined) return { name: "wasm", reason: "no WebGPU adapter was found" };
-  return fastest.software
-    ? { name: "wasm", reason: `WebGPU has only ${fastest.name}, which is software` }
-    : { name: "webgpu", reason: `WebGPU has ${fastest.name}` };
 }
 
 /** Opens the backends in turn to say which can run here, for the error that names them. */

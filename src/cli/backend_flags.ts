@@ -1,13 +1,12 @@
 /** Opening the backend that the flags ask for, with errors that say what else there is. */
 
 import type { BackendName, Session, SessionOptions } from "../backends/backend.ts";
+import { chooseBackend } from "../backends/choose.ts";
 import {
   BACKEND_NAMES,
-  chooseBackend,
   openSession as openAlone,
   orSayWhatIsAvailable,
 } from "../backends/registry.ts";
-import type { SharedOptions } from "../distributed/open_part.ts";
 import type { World } from "../distributed/world.ts";
 import { invocation } from "../quote.ts";
 import type { Model } from "../nn/sequential.ts";
@@ -62,20 +61,20 @@ export async function openSession(
   world?: World,
 ): Promise<OpenedSession> {
   quietDrivers();
-  const choice = name === "auto" ? await chooseBackend() : { name, reason: undefined };
-  const session = world
+  // Imported only when asked for: a run without MPI loads nothing of it.
+  const group = world && { world, ...await import("../distributed/session.ts") };
+  const { name: backend, reason } = name !== "auto"
+    ? { name }
+    : group
+    ? await group.chooseTogether(group.world, { model, options })
+    : await chooseBackend(model, options);
+  const session = group
     ? await orSayWhatIsAvailable(
-      choice.name,
-      () => openShared(world, { backend: choice.name, model, options }),
+      backend,
+      () => group.openTogether(group.world, { backend, model, options }),
     )
-    : await openAlone(choice.name, model, options);
-  return { session, backend: choice.name, reason: choice.reason };
-}
-
-/** Imported only when asked for: a run without MPI loads nothing of it. */
-async function openShared(world: World, shared: SharedOptions): Promise<Session> {
-  const { openTogether } = await import("../distributed/session.ts");
-  return await openTogether(world, shared);
+    : await openAlone(backend, model, options);
+  return { session, backend, reason };
 }
 
 const RUNTIME_DIR = "XDG_RUNTIME_DIR";

@@ -2,7 +2,8 @@
 /** The compare command: the same training on several backends, as tables, JSON and a page. */
 
 import { resolve } from "node:path";
-import { BACKEND_NAMES, chooseBackend } from "../backends/registry.ts";
+import { chooseBackend } from "../backends/choose.ts";
+import { BACKEND_NAMES } from "../backends/registry.ts";
 import { type Dataset, sliceImages } from "../data/dataset.ts";
 import { invocation } from "../quote.ts";
 import { initialParameters } from "../nn/init.ts";
@@ -116,19 +117,23 @@ export async function run(args: string[]): Promise<number> {
     );
     requirePictures(whole, flags);
     quietDrivers();
-    const contenders = [...(await backendsOf(flags)).map(backendContender), ...peers];
     const plan = makePlan(flags, whole);
+    const contenders = [...(await backendsOf(flags, plan)).map(backendContender), ...peers];
     const facts = await compare(contenders, plan, { flags, whole, signal, before, peers });
     await report(facts, flags);
     return allAgree(facts.rows) ? EXIT.ok : EXIT.failure;
   });
 }
 
-async function backendsOf({ backends, maxSteps, epochs }: Flags) {
+async function backendsOf(
+  { backends, maxSteps, epochs }: Flags,
+  { model, batchSize, threads }: ComparisonPlan,
+) {
   if (backends !== undefined) return [...new Set(backends)];
   const isFixed = maxSteps !== undefined || epochs !== undefined;
   const names = BACKEND_NAMES.filter((name) => !isFixed || !SLOW_BACKENDS.includes(name));
-  return [...new Set([(await chooseBackend()).name, ...names])];
+  const { name: fastest } = await chooseBackend(model, { batchSize, threads });
+  return [...new Set([fastest, ...names])];
 }
 
 function makePlan(flags: Flags, whole: Dataset): ComparisonPlan {

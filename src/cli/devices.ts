@@ -1,7 +1,9 @@
 // deno-lint-ignore-file no-console
 /** The devices command: what the backends of this machine can run on. */
 
-import { chooseBackend, describeDevices, type Devices } from "../backends/registry.ts";
+import { chooseBackend } from "../backends/choose.ts";
+import { supports } from "../backends/wasm/kernels.ts";
+import { type AdapterDescription, describeAdapters } from "../backends/webgpu/adapters.ts";
 import { formatCount, invocation } from "../quote.ts";
 import { describeEnvironment } from "../run/environment.ts";
 import { EXIT } from "./errors.ts";
@@ -25,7 +27,8 @@ export async function run(args: string[]): Promise<number> {
   const { flags } = parseFlags(command, args);
   quietDrivers();
   const { cpu, cores, os, arch, deno } = describeEnvironment();
-  const { simd, adapters } = await describeDevices();
+  const simd = (["relaxed", "plain"] as const).find(supports); // the best that this machine runs
+  const adapters = await describeAdapters();
   const auto = await chooseBackend();
   if (flags.json) {
     console.log(
@@ -41,14 +44,16 @@ export async function run(args: string[]): Promise<number> {
   if (adapters.length === 0) {
     console.log("GPU      none: install a Vulkan driver (on Debian: mesa-vulkan-drivers)");
   }
-  console.log(`\n--backend auto takes ${auto.name}: ${auto.reason}`);
+  console.log(`\n--backend auto takes ${auto.name} for LeNet: ${auto.reason}`);
   return EXIT.ok;
 }
 
-function adapterLines(adapter: Devices["adapters"][number], index: number): string[] {
-  const { name, software, limits, features } = adapter;
+function adapterLines(adapter: AdapterDescription, index: number): string[] {
+  const { name, software, openGl, limits, features } = adapter;
   const mebibytes = (bytes: number) => `${formatCount(bytes / 2 ** 20)} MiB`;
-  const kind = software ? "software: emulated by the CPU" : "hardware";
+  const kind = `${software ? "software: emulated by the CPU" : "hardware"}${
+    openGl ? ", through OpenGL" : ""
+  }`;
   return [
     `GPU ${index}    ${name}, ${kind}`,
     `         buffers to ${mebibytes(limits.maxBufferSize)}, ` +

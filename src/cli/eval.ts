@@ -65,7 +65,7 @@ export async function run(args: string[]): Promise<number> {
   );
   const notes = [...loaded.notes, ...assumed];
   sayNotes({ label: loaded.label, notes });
-  const { backend, session: opened } = await openTrained(loaded, flags);
+  const { backend, reason, session: opened } = await openTrained(loaded, flags);
   await using session = opened;
   await session.attach(test);
   const started = performance.now();
@@ -81,6 +81,7 @@ export async function run(args: string[]): Promise<number> {
     part,
     count: test.count,
     backend,
+    ...(reason !== undefined && { backendReason: reason }),
     device: session.device,
     loss,
     evalMs,

@@ -104,6 +104,7 @@ async function startRun(
     init,
     frozen: model.frozen.length > 0 ? model.frozen : undefined,
     backend: opened.backend,
+    ...(opened.reason !== undefined && { backendReason: opened.reason }),
     device: session.device,
     exact: flags.exact,
     ranks: world?.size,

@@ -36,6 +36,8 @@ const PYTORCH = {
   threaded: true,
 };
 
+const CUDA = { ...PYTORCH, threaded: false };
+
 const JAX_JS = {
   title: "jax-js",
   commands: ["deno"],
@@ -47,7 +49,10 @@ const JAX_JS = {
 const PEERS = {
   "pytorch": { ...PYTORCH, kind: "eager, CPU", args: python("eager") },
   "pytorch-compile": { ...PYTORCH, kind: "torch.compile, CPU", args: python("compile") },
-  "pytorch-cuda": { ...PYTORCH, kind: "eager, CUDA", args: python("cuda"), threaded: false },
+  "pytorch-cuda": { ...CUDA, kind: "eager, CUDA", args: python("cuda") },
+  "pytorch-cuda-tf32": { ...CUDA, kind: "eager with TF32, CUDA", args: python("cuda-tf32") },
+  "pytorch-cuda-compile": { ...CUDA, kind: "torch.compile, CUDA", args: python("cuda-compile") },
+  "pytorch-cuda-graph": { ...CUDA, kind: "a step as a CUDA graph", args: python("cuda-graph") },
   "jax-js": {
     ...JAX_JS,
     kind: "WebAssembly, as its documentation writes it",

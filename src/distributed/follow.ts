@@ -6,19 +6,21 @@ import type { LabeledImages } from "../data/dataset.ts";
 import { modelOf, type ModelSpec } from "../nn/model_spec.ts";
 import { freeze, type Model } from "../nn/sequential.ts";
 import { Member } from "./member.ts";
-import { openParts } from "./open_part.ts";
+import { chooseParts, openParts, type SharedTraining } from "./open_part.ts";
 import { agree, hear, tell } from "./wire.ts";
 import type { World } from "./world.ts";
 
+/** What is trained, as a message holds it. */
+export interface ToldTraining {
+  readonly model: ModelSpec;
+  readonly frozen: Model["frozen"];
+  readonly options: SessionOptions;
+}
+
 /** What rank 0 tells the others; vectors travel beside it. */
 export type Command =
-  | {
-    readonly type: "open";
-    readonly backend: BackendName;
-    readonly model: ModelSpec;
-    readonly frozen: Model["frozen"];
-    readonly options: SessionOptions;
-  }
+  | { readonly type: "choose" } & ToldTraining
+  | { readonly type: "open"; readonly backend: BackendName } & ToldTraining
   | { readonly type: "load"; readonly step: number }
   | {
     readonly type: "attach";
@@ -50,9 +52,12 @@ export async function follow(world: World): Promise<void> {
     switch (command.type) {
       case "end":
         return;
+      case "choose":
+        await chooseParts(world, heard(command));
+        break;
       case "open": {
         const opened = await openParts(world, () => {
-          const shared = { ...command, model: freeze(modelOf(command.model), command.frozen) };
+          const shared = { backend: command.backend, ...heard(command) };
           model = shared.model;
           return shared;
         });
@@ -99,4 +104,8 @@ export async function follow(world: World): Promise<void> {
         data.clear();
     }
   }
+}
+
+function heard({ model, frozen, options }: ToldTraining): SharedTraining {
+  return { model: freeze(modelOf(model), frozen), options };
 }

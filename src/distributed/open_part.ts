@@ -2,16 +2,42 @@
 
 import { cpus } from "node:os";
 import type { BackendName, Session, SessionOptions } from "../backends/backend.ts";
-import { describeDevices, loadBackend } from "../backends/registry.ts";
+import { type BackendChoice, chooseBackend } from "../backends/choose.ts";
+import { loadBackend } from "../backends/registry.ts";
+import { describeAdapters } from "../backends/webgpu/adapters.ts";
 import type { Model } from "../nn/sequential.ts";
-import { agree, type Agreed } from "./wire.ts";
+import { agree, type Agreed, together } from "./wire.ts";
 import type { World } from "./world.ts";
 
-/** What is opened on every rank. */
-export interface SharedOptions {
-  readonly backend: BackendName;
+/** What every rank trains. */
+export interface SharedTraining {
   readonly model: Model;
   readonly options: SessionOptions;
+}
+
+/** What is opened on every rank. */
+export interface SharedOptions extends SharedTraining {
+  readonly backend: BackendName;
+}
+
+/** Every rank chooses for its part of a batch, all at the same time, as they will train; the GPU is taken
+ * where it is every rank's choice.
+ */
+export async function chooseParts(
+  world: World,
+  { model, options }: SharedTraining,
+): Promise<BackendChoice> {
+  const { batchSize = 256, threads = threadShare(world) } = options;
+  const part = Math.max(2, Math.ceil(batchSize / world.size));
+  const own = await together(world, async () => {
+    const adapter = await chooseAdapter(world, options);
+    return await chooseBackend(model, { ...options, threads, adapter, batchSize: part });
+  });
+  const votes = Float64Array.of(own.name === "wasm" ? 0 : 1);
+  world.sum(votes);
+  if (votes[0] === 0 || votes[0] === world.size) return own;
+  const reason = `the GPU is the choice of ${votes[0]} of ${world.size} ranks only`;
+  return { name: "wasm", reason };
 }
 
 /** Opens every rank's session, or none.
@@ -65,7 +91,7 @@ async function chooseAdapter(
 ): Promise<SessionOptions["adapter"]> {
   const { deviceIndex, powerPreference } = adapter ?? {};
   if (deviceIndex !== undefined || powerPreference !== undefined) return adapter;
-  const { adapters } = await describeDevices();
+  const adapters = await describeAdapters();
   const hardware = [...adapters.keys()].filter((place) => !adapters[place].software);
   return hardware.length < 2 ? adapter : { deviceIndex: hardware[localRank % hardware.length] };
 }

@@ -9,6 +9,7 @@ import type {
   TrainResult,
   Unlabeled,
 } from "../backends/backend.ts";
+import type { BackendChoice } from "../backends/choose.ts";
 import {
   checkImages,
   checkOptions,
@@ -21,15 +22,24 @@ import { Calls } from "../backends/calls.ts";
 import type { LabeledImages } from "../data/dataset.ts";
 import { specOf } from "../nn/model_spec.ts";
 import type { Model } from "../nn/sequential.ts";
-import type { Command } from "./follow.ts";
+import type { Command, ToldTraining } from "./follow.ts";
 import { Member } from "./member.ts";
-import { openParts, type SharedOptions } from "./open_part.ts";
+import { chooseParts, openParts, type SharedOptions, type SharedTraining } from "./open_part.ts";
 import { type Part, tell, together } from "./wire.ts";
 import { MpiError, type World } from "./world.ts";
 
 /** This rank failed while the others counted on it: nothing is left but to end them all. */
 export class RankFailedError extends Error {
   override readonly name = "RankFailedError";
+}
+
+/** Chooses a backend for every rank; only rank 0 calls it, the others follow. */
+export async function chooseTogether(
+  world: World,
+  training: SharedTraining,
+): Promise<BackendChoice> {
+  tell(world, { type: "choose", ...told(training) } satisfies Command);
+  return await chooseParts(world, training);
 }
 
 /** Opens a session on every rank; only rank 0 calls it, the others follow.
@@ -40,12 +50,14 @@ export class RankFailedError extends Error {
  * @throws {Error} If a rank cannot open its part.
  */
 export async function openTogether(world: World, shared: SharedOptions): Promise<Session> {
-  const { backend, model, options } = shared;
-  const { frozen } = model;
-  tell(world, { type: "open", backend, model: specOf(model), frozen, options } satisfies Command);
+  tell(world, { type: "open", backend: shared.backend, ...told(shared) } satisfies Command);
   const opened = await openParts(world, () => shared);
   if ("error" in opened) throw opened.error;
   return new SharedSession(world, opened.value, shared);
+}
+
+function told({ model, options }: SharedTraining): ToldTraining {
+  return { model: specOf(model), frozen: model.frozen, options };
 }
 
 class SharedSession implements Session {

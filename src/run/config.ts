@@ -143,6 +143,8 @@ const CONFIG = fields({
   /** Layers and blocks that training leaves as they are, as `freeze` takes them; left out if none. */
   frozen: v.optional(list(v.string())),
   backend: v.picklist(BACKEND_NAMES),
+  /** Why `auto` chose it; left out where it was asked for by name. */
+  backendReason: v.optional(v.string()),
   device: DEVICE,
   /** Whether convolutions are computed product by product, see `SessionOptions.exact`; see {@linkcode wasExact}. */
   exact: v.optional(v.boolean()),

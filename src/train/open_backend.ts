@@ -1,7 +1,8 @@
 /** Opening a session that is ready to train: the first thing a program does. */
 
 import type { BackendName, Session, SessionOptions } from "../backends/backend.ts";
-import { BACKEND_NAMES, chooseBackend, openSession } from "../backends/registry.ts";
+import { chooseBackend } from "../backends/choose.ts";
+import { BACKEND_NAMES, openSession } from "../backends/registry.ts";
 import { checkModelArgument, checkName, checkObject } from "../check.ts";
 import { initialParameters, initialStatistics, type WeightInit } from "../nn/init.ts";
 import type { Model } from "../nn/sequential.ts";
@@ -23,7 +24,7 @@ export interface OpenOptions extends SessionOptions {
  * The optimiser is plain SGD and the largest batch 256, unless the options say otherwise. Dispose the
  * session when it has done its work: `await using` does.
  *
- * @param name A backend, or `auto`: the GPU where it is real hardware, else `wasm`.
+ * @param name A backend, or `auto`: what {@linkcode chooseBackend} chooses.
  * @throws {BackendUnavailableError} If it cannot run here; the message says which can.
  * @throws {TypeError} If there is no such backend, a model or an option is not one, or there are not as
  * many parameters as the model has; no session is left then.
@@ -48,7 +49,7 @@ export async function openBackend(
   checkObject("options", options);
   const { parameters, statistics, seed = 0, init, ...sessionOptions } = options;
   const drawn = parameters ?? initialParameters(model, seed, init);
-  const chosen = name === "auto" ? (await chooseBackend()).name : name;
+  const chosen = name === "auto" ? (await chooseBackend(model, sessionOptions)).name : name;
   const session = await openSession(chosen, model, { ...sessionOptions, seed });
   try {
     const measured = statistics ?? (parameters ? undefined : initialStatistics(model));

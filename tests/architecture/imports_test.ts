@@ -19,6 +19,7 @@ const ORDER: readonly (readonly string[])[] = [
   ["src/run"],
   ["src/train"],
   ["src/distributed"],
+  ["src/backends/choose.ts"],
   ["src/backends/registry.ts"],
   ["src/backends/reference", "src/backends/tfjs", "src/backends/wasm", "src/backends/webgpu"],
   ["src/backends"],

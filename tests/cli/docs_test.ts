@@ -1,7 +1,13 @@
 /** README.md and docs/ against the program that makes their figures, tables and numbers. */
 
 import { fillBlocks } from "../../docs/generator/blocks.ts";
-import { readBench, readWebgpuBench, speedBlock, webgpuBlock } from "../../docs/generator/speed.ts";
+import {
+  gpuBlock,
+  readBench,
+  readWebgpuBench,
+  speedBlock,
+  webgpuBlock,
+} from "../../docs/generator/speed.ts";
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "../assert.ts";
 import { withTempDir } from "../temp.ts";
 import { canRunCommands, ROOT, runDeno, runTask } from "./command.ts";
@@ -89,6 +95,28 @@ Deno.test("docs: the speed tables show what the benchmarks wrote, and no other f
     "gave `webgpu` 1,235 images/s of training LeNet, batch 256 (quartiles 1,000-2,000), " +
       "tfjs-webgpu 152 in the same run.",
   );
+  const gpu = {
+    ...{ ...webgpu, adapter: { name: "GPU 1", software: false, driver: "5.1" }, repeats: 3 },
+    rates: {
+      "webgpu lenet": { ...spread, median: 600_000 },
+      "PyTorch 2.15.0, eager, CUDA, lenet": { ...spread, median: 120_000 },
+      "wasm lenet, 2 threads": { ...spread, median: 30_000 },
+    },
+    environment: { cpu: "CPU", cores: 2, deno: "2.9.6" },
+    kernels: { short: { median: 2.25 }, long: { median: 90 }, sum: { median: 92.25 } },
+    training: { epochMs: [400, 600], count: 60_000, accuracy: 0.9012 },
+  };
+  const table = gpuBlock(readWebgpuBench(JSON.stringify(gpu), "gpu.json"));
+  for (
+    const part of [
+      "On GPU 1 (driver 5.1, CPU with 2 cores, Deno 2.9.6, 2026-01-02)",
+      "medians of `deno task bench:webgpu --repeats 3`",
+      "| `webgpu`, lenet                    |  600,000 |             100.0 |        427 |",
+      "2 epochs of LeNet on 60,000 images took 1.00 s, to a test accuracy of 0.9012.",
+      "Kernels take 92 µs of LeNet's step: `long` 90, `short` 2.3.",
+      "images/s by threads: 30,000 on 2.",
+    ]
+  ) assertStringIncludes(table, part);
   assertThrows(() => readBench("{}", "x.json"), SyntaxError, "Cannot read x.json: expected what");
   assertThrows(() => readWebgpuBench("[", "x.json"), SyntaxError, "it is not JSON");
 });

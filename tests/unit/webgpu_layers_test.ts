@@ -4,13 +4,12 @@
 import type { Session } from "../../src/backends/backend.ts";
 import { referenceBackend } from "../../src/backends/reference/backend.ts";
 import { chooseAdapter, describeAdapters } from "../../src/backends/webgpu/adapters.ts";
-import { createWebgpuBackend, webgpuBackend } from "../../src/backends/webgpu/backend.ts";
+import { webgpuBackend } from "../../src/backends/webgpu/backend.ts";
 import { cutBatch } from "../../src/backends/webgpu/chunk.ts";
 import { CommandStream, FIRST_MACS } from "../../src/backends/webgpu/command_stream.ts";
 import { Compiler } from "../../src/backends/webgpu/compiler.ts";
 import { Gpu } from "../../src/backends/webgpu/gpu.ts";
 import type { Kernel } from "../../src/backends/webgpu/kernel.ts";
-import { HARDWARE_TUNING } from "../../src/backends/webgpu/tuning.ts";
 import { WorkBuffers } from "../../src/backends/webgpu/work_buffers.ts";
 import { initialParameters, initialStatistics } from "../../src/nn/init.ts";
 import {
@@ -24,17 +23,12 @@ import {
   tanh,
 } from "../../src/nn/layers.ts";
 import { type Model, sequential } from "../../src/nn/sequential.ts";
-import { assert, assertAlmostEquals, assertEquals, assertRejects } from "../assert.ts";
-import {
-  caseModel,
-  largestRelativeDifference,
-  PARITY_CASES,
-  randomImages,
-} from "../parity/cases.ts";
+import { assert, assertEquals, assertRejects } from "../assert.ts";
+import { randomImages } from "../parity/cases.ts";
+import { differences, trained } from "../parity/trained.ts";
 
 const ignore = (await describeAdapters()).length === 0;
 const SGD = { type: "sgd", momentum: 0 } as const;
-const HARDWARE = createWebgpuBackend({ tuning: HARDWARE_TUNING });
 
 const NORMALIZED = sequential([
   conv2d({ outChannels: 5, kernelSize: 3, bias: false }),
@@ -44,29 +38,6 @@ const NORMALIZED = sequential([
   flatten(),
   linear({ outFeatures: 3 }),
 ], { inputShape: [2, 8, 8] });
-
-for (
-  const start of ["residual blocks with batch norm", "depthwise", "padded pools", "dropout of maps"]
-) {
-  const parityCase = PARITY_CASES.find(({ name }) => name.startsWith(start))!;
-  Deno.test({
-    name: `webgpu equals the reference, tuned for hardware, more than a group: ${parityCase.name}`,
-    ignore,
-    async fn() {
-      const model = caseModel(parityCase);
-      const [actual, expected] = [
-        await trained(HARDWARE, model),
-        await trained(referenceBackend, model),
-      ];
-      for (const vector of ["gradients", "parameters"] as const) {
-        const difference = largestRelativeDifference(model, actual[vector], expected[vector]);
-        assert(difference <= 1e-4, `${vector} differ by ${difference}`);
-      }
-      assertClose(actual.statistics, expected.statistics, 1e-5);
-      assertClose(actual.logits, expected.logits, 1e-4);
-    },
-  });
-}
 
 Deno.test({
   name: "webgpu takes the variance of values that are far from 0, of features and of maps",
@@ -101,13 +72,8 @@ Deno.test({
       linear({ outFeatures: 2 }),
     ];
     const model = sequential(specs, { inputShape: [2, 101, 43] });
-    const [actual, expected] = [
-      await trained(webgpuBackend, model),
-      await trained(referenceBackend, model),
-    ];
-    const difference = largestRelativeDifference(model, actual.gradients, expected.gradients);
-    assert(difference <= 1e-4, `gradients differ by ${difference}`);
-    assertClose(actual.statistics, expected.statistics, 1e-5);
+    const actual = await trained(webgpuBackend, model);
+    assertEquals(differences(model, actual, await trained(referenceBackend, model)), []);
   },
 });
 
@@ -265,24 +231,6 @@ Deno.test({
   },
 });
 
-/** Three steps and some answers; batches of 70, the last of 20, are more than a group of images. */
-async function trained(backend: Pick<typeof referenceBackend, "open">, model: Model) {
-  const data = randomImages(model, 90, 2);
-  await using session = await open(backend, model, 70);
-  await session.attach(data);
-  const { gradients } = await session.gradients(
-    data,
-    Uint32Array.from({ length: 70 }, (_, n) => n),
-  );
-  await session.train(data, {
-    order: Uint32Array.from(data.labels, (_, n) => 89 - n),
-    batchSize: 70,
-    learningRates: Float32Array.of(0.1, 0.05),
-  });
-  const { parameters, statistics = new Float32Array() } = await session.readState();
-  return { gradients, parameters, statistics, logits: await session.predict(data) };
-}
-
 async function open(
   backend: Pick<typeof referenceBackend, "open">,
   model: Model,
@@ -292,10 +240,4 @@ async function open(
   const [parameters, statistics] = [initialParameters(model, 1), initialStatistics(model)];
   await session.loadState({ parameters, statistics, slots: [], step: 5 });
   return session;
-}
-
-function assertClose(actual: Float32Array, expected: Float32Array, tolerance: number): void {
-  for (const [index, value] of expected.entries()) {
-    assertAlmostEquals(actual[index], value, tolerance * Math.max(1, Math.abs(value)));
-  }
 }

@@ -1,38 +1,49 @@
 /** Every shader of the zoo's models and of the parity table: what it asks of a device, and what another
  * compiler says of it. */
 
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { describeAdapters } from "../../src/backends/webgpu/adapters.ts";
-import { DeviceState } from "../../src/backends/webgpu/device_state.ts";
-import { Gpu } from "../../src/backends/webgpu/gpu.ts";
-import { type Kernel, shaderOf } from "../../src/backends/webgpu/kernel.ts";
-import { gatherImages } from "../../src/backends/webgpu/kernels/gather_images.ts";
-import { buildNetwork } from "../../src/backends/webgpu/network.ts";
-import { layParameters } from "../../src/backends/webgpu/parameter_layout.ts";
-import { HARDWARE_TUNING, SOFTWARE_TUNING } from "../../src/backends/webgpu/tuning.ts";
-import { MODEL_NAMES, zooModel } from "../../src/nn/zoo.ts";
-import { assert, assertEquals } from "../assert.ts";
+import { foldWorkgroups } from "../../src/backends/webgpu/kernel.ts";
+import { assert, assertEquals, assertStringIncludes } from "../assert.ts";
 import { Browser, findBrowser } from "../cli/browser.ts";
-import { canRunCommands } from "../cli/command.ts";
-import { caseModel, PARITY_CASES } from "../parity/cases.ts";
+import { canRunCommands, runDeno } from "../cli/command.ts";
 import { withTempDir } from "../temp.ts";
+import { kernelsOfAll, shadersOfAll } from "../webgpu_shaders.ts";
 
 const ignore = (await describeAdapters()).length === 0;
 const browser = !ignore && canRunCommands() ? await findBrowser() : undefined;
-const ADAM = { type: "adam", beta1: 0.9, beta2: 0.999, epsilon: 1e-8 } as const;
+const LAYER = "/usr/share/vulkan/explicit_layer.d/VkLayer_khronos_validation.json";
+const hasLayer = !ignore && canRunCommands() &&
+  await Deno.stat(LAYER).then(() => true, () => false);
+
+/** What WebGPU promises of every device. */
+const DEFAULTS = { invocations: 256, uniformBytes: 65_536, storageBytes: 2 ** 27, groups: 65_535 };
 
 Deno.test({
-  name: "webgpu's shaders share little memory, and name no more buffers than a device takes",
+  name: "webgpu's kernels share little memory, and keep within WebGPU's default limits",
   ignore,
   async fn() {
     for (const most of [8, 10]) {
-      for (const { label, code, bindings } of await kernelsOfAll(most)) {
+      for (const kernel of await kernelsOfAll(most)) {
+        const { label, code, bindings, workgroups } = foldWorkgroups(kernel, DEFAULTS.groups);
         for (const [, length] of code.matchAll(/var<workgroup> .*: array<f32, (\d+)>/g)) {
           assert(Number(length) <= 256, `${label} shares ${length} floats`);
+        }
+        const [, sizes] = /@workgroup_size\(([\d, ]+)\)/.exec(code)!;
+        const invocations = sizes.split(",").reduce((product, size) => product * Number(size), 1);
+        assert(invocations <= DEFAULTS.invocations, `${label} starts ${invocations} side by side`);
+        for (const groups of workgroups.filter((groups) => typeof groups === "number")) {
+          assert(groups <= DEFAULTS.groups, `${label} starts ${groups} groups`);
         }
         const storage = bindings.filter(({ access }) => access !== "uniform").length;
         assert(storage <= most, `${label} names ${storage} storage buffers`);
         const uniforms = 1 + bindings.length - storage;
         assert(uniforms <= 12, `${label} names ${uniforms} uniform buffers`);
+        for (const { name, access, buffer, offset = 0, size = buffer.size - offset } of bindings) {
+          const bytes = access === "uniform" ? DEFAULTS.uniformBytes : DEFAULTS.storageBytes;
+          assert(size <= bytes, `${label} binds ${size} bytes of ${name}`);
+        }
       }
     }
   },
@@ -43,8 +54,7 @@ Deno.test({
   ignore: browser === undefined,
   fn: () =>
     withTempDir(async (profile) => {
-      const kernels = await kernelsOfAll(10);
-      const shaders = new Map(kernels.map((kernel) => [shaderOf(kernel), kernel.label]));
+      const shaders = await shadersOfAll();
       await using server = Deno.serve(
         { port: 0, hostname: "127.0.0.1", onListen() {} },
         ({ url }) =>
@@ -80,32 +90,39 @@ async function compileAll() {
   return { compiled: shaders.length, messages };
 }
 
-/** Kernels of all models, trained and asked, with either tuning. */
-async function kernelsOfAll(maxStorageBuffersPerShaderStage: number): Promise<Kernel[]> {
-  const gpu = await Gpu.open();
-  try {
-    const limits = { maxStorageBuffersPerShaderStage, maxUniformBufferBindingSize: 65_536 };
-    const createBuffer: Gpu["createBuffer"] = (...about) => gpu.createBuffer(...about);
-    const limited = { device: { limits }, createBuffer } as unknown as Gpu;
-    const some = createBuffer("some", 16, GPUBufferUsage.STORAGE);
-    const results = { labels: some, order: some, losses: some, predictions: some };
-    const models = [...MODEL_NAMES.map((name) => zooModel(name)), ...PARITY_CASES.map(caseModel)];
-    return models.flatMap((model, index) => {
-      const layout = layParameters(model);
-      const state = new DeviceState(gpu, model, { layout, optimizer: ADAM });
-      const clipNorm = index % 2 === 0 ? undefined : 1;
-      const options = { state, optimizer: ADAM, clipNorm, seed: 0, capacity: 64 };
-      return [HARDWARE_TUNING, SOFTWARE_TUNING].flatMap((tuning) =>
-        (["train", "eval"] as const).flatMap((mode) => {
-          const network = buildNetwork(limited, model, { ...options, tuning, mode });
-          const { before, after, update } = network;
-          const images = { images: [some], imagesPerBuffer: 10, order: some };
-          const gather = gatherImages(images, network, tuning);
-          return [gather, ...before, network.loss(results), ...after, ...update];
-        })
+Deno.test({
+  name:
+    "webgpu's shaders and calls pass spirv-val and Vulkan's validation (vulkan-validationlayers)",
+  ignore: !hasLayer,
+  fn: () =>
+    withTempDir(async (folder) => {
+      const settings = ["debug_action = VK_DBG_LAYER_ACTION_LOG_MSG", "report_flags = error,warn"];
+      await Deno.writeTextFile(
+        join(folder, "vk_layer_settings.txt"),
+        settings.map((line) => `khronos_validation.${line}\n`).join(""),
       );
-    });
-  } finally {
-    gpu.destroy();
-  }
-}
+      const env = {
+        VK_INSTANCE_LAYERS: "VK_LAYER_KHRONOS_validation",
+        VK_LAYER_SETTINGS_PATH: folder,
+        XDG_RUNTIME_DIR: folder,
+      };
+      const program = fileURLToPath(new URL("compile_shaders.ts", import.meta.url));
+      const validate = (...args: string[]) =>
+        runDeno(["run", "--quiet", "--no-check", program, ...args], { env });
+      const parts = Math.max(2, navigator.hardwareConcurrency);
+      const [invalid, ...found] = await Promise.all([
+        validate("invalid"),
+        ...Array.from({ length: parts }, (_, part) => validate(`${part}`, `${parts}`)),
+      ]);
+      // So that silence means something: what the layer must not let pass, it does not.
+      assertStringIncludes(invalid.stdout, "VUID-RuntimeSpirv-Workgroup-06530");
+      let compiled = 0;
+      for (const { code, stdout, stderr } of found) {
+        assertEquals(code, 0, stderr);
+        const [, count] = /^compiled (\d+)\n$/.exec(stdout) ?? [];
+        assert(count !== undefined, stdout);
+        compiled += Number(count);
+      }
+      assertEquals(compiled, (await shadersOfAll()).size);
+    }),
+});

@@ -10,6 +10,8 @@ export interface AdapterDescription {
   readonly architecture: string;
   /** True for a GPU emulated by the CPU, such as llvmpipe. */
   readonly software: boolean;
+  /** True where it is reached through OpenGL, for want of a better driver. */
+  readonly openGl: boolean;
   /** In alphabetical order. */
   readonly features: readonly string[];
   /** The limits that this engine obeys, by WebGPU's names. */
@@ -71,6 +73,14 @@ export async function chooseAdapter(choice: AdapterChoice = {}): Promise<GPUAdap
   throw new BackendUnavailableError(`no WebGPU adapter was found; ${INSTALL}`);
 }
 
+/** Describes the adapter asked for; without a choice the fastest.
+ *
+ * @throws {BackendUnavailableError} If there is none.
+ */
+export async function describeAdapter(choice?: AdapterChoice): Promise<AdapterDescription> {
+  return describe(await chooseAdapter(choice));
+}
+
 /** Describes all adapters, the fastest first; an empty list where there is no WebGPU. */
 export async function describeAdapters(): Promise<AdapterDescription[]> {
   return (await listAdapters()).map(describe);
@@ -83,12 +93,14 @@ export function adapterName({ info }: GPUAdapter): string {
 }
 
 function describe(adapter: GPUAdapter): AdapterDescription {
-  const { vendor, architecture, isFallbackAdapter } = adapter.info;
+  const { vendor, architecture, device, isFallbackAdapter } = adapter.info;
   return {
     name: adapterName(adapter),
     vendor,
     architecture,
     software: isFallbackAdapter,
+    // Deno does not say it. OpenGL alone knows neither the device's number, as Metal does not, nor this.
+    openGl: device === "0" && !adapter.features.has("bgra8unorm-storage"),
     features: [...adapter.features].toSorted(),
     limits: Object.fromEntries(LIMITS.map((limit) => [limit, adapter.limits[limit]])) as Record<
       AdapterLimit,

@@ -1,6 +1,6 @@
 """Trains networks in PyTorch for comparisons: one JSON reply for each JSON request on stdin.
 
-    python3 pytorch_peer.py eager|compile|cuda
+    python3 pytorch_peer.py eager|compile|cuda|cuda-tf32|cuda-compile|cuda-graph
 
 The requests are those of src/compare/peers.ts.
 """
@@ -17,17 +17,19 @@ from torch.nn import functional as F
 from pytorch_network import build, load
 
 mode = sys.argv[1]
-device = torch.device("cuda" if mode == "cuda" else "cpu")
+on_cuda, compiled = mode.startswith("cuda"), mode.endswith("compile")
+device = torch.device("cuda" if on_cuda else "cpu")
+torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = mode == "cuda-tf32"
 EVALUATION_BATCH = 1024
-sets, networks = [], []
+sets, networks, graphs = [], [], {}
 
 
 def missing():
-    if mode == "cuda" and not torch.cuda.is_available():
+    if on_cuda and not torch.cuda.is_available():
         return "finds no CUDA device"
-    if mode == "compile" and not hasattr(torch, "compile"):
+    if compiled and not hasattr(torch, "compile"):
         return f"needs PyTorch 2 or later, found {torch.__version__}"
-    if mode == "compile" and not (shutil.which("g++") or shutil.which("clang++")):
+    if compiled and not (shutil.which("g++") or shutil.which("clang++")):
         return "needs a C++ compiler (on Debian: apt-get install g++)"
 
 
@@ -53,7 +55,7 @@ def attach(images, labels, shape, mean, std, index):
 def open_network(model):
     network = build(model).to(device)
     # Each size of batch gets code of its own: sizes that are left open cost speed.
-    run = torch.compile(network, dynamic=False) if mode == "compile" else network
+    run = torch.compile(network, dynamic=False) if compiled else network
     networks.append((network, run))
     return {"network": len(networks) - 1}
 
@@ -63,22 +65,61 @@ def set_parameters(network, parameters):
     return {}
 
 
-def train(network, set, order, batchSize, learningRate, threads):
-    torch.set_num_threads(threads)
+def step_of(network, set, learning_rate):
+    """One step on the images of some indices: its loss, and how many answers were right."""
     (network, run), (images, labels) = networks[network], sets[set]
-    optimizer = torch.optim.SGD(network.parameters(), lr=learningRate)
-    order = decode(order, torch.int32).long()
-    losses, correct = [], torch.zeros((), dtype=torch.long, device=device)
-    network.train()
-    start = time.perf_counter()
-    for indices in order.split(batchSize):
-        optimizer.zero_grad(set_to_none=True)
+    optimizer = torch.optim.SGD(network.parameters(), lr=learning_rate)
+
+    def step(indices):
+        # A graph writes into the gradients that there were when it was captured.
+        optimizer.zero_grad(set_to_none=mode != "cuda-graph")
         logits, expected = run(images[indices]), labels[indices]
         loss = F.cross_entropy(logits, expected)
         loss.backward()
         optimizer.step()
-        losses.append(loss.detach())
-        correct += (logits.argmax(1) == expected).sum()
+        return loss.detach(), (logits.argmax(1) == expected).sum()
+
+    return step
+
+
+def graph_of(network, step, batch_size):
+    """The same for whole batches, captured once; the parameters stay as they are."""
+    before = {name: value.clone() for name, value in networks[network][0].state_dict().items()}
+    place = torch.zeros(batch_size, dtype=torch.long, device=device)
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(3):
+            step(place)
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        results = step(place)
+    networks[network][0].load_state_dict(before)
+
+    def replay(indices):
+        place.copy_(indices)
+        graph.replay()
+        return [result.clone() for result in results]
+
+    return replay
+
+
+def train(network, set, order, batchSize, learningRate, threads):
+    torch.set_num_threads(threads)
+    order = decode(order, torch.int32).long()
+    networks[network][0].train()
+    key = network, set, batchSize, learningRate
+    step = step_of(network, set, learningRate)
+    if mode == "cuda-graph" and key not in graphs:
+        graphs[key] = graph_of(network, step, batchSize)
+    whole_step = graphs.get(key, step)
+    losses, correct = [], torch.zeros((), dtype=torch.long, device=device)
+    start = time.perf_counter()
+    for indices in order.split(batchSize):
+        loss, right = (whole_step if len(indices) == batchSize else step)(indices)
+        losses.append(loss)
+        correct += right
     losses, correct = torch.stack(losses).cpu(), correct.item()  # waits for the device
     elapsed_ms = 1000 * (time.perf_counter() - start)
     return {"losses": encode(losses), "correct": correct, "elapsedMs": elapsed_ms}
@@ -103,13 +144,13 @@ def read(network):
 ANSWERS = {"attach": attach, "open": open_network, "load": set_parameters,
            "train": train, "evaluate": evaluate, "read": read}
 
-if mode == "compile":
+if compiled:
     import torch._dynamo.config as dynamo
     import torch._inductor.config as inductor
     inductor.force_disable_caches = True  # what the first step costs is part of the result
     for limit in {"recompile_limit", "cache_size_limit"} & set(dir(dynamo)):
         setattr(dynamo, limit, 256)  # beyond it what was asked for would not be compiled, without a word
-kind = torch.cuda.get_device_name() if mode == "cuda" and torch.cuda.is_available() else "CPU"
+kind = torch.cuda.get_device_name() if on_cuda and torch.cuda.is_available() else "CPU"
 print(json.dumps({"version": torch.__version__, "device": kind, "missing": missing()}), flush=True)
 for line in sys.stdin:
     request = json.loads(line)

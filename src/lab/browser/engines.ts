@@ -3,10 +3,10 @@
 /// <reference lib="dom" />
 import type { Backend, Session } from "../../backends/backend.ts";
 import { referenceBackend } from "../../backends/reference/backend.ts";
+import { trainingRate } from "../../backends/training_rate.ts";
 import { wasmBackend } from "../../backends/wasm/backend.ts";
 import { webgpuBackend } from "../../backends/webgpu/backend.ts";
 import { sliceImages } from "../../data/dataset.ts";
-import { initialParameters, initialStatistics } from "../../nn/init.ts";
 import type { Model } from "../../nn/sequential.ts";
 import { type EngineName, type Experiment, optimizerOf } from "../experiment.ts";
 import type { LabData } from "./served_data.ts";
@@ -42,8 +42,8 @@ export async function openEngine(
   });
 }
 
-/** How long an engine is measured, after a step that makes it ready. */
-const MEASURE_MS = 700;
+/** How long an engine is measured. */
+const MEASURE_MS = 500;
 
 /** Trains a copy of a model for a moment; returns images a second. */
 export async function measureEngine(
@@ -51,27 +51,8 @@ export async function measureEngine(
   model: Model,
   { train }: LabData,
 ): Promise<number> {
-  const { batchSize } = experiment;
   await using session = await openEngine(experiment, model);
-  const [parameters, statistics] = [initialParameters(model, 0), initialStatistics(model)];
-  await session.loadState({ parameters, statistics, slots: [], step: 0 });
   const data = sliceImages(train, 0, Math.min(train.count, 4096));
-  await session.attach(data);
-  const order = Uint32Array.from({ length: data.count }, (_, n) => n);
-  const run = (images: Uint32Array, signal?: AbortSignal) =>
-    session.train(data, {
-      order: images,
-      batchSize,
-      learningRates: new Float32Array(Math.ceil(images.length / batchSize)),
-      signal,
-    });
-  await run(order.subarray(0, Math.min(batchSize, 32)));
-  const started = performance.now();
-  const signal = AbortSignal.timeout(MEASURE_MS);
-  let images = 0;
-  while (!signal.aborted) {
-    const { steps } = await run(order, signal);
-    images += Math.min(steps * batchSize, data.count);
-  }
-  return 1000 * images / (performance.now() - started);
+  const { batchSize } = experiment;
+  return await trainingRate(session, model, { data, batchSize, elapsedMs: MEASURE_MS });
 }
