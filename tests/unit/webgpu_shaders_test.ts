@@ -26,9 +26,20 @@ Deno.test({
   async fn() {
     for (const most of [8, 10]) {
       for (const { label, code, bindings } of await kernelsOfAll(most)) {
-        for (const [, length] of code.matchAll(/var<workgroup> .*: array<f32, (\d+)>/g)) {
-          assert(Number(length) <= 256, `${label} shares ${length} floats`);
+        const images = /alias Images = (\w+);/.exec(code)?.[1];
+        let shared = 0;
+        for (
+          const [line, type, length] of code.matchAll(/var<workgroup> .*: array<(\w+), (\d+)>/g)
+        ) {
+          const side = { f32: 1, vec4f: 4 }[type === "Images" ? images! : type]!;
+          assert(side * Number(length) <= 256, `${label} shares ${line}`);
+          shared += side * Number(length);
         }
+        assertEquals(
+          code.match(/var<workgroup>/g)?.length ?? 0,
+          [...code.matchAll(/var<workgroup> .*: array</g)].length,
+        );
+        assert(4 * shared <= 16_384, `${label} shares ${shared} floats`);
         const storage = bindings.filter(({ access }) => access !== "uniform").length;
         assert(storage <= most, `${label} names ${storage} storage buffers`);
         const uniforms = 1 + bindings.length - storage;

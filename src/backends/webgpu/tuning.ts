@@ -1,5 +1,7 @@
 /** Tile sizes: what a discrete GPU and a GPU emulated by the CPU want differently. */
 
+import { MOST_ROUNDS } from "./kernel.ts";
+
 /** How kernels cut their work; every value changes speed only, never what is computed. */
 export interface Tuning {
   /** Images that one invocation carries side by side, as an f32 or a vec4f. */
@@ -20,7 +22,12 @@ export interface Tuning {
   readonly weightGradientWorkgroups: number;
   /** Neighbouring elements that an invocation takes of what is computed place by place, at most. */
   readonly pointwisePixels: number;
-  /** Invocations side by side, and rows of them, of the kernel of all linear layers. */
+  /** Whether linear layers are products of tiles in workgroup memory, but for the small ones at the end that
+   * one kernel carries out together; only for one image an invocation. */
+  readonly linearTiles: boolean;
+  /** Rounds of loads, each of which waits for the one before, that those may take together. */
+  readonly linearRounds: number;
+  /** Invocations side by side, and rows of them, of their kernel. */
   readonly linearLanes: number;
   readonly linearRows: number;
   /** Most sums that an invocation of that kernel keeps. */
@@ -46,11 +53,13 @@ export const HARDWARE_TUNING: Tuning = {
   weightGradientColumns: 4,
   weightGradientWorkgroups: 128,
   pointwisePixels: 1,
-  linearLanes: 4,
-  linearRows: 32,
+  linearTiles: true,
+  linearRounds: 32,
+  linearLanes: 2,
+  linearRows: 64,
   linearSums: 4,
   linearForwardInputs: 16,
-  linearBackwardOutputs: 3,
+  linearBackwardOutputs: 8,
   linearGradientInputs: 4,
   linearGradientImages: 64,
 };
@@ -68,6 +77,8 @@ export const SOFTWARE_TUNING: Tuning = {
   weightGradientColumns: 1,
   weightGradientWorkgroups: 1,
   pointwisePixels: 16,
+  linearTiles: false,
+  linearRounds: MOST_ROUNDS,
   linearLanes: 8,
   linearRows: 1,
   linearSums: 24,

@@ -7,9 +7,11 @@ import { conv2dInputGradient } from "../kernels/conv2d_input_gradient.ts";
 import { conv2dPoolForward } from "../kernels/conv2d_pool_forward.ts";
 import { conv2dStridedInputGradient } from "../kernels/conv2d_strided_input_gradient.ts";
 import { weightGradientTiles } from "../kernels/conv2d_weight_gradient.ts";
+import { linearForward, linearInputGradient } from "../kernels/linear_product.ts";
 import { linearGradientImages } from "../kernels/linear_weight_gradient.ts";
 import type { ConvolveOperation, LayerPlan } from "../operations.ts";
 import { isSliding } from "../placement.ts";
+import type { Tuning } from "../tuning.ts";
 import type { OperationKernels } from "./layer.ts";
 
 /** See `conv2d` of the reference. */
@@ -30,6 +32,10 @@ export const linear: LayerPlan<LinearLayer> = {
   ),
 };
 
+function isTiled({ isLinear }: ConvolveOperation, { linearTiles }: Tuning): boolean {
+  return isLinear && linearTiles;
+}
+
 /** A convolution with what is joined to it: batch norm, activation, pooling. */
 export const convolve: OperationKernels<ConvolveOperation> = {
   forward({ operation, inputs: [input], output, target }, { bind, statistics, tuning }) {
@@ -44,11 +50,16 @@ export const convolve: OperationKernels<ConvolveOperation> = {
       });
     }
     const buffers = { input, activated: target?.activated, output, parameters };
-    return [conv2dPoolForward(operation, buffers, tuning)];
+    const kernel = isTiled(operation, tuning) ? linearForward : conv2dPoolForward;
+    return [kernel(operation, buffers, tuning)];
   },
   backward({ operation, target }, [before], { bind, tuning }) {
     if (before === undefined) return [];
-    const kernel = isSliding(operation) ? conv2dInputGradient : conv2dStridedInputGradient;
+    const kernel = isTiled(operation, tuning)
+      ? linearInputGradient
+      : isSliding(operation)
+      ? conv2dInputGradient
+      : conv2dStridedInputGradient;
     const weights = bind("weights", operation.layer.weight);
     return [kernel(operation, { gradMaps: target!.gradient, weights, target: before }, tuning)];
   },
