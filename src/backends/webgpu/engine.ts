@@ -24,6 +24,10 @@ import { runShardSteps } from "./shard_steps.ts";
 import type { Tuning } from "./tuning.ts";
 import { WorkBuffers } from "./work_buffers.ts";
 
+/** Bytes of parameters and the optimiser's vectors that are read with a training's results, at most: whoever
+ * asks for them next need not wait. */
+const MOST_STATE_BYTES = 2 ** 22;
+
 /** The parts of an open engine. */
 interface Parts {
   readonly gpu: Gpu;
@@ -92,6 +96,9 @@ export class WebgpuEngine implements Engine<DeviceImages> {
   /** The kernels of the last training and evaluation, which are bound to their data. */
   readonly #bound: Partial<Record<Mode, BoundKernels>> = {};
 
+  /** What the last training left, which was read with its results. */
+  #trained: ArrayBuffer[] | undefined;
+
   /** Takes over the parts. */
   constructor(model: Model, options: WebgpuEngineOptions, parts: Parts) {
     const { name, software } = parts.gpu;
@@ -116,11 +123,15 @@ export class WebgpuEngine implements Engine<DeviceImages> {
   }
 
   load(vectors: Vectors): void {
+    this.#trained = undefined;
     this.#parts.state.load(vectors);
   }
 
-  read(): Promise<Vectors> {
-    return this.#parts.state.read(this.#parts.work);
+  async read(): Promise<Vectors> {
+    const { state, work } = this.#parts;
+    const bytes = this.#trained ?? await work.read(state.ranges);
+    this.#trained = undefined;
+    return state.unpack(bytes);
   }
 
   attach(data: LabeledImages): Promise<DeviceImages> {
@@ -139,6 +150,7 @@ export class WebgpuEngine implements Engine<DeviceImages> {
     const { gpu, stream } = this.#parts;
     const { optimizer, shard } = this.#options;
     const mode = kind === "train" || kind === "gradients" ? "train" : "eval";
+    if (kind === "train") this.#trained = undefined;
     const own = kind === "train" ? shard : undefined;
     const largest = Math.min(batchSize, order.length);
     const network = await this.#network(mode, own ? Math.ceil(largest / own.count) : largest);
@@ -156,6 +168,10 @@ export class WebgpuEngine implements Engine<DeviceImages> {
     };
     const constantsOf = (batch: number) =>
       stepConstants(optimizer, { learningRate: learningRates[batch], step: step + batch + 1 });
+    const batches = Math.ceil(order.length / batchSize);
+    let submitted = { macs: 0, start: 0 };
+    const measure = ({ macs, start }: typeof submitted) =>
+      stream.measured(macs, performance.now() - start);
     return {
       run: async (first, count) => {
         if (own) {
@@ -173,11 +189,16 @@ export class WebgpuEngine implements Engine<DeviceImages> {
           jobs.push(...chunks.map((chunk) => ({ chunk, kernels })));
         }
         const start = performance.now();
-        const macs = stream.submit(jobs);
+        const stretch = submitted = { start, macs: stream.submit(jobs) };
+        if (first + count === batches) return; // mapping the results waits for the device, too
         await gpu.finish();
-        stream.measured(macs, performance.now() - start);
+        measure(stretch);
       },
-      read: (places) => this.#readResults(places, logits?.buffer),
+      read: async (places) => {
+        const results = await this.#readResults(kind, places, logits?.buffer);
+        if (submitted.macs > 0) measure(submitted);
+        return results;
+      },
       end: () => logits && gpu.destroyBuffer(logits.buffer),
     };
   }
@@ -280,19 +301,24 @@ export class WebgpuEngine implements Engine<DeviceImages> {
     return { buffer, copy };
   }
 
-  async #readResults(places: number, logits?: GPUBuffer): Promise<Results> {
-    const { work } = this.#parts;
+  async #readResults(kind: Work<never>["kind"], places: number, logits?: GPUBuffer) {
+    const { work, state } = this.#parts;
     const kept = logits ? 0 : 4 * places;
-    const ranges = [
+    const stateBytes = state.ranges.reduce((sum, { byteLength }) => sum + byteLength, 0);
+    const withState = kind === "train" && stateBytes <= MOST_STATE_BYTES;
+    const [losses, predictions, output, ...trained] = await work.read([
       { buffer: work.losses, byteLength: kept },
       { buffer: work.predictions, byteLength: kept },
-      ...(logits ? [{ buffer: logits, byteLength: 4 * places * this.#model.classCount }] : []),
-    ];
-    const [losses, predictions, output] = await work.read(ranges);
+      logits
+        ? { buffer: logits, byteLength: 4 * places * this.#model.classCount }
+        : { buffer: work.losses, byteLength: 0 },
+      ...(withState ? state.ranges : []),
+    ]);
+    this.#trained = withState ? trained : this.#trained;
     return {
       losses: new Float32Array(losses),
       predictions: new Uint32Array(predictions),
-      logits: new Float32Array(output ?? 0),
+      logits: new Float32Array(output),
     };
   }
 }
