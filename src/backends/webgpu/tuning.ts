@@ -10,6 +10,8 @@ export interface Tuning {
   readonly invocations: number;
   /** Most sums that an invocation of a convolution's forward kernel keeps. */
   readonly forwardSums: number;
+  /** Inputs that it takes at once, about; at least those of a kernel's row. */
+  readonly forwardLoads: number;
   /** Most sums that an invocation of a convolution's input gradient keeps. */
   readonly inputGradientSums: number;
   /** Most sums that an invocation of a convolution's weight gradient keeps. */
@@ -47,10 +49,11 @@ export const HARDWARE_TUNING: Tuning = {
   imagesPerInvocation: 1,
   invocations: 64,
   forwardSums: 16,
+  forwardLoads: 36,
   inputGradientSums: 12,
   weightGradientSums: 40,
   weightGradientRows: 10,
-  weightGradientColumns: 4,
+  weightGradientColumns: 7,
   weightGradientWorkgroups: 128,
   pointwisePixels: 1,
   linearTiles: true,
@@ -61,7 +64,7 @@ export const HARDWARE_TUNING: Tuning = {
   linearForwardInputs: 16,
   linearBackwardOutputs: 8,
   linearGradientInputs: 4,
-  linearGradientImages: 64,
+  linearGradientImages: 32,
 };
 
 /** For llvmpipe and its like. It emulates each memory access invocation by invocation, about 18 ns for
@@ -71,6 +74,7 @@ export const SOFTWARE_TUNING: Tuning = {
   imagesPerInvocation: 4,
   invocations: 8,
   forwardSums: 32,
+  forwardLoads: 1,
   inputGradientSums: 12,
   weightGradientSums: 150,
   weightGradientRows: 64,

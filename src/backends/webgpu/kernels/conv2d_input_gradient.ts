@@ -77,7 +77,7 @@ export function conv2dInputGradient(
         ${
         taps.map(([dy, dx]) => {
           const d = (o: number) => `w[${o}] * d${o}_${dy}_${dx + kernelWidth - 1 - j}`;
-          return `g${c}_${dy}_${dx} += ${addFour(side, d)};`;
+          return repeat(side, (o) => `g${c}_${dy}_${dx} += ${d(o)};`);
         }).join("\n")
       }
       }`));
@@ -161,10 +161,4 @@ export function channelInGroup(operation: ConvolveOperation, channel: string): s
 /** WGSL for the weights of a step, a vec4f or, as its first and only element, the one of `o`. */
 export function weightAt(side: ChannelGroups["side"], index: string): string {
   return side === 4 ? `weights[${index}]` : `array<f32, 1>(weights[${index}][o % 4u])`;
-}
-
-/** WGSL for the sum of a step's products. */
-export function addFour(side: ChannelGroups["side"], product: (o: number) => string): string {
-  if (side === 1) return product(0);
-  return `(${product(0)} + ${product(1)}) + (${product(2)} + ${product(3)})`;
 }

@@ -13,7 +13,6 @@ import { channelGroups, type ConvolveOperation, macsOf } from "../operations.ts"
 import { indexOf, roundUp } from "../tensors.ts";
 import type { Tuning } from "../tuning.ts";
 import {
-  addFour,
   channelInGroup,
   type InputGradientBuffers,
   walkOutputs,
@@ -67,7 +66,7 @@ export function conv2dStridedInputGradient(
             `${columns}u + o${side === 1 ? " / 4u" : ""}`,
         )
       };
-          g${c} += ${addFour(side, (o) => `w[${o}] * d${o}`)};
+          ${repeat(side, (o) => `g${c} += w[${o}] * d${o};`)}
         }`;
     })
   }`;

@@ -1,9 +1,11 @@
 /** Adds up a batch's partial gradients and updates the parameters with them. */
 
 import { render, type Rendering, type UpdateRule } from "../../../nn/optimizers.ts";
-import { type Binding, type Kernel, numberWgsl } from "../kernel.ts";
+import { type Binding, type Kernel, numberWgsl, repeat } from "../kernel.ts";
 
 const INVOCATIONS = 64;
+/** Copies of a gradient whose loads are under way together. */
+const COPIES = 8;
 
 /** A layer's range of parameters, in vec4f, and its partial sums. */
 export interface UpdateRange {
@@ -165,13 +167,10 @@ fn main(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) group
 function sumWgsl(partials: readonly GPUBuffer[]): string {
   const sums = partials.map((_, n) =>
     `if (source == ${n}u) {
-  for (; copies >= 4u; copies -= 4u) {
-    let p0 = partials${n}[place];
-    let p1 = partials${n}[place + stride];
-    let p2 = partials${n}[place + 2u * stride];
-    let p3 = partials${n}[place + 3u * stride];
-    gradient = (((gradient + p0) + p1) + p2) + p3;
-    place += 4u * stride;
+  for (; copies >= ${COPIES}u; copies -= ${COPIES}u) {
+    ${repeat(COPIES, (k) => `let p${k} = partials${n}[place + ${k}u * stride];`)}
+    ${repeat(COPIES, (k) => `gradient += p${k};`)}
+    place += ${COPIES}u * stride;
   }
   for (; copies > 0u; copies--) {
     gradient += partials${n}[place];
