@@ -91,6 +91,8 @@ const groups = Math.ceil(count / HARDWARE_TUNING.invocations);
 const kernels = kernelsOf(name as ModelName, count);
 const waiting = dependencies(kernels);
 const totals = { rounds: 0, barriers: 0, bytes: 0, µs: 0 };
+/** The longest of each row of kernels that do not wait for each other. */
+const longest: number[] = [];
 const rows = kernels.map((kernel, index) => {
   const { label, code, bindings, workgroups: [x, ...yz] } = kernel;
   const sizes = [typeof x === "number" ? x : x.perGroup * groups, ...yz];
@@ -104,6 +106,8 @@ const rows = kernels.map((kernel, index) => {
   totals.barriers += barriers;
   totals.bytes += bytes;
   totals.µs += µs;
+  if (waiting[index] || index === 0) longest.push(0);
+  longest.push(Math.max(longest.pop()!, µs));
   return [
     label,
     waiting[index] ? "yes" : "",
@@ -123,3 +127,7 @@ const sum = [
 ];
 rows.push([...sum, (totals.bytes / 1e6).toFixed(2), totals.µs.toFixed(0)]);
 console.log(markdownTable([head, ...rows], { align: ["l", "l", ...Array(5).fill("r")] }));
+const sideBySide = longest.reduce((sum, µs) => sum + µs, 0);
+console.log(
+  `\n${sideBySide.toFixed(0)} µs where kernels that wait for none of each other run side by side`,
+);

@@ -250,7 +250,7 @@ Deno.test({
     try {
       const stream = new CommandStream(gpu);
       const [work, compiler] = [new WorkBuffers(gpu), new Compiler(gpu, stream.chunks)];
-      const chunk = { ...updateChunk({ constants: [] }), groups: 3 };
+      const chunk = { ...updateChunk([]), groups: 3 };
       for (const [x, y, z] of [[7, 5, 3], [12, 3, 2], [A_GROUP, 5, 4], [A_GROUP, 7, 2]] as const) {
         const [width, height] = [typeof x === "number" ? x : 3, y];
         const count = width * height * z;

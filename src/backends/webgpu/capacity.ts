@@ -4,7 +4,6 @@ import type { Model } from "../../nn/sequential.ts";
 import { wholeBatchOf } from "../../nn/layers/table.ts";
 import type { Gpu } from "./gpu.ts";
 import { MOST_ROUNDS } from "./kernel.ts";
-import { imageSumsLength } from "./kernels/batch_norm.ts";
 import type { PartialsPlace } from "./kernels/conv2d_weight_gradient.ts";
 import type { UpdateRange } from "./kernels/update_parameters.ts";
 import { copiesOf, operationsOf } from "./layers/table.ts";
@@ -25,22 +24,13 @@ const LARGEST_CAPACITY = 1024;
  */
 export function checkRounds({ software, name }: Gpu, model: Model): void {
   for (const operation of software ? operationsOf(model, "train") : []) {
-    if (roundsOf(operation) > 2 * MOST_ROUNDS) {
+    if (operation.rounds > 2 * MOST_ROUNDS) {
       throw new RangeError(
         `Cannot train model "${model.name}": layer ${operation.layer.name} is too large for ` +
           `${name}; use the wasm backend`,
       );
     }
   }
-}
-
-function roundsOf(operation: Operation): number {
-  if (operation.type === "pool") return 2 * operation.window.size[0] * operation.window.size[1];
-  if (operation.type !== "convolve") return 0;
-  const { input: [inChannels], maps: [outChannels], kernelSize, groups } = operation;
-  const forward = inChannels / groups * (kernelSize[0] + 1);
-  const backward = outChannels / groups / 4 * (kernelSize[0] + 1) * (kernelSize[1] + 1);
-  return Math.max(forward, backward);
 }
 
 /** The most images that every tensor can hold within what can be bound: in training a batch, outside it
@@ -67,7 +57,7 @@ export function chooseCapacity(
     );
   }
   const operations = operationsOf(model, mode);
-  const sums = operations.map((norm) => norm.type === "norm" ? imageSumsLength(norm, 1) : 0);
+  const sums = operations.map(({ imageSums }) => imageSums);
   const largest = Math.max(largestTensor(operations, new Program(operations)), ...sums);
   const fitting = Math.min(maxStorageBufferBindingSize, maxBufferSize) / (4 * largest);
   const isWhole = mode === "train" && knowsBatch(model);
@@ -100,7 +90,7 @@ export function knowsBatch({ layers }: Model): boolean {
 export interface Partials {
   readonly operation: Operation;
   readonly range: UpdateRange;
-  readonly place: PartialsPlace;
+  readonly place: Omit<PartialsPlace, "buffer">;
   /** Where the next one of its buffer may start. */
   readonly end: number;
 }
@@ -132,7 +122,7 @@ export function layPartials(
     const stride = end - weight.offset;
     const { wgsl, most } = copiesOf(operation, context);
     const decaying = parameters.filter(({ decays }) => decays).length;
-    const place: PartialsPlace = { buffer, start, stride, bias: weight.end - weight.offset };
+    const place = { start, stride, bias: weight.end - weight.offset };
     const range: UpdateRange = {
       start: weight.offset / 4,
       bias: [weight.offset, weight.end, end][decaying] / 4,

@@ -36,8 +36,16 @@ export interface OperationBase {
   /** Before the joined pooling. */
   readonly maps: ImageShape;
   readonly output: ImageShape;
-  /** Rows and columns of zeros that it reads around its input. */
+  /** Rows and columns of zeros that it reads around its input, and around its maps' gradient. */
   readonly padding: Pair;
+  readonly gradientBorder: Pair;
+  /** Rounds of the longest loops of its kernels, where they grow with the model; see `MOST_ROUNDS`. */
+  readonly rounds: number;
+  /** Floats that it must know of each image of a batch, and of all of it; see `KernelContext`. */
+  readonly imageSums: number;
+  readonly moments: number;
+  /** Whether it must know which images a batch has. */
+  readonly readsIndices: boolean;
   /** An activation that its kernel carries out as well, and the pooling after that. */
   readonly activation?: Activation;
   readonly pool: Window;
@@ -166,6 +174,8 @@ function baseOf(layer: Layer, index: number, inputs: readonly number[]): Operati
     maps,
     output: maps,
     padding: [0, 0],
+    gradientBorder: [0, 0],
+    ...{ rounds: 0, imageSums: 0, moments: 0, readsIndices: false },
     pool: NO_POOL,
   };
 }

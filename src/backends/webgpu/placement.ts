@@ -2,9 +2,8 @@
 
 import { IMAGE } from "../../nn/sequential.ts";
 import type { Program } from "../program.ts";
-import { gradientBorder } from "./kernels/conv2d_input_gradient.ts";
 import type { GradientTarget } from "./kernels/store_gradient.ts";
-import type { ConvolveOperation, Mode, Operation } from "./operations.ts";
+import type { Mode, Operation } from "./operations.ts";
 import {
   type Border,
   flattenTensor,
@@ -64,7 +63,7 @@ export function placeOperations(
     }
     const gradient = gradients[index - headLength] ?? layTensor(maker, maps, {
       label: `${layer.name} gradient`,
-      border: gradientBorderOf(operation),
+      border: operation.gradientBorder,
     });
     const activated = pool.type === "none"
       ? output
@@ -72,12 +71,6 @@ export function placeOperations(
     return { ...place, target: { operation, gradient, activated } };
   });
   return { image, placed };
-}
-
-/** Whether an operation is a convolution whose windows are one pixel apart. */
-export function isSliding(operation: Operation): operation is ConvolveOperation {
-  return operation.type === "convolve" && !operation.isLinear &&
-    operation.stride[0] === 1 && operation.stride[1] === 1;
 }
 
 function isVector({ layer }: Operation): boolean {
@@ -90,16 +83,12 @@ function borderAround(tensor: number, operations: readonly Operation[], program:
   return [Math.max(0, ...paddings.map(([y]) => y)), Math.max(0, ...paddings.map(([, x]) => x))];
 }
 
-function gradientBorderOf(operation: Operation): Border {
-  return isSliding(operation) ? gradientBorder(operation) : [0, 0];
-}
-
 /** Length of the largest tensor for one image. */
 export function largestTensor(operations: readonly Operation[], program: Program): number {
   const floats = operations.flatMap((operation, index) => [
     floatsPerImage(operation.input, borderAround(operation.inputs[0], operations, program)),
     floatsPerImage(operation.output, borderAround(index, operations, program)),
-    floatsPerImage(operation.maps, gradientBorderOf(operation)),
+    floatsPerImage(operation.maps, operation.gradientBorder),
   ]);
   return Math.max(...floats);
 }

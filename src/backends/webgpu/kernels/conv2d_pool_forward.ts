@@ -1,12 +1,10 @@
 /** Convolution, activation and pooling, forward; a linear layer is a 1x1 convolution of one pixel. */
 
 import {
-  A_GROUP,
   type Binding,
   bindTensor,
   divisorUpTo,
-  entryPoint,
-  imagesWgsl,
+  imageKernel,
   type Kernel,
   repeat,
 } from "../kernel.ts";
@@ -65,9 +63,7 @@ export function conv2dPoolForward(
   const walkKernel = rows === kernelHeight
     ? "let i = 0u;"
     : `for (var i = 0u; i < ${kernelHeight}u; i += ${rows}u)`;
-  const code = `${imagesWgsl(tuning)}
-${entryPoint(tuning)}
-  let out_y = group.y / ${output.width}u;
+  const main = `let out_y = group.y / ${output.width}u;
   let out_x = group.y % ${output.width}u;
   let channel = group.z * ${side * vectors}u;
   let block = channel / 4u;
@@ -144,12 +140,10 @@ ${entryPoint(tuning)}
         pooled(pool.type, values)
       };`;
     })
-  }
-}
-`;
-  return {
+  }`;
+  return imageKernel({
     label: `conv2d_pool_forward ${layer.name}`,
-    code,
+    main,
     bindings: [
       bindTensor("input", input, "read"),
       ...parameters,
@@ -157,8 +151,8 @@ ${entryPoint(tuning)}
       bindTensor("output", output, "write"),
     ],
     macs: macsOf(operation),
-    workgroups: [A_GROUP, output.height * output.width, blocks],
-  };
+    workgroups: [output.height * output.width, blocks],
+  }, tuning);
 }
 
 /** WGSL for a window's mean or maximum. */

@@ -1,9 +1,11 @@
 /** Linear layers at a network's end in one kernel: forward, loss and input gradients. */
 
 import {
+  bindArray,
   type Binding,
   bindTensor,
   divisorUpTo,
+  entryPoint,
   imagesWgsl,
   type Kernel,
   repeat,
@@ -17,7 +19,7 @@ import type { Tuning } from "../tuning.ts";
 import { activate, derive } from "./activation.ts";
 import type { ResultBuffers } from "./gather_images.ts";
 import { softmaxWgsl } from "./softmax_cross_entropy.ts";
-import { callStoreGradient, type GradientTarget, storeGradient } from "./store_gradient.ts";
+import { type GradientTarget, storeGradient } from "./store_gradient.ts";
 
 /** A linear layer and its tensors; outputs share a buffer, and gradients another. */
 export interface LinearStage {
@@ -107,7 +109,7 @@ export function linearLayers(
   );
   const stores = backward ? stages.map((stage, index) => storeWgsl(stage, index, tuning)) : [];
   const target = backward?.target;
-  const before = target && storeGradient(target);
+  const before = target && storeGradient(target, { isVector: true });
   const wait = isShared ? "workgroupBarrier();" : "";
   const lastIndex = stages.length - 1;
   const softmax = softmaxWgsl((k) => outputAt(last, lastIndex, k, tuning), results, {
@@ -120,8 +122,7 @@ export function linearLayers(
     ? stages.map((stage, index) => {
       const store = index > 0
         ? (c: string, g: string) => `store_gradient_${index - 1}(${c}, n, ${g});`
-        : target && ((channel: string, gradient: string) =>
-          callStoreGradient(target, { channel, y: "0u", x: "0u", gradient }, true));
+        : before && ((channel: string, gradient: string) => before.call({ channel, gradient }));
       return store ? `${wait}\n${backwardWgsl(stage, index, { store, tuning })}` : "";
     })
     : [];
@@ -130,8 +131,7 @@ ${isShared ? shared.join("\n") : ""}
 ${stores.join("")}
 ${before?.code ?? ""}
 ${softmax.code}
-@compute @workgroup_size(${lanes}, ${rows})
-fn main(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) group: vec3u) {
+${entryPoint(lanes, rows)}
   let n = group.x * ${lanes}u + local.x;
   ${stages.map((stage, index) => forwardWgsl(stage, index, tuning)).join(`\n  ${wait}\n`)}
   ${wait}
@@ -141,7 +141,7 @@ fn main(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) group
 `;
   const bindings: Binding[] = [
     bindTensor("features", first.input, "read"),
-    { name: "parameters", type: "array<vec4f>", access: "read", buffer: parameters },
+    bindArray("parameters", parameters, "vec4f"),
     bindTensor("outputs", first.output, "write"),
     ...(backward ? [bindTensor("gradients", first.target!.gradient, "write")] : []),
     ...softmax.bindings,

@@ -1,6 +1,13 @@
 /** A linear layer's outputs, or its inputs' gradients, as a product of tiles in workgroup memory. */
 
-import { type Binding, bindTensor, imagesWgsl, type Kernel, repeat } from "../kernel.ts";
+import {
+  type Binding,
+  bindTensor,
+  entryPoint,
+  imagesWgsl,
+  type Kernel,
+  repeat,
+} from "../kernel.ts";
 import { type ConvolveOperation, macsOf } from "../operations.ts";
 import { indexOf, roundUp, type Tensor } from "../tensors.ts";
 import type { Tuning } from "../tuning.ts";
@@ -8,7 +15,7 @@ import { activate } from "./activation.ts";
 import { runningWgsl } from "./batch_norm.ts";
 import type { InputGradientBuffers } from "./conv2d_input_gradient.ts";
 import type { ForwardBuffers } from "./conv2d_pool_forward.ts";
-import { callStoreGradient, storeGradient } from "./store_gradient.ts";
+import { storeGradient } from "./store_gradient.ts";
 
 /** Images and rows of a workgroup's tile of the product, an invocation each. */
 const SIDE = 8;
@@ -51,8 +58,7 @@ export function linearInputGradient(
   const { layer, input: [inFeatures], maps: [outFeatures] } = operation;
   const columns = roundUp(outFeatures, 4) / 4;
   const [vectors, column] = [DEPTH / 4, `first / 4u + local.x % ${DEPTH / 4}u`];
-  const { code, bindings } = storeGradient(target);
-  const element = { channel: "row", y: "0u", x: "0u", gradient: "sum" };
+  const { code, bindings, call } = storeGradient(target, { isVector: true });
   return product(operation, tuning, {
     label: `linear_input_gradient ${layer.name}`,
     source: gradMaps,
@@ -63,7 +69,7 @@ export function linearInputGradient(
       `${column}], ${column} < ${columns}u)`,
     placeOf: (k) => `(local.x % ${vectors}u * 4u + ${k}u) * ${SIDE}u + local.x / ${vectors}u`,
     functions: code,
-    store: callStoreGradient(target, element, true),
+    store: call({ channel: "row", gradient: "sum" }),
     bindings: [weights, ...bindings],
   });
 }
@@ -106,8 +112,7 @@ function product(
 ${functions}
 var<workgroup> values: array<f32, ${DEPTH * SIDE}>;
 var<workgroup> weight_tile: array<f32, ${DEPTH * SIDE}>;
-@compute @workgroup_size(${INVOCATIONS})
-fn main(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) group: vec3u) {
+${entryPoint(INVOCATIONS)}
   let place = vec2u(local.x % ${SIDE}u, local.x / ${SIDE}u);
   let n = group.x * ${SIDE}u + place.x;
   let row = group.y * ${SIDE}u + place.y;
