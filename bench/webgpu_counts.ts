@@ -26,7 +26,7 @@ const COST = { kernel: 4, round: 0.33, barrier: 0.1 };
 const LIMITS = { maxStorageBuffersPerShaderStage: 10, maxUniformBufferBindingSize: 65_536 };
 
 /** Kernels of a training step of one batch, as the engine dispatches them. */
-function kernelsOf(name: ModelName, batchSize: number): Kernel[] {
+export function kernelsOf(name: ModelName, batchSize: number): Kernel[] {
   const createBuffer = (label: string, size: number) => ({ label, size });
   const gpu = { device: { limits: LIMITS }, createBuffer } as unknown as Gpu;
   const model = zooModel(name);
@@ -49,12 +49,21 @@ function kernelsOf(name: ModelName, batchSize: number): Kernel[] {
   return [gather, ...network.before, loss, ...network.after, ...network.update];
 }
 
+function groupsOf(count: number): number {
+  return Math.ceil(count / HARDWARE_TUNING.invocations);
+}
+
+function workgroupsOf({ workgroups: [x, y, z] }: Kernel, count: number): number[] {
+  return [typeof x === "number" ? x : x.perGroup * groupsOf(count), y, z];
+}
+
 /** The most that any workgroup waits for, of some in each dimension. */
-function waitsOf({ code, bindings }: Kernel, workgroups: readonly number[], count: number): Waits {
-  const groups = Math.ceil(count / HARDWARE_TUNING.invocations);
+export function waitsOf(kernel: Kernel, count: number): Waits {
+  const { code, bindings } = kernel;
+  const groups = groupsOf(count);
   const chunk = { groups, count, first: 0, update: 1, accumulate: 0 };
   const names = bindings.filter(({ access }) => access !== "uniform").map(({ name }) => name);
-  const [xs, ys, zs] = workgroups.map((
+  const [xs, ys, zs] = workgroupsOf(kernel, count).map((
     size,
   ) => [...new Set(Array.from({ length: 3 }, (_, n) => Math.floor(n * (size - 1) / 2)))]);
   let most: Waits = { rounds: 0, barriers: 0 };
@@ -85,49 +94,54 @@ function dependencies(kernels: readonly Kernel[]): boolean[] {
   });
 }
 
-const [name = "lenet", batch = "256"] = Deno.args;
-const count = Number(batch);
-const groups = Math.ceil(count / HARDWARE_TUNING.invocations);
-const kernels = kernelsOf(name as ModelName, count);
-const waiting = dependencies(kernels);
-const totals = { rounds: 0, barriers: 0, bytes: 0, µs: 0 };
-/** The longest of each row of kernels that do not wait for each other. */
-const longest: number[] = [];
-const rows = kernels.map((kernel, index) => {
-  const { label, code, bindings, workgroups: [x, ...yz] } = kernel;
-  const sizes = [typeof x === "number" ? x : x.perGroup * groups, ...yz];
-  const { rounds, barriers } = waitsOf(kernel, sizes, count);
-  const workgroup = /@workgroup_size\((\d+)(?:, (\d+))?\)/.exec(code)!.slice(1).map((n) =>
-    Number(n ?? 1)
-  );
-  const bytes = bindings.reduce((sum, { buffer, size = buffer.size }) => sum + size, 0);
-  const µs = COST.kernel + COST.round * rounds + COST.barrier * barriers;
-  totals.rounds += rounds;
-  totals.barriers += barriers;
-  totals.bytes += bytes;
-  totals.µs += µs;
-  if (waiting[index] || index === 0) longest.push(0);
-  longest.push(Math.max(longest.pop()!, µs));
-  return [
-    label,
-    waiting[index] ? "yes" : "",
-    `${sizes.reduce((product, size) => product * size)} x ${workgroup[0] * workgroup[1]}`,
-    ...[rounds, barriers].map(String),
-    (bytes / 1e6).toFixed(2),
-    µs.toFixed(0),
+function printCounts(name: ModelName, count: number): void {
+  const kernels = kernelsOf(name, count);
+  const waiting = dependencies(kernels);
+  const totals = { rounds: 0, barriers: 0, bytes: 0, µs: 0 };
+  /** The longest of each row of kernels that do not wait for each other. */
+  const longest: number[] = [];
+  const rows = kernels.map((kernel, index) => {
+    const { label, code, bindings } = kernel;
+    const { rounds, barriers } = waitsOf(kernel, count);
+    const workgroup = /@workgroup_size\((\d+)(?:, (\d+))?\)/.exec(code)!.slice(1).map((n) =>
+      Number(n ?? 1)
+    );
+    const bytes = bindings.reduce((sum, { buffer, size = buffer.size }) => sum + size, 0);
+    const µs = COST.kernel + COST.round * rounds + COST.barrier * barriers;
+    totals.rounds += rounds;
+    totals.barriers += barriers;
+    totals.bytes += bytes;
+    totals.µs += µs;
+    if (waiting[index] || index === 0) longest.push(0);
+    longest.push(Math.max(longest.pop()!, µs));
+    return [
+      label,
+      waiting[index] ? "yes" : "",
+      `${workgroupsOf(kernel, count).reduce((product, size) => product * size)} x ${
+        workgroup[0] * workgroup[1]
+      }`,
+      ...[rounds, barriers].map(String),
+      (bytes / 1e6).toFixed(2),
+      µs.toFixed(0),
+    ];
+  });
+  const head = ["kernel", "waits", "workgroups", "rounds", "barriers", "MB", "µs"];
+  const sum = [
+    "sum",
+    `${waiting.filter(Boolean).length}`,
+    "",
+    `${totals.rounds}`,
+    `${totals.barriers}`,
   ];
-});
-const head = ["kernel", "waits", "workgroups", "rounds", "barriers", "MB", "µs"];
-const sum = [
-  "sum",
-  `${waiting.filter(Boolean).length}`,
-  "",
-  `${totals.rounds}`,
-  `${totals.barriers}`,
-];
-rows.push([...sum, (totals.bytes / 1e6).toFixed(2), totals.µs.toFixed(0)]);
-console.log(markdownTable([head, ...rows], { align: ["l", "l", ...Array(5).fill("r")] }));
-const sideBySide = longest.reduce((sum, µs) => sum + µs, 0);
-console.log(
-  `\n${sideBySide.toFixed(0)} µs where kernels that wait for none of each other run side by side`,
-);
+  rows.push([...sum, (totals.bytes / 1e6).toFixed(2), totals.µs.toFixed(0)]);
+  console.log(markdownTable([head, ...rows], { align: ["l", "l", ...Array(5).fill("r")] }));
+  const sideBySide = longest.reduce((sum, µs) => sum + µs, 0);
+  console.log(
+    `\n${sideBySide.toFixed(0)} µs where kernels that wait for none of each other run side by side`,
+  );
+}
+
+if (import.meta.main) {
+  const [name = "lenet", count = "256"] = Deno.args;
+  printCounts(name as ModelName, Number(count));
+}

@@ -57,7 +57,7 @@ export function chooseCapacity(
     );
   }
   const operations = operationsOf(model, mode);
-  const sums = operations.map(({ imageSums }) => imageSums);
+  const sums = operations.map(({ imageSums }) => imageSums(tuning));
   const largest = Math.max(largestTensor(operations, new Program(operations)), ...sums);
   const fitting = Math.min(maxStorageBufferBindingSize, maxBufferSize) / (4 * largest);
   const isWhole = mode === "train" && knowsBatch(model);

@@ -80,7 +80,7 @@ export function buildNetwork(
   const ranges = mode === "train"
     ? layPartials(operations, layout, { tuning, capacity, buffers, joinedCount })
     : [];
-  const scratch = layScratch(gpu, operations, { capacity, ranges });
+  const scratch = layScratch(gpu, operations, { capacity, tuning, ranges });
   const context: KernelContext = {
     ...options,
     ...scratch,
@@ -156,7 +156,9 @@ function isConvolve(place: Placed): place is Placed<ConvolveOperation> {
 function layScratch(
   gpu: Gpu,
   operations: readonly Operation[],
-  { capacity, ranges }: { readonly capacity: number; readonly ranges: readonly Partials[] },
+  { capacity, tuning, ranges }: Pick<NetworkOptions, "capacity" | "tuning"> & {
+    readonly ranges: readonly Partials[];
+  },
 ) {
   const create = (label: string, floats: number) => {
     const { STORAGE, COPY_SRC, COPY_DST } = GPUBufferUsage;
@@ -178,7 +180,7 @@ function layScratch(
       { operation, place, range: { buffer } },
     ) => [operation, { ...place, buffer: partials[buffer] }]),
   );
-  const perImage = Math.max(...operations.map(({ imageSums }) => imageSums));
+  const perImage = Math.max(...operations.map(({ imageSums }) => imageSums(tuning)));
   return {
     partials,
     moments: create("moments", length),

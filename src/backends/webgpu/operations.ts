@@ -10,6 +10,7 @@ import type { Pool2dLayer } from "../../nn/layers/pool2d.ts";
 import { IMAGE, type Layer, type Model, type Parameter } from "../../nn/sequential.ts";
 import { Program } from "../program.ts";
 import { imageShape } from "./tensors.ts";
+import type { Tuning } from "./tuning.ts";
 
 /** Whether a model is trained: by a batch's own statistics, and with dropout; or only run forward. */
 export type Mode = "train" | "eval";
@@ -42,7 +43,7 @@ export interface OperationBase {
   /** Rounds of the longest loops of its kernels, where they grow with the model; see `MOST_ROUNDS`. */
   readonly rounds: number;
   /** Floats that it must know of each image of a batch, and of all of it; see `KernelContext`. */
-  readonly imageSums: number;
+  readonly imageSums: (tuning: Tuning) => number;
   readonly moments: number;
   /** Whether it must know which images a batch has. */
   readonly readsIndices: boolean;
@@ -175,7 +176,7 @@ function baseOf(layer: Layer, index: number, inputs: readonly number[]): Operati
     output: maps,
     padding: [0, 0],
     gradientBorder: [0, 0],
-    ...{ rounds: 0, imageSums: 0, moments: 0, readsIndices: false },
+    ...{ rounds: 0, imageSums: () => 0, moments: 0, readsIndices: false },
     pool: NO_POOL,
   };
 }

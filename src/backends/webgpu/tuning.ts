@@ -18,10 +18,13 @@ export interface Tuning {
   readonly weightGradientSums: number;
   /** Output rows that an invocation of a convolution's weight gradient walks, at most. */
   readonly weightGradientRows: number;
-  /** Neighbouring outputs that it takes at once, at most. */
-  readonly weightGradientColumns: number;
   /** Workgroups that it should have for each group of images, about; rows are cut for it. */
   readonly weightGradientWorkgroups: number;
+  /** Neighbours in a row whose loads are under way together, in sums over maps: of weight gradients and batch
+   * norms. */
+  readonly columnsAtOnce: number;
+  /** Pixels that an invocation adds up for a batch norm, about, at most. */
+  readonly normPixels: number;
   /** Neighbouring elements that an invocation takes of what is computed place by place, at most. */
   readonly pointwisePixels: number;
   /** Whether linear layers are products of tiles in workgroup memory, but for the small ones at the end that
@@ -53,8 +56,9 @@ export const HARDWARE_TUNING: Tuning = {
   inputGradientSums: 12,
   weightGradientSums: 40,
   weightGradientRows: 10,
-  weightGradientColumns: 7,
   weightGradientWorkgroups: 128,
+  columnsAtOnce: 7,
+  normPixels: 64,
   pointwisePixels: 1,
   linearTiles: true,
   linearRounds: 32,
@@ -78,8 +82,9 @@ export const SOFTWARE_TUNING: Tuning = {
   inputGradientSums: 12,
   weightGradientSums: 150,
   weightGradientRows: 64,
-  weightGradientColumns: 1,
   weightGradientWorkgroups: 1,
+  columnsAtOnce: 1,
+  normPixels: 1024,
   pointwisePixels: 16,
   linearTiles: false,
   linearRounds: MOST_ROUNDS,

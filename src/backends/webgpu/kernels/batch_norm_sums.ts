@@ -4,42 +4,44 @@ import {
   bindArray,
   type Binding,
   bindTensor,
+  divisorUpTo,
   entryPoint,
   imageKernel,
   type Kernel,
+  repeat,
 } from "../kernel.ts";
 import type { KernelContext } from "../layers/layer.ts";
 import type { NormOperation } from "../operations.ts";
 import type { Placed } from "../placement.ts";
 import { indexOf } from "../tensors.ts";
+import type { Tuning } from "../tuning.ts";
 import { batchNormWgsl, meanWgsl } from "./batch_norm.ts";
 
 /** Sums of a channel that a batch norm keeps, each a vector of all channels. */
 export const MOMENTS = ["values", "deviations", "gradients", "normalizedGradients"] as const;
 
-/** Most pixels that an invocation adds up, since loops must end. */
-const MOST_PIXELS = 1024;
-
 type Place = Placed<NormOperation>;
 
+type Maps = NormOperation["output"];
+
 /** What a batch norm that is trained leaves in {@linkcode KernelContext.imageSums}, in floats an image. */
-export function imageSumsLength(output: NormOperation["output"]): number {
-  return 2 * output[0] * splitsOf(output);
+export function imageSumsLength(output: Maps, tuning: Tuning): number {
+  return 2 * output[0] * splitsOf(output, tuning);
 }
 
 /** Rows that an invocation adds up; the last may have fewer. */
-function rowsOf([, height, width]: NormOperation["output"]): number {
-  return Math.ceil(height / Math.min(height, Math.ceil(height * width / MOST_PIXELS)));
+function rowsOf([, height, width]: Maps, { normPixels }: Tuning): number {
+  return Math.ceil(height / Math.min(height, Math.ceil(height * width / normPixels)));
 }
 
 /** How many parts of its rows a channel is added up in. */
-function splitsOf(output: NormOperation["output"]): number {
-  return Math.ceil(output[1] / rowsOf(output));
+function splitsOf(output: Maps, tuning: Tuning): number {
+  return Math.ceil(output[1] / rowsOf(output, tuning));
 }
 
 /** WGSL of the pixels of a part. */
-function pixelsOf(output: NormOperation["output"], split: string): string {
-  const rows = rowsOf(output);
+function pixelsOf(output: Maps, split: string, tuning: Tuning): string {
+  const rows = rowsOf(output, tuning);
   return `f32(min(${rows}u, ${output[1]}u - ${split} * ${rows}u) * ${output[2]}u)`;
 }
 
@@ -47,19 +49,24 @@ function pixelsOf(output: NormOperation["output"], split: string): string {
  * large numbers is taken, whatever the mean. */
 export function moments({ operation, inputs: [input] }: Place, context: KernelContext): Kernel {
   const { layer, output } = operation;
+  const { tuning } = context;
+  const load = {
+    value: (place: readonly [string, string, string]) => `input[${indexOf(input, place)}]`,
+  };
   return imageSums(operation, context, {
     label: `batch_norm_moments ${layer.name}`,
     code: `
   var sum = Images(0.0);
-  ${eachPixel(output, `sum += input[${indexOf(input, PIXEL)}];`)}
-  let mean = sum / ${pixelsOf(output, "group.z")};
+  ${eachPixel(output, tuning, { load, add: (nameOf) => `sum += ${nameOf("value")};` })}
+  let mean = sum / ${pixelsOf(output, "group.z", tuning)};
   var squares = Images(0.0);
   ${
-      eachPixel(
-        output,
-        `let deviation = input[${indexOf(input, PIXEL)}] - mean;
+      eachPixel(output, tuning, {
+        load,
+        add: (nameOf) =>
+          `let deviation = ${nameOf("value")} - mean;
     squares += deviation * deviation;`,
-      )
+      })
     }`,
     sums: ["sum", "squares"],
     bindings: [bindTensor("input", input, "read")],
@@ -81,12 +88,15 @@ export function gradientSums(
   var sum = Images(0.0);
   var normalized = Images(0.0);
   ${
-      eachPixel(
-        output,
-        `let g = grad_output[${indexOf(gradient, PIXEL)}];
-    sum += g;
-    normalized += g * (input[${indexOf(input, PIXEL)}] - mean);`,
-      )
+      eachPixel(output, context.tuning, {
+        load: {
+          g: (place) => `grad_output[${indexOf(gradient, place)}]`,
+          value: (place) => `input[${indexOf(input, place)}]`,
+        },
+        add: (nameOf) =>
+          `sum += ${nameOf("g")};
+    normalized += ${nameOf("g")} * (${nameOf("value")} - mean);`,
+      })
     }
   normalized *= inverse;`,
     sums: ["sum", "normalized"],
@@ -98,13 +108,30 @@ export function gradientSums(
   });
 }
 
-const PIXEL = ["channel", "y", "x"] as const;
-
-function eachPixel(output: NormOperation["output"], code: string): string {
-  const rows = rowsOf(output);
+/** WGSL that loads some neighbouring pixels of a part, and then adds each of them.
+ *
+ * @param load WGSL of what is loaded, by its name.
+ * @param add WGSL from `name` of the pixel's values.
+ */
+function eachPixel(
+  output: Maps,
+  tuning: Tuning,
+  { load, add }: {
+    readonly load: Readonly<Record<string, (place: readonly [string, string, string]) => string>>;
+    readonly add: (nameOf: (name: string) => string) => string;
+  },
+): string {
+  const rows = rowsOf(output, tuning);
+  const columns = divisorUpTo(output[2], tuning.columnsAtOnce);
   return `for (var y = group.z * ${rows}u; y < min((group.z + 1u) * ${rows}u, ${output[1]}u); y++) {
-  for (var x = 0u; x < ${output[2]}u; x++) {
-    ${code}
+  for (var x = 0u; x < ${output[2]}u; x += ${columns}u) {
+    ${
+    repeat(columns, (k) =>
+      Object.entries(load).map(([name, valueAt]) =>
+        `let ${name}${k} = ${valueAt(["channel", "y", `x + ${k}u`])};`
+      ).join("\n"))
+  }
+    ${repeat(columns, (k) => `{ ${add((name) => `${name}${k}`)} }`)}
   }
   }`;
 }
@@ -121,7 +148,7 @@ function imageSums(
   },
 ): Kernel {
   const [channels] = output;
-  const splits = splitsOf(output);
+  const splits = splitsOf(output, tuning);
   const pitch = capacity / tuning.imagesPerInvocation;
   return imageKernel({
     label,
@@ -149,7 +176,7 @@ export function addUpDeviations({ operation }: Place, context: KernelContext): K
     label: "batch_norm_deviations",
     first: 1,
     before: meanWgsl(operation, context),
-    each: `let pixels = ${pixelsOf(operation.output, "split")};
+    each: `let pixels = ${pixelsOf(operation.output, "split", context.tuning)};
       let distance = first / pixels - mean;
       sum += second + distance * distance * pixels;`,
   });
@@ -188,7 +215,7 @@ function addUp(
   },
 ): Kernel {
   const [channels] = output;
-  const splits = splitsOf(output);
+  const splits = splitsOf(output, tuning);
   const start = momentsOf(layer) + first * channels;
   const lanes = tuning.invocations;
   return {

@@ -130,7 +130,7 @@ export function conv2dWeightGradient(
   const count = sums.length;
   const values = [...sums, ...(hasBias ? range(outChannels).map((o) => `b${o}`) : [])];
   // Neighbouring outputs that are taken at once, so that all their loads are under way together.
-  const neighbours = divisorUpTo(maps[2], tuning.weightGradientColumns);
+  const neighbours = divisorUpTo(maps[2], tuning.columnsAtOnce);
   const columnOf = (n: number, j: number) => n * stride[1] + j;
   const needed = new Set(
     range(neighbours).flatMap((n) => range(kernelWidth).map((j) => columnOf(n, j))),

@@ -21,7 +21,12 @@ export const batchNorm: LayerPlan<BatchNormLayer> = {
     const norm = { ...base, type: "norm", layer } as const;
     if (mode === "eval" || layer.frozen) return { ...norm, isRunning: true };
     const moments = MOMENTS.length * base.output[0];
-    return { ...norm, isRunning: false, moments, imageSums: imageSumsLength(base.output) };
+    return {
+      ...norm,
+      isRunning: false,
+      moments,
+      imageSums: (tuning) => imageSumsLength(base.output, tuning),
+    };
   },
   join(norm, before, mode) {
     const isFree = before.activation === undefined && before.pool.type === "none";
