@@ -96,10 +96,11 @@ function sharedLength(outputs: number, { linearLanes }: Tuning): number {
  * weight gradients too.
  */
 export function linearLayers(
-  stages: readonly LinearStage[],
+  given: readonly LinearStage[],
   { parameters, results, backward, targets }: LinearLayersBuffers,
   tuning: Tuning,
 ): Kernel {
+  const stages = given.map((stage, index) => locate(stage, index, tuning));
   const [first] = stages;
   const last = stages[stages.length - 1];
   const { linearRows: rows, linearLanes: lanes } = tuning;
@@ -107,12 +108,12 @@ export function linearLayers(
   const shared = stages.map(({ operation }, index) =>
     `var<workgroup> values_${index}: array<Images, ${sharedLength(operation.maps[0], tuning)}>;`
   );
-  const stores = backward ? stages.map((stage, index) => storeWgsl(stage, index, tuning)) : [];
+  const stores = backward ? stages.map(storeWgsl) : [];
   const target = backward?.target;
   const before = target && storeGradient(target, { isVector: true });
   const wait = isShared ? "workgroupBarrier();" : "";
   const lastIndex = stages.length - 1;
-  const softmax = softmaxWgsl((k) => outputAt(last, lastIndex, k, tuning), results, {
+  const softmax = softmaxWgsl(last.outputAt, results, {
     classCount: last.operation.maps[0],
     tuning,
     targets,
@@ -123,7 +124,7 @@ export function linearLayers(
       const store = index > 0
         ? (c: string, g: string) => `store_gradient_${index - 1}(${c}, n, ${g});`
         : before && ((channel: string, gradient: string) => before.call({ channel, gradient }));
-      return store ? `${wait}\n${backwardWgsl(stage, index, { store, tuning })}` : "";
+      return store ? `${wait}\n${backwardWgsl(stage, store, tuning)}` : "";
     })
     : [];
   const code = `${imagesWgsl(tuning)}
@@ -133,7 +134,7 @@ ${before?.code ?? ""}
 ${softmax.code}
 ${entryPoint(lanes, rows)}
   let n = group.x * ${lanes}u + local.x;
-  ${stages.map((stage, index) => forwardWgsl(stage, index, tuning)).join(`\n  ${wait}\n`)}
+  ${stages.map((stage) => forwardWgsl(stage, tuning)).join(`\n  ${wait}\n`)}
   ${wait}
   ${isShared ? "if (local.y == 0u) { softmax_cross_entropy(n); }" : "softmax_cross_entropy(n);"}
   ${backwardParts.toReversed().join("\n")}
@@ -168,45 +169,56 @@ function tiles(operation: ConvolveOperation, tuning: Tuning) {
   };
 }
 
-/** WGSL for an element of a layer's place in workgroup memory: its output, later that one's gradient. */
-function sharedAt(index: number, channel: string, { linearLanes: lanes }: Tuning): string {
-  return `values_${index}[(${channel}) * ${lanes}u + n % ${lanes}u]`;
+/** A stage, and WGSL for where its values are. */
+interface LocatedStage extends LinearStage {
+  readonly inputAt: (channel: string) => string;
+  readonly outputAt: (channel: string) => string;
+  /** Where the gradient of an output is, before the activation; in workgroup memory it replaces the output. */
+  readonly gradientAt: (channel: string) => string;
+  /** WGSL that stores an output or a gradient: there, and where the weight gradients find it. */
+  store(kind: "outputs" | "gradients", channel: string, value: string): string;
 }
 
-/** WGSL for a layer's output. */
-function outputAt({ output }: LinearStage, index: number, channel: string, tuning: Tuning) {
-  return tuning.linearRows > 1
-    ? sharedAt(index, channel, tuning)
-    : `outputs[${indexOf(output, [channel, "0u", "0u"])}]`;
+function locate(stage: LinearStage, index: number, tuning: Tuning): LocatedStage {
+  const { linearLanes: lanes, linearRows } = tuning;
+  const isShared = linearRows > 1;
+  const shared = (index: number) => (channel: string) =>
+    `values_${index}[(${channel}) * ${lanes}u + n % ${lanes}u]`;
+  const device = (name: string, tensor: Tensor) => (channel: string) =>
+    `${name}[${indexOf(tensor, [channel, "0u", "0u"])}]`;
+  const outputs = device("outputs", stage.output);
+  const gradients = stage.target ? device("gradients", stage.target.gradient) : outputs;
+  const handedOn = isShared ? shared(index - 1) : device("outputs", stage.input);
+  return {
+    ...stage,
+    inputAt: index === 0 ? device("features", stage.input) : handedOn,
+    outputAt: isShared ? shared(index) : outputs,
+    gradientAt: isShared ? shared(index) : gradients,
+    store(kind, channel, value) {
+      const place = (kind === "outputs" ? outputs : gradients)(channel);
+      return `${place} = ${value};${isShared ? ` ${shared(index)(channel)} = ${value};` : ""}`;
+    },
+  };
 }
 
 /** WGSL of a function that stores the gradient of a layer's output, from that of its activation's. */
-function storeWgsl(stage: LinearStage, index: number, tuning: Tuning): string {
-  const place = indexOf(stage.target!.gradient, ["channel", "0u", "0u"]);
-  const output = outputAt(stage, index, "channel", tuning);
+function storeWgsl({ operation, outputAt, store }: LocatedStage, index: number): string {
   return `fn store_gradient_${index}(channel: u32, n: u32, g: Images) {
-  let gradient = ${derive(stage.operation.activation, output, "g")};
-  gradients[${place}] = gradient;
-  ${tuning.linearRows > 1 ? `${sharedAt(index, "channel", tuning)} = gradient;` : ""}
+  let gradient = ${derive(operation.activation, outputAt("channel"), "g")};
+  ${store("gradients", "channel", "gradient")}
 }
 `;
 }
 
 function forwardWgsl(
-  { operation, input, output, weight, bias }: LinearStage,
-  index: number,
+  { operation, input, weight, bias, inputAt, store }: LocatedStage,
   tuning: Tuning,
 ): string {
   const columns = weight.columns / 4;
   const { vectors, forwardInputs } = tiles(operation, tuning);
-  const { linearRows: rows } = tuning;
-  const inputAt = (channel: string) =>
-    rows > 1 && index > 0
-      ? sharedAt(index - 1, channel, tuning)
-      : `${index === 0 ? "features" : "outputs"}[${indexOf(input, [channel, "0u", "0u"])}]`;
   const outputs = Math.min(4 * vectors, operation.maps[0]);
   return `for (var block = local.y * ${vectors}u; block < ${columns}u; block += ${
-    rows * vectors
+    tuning.linearRows * vectors
   }u) {
     ${
     repeat(vectors, (v) =>
@@ -234,32 +246,21 @@ function forwardWgsl(
   }
     }
     ${
-    repeat(outputs, (o) => {
-      const channel = `block * 4u + ${o}u`;
-      return `let y${o} = ${activate(operation.activation, `s${o}`)};
-    outputs[${indexOf(output, [channel, "0u", "0u"])}] = y${o};
-    ${rows > 1 ? `${sharedAt(index, channel, tuning)} = y${o};` : ""}`;
-    })
+    repeat(outputs, (o) =>
+      `let y${o} = ${activate(operation.activation, `s${o}`)};
+    ${store("outputs", `block * 4u + ${o}u`, `y${o}`)}`)
   }
   }`;
 }
 
 function backwardWgsl(
-  { operation, target, weight }: LinearStage,
-  index: number,
-  { store, tuning }: {
-    /** WGSL that stores an input's gradient. */
-    readonly store: (channel: string, gradient: string) => string;
-    readonly tuning: Tuning;
-  },
+  { operation, weight, gradientAt }: LocatedStage,
+  storeInput: (channel: string, gradient: string) => string,
+  tuning: Tuning,
 ): string {
   const columns = weight.columns / 4;
   const [inFeatures] = operation.input;
   const { backwardInputs, backwardOutputs } = tiles(operation, tuning);
-  const gradientAt = (channel: string) =>
-    tuning.linearRows > 1
-      ? sharedAt(index, channel, tuning)
-      : `gradients[${indexOf(target!.gradient, [channel, "0u", "0u"])}]`;
   const load = (c: number, v: number) =>
     `let w${c}_${v} = parameters[${
       weight.offset / 4
@@ -285,6 +286,6 @@ function backwardWgsl(
       }`))
   }
     }
-    ${repeat(backwardInputs, (c) => store(`(first + ${c}u)`, `g${c}`))}
+    ${repeat(backwardInputs, (c) => storeInput(`(first + ${c}u)`, `g${c}`))}
   }`;
 }
