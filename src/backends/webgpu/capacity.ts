@@ -3,7 +3,6 @@
 import type { Model } from "../../nn/sequential.ts";
 import { wholeBatchOf } from "../../nn/layers/table.ts";
 import type { Gpu } from "./gpu.ts";
-import { MOST_ROUNDS } from "./kernel.ts";
 import type { PartialsPlace } from "./kernels/conv2d_weight_gradient.ts";
 import type { UpdateRange } from "./kernels/update_parameters.ts";
 import { copiesOf, operationsOf } from "./layers/table.ts";
@@ -12,7 +11,7 @@ import type { Mode, Operation } from "./operations.ts";
 import type { ParameterLayout } from "./parameter_layout.ts";
 import { largestTensor } from "./placement.ts";
 import { roundUp } from "./tensors.ts";
-import type { Tuning } from "./tuning.ts";
+import { MOST_ROUNDS, type Tuning } from "./tuning.ts";
 
 /** Images of a chunk outside training, and most of any, as far as bindings allow. */
 const EVALUATED = 256;

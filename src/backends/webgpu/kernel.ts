@@ -50,12 +50,6 @@ export function workgroupsOf([x]: Workgroups, { groups }: Chunk): number {
 /** One workgroup for each group of images. */
 export const A_GROUP = { perGroup: 1 } as const;
 
-/** Most rounds of an invocation's loops together: llvmpipe leaves a loop, without a word, after 65,535.
- *
- * Kernels whose rounds grow with a model are cut, or refused, well before.
- */
-export const MOST_ROUNDS = 30_000;
-
 /** A kernel's whole WGSL: the chunk, its bindings from 1, and its code. */
 export function shaderOf({ code, bindings }: Kernel): string {
   const declarations = bindings.map(({ name, type, access }, index) => {

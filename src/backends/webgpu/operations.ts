@@ -121,7 +121,7 @@ export type Operation =
   | NormOperation;
 
 /** The window of an operation without pooling. */
-export const NO_POOL: Window = { type: "none", size: [1, 1], stride: [1, 1] };
+const NO_POOL: Window = { type: "none", size: [1, 1], stride: [1, 1] };
 
 /** What is to be known of a layer for its plan. */
 export interface PlanContext {

@@ -38,7 +38,7 @@ export function placeOperations(
   },
 ): { readonly image: Tensor; readonly placed: readonly Placed[] } {
   const borderOf = (tensor: number) => borderAround(tensor, operations, program);
-  const image = layTensor(maker, operations[0].input, { label: "input", border: borderOf(IMAGE) });
+  const image = layTensor(maker, "input", operations[0].input, borderOf(IMAGE));
   const headLength = operations.length - joinedCount;
   const lengths = operations.slice(headLength).map(({ output }) => output[0]);
   const tailOutputs = layVectors(maker, "linear outputs", lengths);
@@ -48,10 +48,7 @@ export function placeOperations(
     const { layer, maps, pool } = operation;
     const inputs = operation.inputs.map((input) => input === IMAGE ? image : outputs[input]);
     const output = tailOutputs[index - headLength] ??
-      layTensor(maker, operation.output, {
-        label: `${layer.name} output`,
-        border: borderOf(index),
-      });
+      layTensor(maker, `${layer.name} output`, operation.output, borderOf(index));
     outputs.push(output);
     const place = {
       operation,
@@ -61,13 +58,9 @@ export function placeOperations(
     if (mode === "eval" || !(gradients[index - headLength] || program.needsGradient(index))) {
       return place;
     }
-    const gradient = gradients[index - headLength] ?? layTensor(maker, maps, {
-      label: `${layer.name} gradient`,
-      border: operation.gradientBorder,
-    });
-    const activated = pool.type === "none"
-      ? output
-      : layTensor(maker, maps, { label: `${layer.name} maps` });
+    const gradient = gradients[index - headLength] ??
+      layTensor(maker, `${layer.name} gradient`, maps, operation.gradientBorder);
+    const activated = pool.type === "none" ? output : layTensor(maker, `${layer.name} maps`, maps);
     return { ...place, target: { operation, gradient, activated } };
   });
   return { image, placed };

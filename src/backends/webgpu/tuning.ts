@@ -1,6 +1,10 @@
 /** Tile sizes: what a discrete GPU and a GPU emulated by the CPU want differently. */
 
-import { MOST_ROUNDS } from "./kernel.ts";
+/** Most rounds of an invocation's loops together: llvmpipe leaves a loop, without a word, after 65,535.
+ *
+ * Kernels whose rounds grow with a model are cut, or refused, well before.
+ */
+export const MOST_ROUNDS = 30_000;
 
 /** How kernels cut their work; every value changes speed only, never what is computed. */
 export interface Tuning {

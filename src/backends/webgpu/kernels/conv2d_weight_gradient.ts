@@ -6,13 +6,12 @@ import {
   divisorUpTo,
   imageKernel,
   type Kernel,
-  MOST_ROUNDS,
   range,
   repeat,
 } from "../kernel.ts";
 import { channelGroups, type ConvolveOperation, macsOf } from "../operations.ts";
 import { indexOf, roundUp, type Tensor } from "../tensors.ts";
-import type { Tuning } from "../tuning.ts";
+import { MOST_ROUNDS, type Tuning } from "../tuning.ts";
 
 /** The tensors of a layer's weight gradient, and where its sums go. */
 export interface WeightGradientStage {
