@@ -76,7 +76,7 @@ export interface Work<Images> {
 export interface Pass {
   /** Works on `count` batches from number `first` on, all of which follow those of the call before.
    *
-   * @returns When they are done.
+   * @returns When they are done; of the last of the order it may be sooner, as `read` comes next and waits.
    */
   run(first: number, count: number): Promise<void>;
   /** Copies the results of the first `places` of the order; called once, after the last `run`. */

@@ -198,6 +198,7 @@ export class EngineSession<Images> implements Session {
     const pass = await this.#engine.begin({ ...work, step: this.#step });
     const inFlight: (() => Promise<void>)[] = [];
     let [submitted, done, lastEnd] = [0, 0, 0];
+    let reading: Promise<Results> | undefined;
     const submit = () => {
       const whole = Math.min(most, Math.max(1, Math.floor(this.#stretch[mode] / batchSize)));
       const count = Math.min(whole, batches - submitted);
@@ -205,9 +206,11 @@ export class EngineSession<Images> implements Session {
       const ended = pass.run(submitted, count);
       ended.catch(() => {}); // heard below, unless one before it failed
       submitted += count;
+      const isLast = submitted === batches;
       if (mode === "train") this.#step += count;
       inFlight.push(async () => {
         await ended;
+        if (isLast) await reading;
         const now = performance.now();
         const elapsedMs = now - Math.max(start, lastEnd);
         lastEnd = now;
@@ -231,7 +234,8 @@ export class EngineSession<Images> implements Session {
       };
       if (stretchesInFlight === 1) await finish();
       const places = Math.min(submitted * batchSize, order.length);
-      const [results] = await Promise.all([pass.read(places), finish()]);
+      reading = pass.read(places);
+      const [results] = await Promise.all([reading, finish()]);
       return { done: submitted, results };
     } finally {
       pass.end();

@@ -4,12 +4,13 @@
 import type { Session } from "../../src/backends/backend.ts";
 import { referenceBackend } from "../../src/backends/reference/backend.ts";
 import { chooseAdapter, describeAdapters } from "../../src/backends/webgpu/adapters.ts";
-import { webgpuBackend } from "../../src/backends/webgpu/backend.ts";
+import { createWebgpuBackend, webgpuBackend } from "../../src/backends/webgpu/backend.ts";
 import { cutBatch } from "../../src/backends/webgpu/chunk.ts";
 import { CommandStream, FIRST_MACS } from "../../src/backends/webgpu/command_stream.ts";
 import { Compiler } from "../../src/backends/webgpu/compiler.ts";
 import { Gpu } from "../../src/backends/webgpu/gpu.ts";
 import type { Kernel } from "../../src/backends/webgpu/kernel.ts";
+import { HARDWARE_TUNING } from "../../src/backends/webgpu/tuning.ts";
 import { WorkBuffers } from "../../src/backends/webgpu/work_buffers.ts";
 import { initialParameters, initialStatistics } from "../../src/nn/init.ts";
 import {
@@ -23,11 +24,13 @@ import {
   tanh,
 } from "../../src/nn/layers.ts";
 import { type Model, sequential } from "../../src/nn/sequential.ts";
+import { lenet } from "../../src/nn/zoo.ts";
 import { assert, assertEquals, assertRejects } from "../assert.ts";
 import { randomImages } from "../parity/cases.ts";
 import { differences, trained } from "../parity/trained.ts";
 
 const ignore = (await describeAdapters()).length === 0;
+const HARDWARE = createWebgpuBackend({ tuning: HARDWARE_TUNING });
 const SGD = { type: "sgd", momentum: 0 } as const;
 
 const NORMALIZED = sequential([
@@ -38,6 +41,31 @@ const NORMALIZED = sequential([
   flatten(),
   linear({ outFeatures: 3 }),
 ], { inputShape: [2, 8, 8] });
+
+/** Layers that are tiles of which the last are part empty, one whose outputs do not fit a workgroup's
+ * memory, two in one kernel. */
+const WIDE = sequential([
+  flatten(),
+  linear({ outFeatures: 37, bias: false }),
+  batchNorm1d(),
+  tanh(),
+  linear({ outFeatures: 300 }),
+  relu(),
+  linear({ outFeatures: 45 }),
+  tanh(),
+  linear({ outFeatures: 6 }),
+], { inputShape: [2, 7, 7] });
+
+for (const [name, model] of [["wide linear layers", WIDE], ["LeNet", lenet()]] as const) {
+  Deno.test({
+    name: `webgpu equals the reference, tuned for hardware, more than a group: ${name}`,
+    ignore,
+    async fn() {
+      const expected = await trained(referenceBackend, model);
+      assertEquals(differences(model, await trained(HARDWARE, model), expected), []);
+    },
+  });
+}
 
 Deno.test({
   name: "webgpu takes the variance of values that are far from 0, of features and of maps",

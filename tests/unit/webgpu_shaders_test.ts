@@ -27,9 +27,20 @@ Deno.test({
     for (const most of [8, 10]) {
       for (const kernel of await kernelsOfAll(most)) {
         const { label, code, bindings, workgroups } = foldWorkgroups(kernel, DEFAULTS.groups);
-        for (const [, length] of code.matchAll(/var<workgroup> .*: array<f32, (\d+)>/g)) {
-          assert(Number(length) <= 256, `${label} shares ${length} floats`);
+        const images = /alias Images = (\w+);/.exec(code)?.[1];
+        let shared = 0;
+        for (
+          const [line, type, length] of code.matchAll(/var<workgroup> .*: array<(\w+), (\d+)>/g)
+        ) {
+          const side = { f32: 1, vec4f: 4 }[type === "Images" ? images! : type]!;
+          assert(side * Number(length) <= 256, `${label} shares ${line}`);
+          shared += side * Number(length);
         }
+        assertEquals(
+          code.match(/var<workgroup>/g)?.length ?? 0,
+          [...code.matchAll(/var<workgroup> .*: array</g)].length,
+        );
+        assert(4 * shared <= 16_384, `${label} shares ${shared} floats`);
         const [, sizes] = /@workgroup_size\(([\d, ]+)\)/.exec(code)!;
         const invocations = sizes.split(",").reduce((product, size) => product * Number(size), 1);
         assert(invocations <= DEFAULTS.invocations, `${label} starts ${invocations} side by side`);

@@ -3,8 +3,6 @@
 import type { Model } from "../../nn/sequential.ts";
 import { wholeBatchOf } from "../../nn/layers/table.ts";
 import type { Gpu } from "./gpu.ts";
-import { MOST_ROUNDS } from "./kernel.ts";
-import { imageSumsLength } from "./kernels/batch_norm.ts";
 import type { PartialsPlace } from "./kernels/conv2d_weight_gradient.ts";
 import type { UpdateRange } from "./kernels/update_parameters.ts";
 import { copiesOf, operationsOf } from "./layers/table.ts";
@@ -13,7 +11,7 @@ import type { Mode, Operation } from "./operations.ts";
 import type { ParameterLayout } from "./parameter_layout.ts";
 import { largestTensor } from "./placement.ts";
 import { roundUp } from "./tensors.ts";
-import type { Tuning } from "./tuning.ts";
+import { MOST_ROUNDS, type Tuning } from "./tuning.ts";
 
 /** Images of a chunk outside training, and most of any, as far as bindings allow. */
 const EVALUATED = 256;
@@ -25,22 +23,13 @@ const LARGEST_CAPACITY = 1024;
  */
 export function checkRounds({ software, name }: Gpu, model: Model): void {
   for (const operation of software ? operationsOf(model, "train") : []) {
-    if (roundsOf(operation) > 2 * MOST_ROUNDS) {
+    if (operation.rounds > 2 * MOST_ROUNDS) {
       throw new RangeError(
         `Cannot train model "${model.name}": layer ${operation.layer.name} is too large for ` +
           `${name}; use the wasm backend`,
       );
     }
   }
-}
-
-function roundsOf(operation: Operation): number {
-  if (operation.type === "pool") return 2 * operation.window.size[0] * operation.window.size[1];
-  if (operation.type !== "convolve") return 0;
-  const { input: [inChannels], maps: [outChannels], kernelSize, groups } = operation;
-  const forward = inChannels / groups * (kernelSize[0] + 1);
-  const backward = outChannels / groups / 4 * (kernelSize[0] + 1) * (kernelSize[1] + 1);
-  return Math.max(forward, backward);
 }
 
 /** The most images that every tensor can hold within what can be bound: in training a batch, outside it
@@ -67,7 +56,7 @@ export function chooseCapacity(
     );
   }
   const operations = operationsOf(model, mode);
-  const sums = operations.map((norm) => norm.type === "norm" ? imageSumsLength(norm, 1) : 0);
+  const sums = operations.map(({ imageSums }) => imageSums(tuning));
   const largest = Math.max(largestTensor(operations, new Program(operations)), ...sums);
   const fitting = Math.min(maxStorageBufferBindingSize, maxBufferSize) / (4 * largest);
   const isWhole = mode === "train" && knowsBatch(model);
@@ -100,7 +89,7 @@ export function knowsBatch({ layers }: Model): boolean {
 export interface Partials {
   readonly operation: Operation;
   readonly range: UpdateRange;
-  readonly place: PartialsPlace;
+  readonly place: Omit<PartialsPlace, "buffer">;
   /** Where the next one of its buffer may start. */
   readonly end: number;
 }
@@ -132,7 +121,7 @@ export function layPartials(
     const stride = end - weight.offset;
     const { wgsl, most } = copiesOf(operation, context);
     const decaying = parameters.filter(({ decays }) => decays).length;
-    const place: PartialsPlace = { buffer, start, stride, bias: weight.end - weight.offset };
+    const place = { start, stride, bias: weight.end - weight.offset };
     const range: UpdateRange = {
       start: weight.offset / 4,
       bias: [weight.offset, weight.end, end][decaying] / 4,

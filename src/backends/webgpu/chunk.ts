@@ -1,7 +1,5 @@
 /** Chunks: as much of a batch as the tensors hold, and what kernels know of it. */
 
-import { constantsOf, type OptimizerSpec, type StepNumbers } from "../../nn/optimizers.ts";
-
 /** Bytes of a chunk's record, as `Chunk` in WGSL: of its last field, eight numbers. */
 export const CHUNK_BYTES = 64;
 const CONSTANTS_OFFSET = 32;
@@ -58,16 +56,8 @@ export function writeChunk(view: DataView, byteOffset: number, chunk: Chunk): vo
   }
 }
 
-/** A batch's part of {@linkcode Chunk}. */
-export type StepConstants = Pick<Chunk, "constants">;
-
-/** What the update of step number `step`, from 1, needs to know. */
-export function stepConstants(optimizer: OptimizerSpec, numbers: StepNumbers): StepConstants {
-  return { constants: Object.values(constantsOf(optimizer, numbers)) };
-}
-
 /** A range of the order that is one batch. */
-export interface Batch extends Partial<StepConstants> {
+export interface Batch {
   readonly first: number;
   readonly count: number;
   /** Whether parameters are to be updated. */
@@ -78,6 +68,8 @@ export interface Batch extends Partial<StepConstants> {
   readonly divisor?: number;
   /** Updates made before; default 0. */
   readonly step?: number;
+  /** Of the update's rule; default none. */
+  readonly constants?: readonly number[];
 }
 
 /** Cuts a batch into chunks that the tensors can hold; a batch of nothing is one chunk. */
@@ -105,7 +97,7 @@ export function cutBatch(
 }
 
 /** A chunk without images, whose update uses the gradients as they are in their buffer. */
-export function updateChunk(constants: StepConstants, wholeCount = 0): Chunk {
+export function updateChunk(constants: readonly number[], wholeCount = 0): Chunk {
   const nothing = { first: 0, count: 0, groups: 0, gradientScale: 0, step: 0 };
-  return { ...nothing, wholeCount, ...constants, accumulate: true, update: true };
+  return { ...nothing, wholeCount, constants, accumulate: true, update: true };
 }

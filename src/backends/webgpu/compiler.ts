@@ -3,7 +3,7 @@
 import { CHUNK_BYTES } from "./chunk.ts";
 import type { Gpu } from "./gpu.ts";
 import { type Binding, foldWorkgroups, type Kernel, shaderOf } from "./kernel.ts";
-import { oneLine } from "./one_line.ts";
+import { oneLine } from "./shared_device.ts";
 
 /** A kernel that is ready to be dispatched. */
 export interface CompiledKernel {

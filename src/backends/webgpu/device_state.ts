@@ -45,12 +45,16 @@ export class DeviceState {
     this.#gpu.device.queue.writeBuffer(this.statistics, 0, statistics as BufferSource);
   }
 
-  /** Copies them from the device. */
-  async read(work: WorkBuffers): Promise<Vectors> {
-    const [statistics, parameters, ...slots] = await work.read([
+  /** Where they lie, for {@linkcode DeviceState.unpack}. */
+  get ranges(): ReadRange[] {
+    return [
       { buffer: this.statistics, byteLength: 4 * this.#model.statisticCount },
       ...[this.parameters, ...this.slots].map((buffer) => this.#range(buffer)),
-    ]);
+    ];
+  }
+
+  /** What was read of them, in the model's layout. */
+  unpack([statistics, parameters, ...slots]: readonly ArrayBuffer[]): Vectors {
     return {
       parameters: this.#unpack(parameters),
       statistics: new Float32Array(statistics),

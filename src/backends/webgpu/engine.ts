@@ -1,47 +1,39 @@
 /** The `webgpu` engine: everything lives on the device until it is asked for. */
 
 import type { LabeledImages } from "../../data/dataset.ts";
+import { constantsOf } from "../../nn/optimizers.ts";
 import type { Model } from "../../nn/sequential.ts";
 import { summarize } from "../../nn/summary.ts";
 import type { Device } from "../backend.ts";
-import type { Engine, EngineOptions, Pass, Results, Vectors, Work } from "../engine.ts";
-import { augmenterOf } from "../gather.ts";
-import { checkRounds, chooseCapacity, knowsBatch } from "./capacity.ts";
-import { cutBatch, stepConstants } from "./chunk.ts";
+import type { Engine, EngineOptions, Pass, Vectors, Work } from "../engine.ts";
+import { checkRounds, chooseCapacity } from "./capacity.ts";
+import { cutBatch } from "./chunk.ts";
 import { CommandStream, FIRST_MACS, type Job } from "./command_stream.ts";
-import { type CompiledKernel, Compiler } from "./compiler.ts";
+import { Compiler } from "./compiler.ts";
 import { DataStore, type DeviceImages } from "./data_store.ts";
 import { DeviceState } from "./device_state.ts";
 import type { Gpu } from "./gpu.ts";
 import { type KernelTime, timeJob } from "./kernel_timer.ts";
-import { writeTurns } from "./kernels/augment.ts";
-import { gatherImages, type ImageChanges } from "./kernels/gather_images.ts";
-import { storeLogits } from "./kernels/softmax_cross_entropy.ts";
-import { buildNetwork, type Network } from "./network.ts";
+import { Networks } from "./networks.ts";
 import type { Mode } from "./operations.ts";
 import { layParameters } from "./parameter_layout.ts";
 import { runShardSteps } from "./shard_steps.ts";
 import type { Tuning } from "./tuning.ts";
 import { WorkBuffers } from "./work_buffers.ts";
 
+/** Bytes of parameters and the optimiser's vectors that are read with a training's results, at most: whoever
+ * asks for them next need not wait. */
+const MOST_STATE_BYTES = 2 ** 22;
+
 /** The parts of an open engine. */
 interface Parts {
   readonly gpu: Gpu;
   readonly state: DeviceState;
-  /** Most images of a chunk. */
-  readonly capacities: Readonly<Record<Mode, number>>;
+  readonly inferenceBatch: number;
   readonly stream: CommandStream;
-  readonly compiler: Compiler;
+  readonly networks: Networks;
   readonly data: DataStore;
   readonly work: WorkBuffers;
-}
-
-/** Kernels, and the buffers of a data set and a call that they are bound to. */
-interface BoundKernels {
-  readonly network: Network;
-  readonly order: GPUBuffer;
-  readonly images: DeviceImages;
-  readonly kernels: readonly CompiledKernel[];
 }
 
 /** What {@linkcode openWebgpuEngine} needs beyond what every engine does. */
@@ -71,10 +63,12 @@ export async function openWebgpuEngine(
   );
   const compiler = new Compiler(gpu, parts.stream.chunks);
   const data = new DataStore(gpu, options.bytesPerBuffer);
-  const engine = new WebgpuEngine(model, options, { gpu, ...parts, capacities, compiler, data });
+  const networks = new Networks(model, options, { gpu, ...parts, capacities, compiler });
   // One image at a time is how models are asked for answers; what else may fail is to fail at once.
-  if (options.batchSize > 1) await engine.prepareTraining();
-  return engine;
+  const { batchSize, shard } = options;
+  if (batchSize > 1) await networks.networkFor("train", Math.ceil(batchSize / (shard?.count ?? 1)));
+  const inferenceBatch = capacities.eval;
+  return new WebgpuEngine(model, options, { gpu, ...parts, data, networks, inferenceBatch });
 }
 
 /** See {@linkcode openWebgpuEngine}. */
@@ -86,17 +80,14 @@ export class WebgpuEngine implements Engine<DeviceImages> {
   readonly #model: Model;
   readonly #options: WebgpuEngineOptions;
   readonly #parts: Parts;
-  readonly #changes: ImageChanges | undefined;
-  /** Built when they are first needed, by mode and capacity. */
-  readonly #networks = new Map<string, Network>();
-  /** The kernels of the last training and evaluation, which are bound to their data. */
-  readonly #bound: Partial<Record<Mode, BoundKernels>> = {};
+  /** What the last training left, which was read with its results. */
+  #trained: ArrayBuffer[] | undefined;
 
   /** Takes over the parts. */
   constructor(model: Model, options: WebgpuEngineOptions, parts: Parts) {
     const { name, software } = parts.gpu;
     this.device = { kind: "gpu", description: `WebGPU on ${name}`, threads: 1, software };
-    this.inferenceBatch = parts.capacities.eval;
+    this.inferenceBatch = parts.inferenceBatch;
     const macs = summarize(model).reduce((sum, { trainingMacs }) => sum + trainingMacs, 0);
     const fitting = Math.floor(FIRST_MACS / (macs * this.inferenceBatch));
     this.batches = { first: software ? 1 : Math.max(1, Math.min(32, fitting)), most: Infinity };
@@ -105,22 +96,18 @@ export class WebgpuEngine implements Engine<DeviceImages> {
     this.#model = model;
     this.#options = options;
     this.#parts = parts;
-    const augmenter = augmenterOf(model, options);
-    this.#changes = augmenter && { augmenter, turns: writeTurns(parts.gpu, augmenter) };
-  }
-
-  /** Makes room for training, which waits for its first step otherwise. */
-  async prepareTraining(): Promise<void> {
-    const { batchSize, shard } = this.#options;
-    await this.#network("train", Math.ceil(batchSize / (shard?.count ?? 1)));
   }
 
   load(vectors: Vectors): void {
+    this.#trained = undefined;
     this.#parts.state.load(vectors);
   }
 
-  read(): Promise<Vectors> {
-    return this.#parts.state.read(this.#parts.work);
+  async read(): Promise<Vectors> {
+    const { state, work } = this.#parts;
+    const bytes = this.#trained ?? await work.read(state.ranges);
+    this.#trained = undefined;
+    return state.unpack(bytes);
   }
 
   attach(data: LabeledImages): Promise<DeviceImages> {
@@ -128,22 +115,21 @@ export class WebgpuEngine implements Engine<DeviceImages> {
   }
 
   detach(images: DeviceImages): void {
-    for (const mode of ["train", "eval"] as const) {
-      if (this.#bound[mode]?.images === images) delete this.#bound[mode];
-    }
+    this.#parts.networks.forget(images);
     this.#parts.data.detach(images);
   }
 
   async begin(work: Work<DeviceImages>): Promise<Pass> {
     const { kind, images, order, batchSize, learningRates, divisors, step } = work;
-    const { gpu, stream } = this.#parts;
+    const { gpu, stream, networks } = this.#parts;
     const { optimizer, shard } = this.#options;
     const mode = kind === "train" || kind === "gradients" ? "train" : "eval";
+    if (kind === "train") this.#trained = undefined;
     const own = kind === "train" ? shard : undefined;
     const largest = Math.min(batchSize, order.length);
-    const network = await this.#network(mode, own ? Math.ceil(largest / own.count) : largest);
-    const kernels = [...await this.#kernels(network, { images, order, mode })];
-    const logits = kind === "predict" ? await this.#makeRoom(network, order.length) : undefined;
+    const network = await networks.networkFor(mode, own ? Math.ceil(largest / own.count) : largest);
+    const kernels = [...await networks.kernelsOf(network, { images, order, mode })];
+    const logits = kind === "predict" ? await networks.logitsOf(network, order.length) : undefined;
     if (logits) kernels.push(logits.copy);
     const batchOf = (batch: number) => {
       const first = batch * batchSize;
@@ -154,30 +140,38 @@ export class WebgpuEngine implements Engine<DeviceImages> {
         step: step + batch,
       };
     };
-    const constantsOf = (batch: number) =>
-      stepConstants(optimizer, { learningRate: learningRates[batch], step: step + batch + 1 });
+    const ruleConstants = (batch: number) => {
+      const numbers = { learningRate: learningRates[batch], step: step + batch + 1 };
+      return Object.values(constantsOf(optimizer, numbers));
+    };
+    const batches = Math.ceil(order.length / batchSize);
+    let submitted = { macs: 0, start: 0 };
+    const measure = ({ macs, start }: typeof submitted) =>
+      stream.measured(macs, performance.now() - start);
     return {
       run: async (first, count) => {
         if (own) {
-          const steps = { first, count, batchOf, constantsOf, shard: own };
-          return await runShardSteps(
-            { ...this.#parts, network, kernels },
-            steps,
-          );
+          const steps = { first, count, batchOf, constantsOf: ruleConstants, shard: own };
+          return await runShardSteps({ ...this.#parts, network, kernels }, steps);
         }
         const jobs: Job[] = [];
         for (let batch = first; batch < first + count; batch++) {
           const update = kind === "train";
-          const constants = update ? constantsOf(batch) : {};
-          const chunks = cutBatch({ ...batchOf(batch), update, ...constants }, network);
+          const constants = update ? ruleConstants(batch) : [];
+          const chunks = cutBatch({ ...batchOf(batch), update, constants }, network);
           jobs.push(...chunks.map((chunk) => ({ chunk, kernels })));
         }
         const start = performance.now();
-        const macs = stream.submit(jobs);
+        const stretch = submitted = { start, macs: stream.submit(jobs) };
+        if (first + count === batches) return; // mapping the results waits for the device, too
         await gpu.finish();
-        stream.measured(macs, performance.now() - start);
+        measure(stretch);
       },
-      read: (places) => this.#readResults(places, logits?.buffer),
+      read: async (places) => {
+        const results = await this.#readResults(kind, places, logits?.buffer);
+        if (submitted.macs > 0) measure(submitted);
+        return results;
+      },
       end: () => logits && gpu.destroyBuffer(logits.buffer),
     };
   }
@@ -191,9 +185,9 @@ export class WebgpuEngine implements Engine<DeviceImages> {
    * @throws {Error} If the device has no `timestamp-query`.
    */
   async timeKernels(images: DeviceImages, indices: Uint32Array): Promise<KernelTime[]> {
-    const { gpu, stream } = this.#parts;
-    const network = await this.#network("train", indices.length);
-    const kernels = await this.#kernels(network, { images, order: indices, mode: "train" });
+    const { gpu, stream, networks } = this.#parts;
+    const network = await networks.networkFor("train", indices.length);
+    const kernels = await networks.kernelsOf(network, { images, order: indices, mode: "train" });
     const [chunk] = cutBatch({ first: 0, count: indices.length, update: true }, network);
     stream.writeChunks([{ chunk, kernels }]);
     return await timeJob(gpu, { chunk, kernels });
@@ -203,96 +197,24 @@ export class WebgpuEngine implements Engine<DeviceImages> {
     this.#parts.gpu.destroy();
   }
 
-  /** A network for batches; for a few images outside training, one of few.
-   *
-   * @throws {RangeError} If a layer must know more of a batch than fits.
-   */
-  async #network(mode: Mode, batch: number): Promise<Network> {
-    const { gpu, state, compiler, capacities } = this.#parts;
-    const { imagesPerInvocation, invocations } = this.#options.tuning;
-    const [few, most] = [imagesPerInvocation * invocations, capacities[mode]];
-    if (mode === "train" && batch > most && knowsBatch(this.#model)) {
-      throw new RangeError(
-        `Cannot train model "${this.#model.name}" on batches of ${batch} images: its batch norms ` +
-          `need whole batches, of which ${gpu.name} can bind ${most}; use a smaller batch size`,
-      );
-    }
-    const capacity = mode === "eval" && batch <= few ? few : most;
-    const key = `${mode} ${capacity}`;
-    let network = this.#networks.get(key);
-    if (network === undefined) {
-      const options = { ...this.#options, state, mode, capacity };
-      network = await gpu.guard(
-        `make room for batches of ${capacity}`,
-        () => buildNetwork(gpu, this.#model, options),
-      );
-      this.#networks.set(key, network);
-      const { before, after, update } = network;
-      await compiler.compile([...before, ...after, ...update]);
-    }
-    return network;
-  }
-
-  /** Kernels of a pass over a data set, in an order that is written to the device. */
-  async #kernels(
-    network: Network,
-    { images, order, mode }: {
-      readonly images: DeviceImages;
-      readonly order: Uint32Array;
-      readonly mode: Mode;
-    },
-  ): Promise<readonly CompiledKernel[]> {
-    const { gpu, work, compiler } = this.#parts;
-    await gpu.guard(`make room for ${order.length} images`, () => work.setOrder(order));
-    const { before, after, update } = network;
-    const bound = this.#bound[mode];
-    const isBound = bound?.network === network && bound.order === work.order;
-    if (isBound && bound.images === images) return bound.kernels;
-    const { labels } = images;
-    const { order: places, losses, predictions } = work;
-    const kernels = await compiler.compile([
-      gatherImages({ ...images, order: places }, {
-        ...network,
-        changes: mode === "train" ? this.#changes : undefined,
-      }, this.#options.tuning),
-      ...before,
-      network.loss({ labels, order: places, losses, predictions }),
-      ...after,
-      ...update,
-    ]);
-    this.#bound[mode] = { network, order: places, images, kernels };
-    return kernels;
-  }
-
-  /** A buffer for logits, and the kernel that copies a chunk's into it. */
-  async #makeRoom(network: Network, count: number) {
-    const { gpu, compiler } = this.#parts;
-    const { classCount } = this.#model;
-    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC;
-    const buffer = await gpu.guard(
-      `make room for ${count} predictions`,
-      () => gpu.createBuffer("logits", Math.max(16, 4 * count * classCount), usage),
-    );
-    const results = { results: buffer, classCount };
-    const [copy] = await compiler.compile([
-      storeLogits(network.logits, results, this.#options.tuning),
-    ]);
-    return { buffer, copy };
-  }
-
-  async #readResults(places: number, logits?: GPUBuffer): Promise<Results> {
-    const { work } = this.#parts;
+  async #readResults(kind: Work<never>["kind"], places: number, logits?: GPUBuffer) {
+    const { work, state } = this.#parts;
     const kept = logits ? 0 : 4 * places;
-    const ranges = [
+    const stateBytes = state.ranges.reduce((sum, { byteLength }) => sum + byteLength, 0);
+    const withState = kind === "train" && stateBytes <= MOST_STATE_BYTES;
+    const [losses, predictions, output, ...trained] = await work.read([
       { buffer: work.losses, byteLength: kept },
       { buffer: work.predictions, byteLength: kept },
-      ...(logits ? [{ buffer: logits, byteLength: 4 * places * this.#model.classCount }] : []),
-    ];
-    const [losses, predictions, output] = await work.read(ranges);
+      logits
+        ? { buffer: logits, byteLength: 4 * places * this.#model.classCount }
+        : { buffer: work.losses, byteLength: 0 },
+      ...(withState ? state.ranges : []),
+    ]);
+    this.#trained = withState ? trained : this.#trained;
     return {
       losses: new Float32Array(losses),
       predictions: new Uint32Array(predictions),
-      logits: new Float32Array(output ?? 0),
+      logits: new Float32Array(output),
     };
   }
 }

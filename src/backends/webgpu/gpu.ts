@@ -1,8 +1,7 @@
 /** A session's part of a GPU device: its buffers, and what went wrong with the device. */
 
 import type { AdapterChoice } from "../backend.ts";
-import { oneLine } from "./one_line.ts";
-import { openDevice, type SharedDevice } from "./shared_device.ts";
+import { oneLine, openDevice, type SharedDevice } from "./shared_device.ts";
 
 const LOSS_NEWS_MS = 500;
 

@@ -50,12 +50,6 @@ export function workgroupsOf([x]: Workgroups, { groups }: Chunk): number {
 /** One workgroup for each group of images. */
 export const A_GROUP = { perGroup: 1 } as const;
 
-/** Most rounds of an invocation's loops together: llvmpipe leaves a loop, without a word, after 65,535.
- *
- * Kernels whose rounds grow with a model are cut, or refused, well before.
- */
-export const MOST_ROUNDS = 30_000;
-
 /** A kernel's whole WGSL: the chunk, its bindings from 1, and its code. */
 export function shaderOf({ code, bindings }: Kernel): string {
   const declarations = bindings.map(({ name, type, access }, index) => {
@@ -135,12 +129,31 @@ fn draw_at(key: u32, step: u32, image: u32, unit: u32) -> u32 {
 }
 `;
 
-/** Head of an entry point: `n` is the invocation's place among the chunk's images. */
-export function entryPoint({ invocations }: Tuning): string {
-  return `@compute @workgroup_size(${invocations})
-fn main(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) group: vec3u) {
-  let n = group.x * ${invocations}u + local.x;
+/** Head of an entry point. */
+export function entryPoint(...size: readonly number[]): string {
+  return `@compute @workgroup_size(${size.join(", ")})
+fn main(@builtin(local_invocation_id) local: vec3u, ${GROUP}`;
+}
+
+/** A kernel whose workgroups in x are groups of images, of which an invocation has its own. */
+export function imageKernel(
+  { functions = "", main, workgroups, ...kernel }: Omit<Kernel, "code" | "workgroups"> & {
+    /** WGSL beside the entry point's. */
+    readonly functions?: string;
+    /** WGSL of the entry point; `n` is the invocation's place among the chunk's images. */
+    readonly main: string;
+    readonly workgroups: readonly [y: number, z: number];
+  },
+  tuning: Tuning,
+): Kernel {
+  const code = `${imagesWgsl(tuning)}
+${functions}
+${entryPoint(tuning.invocations)}
+  let n = group.x * ${tuning.invocations}u + local.x;
+  ${main}
+}
 `;
+  return { ...kernel, code, workgroups: [A_GROUP, ...workgroups] };
 }
 
 /** A number as WGSL of type f32; the least are none. */
@@ -150,7 +163,17 @@ export function numberWgsl(value: number): string {
 
 /** Binds a tensor as an array of `Images`. */
 export function bindTensor(name: string, tensor: Tensor, access: "read" | "write"): Binding {
-  return { name, type: "array<Images>", access, buffer: tensor.buffer };
+  return bindArray(name, tensor.buffer, "Images", access);
+}
+
+/** Binds a buffer as numbers of a type. */
+export function bindArray(
+  name: string,
+  buffer: GPUBuffer,
+  type: "f32" | "u32" | "vec4f" | "Images" = "f32",
+  access: "read" | "write" = "read",
+): Binding {
+  return { name, type: `array<${type}>`, access, buffer };
 }
 
 /** The numbers below `count`. */

@@ -1,16 +1,14 @@
 /** A model on a device: its tensors, and the kernels of forward, backward and update. */
 
-import type { BatchNormLayer } from "../../nn/layers/batch_norm.ts";
 import { ruleOf } from "../../nn/optimizers.ts";
-import type { Model, Parameter } from "../../nn/sequential.ts";
+import type { Layer, Model, Parameter } from "../../nn/sequential.ts";
 import type { EngineOptions } from "../engine.ts";
 import { Program } from "../program.ts";
 import { layPartials, type Partials } from "./capacity.ts";
 import type { DeviceState } from "./device_state.ts";
 import type { Gpu } from "./gpu.ts";
 import type { Binding, Kernel } from "./kernel.ts";
-import { imageSumsLength, MOMENTS, trackStatistics } from "./kernels/batch_norm.ts";
-import { conv2dWeightGradient } from "./kernels/conv2d_weight_gradient.ts";
+import { trackStatistics } from "./kernels/batch_norm.ts";
 import type { NetworkInput, ResultBuffers } from "./kernels/gather_images.ts";
 import { countJoinedLayers, LINEAR_LAYERS_BUFFERS, linearLayers } from "./kernels/linear_layers.ts";
 import { linearWeightGradient } from "./kernels/linear_weight_gradient.ts";
@@ -19,7 +17,7 @@ import type { GradientTarget } from "./kernels/store_gradient.ts";
 import { clippedUpdate, SQUARES, updateParameters } from "./kernels/update_parameters.ts";
 import type { KernelContext } from "./layers/layer.ts";
 import { kernelsOf, operationsOf } from "./layers/table.ts";
-import type { ConvolveOperation, Mode, NormOperation, Operation } from "./operations.ts";
+import type { ConvolveOperation, Mode, Operation } from "./operations.ts";
 import { type Placed, placeOperations } from "./placement.ts";
 import { flattenTensor, type Tensor, type TensorMaker } from "./tensors.ts";
 import type { Tuning } from "./tuning.ts";
@@ -82,14 +80,14 @@ export function buildNetwork(
   const ranges = mode === "train"
     ? layPartials(operations, layout, { tuning, capacity, buffers, joinedCount })
     : [];
-  const scratch = layScratch(gpu, operations, { capacity, ranges });
+  const scratch = layScratch(gpu, operations, { capacity, tuning, ranges });
   const context: KernelContext = {
     ...options,
     ...scratch,
     statistics: state.statistics,
     bind: (name, parameter) => bindParameter(gpu, { name, parameter, state }),
   };
-  const stages = placed.filter(isConvolve).map((place) => {
+  const tail = placed.slice(headLength).filter(isConvolve).map((place) => {
     const { layer: { weight, bias } } = place.operation;
     return {
       ...place,
@@ -98,7 +96,6 @@ export function buildNetwork(
       bias: bias && layout.places.get(bias),
     };
   });
-  const tail = stages.slice(stages.length - joinedCount);
   const network = {
     ...{ capacity, group: tuning.imagesPerInvocation * tuning.invocations, logits },
     ...{ input: image, imageShape, standardization, indices: scratch.indices },
@@ -121,37 +118,18 @@ export function buildNetwork(
 
   const backward = [...head.entries()].reverse().flatMap(([index, place]) => {
     const targets = place.operation.inputs.map((input) => targetOf(index, input));
-    const isNeeded = program.needsGradient(index) &&
-      (place.operation.type === "norm" || targets.some((target) => target !== undefined));
-    return isNeeded ? kernelsOf(place.operation).backward(place, targets, context) : [];
+    if (!program.needsGradient(index)) return [];
+    return kernelsOf(place.operation).backward(place, targets, context);
   });
   const before = joinedCount > 0
     ? targetOf(headLength, operations[headLength].inputs[0])
     : undefined;
-  const trained = stages.filter(({ operation }) => scratch.placeOf.has(operation))
-    .map((stage) => ({
-      ...stage,
-      gradMaps: stage.target!.gradient,
-      place: scratch.placeOf.get(stage.operation)!,
-    }));
-  const { partials } = scratch;
-  const own = { tuning, capacity };
-  const isJoined = ({ operation }: Placed) => tail.some((stage) => stage.operation === operation);
-  const weightGradients = trained.filter((stage) => !isJoined(stage)).map((stage) =>
-    stage.operation.isLinear
-      ? linearWeightGradient([stage], { ...own, partials: partials[stage.place.buffer] })
-      : conv2dWeightGradient(
-        stage.operation,
-        { ...stage, partials: partials[stage.place.buffer] },
-        tuning,
-      )
-  );
-  const joined = trained.filter(isJoined);
-  if (joined.length > 0) {
-    const { buffer } = joined[0].place;
-    weightGradients.push(linearWeightGradient(joined, { ...own, partials: partials[buffer] }));
-  }
-  const vectors = { parameters, gradients, slots, partials };
+  const joined = tail.flatMap((stage) => {
+    const place = context.partialsOf(stage.operation);
+    return place ? [{ ...stage, gradMaps: stage.target!.gradient, place }] : [];
+  });
+  if (joined.length > 0) backward.unshift(linearWeightGradient(joined, context));
+  const vectors = { parameters, gradients, slots, partials: scratch.partials };
   const updateRanges = ranges.map(({ range }) => range);
   const update = clipNorm === undefined
     ? [updateParameters(updateRanges, vectors, ruleOf(optimizer))]
@@ -161,12 +139,11 @@ export function buildNetwork(
       rule: ruleOf(optimizer),
       clipNorm,
     });
-  const tracked = operations.filter(isTracked);
-  if (tracked.length > 0) update.push(trackStatistics(tracked, context));
+  update.push(...trackStatistics(operations, context));
   return {
     ...network,
     loss: loss({ target: before }, last.target),
-    after: [...backward, ...weightGradients],
+    after: backward,
     update,
   };
 }
@@ -175,41 +152,44 @@ function isConvolve(place: Placed): place is Placed<ConvolveOperation> {
   return place.operation.type === "convolve";
 }
 
-function isTracked(operation: Operation): operation is NormOperation {
-  return operation.type === "norm" && !operation.isRunning;
-}
-
 /** Allocates what kernels leave for others. */
 function layScratch(
   gpu: Gpu,
   operations: readonly Operation[],
-  { capacity, ranges }: { readonly capacity: number; readonly ranges: readonly Partials[] },
+  { capacity, tuning, ranges }: Pick<NetworkOptions, "capacity" | "tuning"> & {
+    readonly ranges: readonly Partials[];
+  },
 ) {
   const create = (label: string, floats: number) => {
     const { STORAGE, COPY_SRC, COPY_DST } = GPUBufferUsage;
     return gpu.createBuffer(label, 4 * Math.max(4, floats), STORAGE | COPY_SRC | COPY_DST);
   };
-  const moments = new Map<BatchNormLayer, number>();
+  const moments = new Map<Layer, number>();
   let length = 0;
-  for (const { layer, output } of operations.filter(isTracked)) {
-    moments.set(layer, length);
-    length += MOMENTS.length * output[0];
+  for (const operation of operations) {
+    moments.set(operation.layer, length);
+    length += operation.moments;
   }
-  const sums = operations.filter(isTracked).map((norm) => imageSumsLength(norm, capacity));
-  const placeOf = new Map(ranges.map(({ operation, place }) => [operation, place]));
+  const lengths: number[] = [];
+  for (const { range: { buffer }, end } of ranges) {
+    lengths[buffer] = Math.max(lengths[buffer] ?? 0, end);
+  }
+  const partials = lengths.map((length, buffer) => create(`partials ${buffer}`, length));
+  const places = new Map(
+    ranges.map((
+      { operation, place, range: { buffer } },
+    ) => [operation, { ...place, buffer: partials[buffer] }]),
+  );
+  const perImage = Math.max(...operations.map(({ imageSums }) => imageSums(tuning)));
   return {
-    partials: [...new Set(ranges.map(({ place }) => place.buffer))].map((buffer) => {
-      const ends = ranges.filter(({ place }) => place.buffer === buffer).map(({ end }) => end);
-      return create(`partials ${buffer}`, Math.max(...ends));
-    }),
+    partials,
     moments: create("moments", length),
-    imageSums: create("image sums", Math.max(0, ...sums)),
-    indices: operations.some(({ type }) => type === "dropout")
+    imageSums: create("image sums", capacity * perImage),
+    indices: operations.some(({ readsIndices }) => readsIndices)
       ? create("indices", capacity)
       : undefined,
-    momentsOf: (layer: BatchNormLayer) => moments.get(layer) ?? 0,
-    partialsOf: (operation: Operation) => placeOf.get(operation)!,
-    placeOf,
+    momentsOf: (layer: Layer) => moments.get(layer)!,
+    partialsOf: (operation: Operation) => places.get(operation),
   };
 }
 

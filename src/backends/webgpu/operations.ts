@@ -10,6 +10,7 @@ import type { Pool2dLayer } from "../../nn/layers/pool2d.ts";
 import { IMAGE, type Layer, type Model, type Parameter } from "../../nn/sequential.ts";
 import { Program } from "../program.ts";
 import { imageShape } from "./tensors.ts";
+import type { Tuning } from "./tuning.ts";
 
 /** Whether a model is trained: by a batch's own statistics, and with dropout; or only run forward. */
 export type Mode = "train" | "eval";
@@ -36,8 +37,16 @@ export interface OperationBase {
   /** Before the joined pooling. */
   readonly maps: ImageShape;
   readonly output: ImageShape;
-  /** Rows and columns of zeros that it reads around its input. */
+  /** Rows and columns of zeros that it reads around its input, and around its maps' gradient. */
   readonly padding: Pair;
+  readonly gradientBorder: Pair;
+  /** Rounds of the longest loops of its kernels, where they grow with the model; see `MOST_ROUNDS`. */
+  readonly rounds: number;
+  /** Floats that it must know of each image of a batch, and of all of it; see `KernelContext`. */
+  readonly imageSums: (tuning: Tuning) => number;
+  readonly moments: number;
+  /** Whether it must know which images a batch has. */
+  readonly readsIndices: boolean;
   /** An activation that its kernel carries out as well, and the pooling after that. */
   readonly activation?: Activation;
   readonly pool: Window;
@@ -112,7 +121,7 @@ export type Operation =
   | NormOperation;
 
 /** The window of an operation without pooling. */
-export const NO_POOL: Window = { type: "none", size: [1, 1], stride: [1, 1] };
+const NO_POOL: Window = { type: "none", size: [1, 1], stride: [1, 1] };
 
 /** What is to be known of a layer for its plan. */
 export interface PlanContext {
@@ -166,6 +175,8 @@ function baseOf(layer: Layer, index: number, inputs: readonly number[]): Operati
     maps,
     output: maps,
     padding: [0, 0],
+    gradientBorder: [0, 0],
+    ...{ rounds: 0, imageSums: () => 0, moments: 0, readsIndices: false },
     pool: NO_POOL,
   };
 }

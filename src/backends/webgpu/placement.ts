@@ -2,9 +2,8 @@
 
 import { IMAGE } from "../../nn/sequential.ts";
 import type { Program } from "../program.ts";
-import { gradientBorder } from "./kernels/conv2d_input_gradient.ts";
 import type { GradientTarget } from "./kernels/store_gradient.ts";
-import type { ConvolveOperation, Mode, Operation } from "./operations.ts";
+import type { Mode, Operation } from "./operations.ts";
 import {
   type Border,
   flattenTensor,
@@ -39,7 +38,7 @@ export function placeOperations(
   },
 ): { readonly image: Tensor; readonly placed: readonly Placed[] } {
   const borderOf = (tensor: number) => borderAround(tensor, operations, program);
-  const image = layTensor(maker, operations[0].input, { label: "input", border: borderOf(IMAGE) });
+  const image = layTensor(maker, "input", operations[0].input, borderOf(IMAGE));
   const headLength = operations.length - joinedCount;
   const lengths = operations.slice(headLength).map(({ output }) => output[0]);
   const tailOutputs = layVectors(maker, "linear outputs", lengths);
@@ -49,10 +48,7 @@ export function placeOperations(
     const { layer, maps, pool } = operation;
     const inputs = operation.inputs.map((input) => input === IMAGE ? image : outputs[input]);
     const output = tailOutputs[index - headLength] ??
-      layTensor(maker, operation.output, {
-        label: `${layer.name} output`,
-        border: borderOf(index),
-      });
+      layTensor(maker, `${layer.name} output`, operation.output, borderOf(index));
     outputs.push(output);
     const place = {
       operation,
@@ -62,22 +58,12 @@ export function placeOperations(
     if (mode === "eval" || !(gradients[index - headLength] || program.needsGradient(index))) {
       return place;
     }
-    const gradient = gradients[index - headLength] ?? layTensor(maker, maps, {
-      label: `${layer.name} gradient`,
-      border: gradientBorderOf(operation),
-    });
-    const activated = pool.type === "none"
-      ? output
-      : layTensor(maker, maps, { label: `${layer.name} maps` });
+    const gradient = gradients[index - headLength] ??
+      layTensor(maker, `${layer.name} gradient`, maps, operation.gradientBorder);
+    const activated = pool.type === "none" ? output : layTensor(maker, `${layer.name} maps`, maps);
     return { ...place, target: { operation, gradient, activated } };
   });
   return { image, placed };
-}
-
-/** Whether an operation is a convolution whose windows are one pixel apart. */
-export function isSliding(operation: Operation): operation is ConvolveOperation {
-  return operation.type === "convolve" && !operation.isLinear &&
-    operation.stride[0] === 1 && operation.stride[1] === 1;
 }
 
 function isVector({ layer }: Operation): boolean {
@@ -90,16 +76,12 @@ function borderAround(tensor: number, operations: readonly Operation[], program:
   return [Math.max(0, ...paddings.map(([y]) => y)), Math.max(0, ...paddings.map(([, x]) => x))];
 }
 
-function gradientBorderOf(operation: Operation): Border {
-  return isSliding(operation) ? gradientBorder(operation) : [0, 0];
-}
-
 /** Length of the largest tensor for one image. */
 export function largestTensor(operations: readonly Operation[], program: Program): number {
   const floats = operations.flatMap((operation, index) => [
     floatsPerImage(operation.input, borderAround(operation.inputs[0], operations, program)),
     floatsPerImage(operation.output, borderAround(index, operations, program)),
-    floatsPerImage(operation.maps, gradientBorderOf(operation)),
+    floatsPerImage(operation.maps, operation.gradientBorder),
   ]);
   return Math.max(...floats);
 }

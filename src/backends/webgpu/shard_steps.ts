@@ -2,7 +2,7 @@
  * between. */
 
 import { type Shard, shardRange } from "../backend.ts";
-import { type Batch, type Chunk, cutBatch, type StepConstants, updateChunk } from "./chunk.ts";
+import { type Batch, type Chunk, cutBatch, updateChunk } from "./chunk.ts";
 import type { CommandStream } from "./command_stream.ts";
 import type { CompiledKernel } from "./compiler.ts";
 import type { Gpu } from "./gpu.ts";
@@ -26,7 +26,7 @@ export interface ShardSteps {
   readonly first: number;
   readonly count: number;
   readonly batchOf: (batch: number) => Pick<Batch, "first" | "count" | "divisor" | "step">;
-  readonly constantsOf: (batch: number) => StepConstants;
+  readonly constantsOf: (batch: number) => readonly number[];
   readonly shard: Shard;
 }
 

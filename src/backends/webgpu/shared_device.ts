@@ -7,7 +7,6 @@
 
 import type { AdapterChoice } from "../backend.ts";
 import { adapterName, chooseAdapter, requiredLimits } from "./adapters.ts";
-import { oneLine } from "./one_line.ts";
 
 /** An open device. */
 export interface SharedDevice {
@@ -73,4 +72,13 @@ async function requestAll(adapter: GPUAdapter): Promise<GPUDevice> {
   } catch (error) {
     throw new Error(`Cannot open ${adapterName(adapter)}: ${oneLine(error)}`);
   }
+}
+
+const LONGEST_MESSAGE = 300;
+
+/** An error's message, which a driver may make go on for pages, as one line. */
+export function oneLine(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  const line = message.replace(/\s+/g, " ").trim();
+  return line.length > LONGEST_MESSAGE ? `${line.slice(0, LONGEST_MESSAGE)}...` : line;
 }

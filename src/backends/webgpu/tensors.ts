@@ -24,13 +24,6 @@ export interface Tensor {
   readonly channelStride: number;
 }
 
-/** What {@linkcode layTensor} needs to know. */
-export interface TensorOptions {
-  readonly label: string;
-  /** Rows and columns of zeros around each map; default none. */
-  readonly border?: Border;
-}
-
 /** Rows of zeros above and below each map, columns of zeros left and right. */
 export type Border = readonly [y: number, x: number];
 
@@ -43,8 +36,12 @@ export interface TensorMaker {
 }
 
 /** Allocates a tensor for [channels, height, width] or [features] of every image of a chunk. */
-export function layTensor(maker: TensorMaker, shape: Shape, options: TensorOptions): Tensor {
-  const { label, border = [0, 0] } = options;
+export function layTensor(
+  maker: TensorMaker,
+  label: string,
+  shape: Shape,
+  border: Border = [0, 0],
+): Tensor {
   const floats = floatsPerImage(shape, border);
   return describeTensor(maker, shape, {
     buffer: maker.createBuffer(label, 4 * maker.capacity * floats),

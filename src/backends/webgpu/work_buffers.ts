@@ -1,7 +1,7 @@
 /** What a call sends to the device and gets back: an order of images, and results in its places. */
 
 import type { Gpu } from "./gpu.ts";
-import { oneLine } from "./one_line.ts";
+import { oneLine } from "./shared_device.ts";
 
 /** A range to read back. */
 export interface ReadRange {

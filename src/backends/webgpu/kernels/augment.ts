@@ -3,7 +3,7 @@
 import { type Augmenter, FRACTION_BITS, TURN_BITS, UNITS } from "../../../data/augment.ts";
 import type { ImageShape } from "../../../nn/sequential.ts";
 import type { Gpu } from "../gpu.ts";
-import { type Binding, RANDOM_WGSL } from "../kernel.ts";
+import { type Binding, numberWgsl, RANDOM_WGSL } from "../kernel.ts";
 
 /** What is drawn of images, and the table of their turns where they turn. */
 export interface ImageChanges {
@@ -70,7 +70,7 @@ fn change_of(image: u32) -> Change {
   }
   ${
     brightness > 0
-      ? `change.factor = ${wgslNumber(1 - brightness)} + ${wgslNumber(2 * brightness / 65_535)} *
+      ? `change.factor = ${numberWgsl(1 - brightness)} + ${numberWgsl(2 * brightness / 65_535)} *
     f32(${draw(UNITS.brightness)} >> 16u);`
       : ""
   }
@@ -127,9 +127,4 @@ fn sample_at(image: u32, pixel: u32, change: Change) -> vec2f {
   return vec2f(sample * i32(is_kept));
 }
 `;
-}
-
-/** A float32 that WGSL reads as one. */
-function wgslNumber(value: number): string {
-  return `f32(${Math.fround(value)})`;
 }

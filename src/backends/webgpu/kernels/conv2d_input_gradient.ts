@@ -1,12 +1,10 @@
 /** Input gradient of a convolution whose stride is 1. */
 
 import {
-  A_GROUP,
   type Binding,
   bindTensor,
   divisorUpTo,
-  entryPoint,
-  imagesWgsl,
+  imageKernel,
   type Kernel,
   repeat,
 } from "../kernel.ts";
@@ -18,7 +16,7 @@ import {
 } from "../operations.ts";
 import { indexOf, roundUp, type Tensor } from "../tensors.ts";
 import type { Tuning } from "../tuning.ts";
-import { callStoreGradient, type GradientTarget, storeGradient } from "./store_gradient.ts";
+import { type GradientTarget, storeGradient } from "./store_gradient.ts";
 
 /** The buffers of the input gradient kernels. */
 export interface InputGradientBuffers {
@@ -35,7 +33,7 @@ const SIDE = 2;
 
 /** Zeros that {@linkcode conv2dInputGradient} wants around the maps' gradient. */
 export function gradientBorder(
-  { kernelSize, padding }: ConvolveOperation,
+  { kernelSize, padding }: Pick<ConvolveOperation, "kernelSize" | "padding">,
 ): readonly [y: number, x: number] {
   return [
     Math.max(0, kernelSize[0] - 1 - padding[0]),
@@ -63,7 +61,7 @@ export function conv2dInputGradient(
   const [rows, cells] = [Math.ceil(height / SIDE), Math.ceil(width / SIDE)];
   const patchWidth = SIDE - 1 + kernelWidth;
   const taps = Array.from({ length: SIDE ** 2 }, (_, tap) => [Math.floor(tap / SIDE), tap % SIDE]);
-  const { code, bindings } = storeGradient(target);
+  const { code, bindings, call } = storeGradient(target);
   const loadRow = (row: number, offset: string) =>
     repeat(side, (o) =>
       repeat(patchWidth, (x) => {
@@ -77,16 +75,14 @@ export function conv2dInputGradient(
         ${
         taps.map(([dy, dx]) => {
           const d = (o: number) => `w[${o}] * d${o}_${dy}_${dx + kernelWidth - 1 - j}`;
-          return `g${c}_${dy}_${dx} += ${addFour(side, d)};`;
+          return repeat(side, (o) => `g${c}_${dy}_${dx} += ${d(o)};`);
         }).join("\n")
       }
       }`));
-  return {
+  return imageKernel({
     label: `conv2d_input_gradient ${layer.name}`,
-    code: `${imagesWgsl(tuning)}
-${code}
-${entryPoint(tuning)}
-  let y = group.y / ${cells}u * ${SIDE}u;
+    functions: code,
+    main: `let y = group.y / ${cells}u * ${SIDE}u;
   let x = group.y % ${cells}u * ${SIDE}u;
   let channel = group.z * ${channels}u;
   ${
@@ -128,7 +124,7 @@ ${entryPoint(tuning)}
         const place = { y: `y + ${dy}u`, x: `x + ${dx}u` };
         const store = repeat(channels, (c) => {
           const element = { ...place, channel: `channel + ${c}u`, gradient: `g${c}_${dy}_${dx}` };
-          return callStoreGradient(target, element, false);
+          return call(element);
         });
         const inside = [
           ...(dy > 0 && height % SIDE > 0 ? [`${place.y} < ${height}u`] : []),
@@ -136,13 +132,11 @@ ${entryPoint(tuning)}
         ];
         return inside.length === 0 ? store : `if (${inside.join(" && ")}) { ${store} }`;
       }).join("\n")
-    }
-}
-`,
+    }`,
     bindings: [bindTensor("grad_maps", gradMaps, "read"), weights, ...bindings],
     macs: macsOf(operation),
-    workgroups: [A_GROUP, rows * cells, inChannels / channels],
-  };
+    workgroups: [rows * cells, inChannels / channels],
+  }, tuning);
 }
 
 /** WGSL of a loop over the output channels of an input channel's group: `o` counts them in steps. */
@@ -161,10 +155,4 @@ export function channelInGroup(operation: ConvolveOperation, channel: string): s
 /** WGSL for the weights of a step, a vec4f or, as its first and only element, the one of `o`. */
 export function weightAt(side: ChannelGroups["side"], index: string): string {
   return side === 4 ? `weights[${index}]` : `array<f32, 1>(weights[${index}][o % 4u])`;
-}
-
-/** WGSL for the sum of a step's products. */
-export function addFour(side: ChannelGroups["side"], product: (o: number) => string): string {
-  if (side === 1) return product(0);
-  return `(${product(0)} + ${product(1)}) + (${product(2)} + ${product(3)})`;
 }

@@ -1,12 +1,10 @@
 /** Convolution, activation and pooling, forward; a linear layer is a 1x1 convolution of one pixel. */
 
 import {
-  A_GROUP,
   type Binding,
   bindTensor,
   divisorUpTo,
-  entryPoint,
-  imagesWgsl,
+  imageKernel,
   type Kernel,
   repeat,
 } from "../kernel.ts";
@@ -31,7 +29,8 @@ export interface ForwardBuffers {
  *
  * A workgroup takes a group of images; its y is a pooling window, its z a block of output channels. An
  * invocation keeps the sums of a block for every element of the window, and walks input channels and
- * kernel rows; it holds the rows that the window's elements share, so that each input is read once.
+ * kernel rows, one or some at a time; it holds the rows that the window's elements share, so that each input
+ * is read once.
  */
 export function conv2dPoolForward(
   operation: ConvolveOperation,
@@ -51,6 +50,8 @@ export function conv2dPoolForward(
   const heldRows = (poolHeight - 1) * strideY + 1;
   const patchWidth = (poolWidth - 1) * strideX + kernelWidth;
   const maps = pool.type === "none" ? undefined : activated;
+  // Kernel rows that are taken at once.
+  const rows = divisorUpTo(kernelHeight, Math.max(1, tuning.forwardLoads / patchWidth));
   const sum = (o: number, tap: number) => `s${o}_${tap}`;
   const each = (line: (o: number, tap: number) => string) =>
     repeat(channels, (o) => repeat(area, (tap) => line(o, tap)));
@@ -59,9 +60,10 @@ export function conv2dPoolForward(
       patchWidth,
       (x) => `r${row}_${x} = input[base + ${rowOffset} + ${x * input.columnStride}u];`,
     );
-  const code = `${imagesWgsl(tuning)}
-${entryPoint(tuning)}
-  let out_y = group.y / ${output.width}u;
+  const walkKernel = rows === kernelHeight
+    ? "let i = 0u;"
+    : `for (var i = 0u; i < ${kernelHeight}u; i += ${rows}u)`;
+  const main = `let out_y = group.y / ${output.width}u;
   let out_x = group.y % ${output.width}u;
   let channel = group.z * ${side * vectors}u;
   let block = channel / 4u;
@@ -72,7 +74,7 @@ ${entryPoint(tuning)}
     )
   }
   ${each((o, tap) => `var ${sum(o, tap)} = Images(b${o >> 2}[${part(o)}]);`)}
-  ${repeat(heldRows, (row) => repeat(patchWidth, (x) => `var r${row}_${x}: Images;`))}
+  ${repeat(heldRows + rows - 1, (row) => repeat(patchWidth, (x) => `var r${row}_${x}: Images;`))}
   var base = ${
     indexOf(input, [
       operation.groups === 1 ? "0u" : `channel / ${outputs}u * ${inputs}u`,
@@ -83,28 +85,33 @@ ${entryPoint(tuning)}
   var weight = block;
   for (var c = 0u; c < ${inputs}u; c++) {
     ${repeat(heldRows - 1, (row) => loadRow(row, `${row * input.rowStride}u`))}
-    for (var i = 0u; i < ${kernelHeight}u; i++) {
-      ${loadRow(heldRows - 1, `(i + ${heldRows - 1}u) * ${input.rowStride}u`)}
+    ${walkKernel} {
       ${
-    repeat(kernelWidth, (j) =>
+    repeat(
+      rows,
+      (i) => loadRow(heldRows - 1 + i, `(i + ${heldRows - 1 + i}u) * ${input.rowStride}u`),
+    )
+  }
+      ${
+    repeat(rows * kernelWidth, (tap) =>
       repeat(Math.ceil(channels / 4), (v) =>
         `{
-        let w = weights[weight + ${j * columns + v}u];
+        let w = weights[weight + ${tap * columns + v}u];
         ${
           repeat(Math.min(4, channels - 4 * v), (o) =>
-            repeat(area, (tap) => {
-              const row = Math.floor(tap / poolWidth) * strideY;
-              const x = (tap % poolWidth) * strideX + j;
-              return `${sum(4 * v + o, tap)} += w[${part(o)}] * r${row}_${x};`;
+            repeat(area, (place) => {
+              const row = Math.floor(place / poolWidth) * strideY + Math.floor(tap / kernelWidth);
+              const x = (place % poolWidth) * strideX + tap % kernelWidth;
+              return `${sum(4 * v + o, place)} += w[${part(o)}] * r${row}_${x};`;
             }))
         }
       }`))
   }
-      weight += ${kernelWidth * columns}u;
+      weight += ${rows * kernelWidth * columns}u;
       ${
     repeat(
       heldRows - 1,
-      (row) => repeat(patchWidth, (x) => `r${row}_${x} = r${row + 1}_${x};`),
+      (row) => repeat(patchWidth, (x) => `r${row}_${x} = r${row + rows}_${x};`),
     )
   }
     }
@@ -133,12 +140,10 @@ ${entryPoint(tuning)}
         pooled(pool.type, values)
       };`;
     })
-  }
-}
-`;
-  return {
+  }`;
+  return imageKernel({
     label: `conv2d_pool_forward ${layer.name}`,
-    code,
+    main,
     bindings: [
       bindTensor("input", input, "read"),
       ...parameters,
@@ -146,8 +151,8 @@ ${entryPoint(tuning)}
       bindTensor("output", output, "write"),
     ],
     macs: macsOf(operation),
-    workgroups: [A_GROUP, output.height * output.width, blocks],
-  };
+    workgroups: [output.height * output.width, blocks],
+  }, tuning);
 }
 
 /** WGSL for a window's mean or maximum. */

@@ -1,25 +1,16 @@
 /** Input gradient of a convolution with any stride, and of a linear layer. */
 
-import {
-  A_GROUP,
-  bindTensor,
-  divisorUpTo,
-  entryPoint,
-  imagesWgsl,
-  type Kernel,
-  repeat,
-} from "../kernel.ts";
+import { bindTensor, divisorUpTo, imageKernel, type Kernel, repeat } from "../kernel.ts";
 import { channelGroups, type ConvolveOperation, macsOf } from "../operations.ts";
 import { indexOf, roundUp } from "../tensors.ts";
 import type { Tuning } from "../tuning.ts";
 import {
-  addFour,
   channelInGroup,
   type InputGradientBuffers,
   walkOutputs,
   weightAt,
 } from "./conv2d_input_gradient.ts";
-import { callStoreGradient, storeGradient } from "./store_gradient.ts";
+import { storeGradient } from "./store_gradient.ts";
 
 /** Most input channels of one invocation. */
 const CHANNELS = 8;
@@ -45,7 +36,7 @@ export function conv2dStridedInputGradient(
     : divisorUpTo(inputs, CHANNELS);
   const blocks = Math.ceil(inChannels / channels);
   const isVector = kernelHeight * kernelWidth * height * width === 1;
-  const { code, bindings } = storeGradient(target);
+  const { code, bindings, call } = storeGradient(target, { isVector: height * width === 1 });
   const sums = `
         let d0 = grad_maps[base];
         ${
@@ -67,7 +58,7 @@ export function conv2dStridedInputGradient(
             `${columns}u + o${side === 1 ? " / 4u" : ""}`,
         )
       };
-          g${c} += ${addFour(side, (o) => `w[${o}] * d${o}`)};
+          ${repeat(side, (o) => `g${c} += w[${o}] * d${o};`)}
         }`;
     })
   }`;
@@ -86,12 +77,10 @@ export function conv2dStridedInputGradient(
         ${sums}
       }
     }`;
-  return {
+  return imageKernel({
     label: `conv2d_strided_input_gradient ${layer.name}`,
-    code: `${imagesWgsl(tuning)}
-${code}
-${entryPoint(tuning)}
-  let y = group.y / ${width}u;
+    functions: code,
+    main: `let y = group.y / ${width}u;
   let x = group.y % ${width}u;
   let in_y = y + ${padding[0]}u;
   let in_x = x + ${padding[1]}u;
@@ -107,16 +96,14 @@ ${entryPoint(tuning)}
   ${
       repeat(channels, (c) => {
         const element = { channel: `c${c}`, y: "y", x: "x", gradient: `g${c}` };
-        const store = callStoreGradient(target, element, height * width === 1);
+        const store = call(element);
         return blocks * channels === inChannels
           ? store
           : `if (first + ${c}u < ${inChannels}u) { ${store} }`;
       })
-    }
-}
-`,
+    }`,
     bindings: [bindTensor("grad_maps", gradMaps, "read"), weights, ...bindings],
     macs: macsOf(operation),
-    workgroups: [A_GROUP, height * width, blocks],
-  };
+    workgroups: [height * width, blocks],
+  }, tuning);
 }

@@ -1,33 +1,30 @@
 /** Weight and bias gradients of a convolution: partial sums of a group of images. */
 
 import {
-  A_GROUP,
+  bindArray,
   bindTensor,
   divisorUpTo,
-  entryPoint,
-  imagesWgsl,
+  imageKernel,
   type Kernel,
-  MOST_ROUNDS,
   range,
   repeat,
 } from "../kernel.ts";
 import { channelGroups, type ConvolveOperation, macsOf } from "../operations.ts";
 import { indexOf, roundUp, type Tensor } from "../tensors.ts";
-import type { Tuning } from "../tuning.ts";
+import { MOST_ROUNDS, type Tuning } from "../tuning.ts";
 
-/** The buffers of the weight gradient kernels, and where their sums go. */
-export interface WeightGradientBuffers {
+/** The tensors of a layer's weight gradient, and where its sums go. */
+export interface WeightGradientStage {
+  readonly operation: ConvolveOperation;
   readonly input: Tensor;
-  /** Gradient of the convolution's maps. */
+  /** Gradient of the layer's outputs, before activation and pooling. */
   readonly gradMaps: Tensor;
-  readonly partials: GPUBuffer;
   readonly place: PartialsPlace;
 }
 
-/** Where a layer's partial sums lie, in floats: `splits` copies of the layer's parameters. */
+/** Where a layer's partial sums lie, in floats: copies of the layer's parameters. */
 export interface PartialsPlace {
-  /** Which of the buffers. */
-  readonly buffer: number;
+  readonly buffer: GPUBuffer;
   readonly start: number;
   /** Distance between copies. */
   readonly stride: number;
@@ -113,8 +110,7 @@ function addInvocations(
  * time, since compilers take long over large arrays of workgroup memory.
  */
 export function conv2dWeightGradient(
-  operation: ConvolveOperation,
-  { input, gradMaps, partials, place }: WeightGradientBuffers,
+  { operation, input, gradMaps, place }: WeightGradientStage,
   tuning: Tuning,
 ): Kernel {
   const { layer, padding, kernelSize: [kernelHeight, kernelWidth], stride, maps } = operation;
@@ -133,7 +129,7 @@ export function conv2dWeightGradient(
   const count = sums.length;
   const values = [...sums, ...(hasBias ? range(outChannels).map((o) => `b${o}`) : [])];
   // Neighbouring outputs that are taken at once, so that all their loads are under way together.
-  const neighbours = divisorUpTo(maps[2], tuning.weightGradientColumns);
+  const neighbours = divisorUpTo(maps[2], tuning.columnsAtOnce);
   const columnOf = (n: number, j: number) => n * stride[1] + j;
   const needed = new Set(
     range(neighbours).flatMap((n) => range(kernelWidth).map((j) => columnOf(n, j))),
@@ -150,10 +146,7 @@ export function conv2dWeightGradient(
     `let d${o}_${n} = grad_maps[place + ${
       o * gradMaps.channelStride + n * gradMaps.columnStride
     }u];`;
-  const code = `${imagesWgsl(tuning)}
-var<workgroup> sums: array<f32, ${MOST_SHARED}>;
-${entryPoint(tuning)}
-  let block = group.y % ${blocks}u * ${pitchOut}u;
+  const main = `let block = group.y % ${blocks}u * ${pitchOut}u;
   let kernel_y = group.y / ${blocks}u % ${kernelBlocks}u * ${kernelRows}u;
   let c = group.y / ${blocks * kernelBlocks}u;
   ${values.map((value) => `var ${value} = Images(0.0);`).join("\n")}
@@ -206,18 +199,17 @@ ${entryPoint(tuning)}
           ? `else if (has_bias) { partials[copy + ${place.bias}u + ${k} - ${count}u] = sum; }`
           : ""
       }`)
-  }
-}
-`;
-  return {
+  }`;
+  return imageKernel({
     label: `conv2d_weight_gradient ${layer.name}`,
-    code,
+    functions: `var<workgroup> sums: array<f32, ${MOST_SHARED}>;`,
+    main,
     bindings: [
       bindTensor("input", input, "read"),
       bindTensor("grad_maps", gradMaps, "read"),
-      { name: "partials", type: "array<f32>", access: "write", buffer: partials },
+      bindArray("partials", place.buffer, "f32", "write"),
     ],
     macs: macsOf(operation),
-    workgroups: [A_GROUP, blocks * kernelBlocks * inputs, rowSplits],
-  };
+    workgroups: [blocks * kernelBlocks * inputs, rowSplits],
+  }, tuning);
 }

@@ -9,12 +9,12 @@ import {
 import { FRACTION_BITS } from "../../../data/augment.ts";
 import type { ImageShape } from "../../../nn/sequential.ts";
 import {
-  A_GROUP,
+  bindArray,
   bindTensor,
-  entryPoint,
+  imageKernel,
   imageOf,
-  imagesWgsl,
   type Kernel,
+  numberWgsl,
   repeat,
 } from "../kernel.ts";
 import { changesWgsl, type ImageChanges } from "./augment.ts";
@@ -61,7 +61,7 @@ export function gatherImages(
   const side = tuning.imagesPerInvocation;
   const area = input.height * input.width;
   const become = standardizeWgsl(standardization, imageShape, changes !== undefined);
-  const code = `${imagesWgsl(tuning)}
+  const functions = `
 fn word_of(image: u32, word: u32) -> u32 {
   let place = image % ${imagesPerBuffer}u * ${words}u + word;
   switch image / ${imagesPerBuffer}u {
@@ -88,9 +88,8 @@ fn pixels(position: u32, word: u32) -> vec4f {
   }`
   }
   ${become}
-}
-${entryPoint(tuning)}
-  let word = group.y;
+}`;
+  const main = `let word = group.y;
   ${
     indices === undefined ? "" : storeResults(
       tuning,
@@ -112,26 +111,25 @@ ${entryPoint(tuning)}
     ${isWhole ? "" : `if (pixel < ${pixels}u)`} { input[${place}] = Images(${values}); }
   }`;
     })
-  }
-}
-`;
+  }`;
   const turns = changes?.turns;
-  return {
+  return imageKernel({
     label: changes ? "gather_changed_images" : "gather_images",
-    code,
+    functions,
+    main,
     bindings: [
-      { name: "order", type: "array<u32>", access: "read", buffer: order },
+      bindArray("order", order, "u32"),
       ...images.map((buffer, part) => (
-        { name: `images${part}`, type: "array<u32>", access: "read", buffer } as const
+        bindArray(`images${part}`, buffer, "u32")
       )),
       bindTensor("input", input, "write"),
       ...turns ? [{ name: "turns", access: "uniform", ...turns } as const] : [],
       ...(indices === undefined ? [] : [
-        { name: "indices", type: "array<u32>", access: "write", buffer: indices } as const,
+        bindArray("indices", indices, "u32", "write"),
       ]),
     ],
-    workgroups: [A_GROUP, words, 1],
-  };
+    workgroups: [words, 1],
+  }, tuning);
 }
 
 /** What a word's four `values` become, of which `inside` came from their image; of images with several
@@ -148,20 +146,15 @@ function standardizeWgsl(
   const channels = Array.from({ length: count }, (_, n) => channelOf(standardization, n));
   if (count === 1) {
     const [{ mean, std }] = channels;
-    return `return (values - ${wgslFloat(mean)}${inside}) / ${wgslFloat(std)};`;
+    return `return (values - ${numberWgsl(mean)}${inside}) / ${numberWgsl(std)};`;
   }
-  const list = (values: readonly number[]) => `array<f32, ${count}>(${values.map(wgslFloat)})`;
+  const list = (values: readonly number[]) => `array<f32, ${count}>(${values.map(numberWgsl)})`;
   const fourOf = (name: string) =>
     `vec4f(${[0, 1, 2, 3].map((k) => `${name}[channel[${k}]]`).join(", ")})`;
   return `var means = ${list(channels.map(({ mean }) => mean))};
   var deviations = ${list(channels.map(({ std }) => std))};
   let channel = min((vec4u(0u, 1u, 2u, 3u) + word * 4u) / ${height * width}u, vec4u(${count - 1}u));
   return (values - ${fourOf("means")}${inside}) / ${fourOf("deviations")};`;
-}
-
-/** A float32 that WGSL reads as one, whole numbers too. */
-function wgslFloat(value: number): string {
-  return `f32(${Math.fround(value)})`;
 }
 
 /** The buffers of {@linkcode softmaxCrossEntropy} that belong to a data set or a call. */

@@ -1,12 +1,13 @@
-/** All linear layers at a network's end in one kernel: forward, loss and input gradients. */
+/** Linear layers at a network's end in one kernel: forward, loss and input gradients. */
 
 import {
+  bindArray,
   type Binding,
   bindTensor,
   divisorUpTo,
+  entryPoint,
   imagesWgsl,
   type Kernel,
-  MOST_ROUNDS,
   repeat,
 } from "../kernel.ts";
 import type { LossTargets } from "../../../nn/loss.ts";
@@ -15,10 +16,10 @@ import { type ConvolveOperation, macsOf, type Operation } from "../operations.ts
 import type { ParameterPlace } from "../parameter_layout.ts";
 import { indexOf, roundUp, type Tensor } from "../tensors.ts";
 import type { Tuning } from "../tuning.ts";
-import { activate } from "./activation.ts";
+import { activate, derive } from "./activation.ts";
 import type { ResultBuffers } from "./gather_images.ts";
 import { softmaxWgsl } from "./softmax_cross_entropy.ts";
-import { callStoreGradient, type GradientTarget, storeGradient } from "./store_gradient.ts";
+import { type GradientTarget, storeGradient } from "./store_gradient.ts";
 
 /** A linear layer and its tensors; outputs share a buffer, and gradients another. */
 export interface LinearStage {
@@ -47,89 +48,101 @@ export interface LinearLayersBuffers {
 /** Storage buffers that {@linkcode linearLayers} names at most. */
 export const LINEAR_LAYERS_BUFFERS = 10;
 
+/** Floats that a layer's outputs may take of a workgroup's memory. */
+const MOST_SHARED = 256;
+
 /** Number of operations at a network's end that {@linkcode linearLayers} carries out: linear layers in a
- * row, each with at most one activation, or none where they would take too long for one kernel. */
+ * row, each with at most one activation, as many as do not take too long for one kernel. */
 export function countJoinedLayers(
   operations: readonly Operation[],
   { program, tuning }: { readonly program: Program; readonly tuning: Tuning },
 ): number {
-  const joined: ConvolveOperation[] = [];
+  let [joined, rounds] = [0, 0];
   for (const [index, operation] of [...operations.entries()].reverse()) {
     if (operation.type !== "convolve" || !operation.isLinear || operation.norm) break;
-    if (joined.length > 0 && !program.isOnlyReader(index + 1, index)) break;
-    joined.unshift(operation);
+    if (joined > 0 && !program.isOnlyReader(index + 1, index)) break;
+    rounds += roundsOf(operation, tuning);
+    if (rounds > tuning.linearRounds || !fitsWorkgroup(operation, tuning)) break;
+    joined++;
   }
-  let rounds = 0;
-  for (const operation of joined) {
-    const [inFeatures] = operation.input;
-    const columns = roundUp(operation.maps[0], 4);
-    const { vectors, forwardInputs, backwardInputs } = tiles(operation, columns, tuning);
-    const forward = columns / 4 / vectors * (1 + inFeatures / forwardInputs);
-    const backward = inFeatures / backwardInputs * (1 + columns / 4);
-    rounds += (forward + backward) / tuning.linearRows + 3 * columns;
-  }
-  return rounds < MOST_ROUNDS ? joined.length : 0;
+  return joined;
+}
+
+/** Rounds of loads, each of which waits for the one before, of an invocation: forward and backward. */
+function roundsOf(operation: ConvolveOperation, tuning: Tuning): number {
+  const [inFeatures] = operation.input;
+  const columns = roundUp(operation.maps[0], 4) / 4;
+  const { vectors, forwardInputs, backwardInputs, backwardOutputs } = tiles(operation, tuning);
+  const forward = Math.ceil(columns / vectors / tuning.linearRows) *
+    (1 + inFeatures / forwardInputs);
+  const backward = Math.ceil(inFeatures / backwardInputs / tuning.linearRows) *
+    (1 + columns / backwardOutputs);
+  return forward + backward;
+}
+
+function fitsWorkgroup({ maps }: ConvolveOperation, tuning: Tuning): boolean {
+  return tuning.linearRows === 1 || sharedLength(maps[0], tuning) <= MOST_SHARED;
+}
+
+function sharedLength(outputs: number, { linearLanes }: Tuning): number {
+  return roundUp(outputs, 4) * linearLanes;
 }
 
 /** Equals the separate kernels of the same layers, one after another.
  *
- * A workgroup takes some images, and has rows of invocations that share a layer's outputs among them;
- * between layers they wait for each other. Outputs and gradients go through device memory, which the
- * weight gradients need anyhow; what a workgroup reads, it has just written.
+ * A workgroup takes some images, and has rows of invocations that share a layer's outputs among them. What
+ * a layer leaves for the next one, and its gradient, in the same place, for the one before, is in workgroup
+ * memory; a single row reads again what it has itself stored. Outputs and gradients are stored for the
+ * weight gradients too.
  */
 export function linearLayers(
-  stages: readonly LinearStage[],
+  given: readonly LinearStage[],
   { parameters, results, backward, targets }: LinearLayersBuffers,
   tuning: Tuning,
 ): Kernel {
+  const stages = given.map((stage, index) => locate(stage, index, tuning));
   const [first] = stages;
   const last = stages[stages.length - 1];
   const { linearRows: rows, linearLanes: lanes } = tuning;
-  const nameOf = (index: number) => `store_gradient_${index}`;
-  const stores = backward
-    ? stages.map(({ target }, index) =>
-      storeGradient(target!, { name: nameOf(index), gradients: "gradients", values: "outputs" })
-        .code
-    )
-    : [];
+  const isShared = rows > 1;
+  const shared = stages.map(({ operation }, index) =>
+    `var<workgroup> values_${index}: array<Images, ${sharedLength(operation.maps[0], tuning)}>;`
+  );
+  const stores = backward ? stages.map(storeWgsl) : [];
   const target = backward?.target;
-  const before = target && storeGradient(target);
-  const wait = rows > 1 ? "storageBarrier();" : "";
-  const logitAt = (k: string) => `outputs[${indexOf(last.output, [k, "0u", "0u"])}]`;
-  const softmax = softmaxWgsl(logitAt, results, {
+  const before = target && storeGradient(target, { isVector: true });
+  const wait = isShared ? "workgroupBarrier();" : "";
+  const lastIndex = stages.length - 1;
+  const softmax = softmaxWgsl(last.outputAt, results, {
     classCount: last.operation.maps[0],
     tuning,
     targets,
-    store: backward &&
-      ((k, g) => `${nameOf(stages.length - 1)}(${k}, 0u, 0u, n, ${g});`),
+    store: backward && ((k, g) => `store_gradient_${lastIndex}(${k}, n, ${g});`),
   });
   const backwardParts = backward
     ? stages.map((stage, index) => {
-      if (index === 0) return target && backwardWgsl(stage, { target, tuning });
-      const { target: previous } = stages[index - 1];
-      return backwardWgsl(stage, { target: previous!, name: nameOf(index - 1), tuning });
+      const store = index > 0
+        ? (c: string, g: string) => `store_gradient_${index - 1}(${c}, n, ${g});`
+        : before && ((channel: string, gradient: string) => before.call({ channel, gradient }));
+      return store ? `${wait}\n${backwardWgsl(stage, store, tuning)}` : "";
     })
     : [];
   const code = `${imagesWgsl(tuning)}
+${isShared ? shared.join("\n") : ""}
 ${stores.join("")}
 ${before?.code ?? ""}
 ${softmax.code}
-@compute @workgroup_size(${lanes}, ${rows})
-fn main(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) group: vec3u) {
+${entryPoint(lanes, rows)}
   let n = group.x * ${lanes}u + local.x;
-  ${stages.map((stage, index) => forwardWgsl(stage, index, tuning)).join(`\n  ${wait}\n`)}
+  ${stages.map((stage) => forwardWgsl(stage, tuning)).join(`\n  ${wait}\n`)}
   ${wait}
-  ${rows > 1 ? "if (local.y == 0u) { softmax_cross_entropy(n); }" : "softmax_cross_entropy(n);"}
-  ${
-    backwardParts.toReversed().map((part) => part === undefined ? "" : `${wait}\n${part}`).join(
-      "\n",
-    )
-  }
+  ${isShared ? "if (local.y == 0u) { softmax_cross_entropy(n); }" : "softmax_cross_entropy(n);"}
+  ${backwardParts.toReversed().join("\n")}
 }
 `;
   const bindings: Binding[] = [
     bindTensor("features", first.input, "read"),
-    { name: "parameters", type: "array<vec4f>", access: "read", buffer: parameters },
+    bindArray("parameters", parameters, "vec4f"),
     bindTensor("outputs", first.output, "write"),
     ...(backward ? [bindTensor("gradients", first.target!.gradient, "write")] : []),
     ...softmax.bindings,
@@ -145,24 +158,64 @@ fn main(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) group
 }
 
 /** How many outputs and inputs an invocation takes at once. */
-function tiles(operation: ConvolveOperation, columns: number, tuning: Tuning) {
+function tiles(operation: ConvolveOperation, tuning: Tuning) {
   const [inFeatures] = operation.input;
+  const columns = roundUp(operation.maps[0], 4) / 4;
   return {
-    vectors: divisorUpTo(columns / 4, Math.max(1, tuning.linearSums / 4)),
+    vectors: divisorUpTo(columns, Math.max(1, tuning.linearSums / 4)),
     forwardInputs: divisorUpTo(inFeatures, tuning.linearForwardInputs),
     backwardInputs: divisorUpTo(inFeatures, tuning.linearSums),
-    backwardOutputs: divisorUpTo(columns / 4, tuning.linearBackwardOutputs),
+    backwardOutputs: divisorUpTo(columns, tuning.linearBackwardOutputs),
   };
 }
 
+/** A stage, and WGSL for where its values are. */
+interface LocatedStage extends LinearStage {
+  readonly inputAt: (channel: string) => string;
+  readonly outputAt: (channel: string) => string;
+  /** Where the gradient of an output is, before the activation; in workgroup memory it replaces the output. */
+  readonly gradientAt: (channel: string) => string;
+  /** WGSL that stores an output or a gradient: there, and where the weight gradients find it. */
+  store(kind: "outputs" | "gradients", channel: string, value: string): string;
+}
+
+function locate(stage: LinearStage, index: number, tuning: Tuning): LocatedStage {
+  const { linearLanes: lanes, linearRows } = tuning;
+  const isShared = linearRows > 1;
+  const shared = (index: number) => (channel: string) =>
+    `values_${index}[(${channel}) * ${lanes}u + n % ${lanes}u]`;
+  const device = (name: string, tensor: Tensor) => (channel: string) =>
+    `${name}[${indexOf(tensor, [channel, "0u", "0u"])}]`;
+  const outputs = device("outputs", stage.output);
+  const gradients = stage.target ? device("gradients", stage.target.gradient) : outputs;
+  const handedOn = isShared ? shared(index - 1) : device("outputs", stage.input);
+  return {
+    ...stage,
+    inputAt: index === 0 ? device("features", stage.input) : handedOn,
+    outputAt: isShared ? shared(index) : outputs,
+    gradientAt: isShared ? shared(index) : gradients,
+    store(kind, channel, value) {
+      const place = (kind === "outputs" ? outputs : gradients)(channel);
+      return `${place} = ${value};${isShared ? ` ${shared(index)(channel)} = ${value};` : ""}`;
+    },
+  };
+}
+
+/** WGSL of a function that stores the gradient of a layer's output, from that of its activation's. */
+function storeWgsl({ operation, outputAt, store }: LocatedStage, index: number): string {
+  return `fn store_gradient_${index}(channel: u32, n: u32, g: Images) {
+  let gradient = ${derive(operation.activation, outputAt("channel"), "g")};
+  ${store("gradients", "channel", "gradient")}
+}
+`;
+}
+
 function forwardWgsl(
-  { operation, input, output, weight, bias }: LinearStage,
-  index: number,
+  { operation, input, weight, bias, inputAt, store }: LocatedStage,
   tuning: Tuning,
 ): string {
   const columns = weight.columns / 4;
-  const { vectors, forwardInputs } = tiles(operation, weight.columns, tuning);
-  const source = index === 0 ? "features" : "outputs";
+  const { vectors, forwardInputs } = tiles(operation, tuning);
   const outputs = Math.min(4 * vectors, operation.maps[0]);
   return `for (var block = local.y * ${vectors}u; block < ${columns}u; block += ${
     tuning.linearRows * vectors
@@ -175,7 +228,7 @@ function forwardWgsl(
     for (var c = 0u; c < ${input.channels}u; c += ${forwardInputs}u) {
       ${
     repeat(forwardInputs, (k) =>
-      `let x${k} = ${source}[${indexOf(input, [`c + ${k}u`, "0u", "0u"])}];
+      `let x${k} = ${inputAt(`c + ${k}u`)};
       ${
         repeat(
           vectors,
@@ -194,25 +247,20 @@ function forwardWgsl(
     }
     ${
     repeat(outputs, (o) =>
-      `outputs[${indexOf(output, [`block * 4u + ${o}u`, "0u", "0u"])}] = ${
-        activate(operation.activation, `s${o}`)
-      };`)
+      `let y${o} = ${activate(operation.activation, `s${o}`)};
+    ${store("outputs", `block * 4u + ${o}u`, `y${o}`)}`)
   }
   }`;
 }
 
 function backwardWgsl(
-  { operation, target: own, weight }: LinearStage,
-  { target, name, tuning }: {
-    readonly target: GradientTarget;
-    readonly name?: string;
-    readonly tuning: Tuning;
-  },
+  { operation, weight, gradientAt }: LocatedStage,
+  storeInput: (channel: string, gradient: string) => string,
+  tuning: Tuning,
 ): string {
   const columns = weight.columns / 4;
   const [inFeatures] = operation.input;
-  const { gradient } = own!;
-  const { backwardInputs, backwardOutputs } = tiles(operation, weight.columns, tuning);
+  const { backwardInputs, backwardOutputs } = tiles(operation, tuning);
   const load = (c: number, v: number) =>
     `let w${c}_${v} = parameters[${
       weight.offset / 4
@@ -222,10 +270,7 @@ function backwardWgsl(
   }u) {
     ${repeat(backwardInputs, (c) => `var g${c} = Images(0.0);`)}
     for (var o = 0u; o < ${columns}u; o += ${backwardOutputs}u) {
-      ${
-    repeat(4 * backwardOutputs, (k) =>
-      `let d${k} = gradients[${indexOf(gradient, [`o * 4u + ${k}u`, "0u", "0u"])}];`)
-  }
+      ${repeat(4 * backwardOutputs, (k) => `let d${k} = ${gradientAt(`o * 4u + ${k}u`)};`)}
       ${
     backwardOutputs > 1
       ? repeat(backwardOutputs, (v) => repeat(backwardInputs, (c) => load(c, v)))
@@ -241,11 +286,6 @@ function backwardWgsl(
       }`))
   }
     }
-    ${
-    repeat(backwardInputs, (c) => {
-      const element = { channel: `(first + ${c}u)`, y: "0u", x: "0u", gradient: `g${c}` };
-      return callStoreGradient(target, element, true, name);
-    })
-  }
+    ${repeat(backwardInputs, (c) => storeInput(`(first + ${c}u)`, `g${c}`))}
   }`;
 }

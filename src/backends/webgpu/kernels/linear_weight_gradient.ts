@@ -1,27 +1,11 @@
 /** Weight and bias gradients of linear layers: partial sums of some images. */
 
-import { type Binding, type Kernel, repeat } from "../kernel.ts";
-import { type ConvolveOperation, macsOf } from "../operations.ts";
+import { bindArray, type Binding, entryPoint, type Kernel, repeat } from "../kernel.ts";
+import { macsOf } from "../operations.ts";
+import type { KernelContext } from "../layers/layer.ts";
 import { roundUp, type Tensor } from "../tensors.ts";
 import type { Tuning } from "../tuning.ts";
-import type { PartialsPlace } from "./conv2d_weight_gradient.ts";
-
-/** A linear layer's tensors. */
-export interface LinearGradientStage {
-  readonly operation: ConvolveOperation;
-  readonly input: Tensor;
-  /** Gradient of the layer's outputs, before the activation. */
-  readonly gradMaps: Tensor;
-  readonly place: PartialsPlace;
-}
-
-/** What {@linkcode linearWeightGradient} also needs. */
-export interface LinearGradientOptions {
-  readonly partials: GPUBuffer;
-  readonly tuning: Tuning;
-  /** Images of the largest chunk. */
-  readonly capacity: number;
-}
+import type { WeightGradientStage } from "./conv2d_weight_gradient.ts";
 
 const INVOCATIONS = 64;
 
@@ -32,13 +16,13 @@ export function linearGradientImages(capacity: number, tuning: Tuning): number {
 
 /** Equals the reference's `linearBackward`, the sums it adds to `gradients`, once added up.
  *
- * Each layer has a range of workgroups. An invocation takes four outputs and a few inputs, and adds up
+ * The layers' partial sums are in one buffer. Each layer has a range of workgroups. An invocation takes four outputs and a few inputs, and adds up
  * over a range of images, four at a time: neighbours have the same inputs. A workgroup's y is the range
  * of images.
  */
 export function linearWeightGradient(
-  stages: readonly LinearGradientStage[],
-  { partials, tuning, capacity }: LinearGradientOptions,
+  stages: readonly WeightGradientStage[],
+  { tuning, capacity }: Pick<KernelContext, "tuning" | "capacity">,
 ): Kernel {
   const images = linearGradientImages(capacity, tuning);
   const sources = new Map<GPUBuffer, string>();
@@ -66,8 +50,7 @@ export function linearWeightGradient(
   return {
     label: `linear_weight_gradient ${stages.map(({ operation }) => operation.layer.name)}`,
     code: `
-@compute @workgroup_size(${INVOCATIONS})
-fn main(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) group: vec3u) {
+${entryPoint(INVOCATIONS)}
   let start = group.y * ${images / 4}u;
   let end = min(start + ${images / 4}u, chunk.groups * ${
       tuning.invocations * tuning.imagesPerInvocation / 4
@@ -77,7 +60,7 @@ fn main(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) group
 `,
     bindings: [
       ...bindings,
-      { name: "partials", type: "array<vec4f>", access: "write", buffer: partials },
+      bindArray("partials", stages[0].place.buffer, "vec4f", "write"),
     ],
     macs: stages.reduce((sum, { operation }) => sum + macsOf(operation), 0),
     workgroups: [firstGroup, Math.ceil(capacity / images), 1],
@@ -85,7 +68,7 @@ fn main(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) group
 }
 
 function stageWgsl(
-  { operation, input, gradMaps, place }: LinearGradientStage,
+  { operation, input, gradMaps, place }: WeightGradientStage,
   { columns, inputs, sources, capacity }: {
     readonly columns: number;
     readonly inputs: number;

@@ -1,18 +1,11 @@
 /** Kernels whose every output is made of the inputs at its place: sums, dropout, batch norm. */
 
-import {
-  A_GROUP,
-  type Binding,
-  bindTensor,
-  entryPoint,
-  imagesWgsl,
-  type Kernel,
-} from "../kernel.ts";
+import { type Binding, bindTensor, imageKernel, type Kernel } from "../kernel.ts";
 import type { Placed } from "../placement.ts";
 import { indexOf } from "../tensors.ts";
 import type { Tuning } from "../tuning.ts";
 import { activate } from "./activation.ts";
-import { callStoreGradient, type GradientTarget, storeGradient } from "./store_gradient.ts";
+import { type GradientTarget, storeGradient } from "./store_gradient.ts";
 
 /** What such a kernel computes. */
 export interface Formula {
@@ -65,12 +58,10 @@ export function pointwiseBackward(
   const element = { channel: "channel", y: "y", x: "x", gradient: "value" };
   const stores = targets.flatMap((target, index) => {
     if (target === undefined) return [];
-    const name = `store_gradient_${index}`;
-    const names = { name, gradients: `gradient_${index}`, values: `values_${index}` };
-    return [{
-      ...storeGradient(target, names),
-      call: callStoreGradient(target, element, isVector, name),
-    }];
+    const [name, gradients, values] = ["store_gradient", "gradient", "values"].map((name) =>
+      `${name}_${index}`
+    );
+    return [storeGradient(target, { isVector, name, gradients, values })];
   });
   const functions = stores.map(({ code }) => code).join("") + (formula.functions ?? "");
   return pointwise(gradient, { ...formula, functions }, tuning, {
@@ -78,7 +69,7 @@ export function pointwiseBackward(
       `let g = grad_output[${indexOf(gradient, PLACE)}];`,
       ...(readsInput ? [`let x0 = input0[${indexOf(input, PLACE)}];`] : []),
       `let value = ${formula.value};`,
-      ...stores.map(({ call }) => call),
+      ...stores.map(({ call }) => call(element)),
     ],
     bindings: [
       bindTensor("grad_output", gradient, "read"),
@@ -98,22 +89,18 @@ function pointwise(
 ): Kernel {
   const area = height * width;
   const pixels = Math.min(tuning.pointwisePixels, area);
-  return {
+  return imageKernel({
     label,
-    code: `${imagesWgsl(tuning)}
-${functions}
-${entryPoint(tuning)}
-  let channel = group.z;
+    functions,
+    main: `let channel = group.z;
   ${before}
   for (var pixel = group.y * ${pixels}u; pixel < min((group.y + 1u) * ${pixels}u, ${area}u); pixel++) {
     let y = pixel / ${width}u;
     let x = pixel % ${width}u;
     let unit = channel * ${area}u + pixel;
     ${body.each.join("\n    ")}
-  }
-}
-`,
+  }`,
     bindings: [...body.bindings, ...bindings],
-    workgroups: [A_GROUP, Math.ceil(area / pixels), channels],
-  };
+    workgroups: [Math.ceil(area / pixels), channels],
+  }, tuning);
 }

@@ -1,11 +1,10 @@
 /** Loss, prediction and gradient of the logits; and the logits themselves. */
 
 import {
-  A_GROUP,
+  bindArray,
   type Binding,
   bindTensor,
-  entryPoint,
-  imagesWgsl,
+  imageKernel,
   type Kernel,
   numberWgsl,
   perImage,
@@ -14,7 +13,7 @@ import type { LossTargets } from "../../../nn/loss.ts";
 import { indexOf, type Tensor } from "../tensors.ts";
 import type { Tuning } from "../tuning.ts";
 import { type ResultBuffers, storeResults } from "./gather_images.ts";
-import { callStoreGradient, type GradientTarget, storeGradient } from "./store_gradient.ts";
+import { type GradientTarget, storeGradient } from "./store_gradient.ts";
 
 /** How {@linkcode softmaxWgsl} is written. */
 export interface LossOptions {
@@ -87,10 +86,10 @@ fn softmax_cross_entropy(n: u32) {
 }
 `;
   const bindings: Binding[] = [
-    { name: "labels", type: "array<u32>", access: "read", buffer: labels },
-    { name: "order", type: "array<u32>", access: "read", buffer: order },
-    { name: "losses", type: "array<f32>", access: "write", buffer: losses },
-    { name: "predictions", type: "array<u32>", access: "write", buffer: predictions },
+    bindArray("labels", labels, "u32"),
+    bindArray("order", order, "u32"),
+    bindArray("losses", losses, "f32", "write"),
+    bindArray("predictions", predictions, "u32", "write"),
   ];
   return { code, bindings };
 }
@@ -132,28 +131,22 @@ export function softmaxCrossEntropy(
     readonly tuning: Tuning;
   },
 ): Kernel {
-  const stored = target && storeGradient(target);
-  const store = target &&
-    ((channel: string, gradient: string) =>
-      callStoreGradient(target, { channel, y: "0u", x: "0u", gradient }, true));
+  const stored = target && storeGradient(target, { isVector: true });
+  const store = stored &&
+    ((channel: string, gradient: string) => stored.call({ channel, gradient }));
   const logitAt = (k: string) => `logits[${indexOf(logits, [k, "0u", "0u"])}]`;
   const softmax = softmaxWgsl(logitAt, results, { store, classCount, tuning, targets });
-  return {
+  return imageKernel({
     label: `softmax_cross_entropy${target ? "" : " forward"}`,
-    code: `${imagesWgsl(tuning)}
-${stored?.code ?? ""}
-${softmax.code}
-${entryPoint(tuning)}
-  softmax_cross_entropy(n);
-}
-`,
+    functions: `${stored?.code ?? ""}\n${softmax.code}`,
+    main: "softmax_cross_entropy(n);",
     bindings: [
       bindTensor("logits", logits, "read"),
       ...softmax.bindings,
       ...(stored?.bindings ?? []),
     ],
-    workgroups: [A_GROUP, 1, 1],
-  };
+    workgroups: [1, 1],
+  }, tuning);
 }
 
 /** Copies a chunk's logits, row by row, to the places of its images. */
@@ -162,24 +155,20 @@ export function storeLogits(
   { results, classCount }: { readonly results: GPUBuffer; readonly classCount: number },
   tuning: Tuning,
 ): Kernel {
-  const code = `${imagesWgsl(tuning)}
-${entryPoint(tuning)}
-  for (var k = 0u; k < ${classCount}u; k++) {
+  const main = `for (var k = 0u; k < ${classCount}u; k++) {
     let z = logits[${indexOf(logits, ["k", "0u", "0u"])}];
     ${
     storeResults(tuning, (place, image) =>
       `results[(${place}) * ${classCount}u + k] = ${image("z")};`)
   }
-  }
-}
-`;
-  return {
+  }`;
+  return imageKernel({
     label: "store_logits",
-    code,
+    main,
     bindings: [
       bindTensor("logits", logits, "read"),
-      { name: "results", type: "array<f32>", access: "write", buffer: results },
+      bindArray("results", results, "f32", "write"),
     ],
-    workgroups: [A_GROUP, 1, 1],
-  };
+    workgroups: [1, 1],
+  }, tuning);
 }

@@ -16,14 +16,20 @@ export interface GradientTarget {
   readonly adds?: boolean;
 }
 
-/** Names in WGSL, for kernels that store several operations' gradients. */
-export interface StoreNames {
+/** How {@linkcode storeGradient} is called. */
+export interface StoreOptions {
+  /** Whether the kernel's channels are elements of a vector, to which the operation's maps were flattened. */
+  readonly isVector?: boolean;
+  /** Names in WGSL, for kernels that store several operations' gradients. */
   readonly name?: string;
   readonly gradients?: string;
   readonly values?: string;
 }
 
-/** WGSL of `store_gradient(channel, y, x, n, g)`, and the buffers it names.
+/** WGSL for an element, and for its gradient. */
+type Element = Readonly<Record<"channel" | "gradient", string>> & { y?: string; x?: string };
+
+/** WGSL of `store_gradient(channel, y, x, n, g)`, the buffers it names, and WGSL of a call.
  *
  * It carries the gradient of an operation's output back through the operation's pooling and activation
  * and stores what reaches its own layer, so that neither is a dispatch of its own. Windows do not
@@ -32,9 +38,15 @@ export interface StoreNames {
  */
 export function storeGradient(
   { operation, gradient, activated, adds = false }: GradientTarget,
-  { name = "store_gradient", gradients = "gradient", values = "activated" }: StoreNames = {},
-): { readonly code: string; readonly bindings: readonly Binding[] } {
-  const { activation, pool: { type, size, stride } } = operation;
+  { isVector = false, name = "store_gradient", gradients = "gradient", values = "activated" }:
+    StoreOptions = {},
+): {
+  readonly code: string;
+  readonly bindings: readonly Binding[];
+  call(element: Element): string;
+} {
+  const { activation, pool: { type, size, stride }, output: [, height, width] } = operation;
+  const mapArea = height * width;
   const area = size[0] * size[1];
   const needsValues = activation !== undefined || type === "maxPool2d";
   const place = (tensor: Tensor, tap: number) => {
@@ -63,21 +75,13 @@ ${
       bindTensor(gradients, gradient, "write"),
       ...(needsValues ? [bindTensor(values, activated, "read")] : []),
     ],
+    call({ channel: c, y = "0u", x = "0u", gradient }) {
+      const place = isVector && mapArea > 1
+        ? `${c} / ${mapArea}u, ${c} % ${mapArea}u / ${width}u, ${c} % ${width}u`
+        : `${c}, ${y}, ${x}`;
+      return `${name}(${place}, n, ${gradient});`;
+    },
   };
-}
-
-/** WGSL of a call of `store_gradient` for an element of the input of the operation after it, which sees
- * a vector where the operation's maps were flattened. */
-export function callStoreGradient(
-  { operation: { output: [, height, width] } }: GradientTarget,
-  { channel, y, x, gradient }: Readonly<Record<"channel" | "y" | "x" | "gradient", string>>,
-  isVector: boolean,
-  name = "store_gradient",
-): string {
-  return isVector && height * width > 1
-    ? `${name}(${channel} / ${height * width}u, ${channel} % ${height * width}u / ${width}u, ` +
-      `${channel} % ${width}u, n, ${gradient});`
-    : `${name}(${channel}, ${y}, ${x}, n, ${gradient});`;
 }
 
 /** WGSL for the number of the first largest of y0, y1, ..., in row order, a NaN being largest. */

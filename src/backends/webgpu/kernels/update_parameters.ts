@@ -1,9 +1,11 @@
 /** Adds up a batch's partial gradients and updates the parameters with them. */
 
 import { render, type Rendering, type UpdateRule } from "../../../nn/optimizers.ts";
-import { type Binding, type Kernel, numberWgsl } from "../kernel.ts";
+import { bindArray, type Binding, entryPoint, type Kernel, numberWgsl, repeat } from "../kernel.ts";
 
 const INVOCATIONS = 64;
+/** Copies of a gradient whose loads are under way together. */
+const COPIES = 8;
 
 /** A layer's range of parameters, in vec4f, and its partial sums. */
 export interface UpdateRange {
@@ -50,9 +52,9 @@ export function updateParameters(
     code,
     bindings: [
       ...bindPartials(partials),
-      bindVector("parameters", parameters),
-      bindVector("gradients", gradients),
-      ...slots.map((slot, index) => bindVector(`slot${index}`, slot)),
+      bindArray("parameters", parameters, "vec4f", "write"),
+      bindArray("gradients", gradients, "vec4f", "write"),
+      ...slots.map((slot, index) => bindArray(`slot${index}`, slot, "vec4f", "write")),
     ],
     workgroups: workgroupsFor(ranges),
   };
@@ -72,9 +74,6 @@ export function clippedUpdate(
     readonly clipNorm: number;
   },
 ): Kernel[] {
-  const numbers = (access: "read" | "write"): Binding => (
-    { name: "squares", type: "array<f32>", access, buffer: squares }
-  );
   const sum: Kernel = {
     label: "sum_gradients",
     code: `${findWgsl(ranges, false)}
@@ -84,7 +83,7 @@ export function clippedUpdate(
 `,
     bindings: [
       ...bindPartials(partials),
-      bindVector("gradients", gradients),
+      bindArray("gradients", gradients, "vec4f", "write"),
     ],
     workgroups: workgroupsFor(ranges),
   };
@@ -92,8 +91,7 @@ export function clippedUpdate(
     label: "square_gradients",
     code: `
 var<workgroup> sums: array<f32, ${INVOCATIONS}>;
-@compute @workgroup_size(${INVOCATIONS})
-fn main(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) group: vec3u) {
+${entryPoint(INVOCATIONS)}
   var sum = 0.0;
   for (var i = group.x * ${INVOCATIONS}u + local.x; i < ${lengthOf(ranges)}u; i += ${
       SQUARES * INVOCATIONS
@@ -109,8 +107,8 @@ fn main(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) group
 }
 `,
     bindings: [
-      { name: "gradients", type: "array<vec4f>", access: "read", buffer: gradients },
-      numbers("write"),
+      bindArray("gradients", gradients, "vec4f"),
+      bindArray("squares", squares, "f32", "write"),
     ],
     workgroups: [SQUARES, 1, 1],
   };
@@ -125,10 +123,10 @@ fn main(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) group
 }
 `,
     bindings: [
-      numbers("read"),
-      bindVector("parameters", parameters),
-      { name: "gradients", type: "array<vec4f>", access: "read", buffer: gradients },
-      ...slots.map((slot, index) => bindVector(`slot${index}`, slot)),
+      bindArray("squares", squares),
+      bindArray("parameters", parameters, "vec4f", "write"),
+      bindArray("gradients", gradients, "vec4f"),
+      ...slots.map((slot, index) => bindArray(`slot${index}`, slot, "vec4f", "write")),
     ],
     workgroups: workgroupsFor(ranges),
   };
@@ -150,8 +148,7 @@ function findWgsl(ranges: readonly UpdateRange[], wantsDecays: boolean): string 
   }`
   );
   return `
-@compute @workgroup_size(${INVOCATIONS})
-fn main(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) group: vec3u) {
+${entryPoint(INVOCATIONS)}
   let i = group.x * ${INVOCATIONS}u + local.x;
   var place: u32;
   var stride: u32;
@@ -165,13 +162,10 @@ fn main(@builtin(local_invocation_id) local: vec3u, @builtin(workgroup_id) group
 function sumWgsl(partials: readonly GPUBuffer[]): string {
   const sums = partials.map((_, n) =>
     `if (source == ${n}u) {
-  for (; copies >= 4u; copies -= 4u) {
-    let p0 = partials${n}[place];
-    let p1 = partials${n}[place + stride];
-    let p2 = partials${n}[place + 2u * stride];
-    let p3 = partials${n}[place + 3u * stride];
-    gradient = (((gradient + p0) + p1) + p2) + p3;
-    place += 4u * stride;
+  for (; copies >= ${COPIES}u; copies -= ${COPIES}u) {
+    ${repeat(COPIES, (k) => `let p${k} = partials${n}[place + ${k}u * stride];`)}
+    ${repeat(COPIES, (k) => `gradient += p${k};`)}
+    place += ${COPIES}u * stride;
   }
   for (; copies > 0u; copies--) {
     gradient += partials${n}[place];
@@ -186,16 +180,12 @@ function sumWgsl(partials: readonly GPUBuffer[]): string {
 
 function bindPartials(partials: readonly GPUBuffer[]): Binding[] {
   return partials.map((buffer, n) => (
-    { name: `partials${n}`, type: "array<vec4f>", access: "read", buffer }
+    bindArray(`partials${n}`, buffer, "vec4f")
   ));
 }
 
 function usesDecays({ update }: UpdateRule): boolean {
   return update.some(([, expression]) => /\bdecays\b/.test(expression));
-}
-
-function bindVector(name: string, buffer: GPUBuffer): Binding {
-  return { name, type: "array<vec4f>", access: "write", buffer };
 }
 
 function lengthOf(ranges: readonly UpdateRange[]): number {

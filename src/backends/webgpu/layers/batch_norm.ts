@@ -1,14 +1,16 @@
 /** Batch norm: joined to a convolution outside training, else on its own. */
 
 import type { BatchNormLayer } from "../../../nn/layers/batch_norm.ts";
+import { batchNormWgsl } from "../kernels/batch_norm.ts";
 import {
   addUpDeviations,
   addUpGradients,
   addUpValues,
-  batchNormWgsl,
   gradientSums,
+  imageSumsLength,
+  MOMENTS,
   moments,
-} from "../kernels/batch_norm.ts";
+} from "../kernels/batch_norm_sums.ts";
 import { pointwiseBackward, pointwiseForward } from "../kernels/pointwise.ts";
 import type { LayerPlan, NormOperation } from "../operations.ts";
 import type { OperationKernels } from "./layer.ts";
@@ -16,7 +18,15 @@ import type { OperationKernels } from "./layer.ts";
 /** See `batchNorm` of the reference. */
 export const batchNorm: LayerPlan<BatchNormLayer> = {
   operation(layer, base, { mode }) {
-    return { ...base, type: "norm", layer, isRunning: mode === "eval" || layer.frozen };
+    const norm = { ...base, type: "norm", layer } as const;
+    if (mode === "eval" || layer.frozen) return { ...norm, isRunning: true };
+    const moments = MOMENTS.length * base.output[0];
+    return {
+      ...norm,
+      isRunning: false,
+      moments,
+      imageSums: (tuning) => imageSumsLength(base.output, tuning),
+    };
   },
   join(norm, before, mode) {
     const isFree = before.activation === undefined && before.pool.type === "none";

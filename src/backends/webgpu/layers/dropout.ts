@@ -3,16 +3,16 @@
 import type { DropoutLayer } from "../../../nn/layers/dropout.ts";
 import { dropoutRule } from "../../../nn/layers/dropout.ts";
 import { streamKey } from "../../../random.ts";
-import { perImage, RANDOM_WGSL } from "../kernel.ts";
+import { bindArray, perImage, RANDOM_WGSL } from "../kernel.ts";
 import { type Formula, pointwiseBackward, pointwiseForward } from "../kernels/pointwise.ts";
 import type { DropoutOperation, LayerPlan } from "../operations.ts";
-import { passOn } from "./flatten.ts";
+import { passOn } from "./sum.ts";
 import type { KernelContext, OperationKernels } from "./layer.ts";
 
 /** See `dropout` of the reference; outside training it gives what it reads, as flatten does. */
 export const dropout: LayerPlan<DropoutLayer> = {
   operation(layer, base, about) {
-    if (about.mode === "train") return { ...base, type: "dropout", layer };
+    if (about.mode === "train") return { ...base, type: "dropout", layer, readsIndices: true };
     return passOn(layer, base, about);
   },
 };
@@ -44,6 +44,6 @@ function formulaOf(
     functions: RANDOM_WGSL,
     value:
       `select(Images(0.0), ${value} * f32(${scale}), ${drawn}(${draws}) >= ${drawn}(${threshold}u))`,
-    bindings: [{ name: "indices", type: "array<u32>", access: "read", buffer: indices! }],
+    bindings: [bindArray("indices", indices!, "u32")],
   };
 }

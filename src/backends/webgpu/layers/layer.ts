@@ -23,14 +23,13 @@ export interface KernelContext {
   readonly moments: GPUBuffer;
   /** Sums of images, before they are added up; each batch norm's in turn. */
   readonly imageSums: GPUBuffer;
-  /** Gradients of groups of images, before they are added up. */
-  readonly partials: readonly GPUBuffer[];
   /** A parameter, as a uniform where it fits. */
   bind(name: string, parameter: Parameter): Binding;
   /** Where a batch norm's moments begin, in floats. */
   momentsOf(layer: BatchNormLayer): number;
-  /** Where an operation's partial gradients lie. */
-  partialsOf(operation: Operation): PartialsPlace;
+  /** Where an operation's partial gradients lie, if it is trained: those of groups of images, before they
+   * are added up. */
+  partialsOf(operation: Operation): PartialsPlace | undefined;
 }
 
 /** Copies of an operation's partial gradients. */
@@ -43,7 +42,8 @@ export interface Copies {
 /** The kernels of a kind of operation. */
 export interface OperationKernels<Kind extends Operation> {
   forward(place: Placed<Kind>, context: KernelContext): readonly Kernel[];
-  /** Gives the operations before it, in the order of its inputs, the gradients of those they need. */
+  /** Gives the operations before it, in the order of its inputs, the gradients of those they need, and makes
+   * the partial gradients of its own parameters. */
   backward(
     place: Placed<Kind>,
     targets: readonly (GradientTarget | undefined)[],

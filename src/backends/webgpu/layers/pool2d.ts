@@ -1,8 +1,8 @@
 /** Pooling: joined to a convolution, or on its own where it comes first or its windows overlap. */
 
 import type { Pool2dLayer } from "../../../nn/layers/pool2d.ts";
-import { A_GROUP, bindTensor, entryPoint, imagesWgsl } from "../kernel.ts";
-import { callStoreGradient, storeGradient } from "../kernels/store_gradient.ts";
+import { bindTensor, imageKernel } from "../kernel.ts";
+import { storeGradient } from "../kernels/store_gradient.ts";
 import type { ConvolveOperation, LayerPlan, PoolOperation, Window } from "../operations.ts";
 import { indexOf } from "../tensors.ts";
 import type { OperationKernels } from "./layer.ts";
@@ -16,7 +16,8 @@ export const pool2d: LayerPlan<Pool2dLayer> = {
     const window = windowOf(layer);
     // A mean counts the zeros around its input; a maximum takes none.
     const padding = window.type === "avgPool2d" ? layer.padding : base.padding;
-    return { ...base, type: "pool", layer, window, padding };
+    const rounds = 2 * window.size[0] * window.size[1];
+    return { ...base, type: "pool", layer, window, padding, rounds };
   },
   join(layer, before) {
     if (before.type !== "convolve" || before.pool.type !== "none") return undefined;
@@ -49,9 +50,7 @@ export const pool: OperationKernels<PoolOperation> = {
   forward({ operation, inputs: [input], output }, { tuning }) {
     const { layer, window: { type, size }, output: [channels, height, width] } = operation;
     const isMax = type === "maxPool2d";
-    const code = `${imagesWgsl(tuning)}
-${entryPoint(tuning)}
-  let out_y = group.y / ${width}u;
+    const main = `let out_y = group.y / ${width}u;
   let out_x = group.y % ${width}u;
   ${windowWgsl(operation)}
   let place = ${indexOf(input, ["group.z", "0u", "0u"])};
@@ -68,15 +67,13 @@ ${entryPoint(tuning)}
   }
   output[${indexOf(output, ["group.z", "out_y", "out_x"])}] = result${
       isMax ? "" : ` * ${1 / (size[0] * size[1])}`
-    };
-}
-`;
-    return [{
+    };`;
+    return [imageKernel({
       label: `pool2d_forward ${layer.name}`,
-      code,
+      main,
       bindings: [bindTensor("input", input, "read"), bindTensor("output", output, "write")],
-      workgroups: [A_GROUP, height * width, channels],
-    }];
+      workgroups: [height * width, channels],
+    }, tuning)];
   },
 
   /** An invocation computes one pixel's gradient: it visits the windows that hold the pixel, in order,
@@ -88,7 +85,7 @@ ${entryPoint(tuning)}
     const [channels, height, width] = operation.input;
     const [, outHeight, outWidth] = operation.output;
     const [aboveY, leftX] = layer.padding;
-    const { code: storeCode, bindings } = storeGradient(before!);
+    const { code: storeCode, bindings, call } = storeGradient(before!);
     const isMax = type === "maxPool2d";
     const share = isMax
       ? `
@@ -108,10 +105,7 @@ ${entryPoint(tuning)}
     const firstOf = (place: string, axis: 0 | 1) =>
       `select(0u, (${place} - ${size[axis] - 1}u + ${stride[axis] - 1}u) / ${stride[axis]}u, ` +
       `${place} >= ${size[axis]}u)`;
-    const code = `${imagesWgsl(tuning)}
-${storeCode}
-${entryPoint(tuning)}
-  let y = group.y / ${width}u;
+    const main = `let y = group.y / ${width}u;
   let x = group.y % ${width}u;
   let padded_y = y + ${aboveY}u;
   let padded_x = x + ${leftX}u;
@@ -124,19 +118,18 @@ ${entryPoint(tuning)}
       let g = grad_output[${indexOf(gradOutput, ["group.z", "out_y", "out_x"])}];${share}
     }
   }
-  ${callStoreGradient(before!, { channel: "group.z", y: "y", x: "x", gradient: "sum" }, false)}
-}
-`;
-    return [{
+  ${call({ channel: "group.z", y: "y", x: "x", gradient: "sum" })}`;
+    return [imageKernel({
       label: `pool2d_backward ${layer.name}`,
-      code,
+      functions: storeCode,
+      main,
       bindings: [
         bindTensor("grad_output", gradOutput, "read"),
         ...(isMax ? [bindTensor("input", input, "read")] : []),
         ...bindings,
       ],
-      workgroups: [A_GROUP, height * width, channels],
-    }];
+      workgroups: [height * width, channels],
+    }, tuning)];
   },
 };
 

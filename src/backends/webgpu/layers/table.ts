@@ -3,14 +3,12 @@
 import type { LayerOf } from "../../../nn/layers/table.ts";
 import type { Layer, LayerKind, Model } from "../../../nn/sequential.ts";
 import { type LayerPlan, listOperations, type Mode, type Operation } from "../operations.ts";
-import { activation } from "./activation.ts";
 import { batchNorm, norm } from "./batch_norm.ts";
 import { conv2d, convolve, linear } from "./conv2d.ts";
 import { drop, dropout } from "./dropout.ts";
-import { flatten } from "./flatten.ts";
 import type { Copies, KernelContext, OperationKernels } from "./layer.ts";
 import { pool, pool2d } from "./pool2d.ts";
-import { residual, sum } from "./residual.ts";
+import { activation, flatten, residual, sum } from "./sum.ts";
 
 const PLANS: { readonly [Kind in LayerKind]: LayerPlan<LayerOf<Kind>> } = {
   conv2d,
