@@ -1,6 +1,6 @@
 /** Batch normalisation of one block of eight images, between whose passes the whole batch meets. */
 
-import { ELEMENT_BYTES, multiplyAdd, VECTOR_BYTES } from "./simd";
+import { BLOCK, ELEMENT_BYTES, multiplyAdd, VECTOR_BYTES } from "./simd";
 
 /** Bytes of what is measured of a channel: two numbers of each of the eight images. */
 const MEASURE_BYTES: i32 = 2 * ELEMENT_BYTES;
@@ -55,6 +55,47 @@ export function batchNormMeasure(
       v128.store(to, squares, ELEMENT_BYTES);
     }
     input += inputStride;
+  }
+}
+
+/** totals[channel] = sum over the batch's images of the first number that was measured of each, or, with
+ * `second`, of the second; in double precision, in the order of images.
+ */
+export function sumMeasures(
+  measures: usize, images: i32, channels: i32, second: bool, totals: usize,
+): void {
+  memory.fill(totals, 0, channels * 8);
+  measures += second ? ELEMENT_BYTES : 0;
+  for (; images > 0; images -= BLOCK) {
+    for (let channel = 0; channel < channels; channel++) {
+      let total = load<f64>(totals + channel * 8);
+      for (let lane = 0; lane < min(BLOCK, images); lane++) {
+        total += <f64> load<f32>(measures + lane * 4);
+      }
+      store<f64>(totals + channel * 8, total);
+      measures += MEASURE_BYTES;
+    }
+  }
+}
+
+/** totals[channel] = sum over the batch's images of the squares of the distances of their `area` pixels from
+ * the channel's mean: from each image's own mean as measured, and of that one from the channel's.
+ */
+export function sumSquares(
+  measures: usize, images: i32, channels: i32, area: f64, means: usize, totals: usize,
+): void {
+  memory.fill(totals, 0, channels * 8);
+  for (; images > 0; images -= BLOCK) {
+    for (let channel = 0; channel < channels; channel++) {
+      const mean = load<f64>(means + channel * 8);
+      let total = load<f64>(totals + channel * 8);
+      for (let lane = 0; lane < min(BLOCK, images); lane++) {
+        const apart = <f64> load<f32>(measures + lane * 4) - mean;
+        total += <f64> load<f32>(measures + lane * 4, ELEMENT_BYTES) + area * (apart * apart);
+      }
+      store<f64>(totals + channel * 8, total);
+      measures += MEASURE_BYTES;
+    }
   }
 }
 
