@@ -5,7 +5,7 @@ import type { LossTargets } from "../../nn/loss.ts";
 import type { Model } from "../../nn/sequential.ts";
 import { Arena, BLOCK, ELEMENT_BYTES, VECTOR_BYTES } from "./arena.ts";
 import type { Places, Stage } from "./layers/layer.ts";
-import { codeOf, type Variants } from "./layers/table.ts";
+import { codesOf, type Variants } from "./layers/table.ts";
 import { phasesOf } from "../program.ts";
 import { planMemory } from "./memory_plan.ts";
 import type { Tensor } from "./tensors.ts";
@@ -86,7 +86,7 @@ export function layOut(model: Model, options: LayoutOptions): Layout {
   const [noBias, noBiasGradient] = [shared.allocate(biasBytes), shared.allocate(biasBytes)];
   const wanted = targets && [...targets.totals, ...targets.others];
   const targetsAt = shared.allocate(4 * (wanted?.length ?? 0));
-  const codes = model.layers.map((layer) => codeOf(layer, variants));
+  const codes = codesOf(model.layers, variants);
   const plan = planMemory(model, codes, { shared, own, blocks: Math.max(blocks, threads) });
   const scratchBytes = codes.map((code, index) => code.scratchBytes?.(model.layers[index]) ?? 0);
   const scratch = own.allocate(Math.max(12 * VECTOR_BYTES, ...scratchBytes));

@@ -4,6 +4,7 @@ import { volume } from "../../../nn/layers/layer.ts";
 import type { BatchNormLayer, Tensor as ModelTensor } from "../../../nn/sequential.ts";
 import { BLOCK } from "../arena.ts";
 import { locate } from "../tensors.ts";
+import { rectifier } from "./activation.ts";
 import type { BlockCall, LayerCode, Stage, Thread, WholeBatch, WholeBatchCalls } from "./layer.ts";
 
 /** Numbers of a channel, as `Coefficients` of the kernels has them. */
@@ -15,47 +16,62 @@ const DOUBLE_BYTES = 8;
 /** Numbers that a block measures of a channel: two of each image. */
 const MEASURES = 2 * BLOCK;
 
-/** See `batchNorm` of the reference. */
+/** See `batchNorm` of the reference. Its kernels do a ReLU behind it as well. */
 export const batchNorm: LayerCode<BatchNormLayer> = {
-  memory: () => ({ rereads: true, output: "new", gradient: "new" }),
-  batchBytes: ({ inputShape: [channels] }) => ({
-    batch: (4 * COEFFICIENTS + 2 * DOUBLE_BYTES) * channels,
-    measures: 4 * MEASURES * channels,
-  }),
-  forward({ kernels, own }, { layer, inputs: [input], output, batch }) {
-    const sizes = sizesOf(layer);
-    return (block) =>
-      kernels.batchNormForward(
-        locate(input, own, block),
-        input.rowBytes,
-        locate(output, own, block),
-        output.rowBytes,
-        ...sizes,
-        batch,
-      );
-  },
-  backward({ kernels, own, mask }, { layer, inputs: [input], gradOutput, gradInputs, batch }) {
-    const [target] = gradInputs;
-    if (target === undefined) return [];
-    const sizes = sizesOf(layer);
-    return [(block) =>
-      kernels.batchNormBackward(
-        locate(input, own, block),
-        input.rowBytes,
-        locate(gradOutput!, own, block),
-        locate(target.tensor, own, block),
-        ...sizes,
-        batch,
-        mask,
-      )];
-  },
-  /** Its gradients are made between phases. */
-  weights: () => ({}),
-  prepare: (thread, stage) => () => new WholeBatchNorm(thread, stage).takeRunning(),
-  wholeBatch(thread, stage) {
-    return stage.layer.frozen ? undefined : new WholeBatchNorm(thread, stage);
-  },
+  ...codeOf({ rectifies: false }),
+  join: (next) => next === rectifier ? codeOf({ rectifies: true }) : undefined,
 };
+
+function codeOf({ rectifies }: { readonly rectifies: boolean }): LayerCode<BatchNormLayer> {
+  return {
+    memory: () => ({ rereads: true, output: "new", gradient: "new" }),
+    batchBytes: ({ inputShape: [channels] }) => ({
+      batch: (4 * COEFFICIENTS + 2 * DOUBLE_BYTES) * channels,
+      measures: 4 * MEASURES * channels,
+    }),
+    forward: (thread, stage) => forward(thread, stage, rectifies),
+    infer: (thread, stage) => forward(thread, stage, false),
+    backward({ kernels, own, mask }, { layer, inputs: [input], gradOutput, gradInputs, batch }) {
+      const [target] = gradInputs;
+      if (target === undefined) return [];
+      const sizes = sizesOf(layer);
+      return [(block) =>
+        kernels.batchNormBackward(
+          locate(input, own, block),
+          input.rowBytes,
+          locate(gradOutput!, own, block),
+          locate(target.tensor, own, block),
+          ...sizes,
+          batch,
+          rectifies,
+          mask,
+        )];
+    },
+    /** Its gradients are made between phases. */
+    weights: () => ({}),
+    prepare: (thread, stage) => () => new WholeBatchNorm(thread, stage, rectifies).takeRunning(),
+    wholeBatch: (thread, stage) =>
+      stage.layer.frozen ? undefined : new WholeBatchNorm(thread, stage, rectifies),
+  };
+}
+
+function forward(
+  { kernels, own }: Thread,
+  { layer, inputs: [input], output, batch }: Stage<BatchNormLayer>,
+  rectifies: boolean,
+): BlockCall {
+  const sizes = sizesOf(layer);
+  return (block) =>
+    kernels.batchNormForward(
+      locate(input, own, block),
+      input.rowBytes,
+      locate(output, own, block),
+      output.rowBytes,
+      ...sizes,
+      batch,
+      rectifies,
+    );
+}
 
 function sizesOf(
   { inputShape }: BatchNormLayer,
@@ -84,6 +100,7 @@ class WholeBatchNorm implements WholeBatchCalls {
   constructor(
     thread: Thread,
     { layer, inputs: [input], gradOutput, batch, measures }: Stage<BatchNormLayer>,
+    rectifies: boolean,
   ) {
     const { kernels, own, memory } = thread;
     const sizes = sizesOf(layer);
@@ -112,6 +129,7 @@ class WholeBatchNorm implements WholeBatchCalls {
         locate(gradOutput!, own, block),
         ...sizes,
         batch,
+        rectifies,
         measuresOf(block),
       );
   }

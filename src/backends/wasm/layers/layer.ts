@@ -156,6 +156,10 @@ export interface LayerCode<Kind extends Layer> {
    * whether it is faster.
    */
   variant?(layer: Kind): { readonly code: LayerCode<Kind>; readonly pays: boolean } | undefined;
+  /** The code of both, if its kernels do in training what a layer does as well that alone reads its output. */
+  join?(next: LayerCode<Layer>): LayerCode<Kind> | undefined;
+  /** What remains of it then. */
+  readonly joined?: LayerCode<Kind>;
   /** By one thread, before any pass of a job. */
   prepare?(thread: Thread, stage: Stage<Kind>): () => void;
   /** Undefined where it takes image by image. */
