@@ -95,8 +95,8 @@ export function layOut(model: Model, options: LayoutOptions): Layout {
   const changes = own.allocate(augmentation ? BLOCK * CHANGE_BYTES : 0);
   const staging = own.allocate(augmentation ? BLOCK * height * width : 0);
   const stages = plan.layers.map((place, index): Stage => {
-    const { layer, code, inputs: [input], output, gradInputs } = place;
-    const sizes = code.sizes?.(layer, input, output) ?? [];
+    const { layer, code, gradInputs } = place;
+    const sizes = code.sizes?.(layer, place) ?? [];
     const bytes = code.batchBytes?.(layer) ?? { batch: 0, measures: 0 };
     const packedBytes = code.packedBytes?.(layer) ?? 0;
     return {

@@ -15,7 +15,7 @@ import type {
   WholeBatch,
 } from "./layers/layer.ts";
 import type { Layout } from "./layout.ts";
-import { locate } from "./tensors.ts";
+import { locate, sharesMemory } from "./tensors.ts";
 
 /** One pass of all blocks of a batch in training: what is done with each, and by one thread once all are
  * done. The first pass begins with the images, and `turns` is where the loss is, and the way back begins.
@@ -61,10 +61,21 @@ export function buildNetwork({ stages }: Layout, thread: Thread): Network {
     ];
   const isWhole = ({ index }: Stage) => wholes[index] !== undefined;
   const wholesOf = (phase: readonly Stage[]) => phase.flatMap(({ index }) => wholes[index] ?? []);
+  /** Making again what some layers read, but for what a pass makes anyway. */
+  const remake = (readers: readonly Stage[], made: readonly Stage[]) =>
+    stages.filter((stage) =>
+      stage.isRemade && !made.includes(stage) &&
+      readers.some(({ inputs }) => inputs.some((input) => sharesMemory(input, stage.output)))
+    ).flatMap(forward);
   const forwards = phases.map((phase, place): BatchPass => {
-    const next = wholesOf(phases[place + 1] ?? []);
+    const following = phases[place + 1] ?? [];
+    const next = wholesOf(following);
     return {
-      forward: [...phase.flatMap(forward), ...next.map(({ measure }) => measure)],
+      forward: [
+        ...remake([...phase, ...following.filter(isWhole)], phase),
+        ...phase.flatMap(forward),
+        ...next.map(({ measure }) => measure),
+      ],
       backward: [],
       finish: next.map((whole) => (batch) => whole.normalize(batch)),
     };
@@ -72,9 +83,12 @@ export function buildNetwork({ stages }: Layout, thread: Thread): Network {
   const backwards = phases.map((phase, place): BatchPass => {
     const waiting = (phases[place + 1] ?? []).filter(isWhole);
     const own = phase.filter((stage) => !isWhole(stage));
+    const rereaders = [...phase, ...waiting]
+      .filter(({ code, layer }) => code.memory(layer).rereads);
     return {
       forward: [],
       backward: [
+        ...remake(rereaders, place === phases.length - 1 ? phase : []),
         ...[...own, ...waiting].toReversed().flatMap(backward),
         ...wholesOf(phase).map(({ measureGradient }) => measureGradient),
       ],

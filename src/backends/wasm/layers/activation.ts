@@ -46,7 +46,7 @@ export const activation: LayerCode<ActivationLayer | LeakyReluLayer> = {
 export const rectifier: LayerCode<ActivationLayer> = {
   ...activation,
   joined: {
-    memory: () => ({ output: "overwrites", gradient: "in place" }),
+    memory: () => ({ output: "views", gradient: "in place" }),
     forward: () => undefined,
     infer: activation.forward,
     backward: () => [],

@@ -24,7 +24,7 @@ export const batchNorm: LayerCode<BatchNormLayer> = {
 
 function codeOf({ rectifies }: { readonly rectifies: boolean }): LayerCode<BatchNormLayer> {
   return {
-    memory: () => ({ rereads: true, output: "new", gradient: "new" }),
+    memory: () => ({ rereads: true, remade: true, output: "new", gradient: "new" }),
     batchBytes: ({ inputShape: [channels] }) => ({
       batch: (4 * COEFFICIENTS + 2 * DOUBLE_BYTES) * channels,
       measures: 4 * MEASURES * channels,

@@ -169,7 +169,10 @@ export function packRows(
 }
 
 /** The fields of Conv2dShape. */
-export function convolutionSizes(layer: Convolution, input: Tensor, output: Tensor): number[] {
+export function convolutionSizes(
+  layer: Convolution,
+  { inputs: [input], output }: Pick<Stage, "inputs" | "output">,
+): number[] {
   const { kernelSize, stride, padding } = geometryOf(layer);
   return [
     input.channels,

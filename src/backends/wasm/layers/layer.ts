@@ -16,6 +16,10 @@ export interface Stage<Kind extends Layer = Layer> {
   /** In the order of `layer.inputs`. */
   readonly inputs: readonly Tensor[];
   readonly output: Tensor;
+  /** Whether its output is made again by each pass that reads it. */
+  readonly isRemade: boolean;
+  /** Whether blocks go backward in the pass in which they go forward. */
+  readonly turns: boolean;
   /** Where kernels write the inputs' gradients; undefined where none is needed. */
   readonly gradInputs: readonly (GradientTarget | undefined)[];
   /** Undefined where no gradient is needed: nothing up to here has parameters. */
@@ -51,6 +55,8 @@ export interface MemoryRules {
   readonly keepsInput?: boolean;
   /** Whether its backward pass reads its input. */
   readonly rereads?: boolean;
+  /** Whether its output may be made again from its input, which is cheaper than to keep it for each block. */
+  readonly remade?: boolean;
   /** Where its output lies: by itself, over its input if nobody else needs that, or as its input does. */
   readonly output: "new" | "overwrites" | "views";
   /** Whether its backward pass reads its output, which nobody may then overwrite. */
@@ -134,7 +140,7 @@ export interface WeightCalls {
 export interface LayerCode<Kind extends Layer> {
   memory(layer: Kind): MemoryRules;
   /** The fields of Conv2dShape or Pool2dShape of the kernels, in their order; default none. */
-  sizes?(layer: Kind, input: Tensor, output: Tensor): number[];
+  sizes?(layer: Kind, place: Pick<Stage, "inputs" | "output" | "turns">): number[];
   /** Bytes of its weights in the order in which a kernel reads them. */
   packedBytes?(layer: Kind): number;
   /** Bytes of the sums of its weight gradients over a group of blocks. */
