@@ -95,7 +95,8 @@ export async function openWasmEngine(
 
 /** Writes what the kernels read and nobody changes. */
 export function initialize(memory: WebAssembly.Memory, layout: Layout): void {
-  for (const { shape, sizes } of layout.stages) {
+  const stages = layout.stages.flatMap((stage) => stage.folded ? [stage, stage.folded] : [stage]);
+  for (const { shape, sizes } of stages) {
     new Int32Array(memory.buffer, shape, sizes.length).set(sizes);
   }
   new Float32Array(memory.buffer, layout.ones, 8).fill(1);

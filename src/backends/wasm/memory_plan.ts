@@ -17,7 +17,15 @@ import {
 /** A layer and its tensors. */
 export type PlannedLayer = Pick<
   Stage,
-  "layer" | "code" | "inputs" | "output" | "isRemade" | "turns" | "gradInputs" | "gradOutput"
+  | "layer"
+  | "code"
+  | "inputs"
+  | "output"
+  | "isRemade"
+  | "turns"
+  | "foldedBy"
+  | "gradInputs"
+  | "gradOutput"
 >;
 
 /** Tensors of a model. */
@@ -77,6 +85,7 @@ class Planner {
         ...{ layer, code: this.#codes[index], inputs, output, gradInputs: [], gradOutput },
         isRemade: this.#rules[index].remade === true && this.#isRemade(index),
         turns: this.#phaseOf(index) === this.#phases.length - 1,
+        foldedBy: this.#foldedBy(index),
       };
     });
     return {
@@ -86,6 +95,13 @@ class Planner {
         gradInputs: place.layer.inputs.map((input) => this.#targetOf(index, input, gradients)),
       })),
     };
+  }
+
+  /** The layer that inference folds into another: it alone reads what that gives. */
+  #foldedBy(index: number): number | undefined {
+    const [reader, ...others] = this.#program.readersOf(index);
+    const isOnly = reader !== undefined && others.length === 0;
+    return isOnly && this.#codes[index].isLinear && this.#codes[reader].fold ? reader : undefined;
   }
 
   /** Whether a layer's output lies where its input lies. */

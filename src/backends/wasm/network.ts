@@ -29,8 +29,9 @@ export interface BatchPass {
 
 /** One thread's program. */
 export interface Network {
-  /** By one thread, before all else. */
+  /** By one thread, before all else; then, before inference, when parameters or statistics have changed. */
   readonly prepare: readonly (() => void)[];
+  readonly fold: readonly (() => void)[];
   /** Passes of a batch in training: one, or where layers must know the whole batch, one a phase and
    * direction, but that the last phase has one for both. */
   readonly passes: readonly BatchPass[];
@@ -50,6 +51,7 @@ export function threadOf(
 
 /** Walks a layout into one thread's kernel calls. */
 export function buildNetwork({ stages }: Layout, thread: Thread): Network {
+  const inference = { ...thread, parameters: thread.foldedParameters };
   const wholes = stages.map((stage) => stage.code.wholeBatch?.(thread, stage));
   const phases = phasesOf(stages.map(({ layer }) => layer))
     .map(({ start, end }) => stages.slice(start, end));
@@ -100,7 +102,18 @@ export function buildNetwork({ stages }: Layout, thread: Thread): Network {
   return {
     passes: [...forwards, turn, ...backwards.toReversed()],
     prepare: stages.flatMap((stage) => stage.code.prepare?.(thread, stage) ?? []),
+    fold: stages.flatMap(({ folded, foldedBy = 0 }) => {
+      if (folded === undefined) return [];
+      const { code, layer: { outputShape: [lastRow] } } = folded;
+      const rows = code.weights?.(inference, folded, { firstRow: 0, lastRow });
+      return [
+        stages[foldedBy].code.fold!(thread, stages[foldedBy], folded),
+        ...(rows?.pack ? [rows.pack] : []),
+      ];
+    }),
     infer: stages.flatMap((stage) => {
+      if (stages.some(({ foldedBy }) => foldedBy === stage.index)) return [];
+      if (stage.folded) return stage.code.forward(inference, stage.folded) ?? [];
       const { code } = stage;
       return (code.infer ? code.infer(thread, stage) : code.forward(thread, stage)) ?? [];
     }),

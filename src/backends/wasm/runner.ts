@@ -75,6 +75,8 @@ export class Runner {
   /** Of each channel. */
   readonly #transforms: readonly ReturnType<typeof byteTransform>[];
   readonly #augmenter: Augmenter | undefined;
+  /** Whether parameters and statistics are those of the last inference. */
+  #isFolded = false;
 
   constructor(options: RunnerOptions) {
     const { layout, memory } = options;
@@ -95,28 +97,32 @@ export class Runner {
   run(job: Job): void {
     switch (job.kind) {
       case "pack":
+        this.#isFolded = false;
         for (const rows of this.#rows) rows.pack?.();
         return this.#options.team.meet();
       case "train":
-        this.#prepare();
+        this.#prepare({ folds: false });
         return this.#train(job);
       case "gradients":
-        this.#prepare();
+        this.#prepare({ folds: false });
         this.#gradients(job, {
           ...{ first: 0, size: job.count, batch: job.count, step: job.step },
           scale: 1 / this.#divisors(job, 1)[0],
         });
         return this.#options.team.meet();
       default:
-        this.#prepare();
+        this.#prepare({ folds: true });
         return this.#infer(job);
     }
   }
 
-  /** What layers need before any pass of a job. */
-  #prepare(): void {
-    const { prepare } = this.#network;
-    if (prepare.length > 0) this.#alone(() => prepare.forEach((call) => call()));
+  /** What layers need before any pass of a job; for inference, only if there has been other work. */
+  #prepare({ folds }: { readonly folds: boolean }): void {
+    if (folds && this.#isFolded) return;
+    this.#isFolded = folds;
+    const { prepare, fold } = this.#network;
+    const calls = folds ? [...prepare, ...fold] : prepare;
+    if (calls.length > 0) this.#alone(() => calls.forEach((call) => call()));
   }
 
   /** Work of one thread, for which the others wait. */

@@ -1,7 +1,7 @@
 /** Batch normalisation: passes over a block, and between them what one thread makes of the whole batch. */
 
 import { volume } from "../../../nn/layers/layer.ts";
-import type { BatchNormLayer, Tensor as ModelTensor } from "../../../nn/sequential.ts";
+import type { BatchNormLayer, Layer, Tensor as ModelTensor } from "../../../nn/sequential.ts";
 import { BLOCK } from "../arena.ts";
 import { locate } from "../tensors.ts";
 import { rectifier } from "./activation.ts";
@@ -50,6 +50,9 @@ function codeOf({ rectifies }: { readonly rectifies: boolean }): LayerCode<Batch
     /** Its gradients are made between phases. */
     weights: () => ({}),
     prepare: (thread, stage) => () => new WholeBatchNorm(thread, stage, rectifies).takeRunning(),
+    withBias: ({ bias }, before) => ({ ...before, bias }) as Layer,
+    fold: (thread, stage, before) => () =>
+      new WholeBatchNorm(thread, stage, rectifies).foldInto(before.layer),
     wholeBatch: (thread, stage) =>
       stage.layer.frozen ? undefined : new WholeBatchNorm(thread, stage, rectifies),
   };
@@ -140,6 +143,24 @@ class WholeBatchNorm implements WholeBatchCalls {
     const { statistics } = this.#thread;
     this.#coefficients.fill(0);
     this.#normalizeBy(this.#view(statistics, runningMean), this.#view(statistics, runningVar));
+  }
+
+  /** Folds the normalisation by what has been taken into the layer before it. */
+  foldInto({ parameters: [weight, bias] }: Layer): void {
+    const { parameters, foldedParameters } = this.#thread;
+    const weights = this.#view(parameters, weight), scaled = this.#view(foldedParameters, weight);
+    const biases = bias && this.#view(parameters, bias);
+    const shifts = this.#view(foldedParameters, this.#layer.bias);
+    const rowSize = weights.length / shifts.length;
+    for (let channel = 0; channel < shifts.length; channel++) {
+      const first = channel * COEFFICIENTS;
+      const [mean, scale, shift] = [MEAN, SCALE, BIAS]
+        .map((place) => this.#coefficients[first + place]);
+      for (let at = channel * rowSize; at < (channel + 1) * rowSize; at++) {
+        scaled[at] = weights[at] * scale;
+      }
+      shifts[channel] = ((biases?.[channel] ?? 0) - mean) * scale + shift;
+    }
   }
 
   /** Normalises by the batch's mean and variance. */

@@ -10,6 +10,7 @@ type Convolution = Conv2dLayer | LinearLayer;
 
 /** See `conv2d` of the reference. */
 export const conv2d: LayerCode<Conv2dLayer> = {
+  isLinear: true,
   memory: ({ padding }) => ({ padding, rereads: true, output: "new", gradient: "new" }),
   sizes: convolutionSizes,
   packedBytes: ({ groups, weight }) => groups > 1 ? 0 : 4 * weight.size,

@@ -108,6 +108,7 @@ export function winogradVariant(
 
 /** See `conv2d` of the reference; only for layers that {@linkcode tilingOf} can cut. */
 const winogradConv2d: LayerCode<Conv2dLayer> = {
+  isLinear: true,
   memory: (layer) => ({ ...conv2d.memory(layer), padding: tilingOf(layer)!.border }),
   sizes(layer, place) {
     const { tile, bandRows, keepsValues, scratch } = tilingOf(layer)!;
