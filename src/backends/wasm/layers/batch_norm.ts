@@ -19,8 +19,10 @@ const MEASURES = 2 * BLOCK;
 /** See `batchNorm` of the reference. Its kernels do a ReLU behind it as well. */
 export const batchNorm: LayerCode<BatchNormLayer> = {
   ...codeOf({ rectifies: false }),
-  join: (next) => next === rectifier ? codeOf({ rectifies: true }) : undefined,
+  join: (next) => next === rectifier ? rectifyingNorm : undefined,
 };
+
+const rectifyingNorm = codeOf({ rectifies: true });
 
 function codeOf({ rectifies }: { readonly rectifies: boolean }): LayerCode<BatchNormLayer> {
   return {
