@@ -1,14 +1,26 @@
 /** Images of a job, as a block of a thread's activations. */
 
-import type { Augmenter } from "../../data/augment.ts";
+import type { Augmentation, Augmenter } from "../../data/augment.ts";
+import type { Model } from "../../nn/sequential.ts";
 import { byteTransform } from "../../nn/standardization.ts";
 import { augmenterOf } from "../gather.ts";
 import { BLOCK } from "./arena.ts";
 import type { Job } from "./job.ts";
 import type { Thread } from "./layers/layer.ts";
-import { CHANGE_BYTES } from "./layout.ts";
-import type { RunnerOptions } from "./runner.ts";
+import type { Kernels } from "./kernels.ts";
+import { CHANGE_BYTES, type Layout } from "./layout.ts";
 import { locate } from "./tensors.ts";
+
+/** What a loader is made of. */
+export interface ImageLoaderOptions {
+  readonly model: Model;
+  readonly memory: WebAssembly.Memory;
+  readonly kernels: Kernels;
+  readonly layout: Layout;
+  /** How images are changed in training, drawn by the seed; default: not at all. */
+  readonly augmentation?: Augmentation;
+  readonly seed: number;
+}
 
 /** Some images of a job, and the block that they are loaded into. */
 interface Loading {
@@ -22,12 +34,12 @@ interface Loading {
 /** Reads bytes, standardizes them, and changes images as the seed draws it. */
 export class ImageLoader {
   readonly #at: Thread;
-  readonly #options: RunnerOptions;
+  readonly #options: ImageLoaderOptions;
   /** Of each channel. */
   readonly #transforms: readonly ReturnType<typeof byteTransform>[];
   readonly #augmenter: Augmenter | undefined;
 
-  constructor(at: Thread, options: RunnerOptions) {
+  constructor(at: Thread, options: ImageLoaderOptions) {
     const { inputShape: [channels], standardization } = options.model;
     this.#at = at;
     this.#options = options;

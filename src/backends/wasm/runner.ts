@@ -1,14 +1,11 @@
 /** What each thread does with a job: groups of its images, then its rows of the parameters. */
 
-import type { Augmentation } from "../../data/augment.ts";
-import type { Model } from "../../nn/sequential.ts";
 import { clipFactor } from "../../nn/optimizers.ts";
 import { type OptimizerSpec, type Shard, shardRange } from "../backend.ts";
 import { BLOCK } from "./arena.ts";
-import { ImageLoader } from "./image_loader.ts";
+import { ImageLoader, type ImageLoaderOptions } from "./image_loader.ts";
 import type { Job } from "./job.ts";
-import type { Kernels } from "./kernels.ts";
-import { groupStarts, type Layout } from "./layout.ts";
+import { groupStarts } from "./layout.ts";
 import type { Thread } from "./layers/layer.ts";
 import {
   type BatchPass,
@@ -22,19 +19,12 @@ import type { Team } from "./team.ts";
 import { locate } from "./tensors.ts";
 
 /** What a runner is made of. */
-export interface RunnerOptions {
-  readonly model: Model;
-  readonly memory: WebAssembly.Memory;
-  readonly kernels: Kernels;
-  readonly layout: Layout;
+export interface RunnerOptions extends ImageLoaderOptions {
   readonly team: Team;
   readonly optimizer: OptimizerSpec;
   readonly clipNorm?: number;
-  /** How images are changed in training, drawn by the seed; default: not at all. */
-  readonly augmentation?: Augmentation;
   readonly thread: number;
   readonly threads: number;
-  readonly seed: number;
   /** This session's part of every batch; thread 0 sums its gradients with the others'. */
   readonly shard?: Place & Partial<Shard>;
 }
