@@ -40,32 +40,48 @@ async function compile(features: string): Promise<Uint8Array> {
 async function readSource(name: string): Promise<string | null> {
   if (name === "optimizers.ts") return optimizerKernels(allRules());
   try {
-    return repeat(await Deno.readTextFile(new URL(name, SOURCES)));
+    return repeat(await include(await Deno.readTextFile(new URL(name, SOURCES))));
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return null;
     throw error;
   }
 }
 
-/** Writes out what stands between `//@ for i in 1..5` and `//@ end i` for each number in place of `#i`;
- * `#(16 * i + 8)` is a number too. AssemblyScript knows no other way to make one function for each width
- * of a tile, whose every sum is a variable of its own.
+/** Writes out what stands between `//@ for i in 1..5` and `//@ end i` for each number in place of `#i`, or
+ * `//@ for i in 2, 4` for these; `#(16 * i + 8)` is a number too. AssemblyScript knows no other way to make
+ * one function for each width of a tile, whose every sum is a variable of its own.
  */
 function repeat(source: string): string {
-  const loop = /^ *\/\/@ for (\w) in (\d)\.\.(\d)\n([^]*?)^ *\/\/@ end \1\n/m;
+  const loop = /^ *\/\/@ for (\w) in (\d)(\.\.|, )(\d)\n([^]*?)^ *\/\/@ end \1\n/m;
   return source.search(loop) < 0 ? source : repeat(
-    source.replace(loop, (_, name: string, first: string, last: string, body: string) => {
-      const product = new RegExp(`#\\((\\d+) \\* ${name}(?: \\+ (\\d+))?\\)`, "g");
-      let text = "";
-      for (let number = Number(first); number <= Number(last); number++) {
-        text += body.replaceAll(`#${name}`, String(number)).replace(
-          product,
-          (_, factor, added = 0) => String(number * Number(factor) + Number(added)),
-        );
-      }
-      return text;
-    }),
+    source.replace(
+      loop,
+      (_, name: string, first: string, to: string, last: string, body: string) => {
+        const product = new RegExp(`#\\((\\d+) \\* ${name}(?: \\+ (\\d+))?\\)`, "g");
+        const step = to === ".." ? 1 : Number(last) - Number(first);
+        let text = "";
+        for (let number = Number(first); number <= Number(last); number += step) {
+          text += body.replaceAll(`#${name}`, String(number)).replace(
+            product,
+            (_, factor, added = 0) => String(number * Number(factor) + Number(added)),
+          );
+        }
+        return text;
+      },
+    ),
   );
+}
+
+/** Puts a file in place of `//@ include file k=1 x=input`, with `1` and `input` in place of `#k` and `#x`. */
+async function include(source: string): Promise<string> {
+  const line = /^ *\/\/@ include (\w+)(.*)\n/m.exec(source);
+  if (line === null) return source;
+  const [, name, values] = line;
+  let text = await Deno.readTextFile(new URL(`${name}.ts`, SOURCES));
+  for (const [, key, value] of values.matchAll(/(\w+)=(\w+)/g)) {
+    text = text.replaceAll(`#${key}`, value);
+  }
+  return await include(source.replace(line[0], () => text));
 }
 
 /** The exported kernels' types, as TypeScript sees them: addresses and numbers are one to it. */

@@ -181,6 +181,7 @@ async function compareWithReference(name: BackendName, model: Model, tolerance: 
     assertEquals(actual.state.step, 3);
     assertClose(actual.losses, expected.losses, tolerance.losses);
     assertEquals(actual.corrects, expected.corrects);
+    assertClose(actual.logitsBefore, expected.logitsBefore, 1e-4);
     assertClose(actual.logits, expected.logits, 1e-4);
     assertClose([actual.evaluation.loss], [expected.evaluation.loss], tolerance.losses);
     assertEquals(actual.evaluation.predictions, expected.evaluation.predictions);
@@ -199,10 +200,13 @@ async function results(
   await using session = await open(name, model, { batchSize, optimizer });
   await session.attach(data);
   const { gradients } = await session.gradients(data, EPOCH.subarray(0, SMALL_BATCH));
+  // Before training and after it: what is folded for inference must follow.
+  const logitsBefore = await session.predict(data);
   const learningRates = Float32Array.of(0.1, 0.05, 0.2);
   const trained = await session.train(data, { order: EPOCH, batchSize, learningRates });
   return {
     gradients,
+    logitsBefore,
     ...trained,
     state: await session.readState(),
     logits: await session.predict(data),

@@ -4,12 +4,13 @@ import type { OptimizerSpec, Session } from "../../src/backends/backend.ts";
 import { referenceBackend } from "../../src/backends/reference/backend.ts";
 import { createWasmBackend, wasmBackend } from "../../src/backends/wasm/backend.ts";
 import { type Build, supports } from "../../src/backends/wasm/kernels.ts";
+import { layOut } from "../../src/backends/wasm/layout.ts";
 import { sliceImages } from "../../src/data/dataset.ts";
 import { loadDataset } from "../../src/data/load.ts";
 import { initialParameters } from "../../src/nn/init.ts";
 import { conv2d, flatten, linear, relu, tanh } from "../../src/nn/layers.ts";
 import { type Model, sequential } from "../../src/nn/sequential.ts";
-import { lenet } from "../../src/nn/zoo.ts";
+import { lenet, zooModel } from "../../src/nn/zoo.ts";
 import { createRandom } from "../../src/random.ts";
 import { assert, assertAlmostEquals, assertEquals, assertRejects } from "../assert.ts";
 import { BATCH_SIZE, LEARNING_RATE, readTorchStage, STAGES } from "../fixtures/torch.ts";
@@ -246,3 +247,11 @@ function assertClose(actual: ArrayLike<number>, expected: ArrayLike<number>, tol
     assertAlmostEquals(actual[index], expected[index], allowed, `at ${index}`);
   }
 }
+
+Deno.test("a batch's memory holds what batch norm reads, but not what it can make again", () => {
+  const layout = layOut(zooModel("resnet8"), { batchSize: 256, threads: 1, slotCount: 0 });
+  const isNorm = layout.stages.filter(({ layer }) => layer.type === "batchNorm2d");
+  assert(isNorm.length === 9 && isNorm.every(({ inputs: [input] }) => input.shared));
+  assert(isNorm.every(({ output }) => !output.shared));
+  assert(layout.ownStart < 150 * 2 ** 20, `found ${layout.ownStart} bytes`);
+});

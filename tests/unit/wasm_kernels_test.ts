@@ -31,7 +31,7 @@ for (const build of ["relaxed", "plain"] as const) {
       ]
     ) {
       floats(INPUT, xs.length).set(xs);
-      kernel(INPUT, 0, OUTPUT, 0, 1, 4 * xs.length);
+      kernel(INPUT, 0, OUTPUT, 0, 1, 4 * xs.length, 0);
       for (const [index, y] of floats(OUTPUT, xs.length).entries()) {
         assertAlmostEquals(y, exact(xs[index]), 2e-7, `at ${xs[index]}`);
       }
@@ -41,7 +41,7 @@ for (const build of ["relaxed", "plain"] as const) {
   test("activations hand NaN on", ({ kernels, floats }) => {
     for (const kernel of [kernels.sigmoidForward, kernels.tanhForward, kernels.reluForward]) {
       floats(INPUT, 24).fill(NaN);
-      kernel(INPUT, 0, OUTPUT, 0, 1, 96);
+      kernel(INPUT, 0, OUTPUT, 0, 1, 96, 0);
       assert(floats(OUTPUT, 24).every(Number.isNaN));
     }
   });
@@ -50,7 +50,7 @@ for (const build of ["relaxed", "plain"] as const) {
     const [rows, stride, row] = [3, 40, 24]; // in floats: three elements a row, two of border
     floats(INPUT, rows * stride).fill(-1);
     floats(OUTPUT, rows * stride).fill(7);
-    kernels.reluForward(INPUT, 4 * stride, OUTPUT, 4 * stride, rows, 4 * row);
+    kernels.reluForward(INPUT, 4 * stride, OUTPUT, 4 * stride, rows, 4 * row, 0);
     const expected = Array.from({ length: rows * stride }, (_, n) => n % stride < row ? 0 : 7);
     assertEquals([...floats(OUTPUT, rows * stride)], expected);
   });
@@ -58,7 +58,7 @@ for (const build of ["relaxed", "plain"] as const) {
   test("relu's gradient at 0 is 0", ({ kernels, floats }) => {
     floats(OUTPUT, 8).set([0, -0, 1, 2, 0, 3, 0, 1e-40]);
     floats(INPUT, 8).fill(5);
-    kernels.reluBackward(OUTPUT, 0, INPUT, 0, 1, 32);
+    kernels.reluBackward(OUTPUT, 0, INPUT, 0, 1, 32, 0);
     assertEquals([...floats(INPUT, 8)], [0, 0, 5, 5, 0, 5, 0, 5]);
   });
 

@@ -14,7 +14,7 @@ import {
   instantiateKernels,
   supports,
 } from "../../src/backends/wasm/kernels.ts";
-import { codeOf, type Variants } from "../../src/backends/wasm/layers/table.ts";
+import { codesOf, type Variants } from "../../src/backends/wasm/layers/table.ts";
 import { layOut } from "../../src/backends/wasm/layout.ts";
 import { threadOf } from "../../src/backends/wasm/network.ts";
 import { locate, type Tensor } from "../../src/backends/wasm/tensors.ts";
@@ -240,8 +240,9 @@ async function check(one: Case, build: Build): Promise<void> {
 
 /** Whether an engine computes each convolution of a model by Winograd's method. */
 function choicesOf(model: Model, variants: Variants): boolean[] {
-  return model.layers.filter(({ type }) => type === "conv2d")
-    .map((layer) => codeOf(layer, variants) !== codeOf(layer, "never"));
+  const [chosen, direct] = [variants, "never" as const].map((how) => codesOf(model.layers, how));
+  return [...model.layers.keys()].filter((index) => model.layers[index].type === "conv2d")
+    .map((index) => chosen[index] !== direct[index]);
 }
 
 Deno.test("Winograd's method is taken where it is faster, and never for exact sessions", () => {

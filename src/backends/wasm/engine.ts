@@ -60,30 +60,10 @@ export async function openWasmEngine(
   initialize(memory, layout);
   const team = new Team(memory, layout.control, threads);
   const kernels = instantiateKernels(module, memory);
-  const pool = await WorkerPool.start({
-    ...layoutOptions,
-    module,
-    memory,
-    model,
-    optimizer,
-    seed,
-    clipNorm,
-    shard: shard && { index: shard.index, count: shard.count },
-  });
-  const runner = new Runner({
-    model,
-    memory,
-    kernels,
-    layout,
-    team,
-    thread: 0,
-    threads,
-    seed,
-    optimizer,
-    clipNorm,
-    augmentation,
-    shard,
-  });
+  const task = { ...layoutOptions, module, memory, model, optimizer, seed, clipNorm };
+  const place = shard && { index: shard.index, count: shard.count };
+  const pool = await WorkerPool.start({ ...task, shard: place });
+  const runner = new Runner({ ...task, kernels, layout, team, thread: 0, shard });
   const device: Device = {
     kind: "cpu",
     description: `WebAssembly SIMD${build === "relaxed" ? ", fused multiply-add" : ""}`,
@@ -95,7 +75,8 @@ export async function openWasmEngine(
 
 /** Writes what the kernels read and nobody changes. */
 export function initialize(memory: WebAssembly.Memory, layout: Layout): void {
-  for (const { shape, sizes } of layout.stages) {
+  const stages = layout.stages.flatMap((stage) => stage.folded ? [stage, stage.folded] : [stage]);
+  for (const { shape, sizes } of stages) {
     new Int32Array(memory.buffer, shape, sizes.length).set(sizes);
   }
   new Float32Array(memory.buffer, layout.ones, 8).fill(1);

@@ -13,27 +13,13 @@ const scope = self as unknown as {
 };
 
 scope.onmessage = ({ data }) => {
-  const { memory, model, thread, threads, seed } = data;
+  const { memory, model, threads } = data;
   let team: Team | undefined;
   try {
     const layout = layOut(model, data);
     team = new Team(memory, layout.control, threads);
     const kernels = instantiateKernels(data.module, memory);
-    const { optimizer, clipNorm, augmentation, shard } = data;
-    const runner = new Runner({
-      model,
-      memory,
-      kernels,
-      layout,
-      team,
-      thread,
-      threads,
-      seed,
-      optimizer,
-      clipNorm,
-      augmentation,
-      shard,
-    });
+    const runner = new Runner({ ...data, kernels, layout, team });
     scope.postMessage({ type: "ready" });
     while (team.awaitJob()) runner.run(readJob(memory, layout.job));
     scope.postMessage({ type: "closed" });

@@ -25,34 +25,6 @@ export interface Job {
   readonly logits: number;
 }
 
-const FIELDS = [
-  "images",
-  "labels",
-  "indices",
-  "count",
-  "batchSize",
-  "learningRates",
-  "divisors",
-  "step",
-  "losses",
-  "predictions",
-  "logits",
-] as const;
-
-/** Writes a job where {@linkcode readJob} finds it. */
-export function writeJob(memory: WebAssembly.Memory, address: number, job: Job): void {
-  const words = new Float64Array(memory.buffer, address, 1 + FIELDS.length);
-  words[0] = JOB_KINDS.indexOf(job.kind);
-  for (const [index, field] of FIELDS.entries()) words[index + 1] = job[field];
-}
-
-/** Reads the job that was written last. */
-export function readJob(memory: WebAssembly.Memory, address: number): Job {
-  const [kind, ...values] = new Float64Array(memory.buffer, address, 1 + FIELDS.length);
-  const numbers = Object.fromEntries(FIELDS.map((field, index) => [field, values[index]]));
-  return { kind: JOB_KINDS[kind], ...numbers } as Job;
-}
-
 /** A job without images. */
 export const NO_WORK: Omit<Job, "kind"> = {
   images: 0,
@@ -67,3 +39,19 @@ export const NO_WORK: Omit<Job, "kind"> = {
   predictions: 0,
   logits: 0,
 };
+
+const FIELDS = Object.keys(NO_WORK) as (keyof typeof NO_WORK)[];
+
+/** Writes a job where {@linkcode readJob} finds it. */
+export function writeJob(memory: WebAssembly.Memory, address: number, job: Job): void {
+  const words = new Float64Array(memory.buffer, address, 1 + FIELDS.length);
+  words[0] = JOB_KINDS.indexOf(job.kind);
+  for (const [index, field] of FIELDS.entries()) words[index + 1] = job[field];
+}
+
+/** Reads the job that was written last. */
+export function readJob(memory: WebAssembly.Memory, address: number): Job {
+  const [kind, ...values] = new Float64Array(memory.buffer, address, 1 + FIELDS.length);
+  const numbers = Object.fromEntries(FIELDS.map((field, index) => [field, values[index]]));
+  return { kind: JOB_KINDS[kind], ...numbers } as Job;
+}

@@ -5,7 +5,7 @@ import type { LossTargets } from "../../nn/loss.ts";
 import type { Model } from "../../nn/sequential.ts";
 import { Arena, BLOCK, ELEMENT_BYTES, VECTOR_BYTES } from "./arena.ts";
 import type { Places, Stage } from "./layers/layer.ts";
-import { codeOf, type Variants } from "./layers/table.ts";
+import { codesOf, type Variants } from "./layers/table.ts";
 import { phasesOf } from "../program.ts";
 import { planMemory } from "./memory_plan.ts";
 import type { Tensor } from "./tensors.ts";
@@ -86,7 +86,7 @@ export function layOut(model: Model, options: LayoutOptions): Layout {
   const [noBias, noBiasGradient] = [shared.allocate(biasBytes), shared.allocate(biasBytes)];
   const wanted = targets && [...targets.totals, ...targets.others];
   const targetsAt = shared.allocate(4 * (wanted?.length ?? 0));
-  const codes = model.layers.map((layer) => codeOf(layer, variants));
+  const codes = codesOf(model.layers, variants);
   const plan = planMemory(model, codes, { shared, own, blocks: Math.max(blocks, threads) });
   const scratchBytes = codes.map((code, index) => code.scratchBytes?.(model.layers[index]) ?? 0);
   const scratch = own.allocate(Math.max(12 * VECTOR_BYTES, ...scratchBytes));
@@ -94,12 +94,27 @@ export function layOut(model: Model, options: LayoutOptions): Layout {
   const { inputShape: [, height, width] } = model;
   const changes = own.allocate(augmentation ? BLOCK * CHANGE_BYTES : 0);
   const staging = own.allocate(augmentation ? BLOCK * height * width : 0);
+  const isFolding = plan.layers.some(({ foldedBy }) => foldedBy !== undefined);
+  const foldedParameters = shared.allocate(isFolding ? vectorBytes : 0);
+  const foldedOf = (stage: Stage): Stage | undefined => {
+    const { code, layer, foldedBy } = stage;
+    if (foldedBy === undefined) return undefined;
+    const { output, layer: behind, code: { withBias } } = plan.layers[foldedBy];
+    const sizes = code.sizes?.(layer, { ...stage, output }) ?? [];
+    return {
+      ...stage,
+      layer: withBias!(behind, layer),
+      ...{ output, sizes, shape: shared.allocate(4 * sizes.length) },
+      packedForward: shared.allocate(code.packedBytes?.(layer) ?? 0),
+      packedBackward: 0,
+    };
+  };
   const stages = plan.layers.map((place, index): Stage => {
-    const { layer, code, inputs: [input], output, gradInputs } = place;
-    const sizes = code.sizes?.(layer, input, output) ?? [];
+    const { layer, code, gradInputs } = place;
+    const sizes = code.sizes?.(layer, place) ?? [];
     const bytes = code.batchBytes?.(layer) ?? { batch: 0, measures: 0 };
     const packedBytes = code.packedBytes?.(layer) ?? 0;
-    return {
+    const stage: Stage = {
       ...place,
       index,
       batch: shared.allocate(bytes.batch),
@@ -111,6 +126,7 @@ export function layOut(model: Model, options: LayoutOptions): Layout {
       sums: group.allocate(code.sumsBytes?.(layer) ?? 0),
       kept: own.allocate(code.keptBytes?.(layer) ?? 0),
     };
+    return { ...stage, folded: foldedOf(stage) };
   });
   const last = stages[stages.length - 1];
   const sums = shared.allocate(group.end * (groupStarts(blocks, threads).length - 1));
@@ -126,6 +142,7 @@ export function layOut(model: Model, options: LayoutOptions): Layout {
     gradients,
     slots,
     statistics,
+    foldedParameters,
     noBias,
     noBiasGradient,
     targets: wanted && { address: targetsAt, values: wanted },

@@ -7,6 +7,7 @@ import { phasesOf, Program, type Range } from "../program.ts";
 import type { GradientTarget, LayerCode, MemoryRules, Stage } from "./layers/layer.ts";
 import {
   allocateTensor,
+  sharesMemory,
   type Tensor,
   type TensorMemory,
   type TensorNeeds,
@@ -16,7 +17,15 @@ import {
 /** A layer and its tensors. */
 export type PlannedLayer = Pick<
   Stage,
-  "layer" | "code" | "inputs" | "output" | "gradInputs" | "gradOutput"
+  | "layer"
+  | "code"
+  | "inputs"
+  | "output"
+  | "isRemade"
+  | "turns"
+  | "foldedBy"
+  | "gradInputs"
+  | "gradOutput"
 >;
 
 /** Tensors of a model. */
@@ -30,8 +39,8 @@ export interface MemoryPlan {
  * An activation overwrites its input where nobody else reads that, because every layer before it but
  * another activation can do without its own output. What a linear layer reads, and the gradient of
  * what it gives, is kept for all blocks: its weight gradient is made from all of them at once. So is what
- * one pass over the blocks makes and another reads, where a model has more than one phase. All else is
- * used for one block at a time and stays in a core's cache.
+ * one pass over the blocks makes and another reads, where a model has more than one phase, unless it is
+ * made again by each. All else is used for one block at a time and stays in a core's cache.
  */
 export function planMemory(
   model: Model,
@@ -63,15 +72,21 @@ class Planner {
     const images = allocateTensor(this.#memory, inputShape, this.#needsOf(IMAGE));
     const outputs: Tensor[] = [];
     const gradients: (Tensor | undefined)[] = [];
+    const homes = this.#gradientHomes();
     const planned = layers.map((layer, index): PlannedLayer => {
       const inputs = layer.inputs.map((input) => input === IMAGE ? images : outputs[input]);
       const output = this.#liesOnInput(index)
         ? viewAs(inputs[0], layer.outputShape)
         : allocateTensor(this.#memory, layer.outputShape, this.#needsOf(index));
       outputs.push(output);
-      const gradOutput = this.#gradientOf(index, gradients);
+      const gradOutput = this.#gradientOf(index, homes, gradients);
       gradients.push(gradOutput);
-      return { layer, code: this.#codes[index], inputs, output, gradInputs: [], gradOutput };
+      return {
+        ...{ layer, code: this.#codes[index], inputs, output, gradInputs: [], gradOutput },
+        isRemade: this.#rules[index].remade === true && this.#isRemade(index),
+        turns: this.#phaseOf(index) === this.#phases.length - 1,
+        foldedBy: this.#foldedBy(index),
+      };
     });
     return {
       images,
@@ -80,6 +95,13 @@ class Planner {
         gradInputs: place.layer.inputs.map((input) => this.#targetOf(index, input, gradients)),
       })),
     };
+  }
+
+  /** The layer that inference folds into another: it alone reads what that gives. */
+  #foldedBy(index: number): number | undefined {
+    const [reader, ...others] = this.#program.readersOf(index);
+    const isOnly = reader !== undefined && others.length === 0;
+    return isOnly && this.#codes[index].isLinear && this.#codes[reader].fold ? reader : undefined;
   }
 
   /** Whether a layer's output lies where its input lies. */
@@ -119,6 +141,7 @@ class Planner {
   /** Whether a tensor is read in another pass over the blocks than the one that makes it. Going backward,
    * the blocks come again, but for those of the last phase, which turns round with each of them. */
   #outlivesPass(tensor: number): boolean {
+    if (this.#isRemade(tensor)) return false;
     const made = this.#phaseOf(tensor);
     const comesAgain = made < this.#phases.length - 1;
     if (comesAgain && tensor !== IMAGE && this.#rules[tensor].keepsOutput) return true;
@@ -127,15 +150,30 @@ class Planner {
     );
   }
 
-  /** The phases in whose backward passes the gradient of a tensor, or one that lies on it, is used. */
-  #gradientPhases(tensor: number): Set<number> {
-    const used = new Set([this.#phaseOf(tensor), this.#backwardPhaseOf(tensor)]);
-    for (const reader of this.#program.readersOf(tensor)) {
-      used.add(this.#backwardPhaseOf(reader));
-      if (!this.#isTurnedInPlace(reader, tensor)) continue;
-      for (const phase of this.#gradientPhases(reader)) used.add(phase);
-    }
-    return used;
+  /** Whether passes that read a tensor make it again: from what is kept, and nothing overwrites it. */
+  #isRemade(tensor: number): boolean {
+    if (tensor === IMAGE) return false;
+    const { inputs: [input] } = this.#model.layers[tensor];
+    if (this.#liesOnInput(tensor)) return this.#isRemade(input);
+    return this.#rules[tensor].remade === true && this.#isOnlySeen(tensor) &&
+      !this.#isRemade(input);
+  }
+
+  #isOnlySeen(tensor: number): boolean {
+    return this.#program.readersOf(tensor).every((reader) => {
+      const { output, keepsInput } = this.#rules[reader];
+      if (keepsInput) return false;
+      return !this.#liesOnInput(reader) || (output === "views" && this.#isOnlySeen(reader));
+    });
+  }
+
+  /** The phases in whose backward passes the gradient of a tensor is used. */
+  #gradientPhases(tensor: number): number[] {
+    const readers = this.#program.readersOf(tensor);
+    return [
+      this.#phaseOf(tensor),
+      ...[tensor, ...readers].map((index) => this.#backwardPhaseOf(index)),
+    ];
   }
 
   /** The phase in whose backward pass a layer gives its input a gradient: the one before its own, if it had
@@ -145,22 +183,50 @@ class Planner {
     return this.#phaseOf(index) - Number(isWhole);
   }
 
-  #gradientOf(index: number, gradients: readonly (Tensor | undefined)[]): Tensor | undefined {
+  #gradientOf(
+    index: number,
+    homes: readonly number[],
+    gradients: readonly (Tensor | undefined)[],
+  ): Tensor | undefined {
     if (!this.#program.needsGradient(index)) return undefined;
-    const { inputs: [input], outputShape }: Layer = this.#model.layers[index];
-    const { gradient } = this.#rules[index];
-    return this.#isTurnedInPlace(index, input)
-      ? viewAs(gradients[input]!, outputShape)
-      : allocateTensor(this.#memory, outputShape, {
-        keep: gradient === "kept" || this.#gradientPhases(index).size > 1,
-      });
+    const { outputShape }: Layer = this.#model.layers[index];
+    const home = homes[index];
+    if (home < index) return viewAs(gradients[home]!, outputShape);
+    const there = [...homes.keys()].filter((tensor) => homes[tensor] === home);
+    return allocateTensor(this.#memory, outputShape, {
+      keep: there.some((tensor) => this.#rules[tensor].gradient === "kept") ||
+        new Set(there.flatMap((tensor) => this.#gradientPhases(tensor))).size > 1,
+    });
   }
 
-  /** Whether the gradient of a layer's output lies where that of its first input lies. */
-  #isTurnedInPlace(index: number, input: number): boolean {
-    return this.#rules[index].gradient === "in place" &&
-      input === this.#model.layers[index].inputs[0] &&
-      this.#program.isOnlyReader(index, input) && this.#program.needsGradient(input);
+  /** For each tensor, the first of those whose gradients lie where its gradient lies. */
+  #gradientHomes(): number[] {
+    const homes = [...this.#model.layers.keys()];
+    for (const [index, { inputs }] of this.#model.layers.entries()) {
+      for (const input of inputs) {
+        if (!this.#mayShareGradient(index, input)) continue;
+        const [first, second] = [homes[index], homes[input]].toSorted((a, b) => a - b);
+        for (const tensor of homes.keys()) if (homes[tensor] === second) homes[tensor] = first;
+      }
+    }
+    return homes;
+  }
+
+  /** Whether the gradient of a layer's output may lie where that of an input lies: nobody needs it as it was
+   * when it has been turned into that, or others have added to it. Of a sum, the layer that gives the first
+   * input may read it once more: before those on the way to that layer, which alone read the second input
+   * too, or if nothing changes it. */
+  #mayShareGradient(index: number, input: number): boolean {
+    const { inputs: [first] } = this.#model.layers[index];
+    if (this.#rules[index].gradient !== "in place" || !this.#program.needsGradient(input)) {
+      return false;
+    }
+    const isAlone = this.#program.isOnlyReader(index, input);
+    if (input === first) return isAlone;
+    if (first === IMAGE || this.#rules[first].gradient !== "new") return false;
+    return input < first
+      ? this.#program.givesFirst(index, input)
+      : isAlone && this.#rules[input].gradient !== "in place";
   }
 
   /** Where a layer's gradient for an input goes: what several layers read gets the sum. */
@@ -171,10 +237,12 @@ class Planner {
   ): GradientTarget | undefined {
     if (!this.#program.needsGradient(input)) return undefined;
     const tensor = gradients[input]!;
-    if (this.#isTurnedInPlace(index, input)) return { tensor };
     const isFirst = this.#program.givesFirst(index, input);
     if (this.#rules[index].gradient === "in place") {
-      return { tensor: gradients[index]!, sum: { tensor, adds: !isFirst } };
+      const own = gradients[index]!;
+      return sharesMemory(own, tensor)
+        ? { tensor }
+        : { tensor: own, sum: { tensor, adds: !isFirst } };
     }
     if (isFirst) return { tensor };
     const apart = allocateTensor(this.#memory, this.#model.layers[input].outputShape);

@@ -15,7 +15,7 @@ import type {
   WholeBatch,
 } from "./layers/layer.ts";
 import type { Layout } from "./layout.ts";
-import { locate } from "./tensors.ts";
+import { locate, sharesMemory } from "./tensors.ts";
 
 /** One pass of all blocks of a batch in training: what is done with each, and by one thread once all are
  * done. The first pass begins with the images, and `turns` is where the loss is, and the way back begins.
@@ -29,8 +29,9 @@ export interface BatchPass {
 
 /** One thread's program. */
 export interface Network {
-  /** By one thread, before all else. */
+  /** By one thread, before all else; then, before inference, when parameters or statistics have changed. */
   readonly prepare: readonly (() => void)[];
+  readonly fold: readonly (() => void)[];
   /** Passes of a batch in training: one, or where layers must know the whole batch, one a phase and
    * direction, but that the last phase has one for both. */
   readonly passes: readonly BatchPass[];
@@ -50,6 +51,7 @@ export function threadOf(
 
 /** Walks a layout into one thread's kernel calls. */
 export function buildNetwork({ stages }: Layout, thread: Thread): Network {
+  const inference = { ...thread, parameters: thread.foldedParameters };
   const wholes = stages.map((stage) => stage.code.wholeBatch?.(thread, stage));
   const phases = phasesOf(stages.map(({ layer }) => layer))
     .map(({ start, end }) => stages.slice(start, end));
@@ -61,10 +63,21 @@ export function buildNetwork({ stages }: Layout, thread: Thread): Network {
     ];
   const isWhole = ({ index }: Stage) => wholes[index] !== undefined;
   const wholesOf = (phase: readonly Stage[]) => phase.flatMap(({ index }) => wholes[index] ?? []);
+  /** Making again what some layers read, but for what a pass makes anyway. */
+  const remake = (readers: readonly Stage[], made: readonly Stage[]) =>
+    stages.filter((stage) =>
+      stage.isRemade && !made.includes(stage) &&
+      readers.some(({ inputs }) => inputs.some((input) => sharesMemory(input, stage.output)))
+    ).flatMap(forward);
   const forwards = phases.map((phase, place): BatchPass => {
-    const next = wholesOf(phases[place + 1] ?? []);
+    const following = phases[place + 1] ?? [];
+    const next = wholesOf(following);
     return {
-      forward: [...phase.flatMap(forward), ...next.map(({ measure }) => measure)],
+      forward: [
+        ...remake([...phase, ...following.filter(isWhole)], phase),
+        ...phase.flatMap(forward),
+        ...next.map(({ measure }) => measure),
+      ],
       backward: [],
       finish: next.map((whole) => (batch) => whole.normalize(batch)),
     };
@@ -72,9 +85,12 @@ export function buildNetwork({ stages }: Layout, thread: Thread): Network {
   const backwards = phases.map((phase, place): BatchPass => {
     const waiting = (phases[place + 1] ?? []).filter(isWhole);
     const own = phase.filter((stage) => !isWhole(stage));
+    const rereaders = [...phase, ...waiting]
+      .filter(({ code, layer }) => code.memory(layer).rereads);
     return {
       forward: [],
       backward: [
+        ...remake(rereaders, place === phases.length - 1 ? phase : []),
         ...[...own, ...waiting].toReversed().flatMap(backward),
         ...wholesOf(phase).map(({ measureGradient }) => measureGradient),
       ],
@@ -86,7 +102,18 @@ export function buildNetwork({ stages }: Layout, thread: Thread): Network {
   return {
     passes: [...forwards, turn, ...backwards.toReversed()],
     prepare: stages.flatMap((stage) => stage.code.prepare?.(thread, stage) ?? []),
+    fold: stages.flatMap(({ folded, foldedBy = 0 }) => {
+      if (folded === undefined) return [];
+      const { code, layer: { outputShape: [lastRow] } } = folded;
+      const rows = code.weights?.(inference, folded, { firstRow: 0, lastRow });
+      return [
+        stages[foldedBy].code.fold!(thread, stages[foldedBy], folded),
+        ...(rows?.pack ? [rows.pack] : []),
+      ];
+    }),
     infer: stages.flatMap((stage) => {
+      if (stages.some(({ foldedBy }) => foldedBy === stage.index)) return [];
+      if (stage.folded) return stage.code.forward(inference, stage.folded) ?? [];
       const { code } = stage;
       return (code.infer ? code.infer(thread, stage) : code.forward(thread, stage)) ?? [];
     }),

@@ -1,15 +1,11 @@
 /** What each thread does with a job: groups of its images, then its rows of the parameters. */
 
-import type { Augmentation, Augmenter } from "../../data/augment.ts";
-import type { Model } from "../../nn/sequential.ts";
 import { clipFactor } from "../../nn/optimizers.ts";
-import { byteTransform } from "../../nn/standardization.ts";
 import { type OptimizerSpec, type Shard, shardRange } from "../backend.ts";
-import { augmenterOf } from "../gather.ts";
 import { BLOCK } from "./arena.ts";
+import { ImageLoader, type ImageLoaderOptions } from "./image_loader.ts";
 import type { Job } from "./job.ts";
-import type { Kernels } from "./kernels.ts";
-import { CHANGE_BYTES, groupStarts, type Layout } from "./layout.ts";
+import { groupStarts } from "./layout.ts";
 import type { Thread } from "./layers/layer.ts";
 import {
   type BatchPass,
@@ -23,19 +19,12 @@ import type { Team } from "./team.ts";
 import { locate } from "./tensors.ts";
 
 /** What a runner is made of. */
-export interface RunnerOptions {
-  readonly model: Model;
-  readonly memory: WebAssembly.Memory;
-  readonly kernels: Kernels;
-  readonly layout: Layout;
+export interface RunnerOptions extends ImageLoaderOptions {
   readonly team: Team;
   readonly optimizer: OptimizerSpec;
   readonly clipNorm?: number;
-  /** How images are changed in training, drawn by the seed; default: not at all. */
-  readonly augmentation?: Augmentation;
   readonly thread: number;
   readonly threads: number;
-  readonly seed: number;
   /** This session's part of every batch; thread 0 sums its gradients with the others'. */
   readonly shard?: Place & Partial<Shard>;
 }
@@ -53,15 +42,6 @@ interface Stretch {
   readonly step: number;
 }
 
-/** Some images of a job, and the block that they are loaded into. */
-interface Loading {
-  readonly position: number;
-  readonly count: number;
-  readonly block: number;
-  /** Of a step that changes images. */
-  readonly step?: number;
-}
-
 /** One thread's hands. All threads run the same job and meet between its phases; each takes
  * the next group of images when it has done one. Sums are made in the order of images and of groups,
  * so that equal jobs give equal bits whichever thread does what.
@@ -72,9 +52,9 @@ export class Runner {
   readonly #rows: readonly RowWork[];
   readonly #at: Thread;
   readonly #mask: Float32Array;
-  /** Of each channel. */
-  readonly #transforms: readonly ReturnType<typeof byteTransform>[];
-  readonly #augmenter: Augmenter | undefined;
+  readonly #loader: ImageLoader;
+  /** Whether parameters and statistics are those of the last inference. */
+  #isFolded = false;
 
   constructor(options: RunnerOptions) {
     const { layout, memory } = options;
@@ -83,40 +63,39 @@ export class Runner {
     this.#mask = new Float32Array(memory.buffer, this.#at.mask, BLOCK);
     this.#network = buildNetwork(layout, this.#at);
     this.#rows = buildRowWork(layout, this.#at, options);
-    const { inputShape: [channels], standardization } = options.model;
-    this.#transforms = Array.from(
-      { length: channels },
-      (_, channel) => byteTransform(standardization, channel),
-    );
-    this.#augmenter = augmenterOf(options.model, options);
+    this.#loader = new ImageLoader(this.#at, options);
   }
 
   /** Does this thread's share of a job; returns when all threads are done. */
   run(job: Job): void {
     switch (job.kind) {
       case "pack":
+        this.#isFolded = false;
         for (const rows of this.#rows) rows.pack?.();
         return this.#options.team.meet();
       case "train":
-        this.#prepare();
+        this.#prepare({ folds: false });
         return this.#train(job);
       case "gradients":
-        this.#prepare();
+        this.#prepare({ folds: false });
         this.#gradients(job, {
           ...{ first: 0, size: job.count, batch: job.count, step: job.step },
           scale: 1 / this.#divisors(job, 1)[0],
         });
         return this.#options.team.meet();
       default:
-        this.#prepare();
+        this.#prepare({ folds: true });
         return this.#infer(job);
     }
   }
 
-  /** What layers need before any pass of a job. */
-  #prepare(): void {
-    const { prepare } = this.#network;
-    if (prepare.length > 0) this.#alone(() => prepare.forEach((call) => call()));
+  /** What layers need before any pass of a job; for inference, only if there has been other work. */
+  #prepare({ folds }: { readonly folds: boolean }): void {
+    if (folds && this.#isFolded) return;
+    this.#isFolded = folds;
+    const { prepare, fold } = this.#network;
+    const calls = folds ? [...prepare, ...fold] : prepare;
+    if (calls.length > 0) this.#alone(() => calls.forEach((call) => call()));
   }
 
   /** Work of one thread, for which the others wait. */
@@ -204,7 +183,7 @@ export class Runner {
 
   #loadBlock(job: Job, { first, size, step }: Stretch, block: number): void {
     const position = first + block * BLOCK;
-    this.#load(job, { position, count: Math.min(BLOCK, size - block * BLOCK), block, step });
+    this.#loader.load(job, { position, count: Math.min(BLOCK, size - block * BLOCK), block, step });
   }
 
   /** One pass over one block of a chunk: of most models all there is, forward and backward. */
@@ -256,7 +235,7 @@ export class Runner {
     for (let block; (block = team.claim()) < blocks;) {
       const position = block * BLOCK;
       const count = Math.min(BLOCK, job.count - position);
-      this.#load(job, { position, count, block: slot });
+      this.#loader.load(job, { position, count, block: slot });
       for (const call of this.#network.infer) call(slot, 0);
       const logits = locate(layout.logits, own, slot);
       if (job.kind === "predict") {
@@ -277,46 +256,6 @@ export class Runner {
       );
     }
     team.meet();
-  }
-
-  #load(job: Job, { position, count, block, step }: Loading): void {
-    const { kernels, layout, model: { inputShape } } = this.#options;
-    const indices = job.indices + 4 * position;
-    const changes = this.#at.own + layout.changes;
-    const augmenter = step === undefined ? undefined : this.#augmenter;
-    if (augmenter) this.#drawChanges(augmenter, { indices, count, step: step! });
-    for (const [channel, { scale, offset }] of this.#transforms.entries()) {
-      const load = [job.images, indices, count, ...inputShape, channel, scale, offset] as const;
-      const output = locate(layout.images, this.#at.own, block);
-      const { rowBytes } = layout.images;
-      if (augmenter === undefined) {
-        kernels.loadImages(...load, output, rowBytes);
-        continue;
-      }
-      const turns = augmenter.turns.length > 0;
-      const staging = this.#at.own + layout.staging;
-      kernels.loadAugmented(...load, output, rowBytes, changes, turns, staging);
-    }
-  }
-
-  /** Writes how each image of a block is changed, where the kernel reads it. */
-  #drawChanges(
-    augmenter: Augmenter,
-    { indices, count, step }: { indices: number; count: number; step: number },
-  ): void {
-    const { memory: { buffer }, layout } = this.#options;
-    const images = new Uint32Array(buffer, indices, count);
-    for (let lane = 0; lane < BLOCK; lane++) {
-      const place = this.#at.own + layout.changes + lane * CHANGE_BYTES;
-      const words = new Int32Array(buffer, place, CHANGE_BYTES / 4);
-      const { flip, down, right, cos, sin, factor, erased } = augmenter.changeOf(
-        step,
-        images[Math.min(lane, count - 1)],
-      );
-      words.set([Number(flip), down, right, cos, sin, 0]);
-      words.set([erased.top, erased.left, erased.bottom, erased.right], 6);
-      new Float32Array(buffer, place, CHANGE_BYTES / 4)[5] = factor;
-    }
   }
 
   #divisors({ divisors }: Job, steps: number): Float64Array {

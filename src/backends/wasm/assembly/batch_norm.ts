@@ -1,6 +1,6 @@
 /** Batch normalisation of one block of eight images, between whose passes the whole batch meets. */
 
-import { ELEMENT_BYTES, multiplyAdd, VECTOR_BYTES } from "./simd";
+import { BLOCK, ELEMENT_BYTES, multiplyAdd, VECTOR_BYTES } from "./simd";
 
 /** Bytes of what is measured of a channel: two numbers of each of the eight images. */
 const MEASURE_BYTES: i32 = 2 * ELEMENT_BYTES;
@@ -58,21 +58,77 @@ export function batchNormMeasure(
   }
 }
 
-/** output = (input - mean) * scale + bias; equals the reference's `batchNorm` to 1e-5. */
+/** totals[channel] = sum over the batch's images of the first number that was measured of each, or, with
+ * `second`, of the second; in double precision, in the order of images.
+ */
+export function sumMeasures(
+  measures: usize, images: i32, channels: i32, second: bool, totals: usize,
+): void {
+  memory.fill(totals, 0, channels * 8);
+  measures += second ? ELEMENT_BYTES : 0;
+  for (; images > 0; images -= BLOCK) {
+    for (let channel = 0; channel < channels; channel++) {
+      let total = load<f64>(totals + channel * 8);
+      for (let lane = 0; lane < min(BLOCK, images); lane++) {
+        total += <f64> load<f32>(measures + lane * 4);
+      }
+      store<f64>(totals + channel * 8, total);
+      measures += MEASURE_BYTES;
+    }
+  }
+}
+
+/** totals[channel] = sum over the batch's images of the squares of the distances of their `area` pixels from
+ * the channel's mean: from each image's own mean as measured, and of that one from the channel's.
+ */
+export function sumSquares(
+  measures: usize, images: i32, channels: i32, area: f64, means: usize, totals: usize,
+): void {
+  memory.fill(totals, 0, channels * 8);
+  for (; images > 0; images -= BLOCK) {
+    for (let channel = 0; channel < channels; channel++) {
+      const mean = load<f64>(means + channel * 8);
+      let total = load<f64>(totals + channel * 8);
+      for (let lane = 0; lane < min(BLOCK, images); lane++) {
+        const apart = <f64> load<f32>(measures + lane * 4) - mean;
+        total += <f64> load<f32>(measures + lane * 4, ELEMENT_BYTES) + area * (apart * apart);
+      }
+      store<f64>(totals + channel * 8, total);
+      measures += MEASURE_BYTES;
+    }
+  }
+}
+
+/** output = (input - mean) * scale + bias, or 0 where that is less and the layer `rectifies`; equals the
+ * reference's `batchNorm`, and `relu` behind it, to 1e-5.
+ *
+ * Here and below two channels, a line of the cache, go together; a lone one goes twice.
+ */
 export function batchNormForward(
   input: usize, inputStride: usize, output: usize, outputStride: usize, channels: i32, height: i32,
-  width: i32, coefficients: usize,
+  width: i32, coefficients: usize, rectifies: bool,
 ): void {
   const step = channels * ELEMENT_BYTES;
-  for (let y = 0; y < height; y++) {
-    for (let channel = 0; channel < channels; channel++) {
-      const its = changetype<Coefficients>(coefficients + channel * ELEMENT_BYTES);
-      const mean = f32x4.splat(its.mean), scale = f32x4.splat(its.scale), bias = f32x4.splat(its.bias);
-      let from = input + channel * ELEMENT_BYTES, to = output + channel * ELEMENT_BYTES;
+  const least = f32x4.splat(rectifies ? 0 : -Infinity);
+  for (; height > 0; height--) {
+    for (let channel = 0; channel < channels; channel += 2) {
+      const first = channel * ELEMENT_BYTES, next = channel + 1 < channels ? ELEMENT_BYTES : 0;
+      //@ for c in 0..1
+      const its#c = changetype<Coefficients>(coefficients + first + #c * next);
+      const mean#c = f32x4.splat(its#c.mean), scale#c = f32x4.splat(its#c.scale);
+      const bias#c = f32x4.splat(its#c.bias);
+      //@ end c
+      let from = input + first, to = output + first;
       for (let x = 0; x < width; x++) {
-        const a = f32x4.sub(v128.load(from), mean), b = f32x4.sub(v128.load(from, 16), mean);
-        v128.store(to, multiplyAdd(a, scale, bias));
-        v128.store(to, multiplyAdd(b, scale, bias), 16);
+        //@ for c in 0..1
+        const x#c = from + #c * next;
+        const a#c = f32x4.sub(v128.load(x#c), mean#c), b#c = f32x4.sub(v128.load(x#c, 16), mean#c);
+        //@ end c
+        //@ for c in 0..1
+        const y#c = to + #c * next;
+        v128.store(y#c, f32x4.pmax(multiplyAdd(a#c, scale#c, bias#c), least));
+        v128.store(y#c, f32x4.pmax(multiplyAdd(b#c, scale#c, bias#c), least), 16);
+        //@ end c
         from += step;
         to += step;
       }
@@ -82,67 +138,100 @@ export function batchNormForward(
   }
 }
 
-/** measures[channel] = sums over each image's pixels of gradOutput, and of gradOutput * (input - mean).
+/** The gradient of a layer that may rectify, where its input is `distance` from the mean. */
+// @ts-ignore: decorator
+@inline
+function passed(gradient: v128, distance: v128, scale: v128, bias: v128, all: v128): v128 {
+  const above = f32x4.gt(multiplyAdd(distance, scale, bias), f32x4.splat(0));
+  return v128.and(gradient, v128.or(above, all));
+}
+
+/** measures[channel] = sums over each image's pixels of gradOutput, and of gradOutput * (input - mean), as far
+ * as the output is above 0 if the layer `rectifies`.
  */
 export function batchNormGradientSums(
   input: usize, inputStride: usize, gradOutput: usize, channels: i32, height: i32, width: i32,
-  coefficients: usize, measures: usize,
+  coefficients: usize, rectifies: bool, measures: usize,
 ): void {
   const step = channels * ELEMENT_BYTES;
-  for (let y = 0; y < height; y++) {
-    for (let i = 0; i < step; i += VECTOR_BYTES) {
-      const channel = i / ELEMENT_BYTES;
-      const its = changetype<Coefficients>(coefficients + channel * ELEMENT_BYTES);
-      const to = measures + channel * MEASURE_BYTES + i % ELEMENT_BYTES;
-      const mean = f32x4.splat(its.mean);
-      let sum = f32x4.splat(0), products = f32x4.splat(0);
+  const all = i32x4.splat(rectifies ? 0 : -1), zero = f32x4.splat(0);
+  memory.fill(measures, 0, channels * MEASURE_BYTES);
+  for (; height > 0; height--) {
+    for (let channel = 0; channel < channels; channel += 2) {
+      const first = channel * ELEMENT_BYTES, next = channel + 1 < channels ? ELEMENT_BYTES : 0;
+      //@ for c in 0..1
+      const its#c = changetype<Coefficients>(coefficients + first + #c * next);
+      const mean#c = f32x4.splat(its#c.mean), scale#c = f32x4.splat(its#c.scale);
+      const bias#c = f32x4.splat(its#c.bias);
+      let sum#c0 = zero, sum#c1 = zero, products#c0 = zero, products#c1 = zero;
+      //@ end c
+      let from = input + first, gradient = gradOutput + first;
       for (let x = 0; x < width; x++) {
-        const gradient = v128.load(gradOutput + i + x * step);
-        sum = f32x4.add(sum, gradient);
-        const distance = f32x4.sub(v128.load(input + i + x * step), mean);
-        products = multiplyAdd(gradient, distance, products);
+        //@ for c in 0..1
+        const x#c = from + #c * next, g#c = gradient + #c * next;
+        //@ for h in 0..1
+        const distance#c#h = f32x4.sub(v128.load(x#c, #(16 * h)), mean#c);
+        const g#c#h = passed(v128.load(g#c, #(16 * h)), distance#c#h, scale#c, bias#c, all);
+        sum#c#h = f32x4.add(sum#c#h, g#c#h);
+        products#c#h = multiplyAdd(g#c#h, distance#c#h, products#c#h);
+        //@ end h
+        //@ end c
+        from += step;
+        gradient += step;
       }
-      if (y > 0) {
-        sum = f32x4.add(sum, v128.load(to));
-        products = f32x4.add(products, v128.load(to, ELEMENT_BYTES));
-      }
-      v128.store(to, sum);
-      v128.store(to, products, ELEMENT_BYTES);
+      const to0 = measures + channel * MEASURE_BYTES, to1 = to0 + 2 * next;
+      //@ for c in 0..1
+      sum#c0 = f32x4.add(sum#c0, v128.load(to#c));
+      sum#c1 = f32x4.add(sum#c1, v128.load(to#c, 16));
+      products#c0 = f32x4.add(products#c0, v128.load(to#c, 32));
+      products#c1 = f32x4.add(products#c1, v128.load(to#c, 48));
+      //@ end c
+      //@ for c in 0..1
+      v128.store(to#c, sum#c0);
+      v128.store(to#c, sum#c1, 16);
+      v128.store(to#c, products#c0, 32);
+      v128.store(to#c, products#c1, 48);
+      //@ end c
     }
     input += inputStride;
     gradOutput += width * step;
   }
 }
 
-/** gradInput = scale * (gradOutput - gradMean - (input - mean) * gradSlope), 0 in lanes whose mask is 0;
- * equals the reference's `batchNorm` to 1e-5. Both gradients are without borders, and may be one.
+/** gradInput = scale * (gradOutput - gradMean - (input - mean) * gradSlope), 0 in lanes whose mask is 0, with
+ * gradOutput as far as the output is above 0 if the layer `rectifies`; equals the reference's `batchNorm` to
+ * 1e-5. Both gradients are without borders, and may be one.
  */
 export function batchNormBackward(
   input: usize, inputStride: usize, gradOutput: usize, gradInput: usize, channels: i32, height: i32,
-  width: i32, coefficients: usize, mask: usize,
+  width: i32, coefficients: usize, rectifies: bool, mask: usize,
 ): void {
-  const step = channels * ELEMENT_BYTES;
-  const first = v128.load(mask), second = v128.load(mask, 16);
-  for (let y = 0; y < height; y++) {
+  const step = channels * ELEMENT_BYTES, gradients = gradInput - gradOutput;
+  const mask0 = v128.load(mask), mask1 = v128.load(mask, 16);
+  const all = i32x4.splat(rectifies ? 0 : -1);
+  for (; height > 0; height--) {
     for (let channel = 0; channel < channels; channel++) {
-      const its = changetype<Coefficients>(coefficients + channel * ELEMENT_BYTES);
+      const first = channel * ELEMENT_BYTES;
+      const its = changetype<Coefficients>(coefficients + first);
       const mean = f32x4.splat(its.mean), scale = f32x4.splat(its.scale);
+      const bias = f32x4.splat(its.bias);
       const gradMean = f32x4.splat(its.gradMean), gradSlope = f32x4.splat(-its.gradSlope);
-      const scaleA = f32x4.mul(scale, first), scaleB = f32x4.mul(scale, second);
-      let at = input + channel * ELEMENT_BYTES, offset = channel * ELEMENT_BYTES;
+      //@ for h in 0..1
+      const scale#h = f32x4.mul(scale, mask#h);
+      //@ end h
+      let from = input + first, gradient = gradOutput + first;
       for (let x = 0; x < width; x++) {
-        let a = f32x4.sub(v128.load(gradOutput + offset), gradMean);
-        let b = f32x4.sub(v128.load(gradOutput + offset, 16), gradMean);
-        a = multiplyAdd(f32x4.sub(v128.load(at), mean), gradSlope, a);
-        b = multiplyAdd(f32x4.sub(v128.load(at, 16), mean), gradSlope, b);
-        v128.store(gradInput + offset, f32x4.mul(a, scaleA));
-        v128.store(gradInput + offset, f32x4.mul(b, scaleB), 16);
-        at += step;
-        offset += step;
+        //@ for h in 0..1
+        const distance#h = f32x4.sub(v128.load(from, #(16 * h)), mean);
+        const g#h = passed(v128.load(gradient, #(16 * h)), distance#h, scale, bias, all);
+        const centred#h = multiplyAdd(distance#h, gradSlope, f32x4.sub(g#h, gradMean));
+        v128.store(gradient + gradients, f32x4.mul(centred#h, scale#h), #(16 * h));
+        //@ end h
+        from += step;
+        gradient += step;
       }
     }
     input += inputStride;
     gradOutput += width * step;
-    gradInput += width * step;
   }
 }

@@ -6,10 +6,11 @@ import { outer } from "./outer";
 import { blockCount, blockStart, Conv2dShape } from "./shapes";
 import { ELEMENT_BYTES, VECTOR_BYTES } from "./simd";
 
-/** Rows of output gradients that the weight gradient takes at a time: they stay in the first-level
- * cache while all taps pass over them.
+/** What the weight gradient reads at a time of output gradients: a block of six channels at most of some
+ * rows, which stays in the first-level cache while all taps pass over it.
  */
 const TILE_BYTES: i32 = 24576;
+const WIDEST_BYTES: i32 = 6 * ELEMENT_BYTES;
 
 /** output = bias + weight * input; equals the reference's conv2dForward to 1e-6 relative.
  *
@@ -105,7 +106,7 @@ export function conv2dWeightGradient(
   const outStep = outChannels * ELEMENT_BYTES;
   const tapBytes = outChannels * VECTOR_BYTES;
   const blocks = blockCount(outChannels);
-  const tileHeight = max(1, TILE_BYTES / (shape.outWidth * outStep));
+  const tileHeight = max(1, TILE_BYTES / (shape.outWidth * min(outStep, WIDEST_BYTES)));
   for (let y = 0; y < shape.outHeight; y += tileHeight) {
     const rows = min(tileHeight, shape.outHeight - y);
     const top = input + y * shape.strideHeight * shape.inRowBytes;

@@ -20,18 +20,13 @@ export function dot(
   if (bias == 0) bias = ZEROS;
   if (runs <= 0 || runBytes == 0) return fillBias(width, count, bias, output, outputStep);
   switch (width) {
-    //@ for n in 1..5
+    //@ for n in 1..6
     case #n:
       return dot#n(
         input, inputStep, inputSkip, count, runs, runBytes, weight, weightSkip, bias, output,
         outputStep,
       );
     //@ end n
-    default:
-      return dot6(
-        input, inputStep, inputSkip, count, runs, runBytes, weight, weightSkip, bias, output,
-        outputStep,
-      );
   }
 }
 
@@ -46,19 +41,14 @@ function fillBias(width: i32, count: i32, bias: usize, output: usize, outputStep
   }
 }
 
-/** The body of {@linkcode dot}, made for each width by `//@ for`, see `scripts/build_kernels.ts`: `width` is a constant there, and what lies
- * beyond it falls away.
- *
- * Every load carries a bounds check whose limit depends on its immediate offset, so pointers are
- * bumped and offsets few. Widths 4 and 5 load four weights with one check and splat them by
- * shuffles; width 6 has no register left for that, and walks its weights one by one.
- */
-// @ts-ignore: decorator
-@inline
-function dotOf(
-  width: i32, input: usize, inputStep: usize, inputSkip: usize, count: i32, runs: i32,
-  runBytes: usize, weight: usize, weightSkip: usize, bias: usize, output: usize, outputStep: usize,
+// Every load carries a bounds check whose limit depends on its immediate offset, so pointers are bumped and
+// offsets few. In each function `width` is a constant, and what lies beyond it falls away.
+//@ for n in 1..6
+function dot#n(
+  input: usize, inputStep: usize, inputSkip: usize, count: i32, runs: i32, runBytes: usize,
+  weight: usize, weightSkip: usize, bias: usize, output: usize, outputStep: usize,
 ): void {
+  const width = #n;
   for (; count > 0; count--) {
     let x = input, w = weight;
     let s0 = v128.load32_splat(bias), t0 = s0;
@@ -72,31 +62,8 @@ function dotOf(
         // Two steps an iteration halve the interrupt checks; 48 -> 53 GFLOP/s.
         const lastPair = end - ELEMENT_BYTES;
         while (x < lastPair) {
-          //@ for k in 1..2
-          const low#k = v128.load(x), high#k = v128.load(x, 16);
-          if (width < 6) {
-            const v#k = v128.load(w);
-            //@ for i in 0..3
-            const w#k#i = v128.shuffle<f32>(v#k, v#k, #i, #i, #i, #i);
-            s#i = multiplyAdd(w#k#i, low#k, s#i);
-            t#i = multiplyAdd(w#k#i, high#k, t#i);
-            //@ end i
-            if (width == 5) {
-              const w#k4 = v128.load32_splat(w, 16);
-              s4 = multiplyAdd(w#k4, low#k, s4);
-              t4 = multiplyAdd(w#k4, high#k, t4);
-            }
-            w += width * 4;
-          } else {
-            //@ for i in 0..5
-            const w#k#i = v128.load32_splat(w);
-            w += 4;
-            s#i = multiplyAdd(w#k#i, low#k, s#i);
-            t#i = multiplyAdd(w#k#i, high#k, t#i);
-            //@ end i
-          }
-          x += ELEMENT_BYTES;
-          //@ end k
+          //@ include multiply_step k=1 x=x w=w add=multiplyAdd
+          //@ include multiply_step k=2 x=x w=w add=multiplyAdd
         }
         if (x == end) {
           x += inputSkip;
@@ -105,42 +72,12 @@ function dotOf(
         }
       }
       do {
-        const low = v128.load(x), high = v128.load(x, 16);
-        if (width == 4 || width == 5) {
-          const w0123 = v128.load(w);
-          //@ for i in 0..3
-          const w#i = v128.shuffle<f32>(w0123, w0123, #i, #i, #i, #i);
-          s#i = multiplyAdd(w#i, low, s#i);
-          t#i = multiplyAdd(w#i, high, t#i);
-          //@ end i
-          if (width == 5) {
-            const w4 = v128.load32_splat(w, 16);
-            s4 = multiplyAdd(w4, low, s4);
-            t4 = multiplyAdd(w4, high, t4);
-          }
-          w += width * 4;
-        } else {
-          const w0 = v128.load32_splat(w);
-          w += 4;
-          s0 = multiplyAdd(w0, low, s0);
-          t0 = multiplyAdd(w0, high, t0);
-          //@ for i in 1..5
-          if (width > #i) {
-            const w#i = v128.load32_splat(w);
-            w += 4;
-            s#i = multiplyAdd(w#i, low, s#i);
-            t#i = multiplyAdd(w#i, high, t#i);
-          }
-          //@ end i
-        }
-        x += ELEMENT_BYTES;
+        //@ include multiply_step k=3 x=x w=w add=multiplyAdd
       } while (x != end);
       x += inputSkip;
       w += weightSkip;
     }
-    v128.store(output, s0);
-    v128.store(output, t0, 16);
-    //@ for i in 1..5
+    //@ for i in 0..5
     if (width > #i) {
       v128.store(output, s#i, #(32 * i));
       v128.store(output, t#i, #(32 * i + 16));
@@ -149,16 +86,5 @@ function dotOf(
     input += inputStep;
     output += outputStep;
   }
-}
-
-//@ for n in 1..6
-function dot#n(
-  input: usize, inputStep: usize, inputSkip: usize, count: i32, runs: i32, runBytes: usize,
-  weight: usize, weightSkip: usize, bias: usize, output: usize, outputStep: usize,
-): void {
-  dotOf(
-    #n, input, inputStep, inputSkip, count, runs, runBytes, weight, weightSkip, bias, output,
-    outputStep,
-  );
 }
 //@ end n

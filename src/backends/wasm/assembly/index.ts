@@ -15,6 +15,8 @@ export {
   batchNormForward,
   batchNormGradientSums,
   batchNormMeasure,
+  sumMeasures,
+  sumSquares,
 } from "./batch_norm";
 export { dropout, dropoutDraws } from "./dropout";
 export {

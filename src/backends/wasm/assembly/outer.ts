@@ -15,12 +15,10 @@ export function outer(
   bSkip: usize, cOffset: usize, sumB: usize, sumC: usize,
 ): void {
   switch (width) {
-    //@ for n in 1..5
+    //@ for n in 1..6
     case #n:
       return outer#n(rows, columns, a, aStep, aSkip, b, bStep, bSkip, cOffset, sumB, sumC);
     //@ end n
-    default:
-      return outer6(rows, columns, a, aStep, aSkip, b, bStep, bSkip, cOffset, sumB, sumC);
   }
 }
 
@@ -48,12 +46,7 @@ function outerOf(
   aStep -= 16;
   bStep -= 16;
   const zero = f32x4.splat(0);
-  let s0 = zero, t0 = zero;
-  if (!reduce) {
-    s0 = v128.load(sumB);
-    t0 = v128.load(sumC);
-  }
-  //@ for i in 1..5
+  //@ for i in 0..5
   let s#i = zero, t#i = zero;
   if (width > #i && !reduce) {
     s#i = v128.load(sumB, #(16 * i));
@@ -64,10 +57,7 @@ function outerOf(
     let column = columns;
     do {
       const bLow = v128.load(b), cLow = v128.load(b + cOffset);
-      const a0Low = v128.load(a);
-      s0 = multiplyAdd(a0Low, bLow, s0);
-      t0 = multiplyAdd(a0Low, cLow, t0);
-      //@ for i in 1..5
+      //@ for i in 0..5
       if (width > #i) {
         const a#i = v128.load(a, #(32 * i));
         s#i = multiplyAdd(a#i, bLow, s#i);
@@ -77,10 +67,7 @@ function outerOf(
       a += 16;
       b += 16;
       const bHigh = v128.load(b), cHigh = v128.load(b + cOffset);
-      const a0High = v128.load(a);
-      s0 = multiplyAdd(a0High, bHigh, s0);
-      t0 = multiplyAdd(a0High, cHigh, t0);
-      //@ for i in 1..5
+      //@ for i in 0..5
       if (width > #i) {
         const a#i = v128.load(a, #(32 * i));
         s#i = multiplyAdd(a#i, bHigh, s#i);
@@ -107,9 +94,7 @@ function outerOf(
     v128.store64_lane(sumC, rest, 1, 16);
     return;
   }
-  v128.store(sumB, s0);
-  v128.store(sumC, t0);
-  //@ for i in 1..5
+  //@ for i in 0..5
   if (width > #i) {
     v128.store(sumB, s#i, #(16 * i));
     v128.store(sumC, t#i, #(16 * i));

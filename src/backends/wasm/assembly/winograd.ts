@@ -17,9 +17,7 @@ import { sumGradients } from "./residual";
 import { blockCount, blockStart, WinogradShape } from "./shapes";
 import { ELEMENT_BYTES, VECTOR_BYTES } from "./simd";
 import { strideOf } from "./winograd_weights";
-import {
-  transformInput, transformInputGradient, transformOutput, transformOutputGradient,
-} from "./winograd_transforms";
+import { transformInput, transformInputGradient, transformOutput } from "./winograd_transforms";
 
 /** Rows and columns of a tile's frequencies. */
 const SIDE: i32 = 6;
@@ -52,10 +50,10 @@ export function conv2dWinogradForward(
       transformInputColumns(shape, scratch, i, rows, tilesWide, values);
       multiply(inChannels, outChannels, tiles, values, weight + i * weightBytes, products);
       if (i == CONSTANT) addBias(bias, outChannels, tiles, products);
-      transformOutputColumns(shape, products, i, rows, tilesWide, outputs);
+      transformOutputColumns(false, shape, products, i, rows, tilesWide, outputs);
       values += valuesBytes;
     }
-    transformOutputRows(shape, outputs, first, rows, output);
+    transformOutputRows(false, shape, outputs, first, rows, output, shape.outRowBytes);
   }
 }
 
@@ -76,15 +74,16 @@ export function conv2dWinogradBackward(
   const gradients = scratch + shape.gradientsAt, inputs = scratch + shape.inputsAt;
   const weightBytes = SIDE * strideOf(inChannels * outChannels * 4);
   const biasSums = sums + SIDE * weightBytes;
+  const gradientRowBytes = shape.outWidth * outChannels * ELEMENT_BYTES;
   for (let first = 0; first < tilesHigh; first += shape.bandRows) {
     const rows = min(shape.bandRows, tilesHigh - first), tiles = rows * tilesWide;
     const valuesBytes = shape.keepsValues ? SIDE * strideOf(tiles * inChannels * ELEMENT_BYTES) : 0;
     if (!shape.keepsValues && sums != 0) {
       transformInputRows(shape, input, first, rows, tilesWide, scratch);
     }
-    transformOutputGradientRows(shape, gradOutput, first, rows, outputs);
+    transformOutputRows(true, shape, outputs, first, rows, gradOutput, gradientRowBytes);
     for (let i = 0; i < SIDE; i++) {
-      transformOutputGradientColumns(shape, outputs, i, rows, tilesWide, products);
+      transformOutputColumns(true, shape, products, i, rows, tilesWide, outputs);
       if (sums != 0) {
         if (!shape.keepsValues) transformInputColumns(shape, scratch, i, rows, tilesWide, values);
         sumWeightGradients(
@@ -174,9 +173,12 @@ function addBias(bias: usize, channels: i32, tiles: i32, products: usize): void 
   }
 }
 
-/** Products of row i of the frequencies, along x, as far as columns exist: [row of tiles][i][x][channel]. */
+/** Products of row i of the frequencies, along x, as far as columns exist: [row of tiles][i][x][channel]; or
+ * `back`, from the gradients of these.
+ */
 function transformOutputColumns(
-  shape: WinogradShape, products: usize, i: i32, rows: i32, tilesWide: i32, outputs: usize,
+  back: bool, shape: WinogradShape, products: usize, i: i32, rows: i32, tilesWide: i32,
+  outputs: usize,
 ): void {
   const tile = shape.tile, columnBytes = shape.outChannels * ELEMENT_BYTES;
   const rowBytes = shape.outWidth * columnBytes;
@@ -185,13 +187,13 @@ function transformOutputColumns(
   outputs += i * rowBytes;
   for (; rows > 0; rows--) {
     transformOutput(
-      tile, tile, products, frequencyBytes, outputs, columnBytes, (tile - 1) * columnBytes,
+      back, tile, tile, outputs, columnBytes, (tile - 1) * columnBytes, products, frequencyBytes,
       columnBytes, whole,
     );
     if (rest > 0) {
       transformOutput(
-        tile, rest, products + whole * columnBytes, frequencyBytes,
-        outputs + whole * tile * columnBytes, columnBytes, 0, columnBytes, 1,
+        back, tile, rest, outputs + whole * tile * columnBytes, columnBytes, 0,
+        products + whole * columnBytes, frequencyBytes, columnBytes, 1,
       );
     }
     products += tilesWide * columnBytes;
@@ -199,58 +201,19 @@ function transformOutputColumns(
   }
 }
 
-/** The rest of their transform, along y, as far as rows exist. */
+/** The rest of their transform, along y, as far as rows exist; or `back`, its beginning, from a map's. */
 function transformOutputRows(
-  shape: WinogradShape, outputs: usize, first: i32, rows: i32, output: usize,
+  back: bool, shape: WinogradShape, outputs: usize, first: i32, rows: i32, map: usize,
+  mapRowBytes: usize,
 ): void {
   const tile = shape.tile, rowBytes = shape.outWidth * shape.outChannels * ELEMENT_BYTES;
   for (let row = first; row < first + rows; row++) {
     const y = row * tile;
     transformOutput(
-      tile, min(tile, shape.outHeight - y), outputs, rowBytes, output + y * shape.outRowBytes,
-      shape.outRowBytes, 0, rowBytes, 1,
-    );
-    outputs += SIDE * rowBytes;
-  }
-}
-
-/** Gradients of rows of outputs, transformed along y; those beyond the map's edges count as zero. */
-function transformOutputGradientRows(
-  shape: WinogradShape, gradOutput: usize, first: i32, rows: i32, outputs: usize,
-): void {
-  const tile = shape.tile, rowBytes = shape.outWidth * shape.outChannels * ELEMENT_BYTES;
-  for (let row = first; row < first + rows; row++) {
-    const y = row * tile;
-    transformOutputGradient(
-      tile, min(tile, shape.outHeight - y), gradOutput + y * rowBytes, rowBytes, 0, outputs,
+      back, tile, min(tile, shape.outHeight - y), map + y * mapRowBytes, mapRowBytes, 0, outputs,
       rowBytes, rowBytes, 1,
     );
     outputs += SIDE * rowBytes;
-  }
-}
-
-/** Row i of their frequencies: the rest of their transform, along x. */
-function transformOutputGradientColumns(
-  shape: WinogradShape, outputs: usize, i: i32, rows: i32, tilesWide: i32, products: usize,
-): void {
-  const tile = shape.tile, columnBytes = shape.outChannels * ELEMENT_BYTES;
-  const rowBytes = shape.outWidth * columnBytes;
-  const frequencyBytes = strideOf(rows * tilesWide * columnBytes);
-  const whole = shape.outWidth / tile, rest = shape.outWidth % tile;
-  outputs += i * rowBytes;
-  for (; rows > 0; rows--) {
-    transformOutputGradient(
-      tile, tile, outputs, columnBytes, (tile - 1) * columnBytes, products, frequencyBytes,
-      columnBytes, whole,
-    );
-    if (rest > 0) {
-      transformOutputGradient(
-        tile, rest, outputs + whole * tile * columnBytes, columnBytes, 0,
-        products + whole * columnBytes, frequencyBytes, columnBytes, 1,
-      );
-    }
-    outputs += SIDE * rowBytes;
-    products += tilesWide * columnBytes;
   }
 }
 

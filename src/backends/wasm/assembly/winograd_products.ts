@@ -13,110 +13,39 @@ export function product(
   width: i32, input: usize, inBytes: usize, count: i32, weight: usize, output: usize, outStep: usize,
 ): void {
   switch (width) {
-    //@ for n in 1..5
+    //@ for n in 1..6
     case #n:
       return product#n(input, inBytes, count, weight, output, outStep);
     //@ end n
-    default:
-      return product6(input, inBytes, count, weight, output, outStep);
   }
 }
 
 // @ts-ignore: decorator
 @inline
-function productOf(
-  width: i32, input: usize, inBytes: usize, count: i32, weight: usize, output: usize, outStep: usize,
+function multiply(a: v128, b: v128, _: v128): v128 {
+  return f32x4.mul(a, b);
+}
+
+//@ for n in 1..6
+function product#n(
+  input: usize, inBytes: usize, count: i32, weight: usize, output: usize, outStep: usize,
 ): void {
-  const odd = (inBytes & ELEMENT_BYTES) != 0;
+  const width = #n;
+  const odd = (inBytes & ELEMENT_BYTES) != 0, zero = f32x4.splat(0);
   outStep -= width * ELEMENT_BYTES;
   for (; count > 0; count--) {
     const end = input + inBytes;
     let w = weight;
-    const low = v128.load(input), high = v128.load(input, 16);
     //@ for i in 0..5
-    let s#i = low, t#i = high;
+    let s#i = zero, t#i = zero;
     //@ end i
-    if (width == 4 || width == 5) {
-      const v = v128.load(w);
-      //@ for i in 0..3
-      const w#i = v128.shuffle<f32>(v, v, #i, #i, #i, #i);
-      s#i = f32x4.mul(w#i, low);
-      t#i = f32x4.mul(w#i, high);
-      //@ end i
-      if (width == 5) {
-        const w4 = v128.load32_splat(w, 16);
-        s4 = f32x4.mul(w4, low);
-        t4 = f32x4.mul(w4, high);
-      }
-      w += width * 4;
-    } else {
-      //@ for i in 0..5
-      if (width > #i) {
-        const w#i = v128.load32_splat(w);
-        w += 4;
-        s#i = f32x4.mul(w#i, low);
-        t#i = f32x4.mul(w#i, high);
-      }
-      //@ end i
-    }
-    input += ELEMENT_BYTES;
+    //@ include multiply_step k=0 x=input w=w add=multiply
     if (!odd) {
-      //@ for k in 3..3
-      const low#k = v128.load(input), high#k = v128.load(input, 16);
-      if (width == 4 || width == 5) {
-        const v#k = v128.load(w);
-        //@ for i in 0..3
-        const w#k#i = v128.shuffle<f32>(v#k, v#k, #i, #i, #i, #i);
-        s#i = multiplyAdd(w#k#i, low#k, s#i);
-        t#i = multiplyAdd(w#k#i, high#k, t#i);
-        //@ end i
-        if (width == 5) {
-          const w#k4 = v128.load32_splat(w, 16);
-          s4 = multiplyAdd(w#k4, low#k, s4);
-          t4 = multiplyAdd(w#k4, high#k, t4);
-        }
-        w += width * 4;
-      } else {
-        //@ for i in 0..5
-        if (width > #i) {
-          const w#k#i = v128.load32_splat(w);
-          w += 4;
-          s#i = multiplyAdd(w#k#i, low#k, s#i);
-          t#i = multiplyAdd(w#k#i, high#k, t#i);
-        }
-        //@ end i
-      }
-      input += ELEMENT_BYTES;
-      //@ end k
+      //@ include multiply_step k=3 x=input w=w add=multiplyAdd
     }
     while (input != end) {
-      //@ for k in 1..2
-      const low#k = v128.load(input), high#k = v128.load(input, 16);
-      if (width == 4 || width == 5) {
-        const v#k = v128.load(w);
-        //@ for i in 0..3
-        const w#k#i = v128.shuffle<f32>(v#k, v#k, #i, #i, #i, #i);
-        s#i = multiplyAdd(w#k#i, low#k, s#i);
-        t#i = multiplyAdd(w#k#i, high#k, t#i);
-        //@ end i
-        if (width == 5) {
-          const w#k4 = v128.load32_splat(w, 16);
-          s4 = multiplyAdd(w#k4, low#k, s4);
-          t4 = multiplyAdd(w#k4, high#k, t4);
-        }
-        w += width * 4;
-      } else {
-        //@ for i in 0..5
-        if (width > #i) {
-          const w#k#i = v128.load32_splat(w);
-          w += 4;
-          s#i = multiplyAdd(w#k#i, low#k, s#i);
-          t#i = multiplyAdd(w#k#i, high#k, t#i);
-        }
-        //@ end i
-      }
-      input += ELEMENT_BYTES;
-      //@ end k
+      //@ include multiply_step k=1 x=input w=w add=multiplyAdd
+      //@ include multiply_step k=2 x=input w=w add=multiplyAdd
     }
     //@ for i in 0..5
     if (width > #i) {
@@ -127,13 +56,6 @@ function productOf(
     //@ end i
     output += outStep;
   }
-}
-
-//@ for n in 1..6
-function product#n(
-  input: usize, inBytes: usize, count: i32, weight: usize, output: usize, outStep: usize,
-): void {
-  productOf(#n, input, inBytes, count, weight, output, outStep);
 }
 //@ end n
 
@@ -149,21 +71,19 @@ export function productSums(
   pairs: i32, sums: usize, sumStep: usize,
 ): void {
   switch (width) {
-    //@ for n in 1..5
+    //@ for n in 1..6
     case #n:
       return productSums#n(a, aStep, b, bStep, cOffset, positions, pairs, sums, sumStep);
     //@ end n
-    default:
-      return productSums6(a, aStep, b, bStep, cOffset, positions, pairs, sums, sumStep);
   }
 }
 
-// @ts-ignore: decorator
-@inline
-function productSumsOf(
-  width: i32, a: usize, aStep: usize, b: usize, bStep: usize, cOffset: usize, positions: i32,
-  pairs: i32, sums: usize, sumStep: usize,
+//@ for n in 1..6
+function productSums#n(
+  a: usize, aStep: usize, b: usize, bStep: usize, cOffset: usize, positions: i32, pairs: i32,
+  sums: usize, sumStep: usize,
 ): void {
+  const width = #n;
   aStep -= 16;
   bStep -= 16;
   for (; pairs > 0; pairs--) {
@@ -234,13 +154,5 @@ function productSumsOf(
     b += 2 * ELEMENT_BYTES;
     sums = next + sumStep;
   }
-}
-
-//@ for n in 1..6
-function productSums#n(
-  a: usize, aStep: usize, b: usize, bStep: usize, cOffset: usize, positions: i32, pairs: i32,
-  sums: usize, sumStep: usize,
-): void {
-  productSumsOf(#n, a, aStep, b, bStep, cOffset, positions, pairs, sums, sumStep);
 }
 //@ end n

@@ -3,7 +3,8 @@
  * A tile is six by six, of 4 x 4 outputs for kernels of 3 x 3, of 2 x 2 for 5 x 5; each transform is
  * applied along y and then along x. All of them take vectors side by side and do the same to each:
  * what stands `inStride` bytes apart becomes what stands `outStride` bytes apart, `bytes` bytes of
- * neighbours at a time, and that `count` times, `inSkip` and `outSkip` bytes further.
+ * neighbours at a time, and that `count` times, `inSkip` and `outSkip` bytes further. Where both directions
+ * are one function, a map and its frequencies have these, whichever is read.
  * Source: Lavin and Gray 2016, "Fast algorithms for convolutional neural networks".
  */
 
@@ -53,17 +54,22 @@ export function transformInputGradient(
   overlap: i32, input: usize, inStride: usize, output: usize, outStride: usize, outSkip: usize,
   bytes: usize, count: i32,
 ): void {
-  if (overlap == 0) inputGradient0(input, inStride, output, outStride, outSkip, bytes, count);
-  else if (overlap == 2) inputGradient2(input, inStride, output, outStride, outSkip, bytes, count);
-  else inputGradient4(input, inStride, output, outStride, outSkip, bytes, count);
+  switch (overlap) {
+    case 0:
+      return inputGradient0(input, inStride, output, outStride, outSkip, bytes, count);
+    //@ for k in 2, 4
+    case #k:
+      return inputGradient#k(input, inStride, output, outStride, outSkip, bytes, count);
+    //@ end k
+  }
 }
 
-// @ts-ignore: decorator
-@inline
-function inputGradientOf(
-  overlap: i32, input: usize, inStride: usize, output: usize, outStride: usize, outSkip: usize,
-  bytes: usize, count: i32,
+//@ for k in 0..4
+function inputGradient#k(
+  input: usize, inStride: usize, output: usize, outStride: usize, outSkip: usize, bytes: usize,
+  count: i32,
 ): void {
+  const overlap = #k;
   const two = f32x4.splat(2), four = f32x4.splat(4), minusFive = f32x4.splat(-5);
   for (; count > 0; count--) {
     const end = input + bytes;
@@ -102,164 +108,113 @@ function inputGradientOf(
     output += outSkip;
   }
 }
-
-//@ for k in 0..4
-function inputGradient#k(
-  input: usize, inStride: usize, output: usize, outStride: usize, outSkip: usize, bytes: usize,
-  count: i32,
-): void {
-  inputGradientOf(#k, input, inStride, output, outStride, outSkip, bytes, count);
-}
 //@ end k
 
-/** Products m at six frequencies become the first `valid` of a tile's outputs, A^T m. */
+/** Products m at six frequencies become the first `valid` of a tile's outputs, A^T m; or, `back`, gradients d
+ * of these become those of six frequencies, A d, and outputs that do not exist count as zero.
+ */
 export function transformOutput(
-  tile: i32, valid: i32, input: usize, inStride: usize, output: usize, outStride: usize,
-  outSkip: usize, bytes: usize, count: i32,
+  back: bool, tile: i32, valid: i32, map: usize, mapStride: usize, mapSkip: usize,
+  frequencies: usize, frequencyStride: usize, bytes: usize, count: i32,
 ): void {
-  if (tile == 2) {
-    if (valid == 1) output21(input, inStride, output, outStride, outSkip, bytes, count);
-    else output22(input, inStride, output, outStride, outSkip, bytes, count);
-  }
+  //@ for t in 2, 4
   //@ for n in 1..4
-  else if (valid == #n) output4#n(input, inStride, output, outStride, outSkip, bytes, count);
+  if (#n <= #t && tile == #t && valid == #n) {
+    if (back) gradient#t#n(map, mapStride, mapSkip, frequencies, frequencyStride, bytes, count);
+    else output#t#n(map, mapStride, mapSkip, frequencies, frequencyStride, bytes, count);
+  }
   //@ end n
+  //@ end t
 }
 
-// @ts-ignore: decorator
-@inline
-function outputOf(
-  tile: i32, valid: i32, input: usize, inStride: usize, output: usize, outStride: usize,
-  outSkip: usize, bytes: usize, count: i32,
+//@ for t in 2, 4
+//@ for n in 1..4
+function output#t#n(
+  map: usize, mapStride: usize, mapSkip: usize, frequencies: usize, frequencyStride: usize,
+  bytes: usize, count: i32,
 ): void {
+  const tile = #t, valid = #n;
   const two = f32x4.splat(2), four = f32x4.splat(4), eight = f32x4.splat(8);
   for (; count > 0; count--) {
-    const end = input + bytes;
+    const end = frequencies + bytes;
     do {
-      let from = input;
+      let from = frequencies;
       const m0 = v128.load(from);
       //@ for i in 1..5
-      from += inStride;
+      from += frequencyStride;
       const m#i = v128.load(from);
       //@ end i
       const sum = f32x4.add(m1, m2), difference = f32x4.sub(m1, m2);
       const sum2 = f32x4.add(m3, m4), difference2 = f32x4.sub(m3, m4);
-      let to = output;
+      let to = map;
       v128.store(to, f32x4.add(m0, f32x4.add(sum, sum2)));
       if (valid > 1) {
-        to += outStride;
+        to += mapStride;
         const y1 = multiplyAdd(two, difference2, difference);
         v128.store(to, tile == 2 ? f32x4.add(y1, m5) : y1);
       }
       if (valid > 2) {
-        to += outStride;
+        to += mapStride;
         v128.store(to, multiplyAdd(four, sum2, sum));
       }
       if (valid > 3) {
-        to += outStride;
+        to += mapStride;
         v128.store(to, f32x4.add(multiplyAdd(eight, difference2, difference), m5));
       }
-      input += 16;
-      output += 16;
-    } while (input != end);
-    output += outSkip;
+      frequencies += 16;
+      map += 16;
+    } while (frequencies != end);
+    map += mapSkip;
   }
 }
 
-/** The transposed transform: gradients d of a tile's outputs become those of six frequencies, A d. Only
- * the first `valid` exist, the others are zero.
- */
-export function transformOutputGradient(
-  tile: i32, valid: i32, input: usize, inStride: usize, inSkip: usize, output: usize,
-  outStride: usize, bytes: usize, count: i32,
+function gradient#t#n(
+  map: usize, mapStride: usize, mapSkip: usize, frequencies: usize, frequencyStride: usize,
+  bytes: usize, count: i32,
 ): void {
-  if (tile == 2) {
-    if (valid == 1) gradient21(input, inStride, inSkip, output, outStride, bytes, count);
-    else gradient22(input, inStride, inSkip, output, outStride, bytes, count);
-  }
-  //@ for n in 1..4
-  else if (valid == #n) gradient4#n(input, inStride, inSkip, output, outStride, bytes, count);
-  //@ end n
-}
-
-// @ts-ignore: decorator
-@inline
-function gradientOf(
-  tile: i32, valid: i32, input: usize, inStride: usize, inSkip: usize, output: usize,
-  outStride: usize, bytes: usize, count: i32,
-): void {
+  const tile = #t, valid = #n;
   const two = f32x4.splat(2), four = f32x4.splat(4), eight = f32x4.splat(8);
   const zero = f32x4.splat(0);
   for (; count > 0; count--) {
-    const end = input + bytes;
+    const end = map + bytes;
     do {
-      let from = input;
+      let from = map;
       const d0 = v128.load(from);
       let d1 = zero, even = d0, even2 = d0;
       if (valid > 1) {
-        from += inStride;
+        from += mapStride;
         d1 = v128.load(from);
       }
       let odd = d1, odd2 = f32x4.add(d1, d1), last = tile == 2 ? d1 : zero;
       if (valid > 2) {
-        from += inStride;
+        from += mapStride;
         const d2 = v128.load(from);
         even = f32x4.add(d0, d2);
         even2 = multiplyAdd(four, d2, d0);
       }
       if (valid > 3) {
-        from += inStride;
+        from += mapStride;
         last = v128.load(from);
         odd = f32x4.add(d1, last);
         odd2 = multiplyAdd(eight, last, odd2);
       }
-      let to = output;
+      let to = frequencies;
       v128.store(to, d0);
-      to += outStride;
+      to += frequencyStride;
       v128.store(to, f32x4.add(even, odd));
-      to += outStride;
+      to += frequencyStride;
       v128.store(to, f32x4.sub(even, odd));
-      to += outStride;
+      to += frequencyStride;
       v128.store(to, f32x4.add(even2, odd2));
-      to += outStride;
+      to += frequencyStride;
       v128.store(to, f32x4.sub(even2, odd2));
-      to += outStride;
+      to += frequencyStride;
       v128.store(to, last);
-      input += 16;
-      output += 16;
-    } while (input != end);
-    input += inSkip;
+      map += 16;
+      frequencies += 16;
+    } while (map != end);
+    map += mapSkip;
   }
 }
-
-//@ for n in 1..4
-function output4#n(
-  input: usize, inStride: usize, output: usize, outStride: usize, outSkip: usize, bytes: usize,
-  count: i32,
-): void {
-  outputOf(4, #n, input, inStride, output, outStride, outSkip, bytes, count);
-}
-
-function gradient4#n(
-  input: usize, inStride: usize, inSkip: usize, output: usize, outStride: usize, bytes: usize,
-  count: i32,
-): void {
-  gradientOf(4, #n, input, inStride, inSkip, output, outStride, bytes, count);
-}
 //@ end n
-
-//@ for n in 1..2
-function output2#n(
-  input: usize, inStride: usize, output: usize, outStride: usize, outSkip: usize, bytes: usize,
-  count: i32,
-): void {
-  outputOf(2, #n, input, inStride, output, outStride, outSkip, bytes, count);
-}
-
-function gradient2#n(
-  input: usize, inStride: usize, inSkip: usize, output: usize, outStride: usize, bytes: usize,
-  count: i32,
-): void {
-  gradientOf(2, #n, input, inStride, inSkip, output, outStride, bytes, count);
-}
-//@ end n
+//@ end t

@@ -1,58 +1,82 @@
 /** Batch normalisation: passes over a block, and between them what one thread makes of the whole batch. */
 
 import { volume } from "../../../nn/layers/layer.ts";
-import type { BatchNormLayer, Tensor as ModelTensor } from "../../../nn/sequential.ts";
+import type { BatchNormLayer, Layer, Tensor as ModelTensor } from "../../../nn/sequential.ts";
 import { BLOCK } from "../arena.ts";
 import { locate } from "../tensors.ts";
+import { rectifier } from "./activation.ts";
 import type { BlockCall, LayerCode, Stage, Thread, WholeBatch, WholeBatchCalls } from "./layer.ts";
 
 /** Numbers of a channel, as `Coefficients` of the kernels has them. */
 const MEAN = 0, SCALE = 1, BIAS = 2, GRAD_MEAN = 3, GRAD_SLOPE = 4, COEFFICIENTS = 8;
 
+/** Bytes of a number of double precision, as the kernels sum what has been measured. */
+const DOUBLE_BYTES = 8;
+
 /** Numbers that a block measures of a channel: two of each image. */
 const MEASURES = 2 * BLOCK;
 
-/** See `batchNorm` of the reference. */
+/** See `batchNorm` of the reference. Its kernels do a ReLU behind it as well. */
 export const batchNorm: LayerCode<BatchNormLayer> = {
-  memory: () => ({ rereads: true, output: "new", gradient: "new" }),
-  batchBytes: ({ inputShape: [channels] }) => ({
-    batch: 4 * COEFFICIENTS * channels,
-    measures: 4 * MEASURES * channels,
-  }),
-  forward({ kernels, own }, { layer, inputs: [input], output, batch }) {
-    const sizes = sizesOf(layer);
-    return (block) =>
-      kernels.batchNormForward(
-        locate(input, own, block),
-        input.rowBytes,
-        locate(output, own, block),
-        output.rowBytes,
-        ...sizes,
-        batch,
-      );
-  },
-  backward({ kernels, own, mask }, { layer, inputs: [input], gradOutput, gradInputs, batch }) {
-    const [target] = gradInputs;
-    if (target === undefined) return [];
-    const sizes = sizesOf(layer);
-    return [(block) =>
-      kernels.batchNormBackward(
-        locate(input, own, block),
-        input.rowBytes,
-        locate(gradOutput!, own, block),
-        locate(target.tensor, own, block),
-        ...sizes,
-        batch,
-        mask,
-      )];
-  },
-  /** Its gradients are made between phases. */
-  weights: () => ({}),
-  prepare: (thread, stage) => () => new WholeBatchNorm(thread, stage).takeRunning(),
-  wholeBatch(thread, stage) {
-    return stage.layer.frozen ? undefined : new WholeBatchNorm(thread, stage);
-  },
+  ...codeOf({ rectifies: false }),
+  join: (next) => next === rectifier ? rectifyingNorm : undefined,
 };
+
+const rectifyingNorm = codeOf({ rectifies: true });
+
+function codeOf({ rectifies }: { readonly rectifies: boolean }): LayerCode<BatchNormLayer> {
+  return {
+    memory: () => ({ rereads: true, remade: true, output: "new", gradient: "new" }),
+    batchBytes: ({ inputShape: [channels] }) => ({
+      batch: (4 * COEFFICIENTS + 2 * DOUBLE_BYTES) * channels,
+      measures: 4 * MEASURES * channels,
+    }),
+    forward: (thread, stage) => forward(thread, stage, rectifies),
+    infer: (thread, stage) => forward(thread, stage, false),
+    backward({ kernels, own, mask }, { layer, inputs: [input], gradOutput, gradInputs, batch }) {
+      const [target] = gradInputs;
+      if (target === undefined) return [];
+      const sizes = sizesOf(layer);
+      return [(block) =>
+        kernels.batchNormBackward(
+          locate(input, own, block),
+          input.rowBytes,
+          locate(gradOutput!, own, block),
+          locate(target.tensor, own, block),
+          ...sizes,
+          batch,
+          rectifies,
+          mask,
+        )];
+    },
+    /** Its gradients are made between phases. */
+    weights: () => ({}),
+    prepare: (thread, stage) => () => new WholeBatchNorm(thread, stage, rectifies).takeRunning(),
+    withBias: ({ bias }, before) => ({ ...before, bias }) as Layer,
+    fold: (thread, stage, before) => () =>
+      new WholeBatchNorm(thread, stage, rectifies).foldInto(before.layer),
+    wholeBatch: (thread, stage) =>
+      stage.layer.frozen ? undefined : new WholeBatchNorm(thread, stage, rectifies),
+  };
+}
+
+function forward(
+  { kernels, own }: Thread,
+  { layer, inputs: [input], output, batch }: Stage<BatchNormLayer>,
+  rectifies: boolean,
+): BlockCall {
+  const sizes = sizesOf(layer);
+  return (block) =>
+    kernels.batchNormForward(
+      locate(input, own, block),
+      input.rowBytes,
+      locate(output, own, block),
+      output.rowBytes,
+      ...sizes,
+      batch,
+      rectifies,
+    );
+}
 
 function sizesOf(
   { inputShape }: BatchNormLayer,
@@ -70,6 +94,9 @@ class WholeBatchNorm implements WholeBatchCalls {
   /** Of all blocks. */
   readonly #measures: number;
   readonly #coefficients: Float32Array;
+  /** Of each channel, for the kernels: a mean, and a sum over the batch. */
+  readonly #means: Float64Array;
+  readonly #sums: Float64Array;
   /** 1 / sqrt(variance + eps) of each channel. */
   readonly #inverse: Float64Array;
   /** Values of a channel in one image. */
@@ -78,6 +105,7 @@ class WholeBatchNorm implements WholeBatchCalls {
   constructor(
     thread: Thread,
     { layer, inputs: [input], gradOutput, batch, measures }: Stage<BatchNormLayer>,
+    rectifies: boolean,
   ) {
     const { kernels, own, memory } = thread;
     const sizes = sizesOf(layer);
@@ -87,6 +115,9 @@ class WholeBatchNorm implements WholeBatchCalls {
     this.#layer = layer;
     this.#measures = measures;
     this.#coefficients = new Float32Array(memory.buffer, batch, COEFFICIENTS * channels);
+    const means = batch + 4 * COEFFICIENTS * channels;
+    this.#means = new Float64Array(memory.buffer, means, channels);
+    this.#sums = new Float64Array(memory.buffer, means + DOUBLE_BYTES * channels, channels);
     this.#inverse = new Float64Array(channels);
     this.#area = volume(layer.inputShape) / channels;
     this.measure = (block) =>
@@ -103,6 +134,7 @@ class WholeBatchNorm implements WholeBatchCalls {
         locate(gradOutput!, own, block),
         ...sizes,
         batch,
+        rectifies,
         measuresOf(block),
       );
   }
@@ -115,15 +147,31 @@ class WholeBatchNorm implements WholeBatchCalls {
     this.#normalizeBy(this.#view(statistics, runningMean), this.#view(statistics, runningVar));
   }
 
+  /** Folds the normalisation by what has been taken into the layer before it. */
+  foldInto({ parameters: [weight, bias] }: Layer): void {
+    const { parameters, foldedParameters } = this.#thread;
+    const weights = this.#view(parameters, weight), scaled = this.#view(foldedParameters, weight);
+    const biases = bias && this.#view(parameters, bias);
+    const shifts = this.#view(foldedParameters, this.#layer.bias);
+    const rowSize = weights.length / shifts.length;
+    for (let channel = 0; channel < shifts.length; channel++) {
+      const first = channel * COEFFICIENTS;
+      const [mean, scale, shift] = [MEAN, SCALE, BIAS]
+        .map((place) => this.#coefficients[first + place]);
+      for (let at = channel * rowSize; at < (channel + 1) * rowSize; at++) {
+        scaled[at] = weights[at] * scale;
+      }
+      shifts[channel] = ((biases?.[channel] ?? 0) - mean) * scale + shift;
+    }
+  }
+
   /** Normalises by the batch's mean and variance. */
   normalize(batch: WholeBatch): void {
-    const mean = this.#overShards(batch, this.#sum(batch, (ofImage) => ofImage))
+    const mean = this.#overShards(batch, this.#sum(batch, { second: false }))
       .map((sum) => sum / batch.batchSize);
     const count = batch.batchSize * this.#area;
-    const squares = this.#sum(batch, (ofImage, squares, channel) => {
-      return squares + this.#area * (ofImage - mean[channel]) ** 2;
-    });
-    const variance = this.#overShards(batch, squares).map((sum) => sum / count);
+    const variance = this.#overShards(batch, this.#sumSquares(batch, mean))
+      .map((sum) => sum / count);
     this.#normalizeBy(mean, variance);
     if (!batch.isStep) return;
     const { momentum, runningMean, runningVar, batchesTracked } = this.#layer;
@@ -140,8 +188,8 @@ class WholeBatchNorm implements WholeBatchCalls {
 
   settle(batch: WholeBatch): void {
     const { weight, bias } = this.#layer;
-    const sums = this.#sum(batch, (ofGradient) => ofGradient);
-    const products = this.#sum(batch, (_, product) => product)
+    const sums = this.#sum(batch, { second: false });
+    const products = this.#sum(batch, { second: true })
       .map((sum, channel) => sum * this.#inverse[channel]);
     this.#view(this.#thread.gradients, bias).set(sums);
     this.#view(this.#thread.gradients, weight).set(products);
@@ -171,24 +219,21 @@ class WholeBatchNorm implements WholeBatchCalls {
     }
   }
 
-  /** Sums what has been measured of each channel over this session's images. */
-  #sum(
-    { images }: WholeBatch,
-    value: (first: number, second: number, channel: number) => number,
-  ): Float64Array {
-    const sums = new Float64Array(this.#inverse.length);
-    const { buffer } = this.#thread.memory;
-    const blocks = Math.ceil(images / BLOCK);
-    const measures = new Float32Array(buffer, this.#measures, blocks * sums.length * MEASURES);
-    for (let block = 0, at = 0; block < blocks; block++) {
-      const lanes = Math.min(BLOCK, images - block * BLOCK);
-      for (let channel = 0; channel < sums.length; channel++, at += MEASURES) {
-        for (let lane = at; lane < at + lanes; lane++) {
-          sums[channel] += value(measures[lane], measures[lane + BLOCK], channel);
-        }
-      }
-    }
-    return sums;
+  /** Of each channel, the sum over this session's images of one of the two numbers measured of each. */
+  #sum({ images }: WholeBatch, { second }: { readonly second: boolean }): Float64Array {
+    const { kernels } = this.#thread;
+    kernels.sumMeasures(this.#measures, images, this.#sums.length, second, this.#sums.byteOffset);
+    return this.#sums.slice();
+  }
+
+  /** Of each channel, the sum over this session's images of the squares of the distances from a mean. */
+  #sumSquares({ images }: WholeBatch, mean: Float64Array): Float64Array {
+    const { byteOffset, length } = this.#sums;
+    const { kernels } = this.#thread;
+    this.#means.set(mean);
+    const means = this.#means.byteOffset;
+    kernels.sumSquares(this.#measures, images, length, this.#area, means, byteOffset);
+    return this.#sums.slice();
   }
 
   #overShards({ shard }: WholeBatch, values: Float64Array): Float64Array {

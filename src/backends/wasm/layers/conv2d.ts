@@ -10,40 +10,27 @@ type Convolution = Conv2dLayer | LinearLayer;
 
 /** See `conv2d` of the reference. */
 export const conv2d: LayerCode<Conv2dLayer> = {
+  isLinear: true,
   memory: ({ padding }) => ({ padding, rereads: true, output: "new", gradient: "new" }),
   sizes: convolutionSizes,
   packedBytes: ({ groups, weight }) => groups > 1 ? 0 : 4 * weight.size,
   sumsBytes: ({ weight, outputShape: [outChannels] }) => VECTOR_BYTES * (weight.size + outChannels),
-  forward: (thread, stage) =>
-    stage.layer.groups > 1 ? convolveGroups(thread, stage) : convolve(thread, stage),
+  forward: convolve,
   backward(thread, stage) {
     const { kernels, own, ones, groupBytes } = thread;
     const { layer, inputs: [input], gradOutput, shape, sums } = stage;
     if (!layer.weight.trained) return inputGradient(thread, stage);
-    if (layer.groups > 1) {
-      return [
-        (block, group) =>
-          kernels.groupedConv2dWeightGradient(
-            shape,
-            layer.groups,
-            locateCorner(input, layer.padding, { own, block }),
-            locate(gradOutput!, own, block),
-            sums + group * groupBytes,
-          ),
-        ...inputGradient(thread, stage),
-      ];
-    }
-    return [
-      (block, group) =>
-        kernels.conv2dWeightGradient(
-          shape,
-          locateCorner(input, layer.padding, { own, block }),
-          locate(gradOutput!, own, block),
-          ones,
-          sums + group * groupBytes,
-        ),
-      ...inputGradient(thread, stage),
-    ];
+    const weightGradient: BlockCall = (block, group) => {
+      const from = locateCorner(input, layer.padding, { own, block });
+      const gradient = locate(gradOutput!, own, block);
+      const to = sums + group * groupBytes;
+      if (layer.groups > 1) {
+        kernels.groupedConv2dWeightGradient(shape, layer.groups, from, gradient, to);
+      } else {
+        kernels.conv2dWeightGradient(shape, from, gradient, ones, to);
+      }
+    };
+    return [weightGradient, ...inputGradient(thread, stage)];
   },
   weights(thread, stage, { firstRow, lastRow }) {
     const { kernels, gradients, groupBytes } = thread;
@@ -85,35 +72,16 @@ export function convolve(
   thread: Thread,
   { layer, inputs: [input], output, shape, packedForward }: Stage<Convolution>,
 ): BlockCall {
-  const { kernels, own } = thread;
-  const bias = biasOf(thread, layer);
-  const { padding } = geometryOf(layer);
-  return (block) =>
-    kernels.conv2dForward(
-      shape,
-      locateCorner(input, padding, { own, block }),
-      packedForward,
-      bias,
-      locate(output, own, block),
-    );
-}
-
-function convolveGroups(
-  thread: Thread,
-  { layer, inputs: [input], output, shape }: Stage<Conv2dLayer>,
-): BlockCall {
   const { kernels, own, parameters } = thread;
   const weight = parameters + 4 * layer.weight.offset;
   const bias = biasOf(thread, layer);
-  return (block) =>
-    kernels.groupedConv2dForward(
-      shape,
-      layer.groups,
-      locateCorner(input, layer.padding, { own, block }),
-      weight,
-      bias,
-      locate(output, own, block),
-    );
+  const { padding, groups } = geometryOf(layer);
+  return (block) => {
+    const from = locateCorner(input, padding, { own, block });
+    const to = locate(output, own, block);
+    if (groups > 1) kernels.groupedConv2dForward(shape, groups, from, weight, bias, to);
+    else kernels.conv2dForward(shape, from, packedForward, bias, to);
+  };
 }
 
 /** Where its biases are. */
@@ -133,24 +101,12 @@ export function inputGradient(
 ): BlockCall[] {
   if (target === undefined) return [];
   const { groups } = geometryOf(layer);
-  if (groups > 1) {
-    const weight = parameters + 4 * layer.weight.offset;
-    return [(block) =>
-      kernels.groupedConv2dInputGradient(
-        shape,
-        groups,
-        locate(gradOutput!, own, block),
-        weight,
-        locate(target.tensor, own, block),
-      )];
-  }
-  return [(block) =>
-    kernels.conv2dInputGradient(
-      shape,
-      locate(gradOutput!, own, block),
-      packedBackward,
-      locate(target.tensor, own, block),
-    )];
+  const weight = parameters + 4 * layer.weight.offset;
+  return [(block) => {
+    const [from, to] = [locate(gradOutput!, own, block), locate(target.tensor, own, block)];
+    if (groups > 1) kernels.groupedConv2dInputGradient(shape, groups, from, weight, to);
+    else kernels.conv2dInputGradient(shape, from, packedBackward, to);
+  }];
 }
 
 /** Packing its weights, as the forward pass and the input gradient read them. */
@@ -169,7 +125,10 @@ export function packRows(
 }
 
 /** The fields of Conv2dShape. */
-export function convolutionSizes(layer: Convolution, input: Tensor, output: Tensor): number[] {
+export function convolutionSizes(
+  layer: Convolution,
+  { inputs: [input], output }: Pick<Stage, "inputs" | "output">,
+): number[] {
   const { kernelSize, stride, padding } = geometryOf(layer);
   return [
     input.channels,

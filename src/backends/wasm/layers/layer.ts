@@ -16,6 +16,12 @@ export interface Stage<Kind extends Layer = Layer> {
   /** In the order of `layer.inputs`. */
   readonly inputs: readonly Tensor[];
   readonly output: Tensor;
+  /** Whether its output is made again by each pass that reads it. */
+  readonly isRemade: boolean;
+  /** Whether blocks go backward in the pass in which they go forward. */
+  readonly turns: boolean;
+  /** The layer behind it that inference folds into it. */
+  readonly foldedBy?: number;
   /** Where kernels write the inputs' gradients; undefined where none is needed. */
   readonly gradInputs: readonly (GradientTarget | undefined)[];
   /** Undefined where no gradient is needed: nothing up to here has parameters. */
@@ -26,6 +32,8 @@ export interface Stage<Kind extends Layer = Layer> {
   /** Weights in the order of the forward pass, and of the input gradient. */
   readonly packedForward: number;
   readonly packedBackward: number;
+  /** How it is computed in inference where the layer behind it is folded into it. */
+  readonly folded?: Stage<Kind>;
   /** Sums of a convolution's weight gradients over the first group of blocks. */
   readonly sums: number;
   /** What it keeps from the forward to the backward pass, in a thread's own memory. */
@@ -51,6 +59,8 @@ export interface MemoryRules {
   readonly keepsInput?: boolean;
   /** Whether its backward pass reads its input. */
   readonly rereads?: boolean;
+  /** Whether its output may be made again from its input, which is cheaper than to keep it for each block. */
+  readonly remade?: boolean;
   /** Where its output lies: by itself, over its input if nobody else needs that, or as its input does. */
   readonly output: "new" | "overwrites" | "views";
   /** Whether its backward pass reads its output, which nobody may then overwrite. */
@@ -64,6 +74,8 @@ export interface Places {
   readonly parameters: number;
   readonly gradients: number;
   readonly statistics: number;
+  /** Parameters for inference, of layers into which others are folded. */
+  readonly foldedParameters: number;
   /** One element full of ones. */
   readonly ones: number;
   /** Zeros for layers without a bias, and where their biases' gradients go, which nobody reads. */
@@ -134,7 +146,7 @@ export interface WeightCalls {
 export interface LayerCode<Kind extends Layer> {
   memory(layer: Kind): MemoryRules;
   /** The fields of Conv2dShape or Pool2dShape of the kernels, in their order; default none. */
-  sizes?(layer: Kind, input: Tensor, output: Tensor): number[];
+  sizes?(layer: Kind, place: Pick<Stage, "inputs" | "output" | "turns">): number[];
   /** Bytes of its weights in the order in which a kernel reads them. */
   packedBytes?(layer: Kind): number;
   /** Bytes of the sums of its weight gradients over a group of blocks. */
@@ -156,6 +168,17 @@ export interface LayerCode<Kind extends Layer> {
    * whether it is faster.
    */
   variant?(layer: Kind): { readonly code: LayerCode<Kind>; readonly pays: boolean } | undefined;
+  /** Whether its outputs are sums of products with rows of its weight, plus its bias: whoever alone reads them,
+   * and only scales and shifts them, can do so with the weights instead. */
+  readonly isLinear?: boolean;
+  /** The layer before it, which has `isLinear`, with the bias that it has when it scales and shifts too. */
+  withBias?(layer: Kind, before: Layer): Layer;
+  /** Writes that layer's parameters, scaled and shifted, to where those for inference are. */
+  fold?(thread: Thread, stage: Stage<Kind>, before: Stage): () => void;
+  /** The code of both, if its kernels do in training what a layer does as well that alone reads its output. */
+  join?(next: LayerCode<Layer>): LayerCode<Kind> | undefined;
+  /** What remains of it then. */
+  readonly joined?: LayerCode<Kind>;
   /** By one thread, before any pass of a job. */
   prepare?(thread: Thread, stage: Stage<Kind>): () => void;
   /** Undefined where it takes image by image. */

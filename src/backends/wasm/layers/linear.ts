@@ -6,6 +6,7 @@ import type { LayerCode } from "./layer.ts";
 
 /** See `linear` of the reference. Its weight gradient is made from all blocks at once. */
 export const linear: LayerCode<LinearLayer> = {
+  isLinear: true,
   memory: () => ({ keepsInput: true, rereads: true, output: "new", gradient: "kept" }),
   sizes: convolutionSizes,
   packedBytes: ({ weight }) => 4 * weight.size,

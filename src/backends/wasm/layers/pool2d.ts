@@ -36,7 +36,7 @@ function pool2d(
 ): PoolCode {
   return {
     memory: () => ({ rereads: true, output: "new", gradient: "new" }),
-    sizes: ({ poolSize, stride, padding }, input, output) => [
+    sizes: ({ poolSize, stride, padding }, { inputs: [input], output }) => [
       input.channels,
       input.height,
       input.width,

@@ -108,12 +108,12 @@ export function winogradVariant(
 
 /** See `conv2d` of the reference; only for layers that {@linkcode tilingOf} can cut. */
 const winogradConv2d: LayerCode<Conv2dLayer> = {
+  isLinear: true,
   memory: (layer) => ({ ...conv2d.memory(layer), padding: tilingOf(layer)!.border }),
-  sizes(layer, input, output) {
+  sizes(layer, place) {
     const { tile, bandRows, keepsValues, scratch } = tilingOf(layer)!;
-    const sizes = convolutionSizes(layer, input, output);
-    // Where all blocks' inputs are kept, all go forward before one comes back.
-    return [...sizes, tile, bandRows, Number(keepsValues && !input.shared), ...scratch];
+    const sizes = convolutionSizes(layer, place);
+    return [...sizes, tile, bandRows, Number(keepsValues && place.turns), ...scratch];
   },
   packedBytes: ({ weight: { shape: [rows, columns] } }) =>
     FREQUENCIES * (4 * rows * columns + GAP_BYTES),
