@@ -31,7 +31,7 @@ export { DatasetError } from "./src/data/errors.ts";
 export { splitValidation } from "./src/data/split.ts";
 export * from "./src/nn/layers.ts";
 export * from "./src/nn/sequential.ts";
-export type { Tensor as PlacedTensor } from "./src/nn/layers/layer.ts";
+export type { PlacedTensor } from "./src/nn/layers/layer.ts";
 export {
   byteTransform,
   type ChannelStandardization,

@@ -8,7 +8,7 @@ import type { PictureOptions } from "../data/picture_choices.ts";
 import { loadDataset, type LoadOptions, obtainDataset } from "../data/load.ts";
 import { SAMPLE } from "../data/registry.ts";
 import { formatCount, invocation } from "../quote.ts";
-import { type Progress, startProgress } from "../report/progress.ts";
+import { type ProgressBar, startProgress } from "../report/progress.ts";
 import { describeError } from "./errors.ts";
 import { dropFetchPermissions } from "./permissions.ts";
 import { darkOnLightNote, sayNotes, showPictures } from "./picture_flags.ts";
@@ -94,7 +94,7 @@ export function showFetch(
   { from, json, quiet }: Readonly<{ from?: string; json: boolean; quiet: boolean }>,
 ) {
   const silent = quiet || json;
-  let progress: Progress | undefined;
+  let progress: ProgressBar | undefined;
   let shownFile: string | undefined;
   const stop = () => {
     progress?.stop();

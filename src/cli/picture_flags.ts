@@ -12,7 +12,7 @@ import {
 } from "../data/picture_choices.ts";
 import type { Model } from "../nn/sequential.ts";
 import { formatCount, printable, quoteWhole } from "../quote.ts";
-import { type Progress, startProgress } from "../report/progress.ts";
+import { type ProgressBar, startProgress } from "../report/progress.ts";
 import { UsageError } from "./errors.ts";
 import type { FlagTable, FlagValues } from "./flag_types.ts";
 
@@ -96,7 +96,7 @@ const PICTURE_CACHE = join(DEFAULT_DATA_DIR, ".pictures");
 
 /** Shows how far the reading of pictures has come. */
 export function showPictures(quiet: boolean): PictureHooks & { readonly stop: () => void } {
-  let progress: Progress | undefined;
+  let progress: ProgressBar | undefined;
   return {
     cacheDir: PICTURE_CACHE,
     onPicture: (done, total, cached) => {

@@ -6,7 +6,7 @@ import type { Dataset } from "../data/dataset.ts";
 import { findDataset } from "../data/registry.ts";
 import type { OpenedSession } from "./backend_flags.ts";
 import { liveChart, type Screen } from "../report/live_chart.ts";
-import { type Progress, startProgress } from "../report/progress.ts";
+import { type ProgressBar, startProgress } from "../report/progress.ts";
 import { partsText, type RunConfig } from "../run/config.ts";
 import { showAugmentation } from "../data/augment.ts";
 import type { Model } from "../nn/sequential.ts";
@@ -54,7 +54,7 @@ export function trainDisplay(
   let run: RunConfig | undefined;
   let epochs = 0;
   let first: { step: number; atMs: number } | undefined;
-  let bar: { epoch: number; progress: Progress } | undefined;
+  let bar: { epoch: number; progress: ProgressBar } | undefined;
   const stop = () => {
     bar?.progress.stop();
     bar = undefined;

@@ -1,7 +1,7 @@
 /** Models as programs that only use them want them: without what matters in training alone. */
 
 import { definitionOf, type LayerSpec } from "../nn/layers/table.ts";
-import type { Tensor } from "../nn/layers/layer.ts";
+import type { PlacedTensor } from "../nn/layers/layer.ts";
 import { type Model, sequential } from "../nn/sequential.ts";
 import { tensorsOf } from "./safetensors/state_dict.ts";
 import type { TrainedModel } from "./trained_model.ts";
@@ -48,7 +48,7 @@ export function foldModel(trained: TrainedModel): TrainedModel {
 }
 
 /** The numbers of one tensor. */
-export function sliceOf(values: Float32Array, { offset, size }: Tensor): Float32Array {
+export function sliceOf(values: Float32Array, { offset, size }: PlacedTensor): Float32Array {
   return values.subarray(offset, offset + size);
 }
 
@@ -106,7 +106,7 @@ function foldRow(
 
 /** Values of a folded model's tensors, from where they were before; zeros for biases that are new. */
 function valuesOf(
-  wanted: readonly Tensor[],
+  wanted: readonly PlacedTensor[],
   tensors: ReturnType<typeof tensorsOf>,
   { names }: Origins,
 ): Float32Array {

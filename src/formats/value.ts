@@ -4,7 +4,7 @@ import {
   type ImageShape,
   type Shape,
   showShape,
-  type Tensor as Placed,
+  type PlacedTensor,
   volume,
 } from "../nn/layers/layer.ts";
 import { definitionOf, type LayerSpec } from "../nn/layers/table.ts";
@@ -177,7 +177,7 @@ export function copiedIn(specs: readonly LayerSpec[]): LayerSpec[] {
 
 /** Tensors in a row, each checked to be as long as its place. */
 export function flat(
-  layout: readonly Placed[],
+  layout: readonly PlacedTensor[],
   tensors: readonly Float32Array[],
 ): Float32Array<ArrayBuffer> {
   const values = new Float32Array(layout.reduce((sum, { size }) => sum + size, 0));

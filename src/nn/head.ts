@@ -3,7 +3,7 @@
 import { checkArray, checkModelArgument, checkNumber, checkObject } from "../check.ts";
 import { initialParameters, initialStatistics, type WeightInit } from "./init.ts";
 import { definitionOf } from "./layers/table.ts";
-import { type Model, sequential, type Tensor } from "./sequential.ts";
+import { type Model, sequential, type PlacedTensor } from "./sequential.ts";
 
 /** A model and what it has learned. */
 export interface Learned {
@@ -70,7 +70,7 @@ export function replaceHead(
     );
   }
   const before = changed.layers.slice(0, head);
-  const kept = (values: Float32Array, tensors: readonly Tensor[]) =>
+  const kept = (values: Float32Array, tensors: readonly PlacedTensor[]) =>
     values.subarray(0, tensors.reduce((sum, { size }) => sum + size, 0));
   const drawn = initialParameters(changed, seed, init);
   drawn.set(kept(parameters, before.flatMap((layer) => layer.parameters)));

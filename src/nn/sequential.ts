@@ -9,7 +9,7 @@ import {
   type Shape,
   showShape,
   type Statistic,
-  type Tensor,
+  type PlacedTensor,
   volume,
 } from "./layers/layer.ts";
 import { definitionOf, type Layer, type LayerSpec } from "./layers/table.ts";
@@ -27,7 +27,7 @@ export type {
   Placed,
   Shape,
   Statistic,
-  Tensor,
+  PlacedTensor,
   Weighted,
 } from "./layers/layer.ts";
 export { outputSize, showShape } from "./layers/layer.ts";
@@ -186,7 +186,7 @@ function checkFrozen(frozen: readonly string[], { layers, parameters }: Builder)
 }
 
 /** Length of the flat vector of tensors. */
-function endOf(tensors: readonly Tensor[]): number {
+function endOf(tensors: readonly PlacedTensor[]): number {
   const last = tensors.at(-1);
   return last === undefined ? 0 : last.offset + last.size;
 }
@@ -288,7 +288,7 @@ class Builder {
 }
 
 /** Adds a tensor behind others. */
-function place<T extends Tensor>(tensors: T[], tensor: Omit<T, "offset" | "size">): T {
+function place<T extends PlacedTensor>(tensors: T[], tensor: Omit<T, "offset" | "size">): T {
   const placed = { ...tensor, offset: endOf(tensors), size: volume(tensor.shape) } as T;
   tensors.push(placed);
   return placed;

@@ -3,7 +3,7 @@
 import { checkModelArgument } from "../check.ts";
 import type { Pair, Window } from "./layers/layer.ts";
 import { definitionOf } from "./layers/table.ts";
-import { IMAGE, type Layer, type Model, type Shape, type Tensor } from "./sequential.ts";
+import { IMAGE, type Layer, type Model, type Shape, type PlacedTensor } from "./sequential.ts";
 
 /** One layer's row of the summary. */
 export interface LayerSummary {
@@ -101,7 +101,7 @@ export function trainingMacs(model: Model): number {
   return summarize(model).reduce((sum, layer) => sum + layer.trainingMacs, 0);
 }
 
-function sizeOf(tensors: readonly Tensor[]): number {
+function sizeOf(tensors: readonly PlacedTensor[]): number {
   return tensors.reduce((sum, { size }) => sum + size, 0);
 }
 

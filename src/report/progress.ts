@@ -25,8 +25,8 @@ export interface ProgressUpdate {
   readonly leftInAll?: number;
 }
 
-/** Progress of one task. */
-export interface Progress {
+/** Progress of one task as it is shown. */
+export interface ProgressBar {
   /** Tells how much is done, and optionally more. */
   update(done: number, more?: ProgressUpdate): void;
   /** Ends the display and removes the bar; later updates are ignored. */
@@ -37,7 +37,7 @@ export interface Progress {
  *
  * Never touches standard output, so that it can be piped.
  */
-export function startProgress(label: string, options: ProgressOptions): Progress {
+export function startProgress(label: string, options: ProgressOptions): ProgressBar {
   if (options.quiet) return { update() {}, stop() {} };
   return Deno.stderr.isTerminal() ? barProgress(label, options) : plainProgress(label, options);
 }
@@ -73,7 +73,7 @@ export function timeText(seconds: number): string {
   return `${large} ${units[0]}` + (small > 0 ? ` ${small} ${units[1]}` : "");
 }
 
-function barProgress(label: string, { unit, total }: ProgressOptions): Progress {
+function barProgress(label: string, { unit, total }: ProgressOptions): ProgressBar {
   const describe = describer(unit);
   const columns = process.stderr.columns || 80;
   const bar = new SingleBar({
@@ -103,7 +103,7 @@ function barProgress(label: string, { unit, total }: ProgressOptions): Progress 
 function plainProgress(
   label: string,
   { unit, total, plainIntervalMs = 5_000 }: ProgressOptions,
-): Progress {
+): ProgressBar {
   const describe = describer(unit);
   let lastMs = performance.now();
   return {

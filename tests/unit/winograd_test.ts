@@ -17,7 +17,7 @@ import {
 import { codesOf, type Variants } from "../../src/backends/wasm/layers/table.ts";
 import { layOut } from "../../src/backends/wasm/layout.ts";
 import { threadOf } from "../../src/backends/wasm/network.ts";
-import { locate, type Tensor } from "../../src/backends/wasm/tensors.ts";
+import { locate, type BlockTensor } from "../../src/backends/wasm/tensors.ts";
 import { initialParameters, initialStatistics } from "../../src/nn/init.ts";
 import {
   batchNorm2d,
@@ -145,7 +145,7 @@ async function engineOf(
   const layer = stage.layer as Conv2dLayer;
   const floats = (address: number, length: number) =>
     new Float32Array(memory.buffer, address, length);
-  const places = (tensor: Tensor) => elementsOf(tensor, locate(tensor, thread.own, 0));
+  const places = (tensor: BlockTensor) => elementsOf(tensor, locate(tensor, thread.own, 0));
   floats(layout.parameters, parameters.length).set(parameters);
   const rows = layer.outputShape[0];
   const middle = Math.floor(rows / 2);
@@ -170,7 +170,7 @@ async function engineOf(
 }
 
 /** Where in a heap of floats the elements [image][channel][y][x] of a block lie. */
-function elementsOf({ channels, height, width, rowBytes }: Tensor, address: number): number[] {
+function elementsOf({ channels, height, width, rowBytes }: BlockTensor, address: number): number[] {
   const places: number[] = [];
   for (let image = 0; image < IMAGES; image++) {
     for (let channel = 0; channel < channels; channel++) {

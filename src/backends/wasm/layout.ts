@@ -8,7 +8,7 @@ import type { Places, Stage } from "./layers/layer.ts";
 import { codesOf, type Variants } from "./layers/table.ts";
 import { phasesOf } from "../program.ts";
 import { planMemory } from "./memory_plan.ts";
-import type { Tensor } from "./tensors.ts";
+import type { BlockTensor } from "./tensors.ts";
 
 /** Most images whose inputs of linear layers are kept at a time, to stay in the caches. */
 const MAX_CHUNK = 256;
@@ -33,9 +33,9 @@ export interface LayoutOptions {
 /** Addresses of a session. */
 export interface Layout extends Places {
   readonly stages: readonly Stage[];
-  readonly images: Tensor;
-  readonly logits: Tensor;
-  readonly gradLogits: Tensor;
+  readonly images: BlockTensor;
+  readonly logits: BlockTensor;
+  readonly gradLogits: BlockTensor;
   /** Words through which threads meet, and the description of the current work. */
   readonly control: number;
   readonly job: number;

@@ -8,7 +8,7 @@ import type { GradientTarget, LayerCode, MemoryRules, Stage } from "./layers/lay
 import {
   allocateTensor,
   sharesMemory,
-  type Tensor,
+  type BlockTensor,
   type TensorMemory,
   type TensorNeeds,
   viewAs,
@@ -30,7 +30,7 @@ export type PlannedLayer = Pick<
 
 /** Tensors of a model. */
 export interface MemoryPlan {
-  readonly images: Tensor;
+  readonly images: BlockTensor;
   readonly layers: readonly PlannedLayer[];
 }
 
@@ -70,8 +70,8 @@ class Planner {
   plan(): MemoryPlan {
     const { inputShape, layers } = this.#model;
     const images = allocateTensor(this.#memory, inputShape, this.#needsOf(IMAGE));
-    const outputs: Tensor[] = [];
-    const gradients: (Tensor | undefined)[] = [];
+    const outputs: BlockTensor[] = [];
+    const gradients: (BlockTensor | undefined)[] = [];
     const homes = this.#gradientHomes();
     const planned = layers.map((layer, index): PlannedLayer => {
       const inputs = layer.inputs.map((input) => input === IMAGE ? images : outputs[input]);
@@ -186,8 +186,8 @@ class Planner {
   #gradientOf(
     index: number,
     homes: readonly number[],
-    gradients: readonly (Tensor | undefined)[],
-  ): Tensor | undefined {
+    gradients: readonly (BlockTensor | undefined)[],
+  ): BlockTensor | undefined {
     if (!this.#program.needsGradient(index)) return undefined;
     const { outputShape }: Layer = this.#model.layers[index];
     const home = homes[index];
@@ -233,7 +233,7 @@ class Planner {
   #targetOf(
     index: number,
     input: number,
-    gradients: readonly (Tensor | undefined)[],
+    gradients: readonly (BlockTensor | undefined)[],
   ): GradientTarget | undefined {
     if (!this.#program.needsGradient(input)) return undefined;
     const tensor = gradients[input]!;

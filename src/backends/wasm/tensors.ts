@@ -4,7 +4,7 @@ import { type Shape, volume } from "../../nn/layers/layer.ts";
 import { type Arena, ELEMENT_BYTES } from "./arena.ts";
 
 /** A tensor [y][x][channel][8 images]; a vector is 1x1 with its features as channels. */
-export interface Tensor {
+export interface BlockTensor {
   /** Element (0, 0, 0) of block 0, or within a thread's own memory; zeros may lie around it. */
   readonly address: number;
   readonly channels: number;
@@ -37,7 +37,7 @@ export function allocateTensor(
   memory: TensorMemory,
   shape: Shape,
   { padding: [paddingHeight, paddingWidth] = [0, 0], keep: shared = false }: TensorNeeds = {},
-): Tensor {
+): BlockTensor {
   const [channels, height = 1, width = 1] = shape;
   const columnBytes = channels * ELEMENT_BYTES;
   const rowBytes = (width + 2 * paddingWidth) * columnBytes;
@@ -59,22 +59,22 @@ export function allocateTensor(
 }
 
 /** The same memory under the shape that flatten gives it. */
-export function viewAs(tensor: Tensor, shape: Shape): Tensor {
+export function viewAs(tensor: BlockTensor, shape: Shape): BlockTensor {
   if (shape.length > 1 || tensor.height * tensor.width === 1) return tensor;
   return { ...tensor, channels: volume(shape), height: 1, width: 1, rowBytes: tensor.blockBytes };
 }
 
 /** Where a tensor lies for one thread and block. */
-export function locate(tensor: Tensor, own: number, block: number): number {
+export function locate(tensor: BlockTensor, own: number, block: number): number {
   return tensor.address + (tensor.shared ? block * tensor.blockBytes : own);
 }
 
 /** Whether two tensors are views of one; addresses of shared and own memory count separately. */
-export function sharesMemory(a: Tensor, b: Tensor): boolean {
+export function sharesMemory(a: BlockTensor, b: BlockTensor): boolean {
   return a.shared === b.shared && a.address === b.address;
 }
 
 /** Bytes of a row without what lies around it. */
-export function denseRowBytes({ width, channels }: Tensor): number {
+export function denseRowBytes({ width, channels }: BlockTensor): number {
   return width * channels * ELEMENT_BYTES;
 }

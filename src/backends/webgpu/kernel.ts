@@ -1,7 +1,7 @@
 /** What a kernel is before it is compiled: WGSL, the buffers it names, and its workgroups. */
 
 import { type Chunk, CHUNK_WGSL } from "./chunk.ts";
-import type { Tensor } from "./tensors.ts";
+import type { DeviceTensor } from "./tensors.ts";
 import type { Tuning } from "./tuning.ts";
 
 /** A buffer that a kernel names. */
@@ -162,7 +162,7 @@ export function numberWgsl(value: number): string {
 }
 
 /** Binds a tensor as an array of `Images`. */
-export function bindTensor(name: string, tensor: Tensor, access: "read" | "write"): Binding {
+export function bindTensor(name: string, tensor: DeviceTensor, access: "read" | "write"): Binding {
   return bindArray(name, tensor.buffer, "Images", access);
 }
 

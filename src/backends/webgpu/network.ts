@@ -19,7 +19,7 @@ import type { KernelContext } from "./layers/layer.ts";
 import { kernelsOf, operationsOf } from "./layers/table.ts";
 import type { ConvolveOperation, Mode, Operation } from "./operations.ts";
 import { type Placed, placeOperations } from "./placement.ts";
-import { flattenTensor, type Tensor, type TensorMaker } from "./tensors.ts";
+import { flattenTensor, type DeviceTensor, type TensorMaker } from "./tensors.ts";
 import type { Tuning } from "./tuning.ts";
 
 /** What a network is built for. */
@@ -37,7 +37,7 @@ export interface Network extends NetworkInput {
   readonly capacity: number;
   /** Images of a workgroup; a chunk is a whole number of groups, the last part empty. */
   readonly group: number;
-  readonly logits: Tensor;
+  readonly logits: DeviceTensor;
   readonly before: readonly Kernel[];
   /** The kernel that computes the loss, for the buffers of a data set and a call. */
   loss(results: ResultBuffers): Kernel;

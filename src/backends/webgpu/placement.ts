@@ -10,15 +10,15 @@ import {
   floatsPerImage,
   layTensor,
   layVectors,
-  type Tensor,
+  type DeviceTensor,
   type TensorMaker,
 } from "./tensors.ts";
 
 /** An operation with its tensors. */
 export interface Placed<Kind extends Operation = Operation> {
   readonly operation: Kind;
-  readonly inputs: readonly Tensor[];
-  readonly output: Tensor;
+  readonly inputs: readonly DeviceTensor[];
+  readonly output: DeviceTensor;
   /** Where its gradient goes, if that is needed. */
   readonly target?: GradientTarget;
 }
@@ -36,14 +36,14 @@ export function placeOperations(
     readonly joinedCount: number;
     readonly mode: Mode;
   },
-): { readonly image: Tensor; readonly placed: readonly Placed[] } {
+): { readonly image: DeviceTensor; readonly placed: readonly Placed[] } {
   const borderOf = (tensor: number) => borderAround(tensor, operations, program);
   const image = layTensor(maker, "input", operations[0].input, borderOf(IMAGE));
   const headLength = operations.length - joinedCount;
   const lengths = operations.slice(headLength).map(({ output }) => output[0]);
   const tailOutputs = layVectors(maker, "linear outputs", lengths);
   const gradients = mode === "train" ? layVectors(maker, "linear gradients", lengths) : [];
-  const outputs: Tensor[] = [];
+  const outputs: DeviceTensor[] = [];
   const placed = operations.map((operation, index): Placed => {
     const { layer, maps, pool } = operation;
     const inputs = operation.inputs.map((input) => input === IMAGE ? image : outputs[input]);

@@ -7,7 +7,7 @@ import type { Shape } from "../../nn/sequential.ts";
  * Borders are zero from the buffer's creation and never written, so that convolutions need no test of
  * where a window ends. Channels are rounded up to 4 for gradients, for the same reason.
  */
-export interface Tensor {
+export interface DeviceTensor {
   readonly buffer: GPUBuffer;
   /** Where it starts in the buffer, in elements of `Images`. */
   readonly offset: number;
@@ -41,7 +41,7 @@ export function layTensor(
   label: string,
   shape: Shape,
   border: Border = [0, 0],
-): Tensor {
+): DeviceTensor {
   const floats = floatsPerImage(shape, border);
   return describeTensor(maker, shape, {
     buffer: maker.createBuffer(label, 4 * maker.capacity * floats),
@@ -55,7 +55,7 @@ export function layVectors(
   maker: TensorMaker,
   label: string,
   lengths: readonly number[],
-): Tensor[] {
+): DeviceTensor[] {
   if (lengths.length === 0) return [];
   const floats = lengths.map((length) => roundUp(length, 4));
   const total = floats.reduce((sum, length) => sum + length, 0);
@@ -71,10 +71,10 @@ export function layVectors(
 function describeTensor(
   { capacity, imagesPerInvocation }: TensorMaker,
   shape: Shape,
-  { buffer, offset, border: [borderY, borderX] }: Pick<Tensor, "buffer" | "offset"> & {
+  { buffer, offset, border: [borderY, borderX] }: Pick<DeviceTensor, "buffer" | "offset"> & {
     readonly border: Border;
   },
-): Tensor {
+): DeviceTensor {
   const [channels, height, width] = imageShape(shape);
   const columnStride = capacity / imagesPerInvocation;
   const rowStride = columnStride * (width + 2 * borderX);
@@ -99,7 +99,7 @@ export function floatsPerImage(shape: Shape, [borderY, borderX]: Border = [0, 0]
 }
 
 /** The same memory as a vector of features, as flatten sees it. */
-export function flattenTensor(tensor: Tensor): Tensor {
+export function flattenTensor(tensor: DeviceTensor): DeviceTensor {
   const { channels, height, width, columnStride } = tensor;
   if (tensor.borderY + tensor.borderX > 0) {
     throw new TypeError("Cannot flatten a tensor with a border");
@@ -116,7 +116,7 @@ export function flattenTensor(tensor: Tensor): Tensor {
 
 /** WGSL for an element's index; `n` is the invocation's place among the images. */
 export function indexOf(
-  tensor: Tensor,
+  tensor: DeviceTensor,
   [channel, y, x]: readonly [string, string, string],
 ): string {
   const { channelStride, rowStride, columnStride, borderY, borderX } = tensor;

@@ -1,7 +1,7 @@
 /** The tensors of a `state_dict`: a model's flat parameter vector by name, whatever a file calls them. */
 
 import { checkArray, checkModelArgument, checkNumber } from "../../check.ts";
-import { type Model, showShape, type Tensor as Placed } from "../../nn/sequential.ts";
+import { type Model, showShape, type PlacedTensor } from "../../nn/sequential.ts";
 import { MODEL_NAMES, type ModelName } from "../../nn/zoo.ts";
 import { quote } from "../../quote.ts";
 import { sizedAs, type TrainedModel } from "../trained_model.ts";
@@ -50,7 +50,7 @@ const COUNT = ".num_batches_tracked";
 function slices(
   what: string,
   values: Float32Array,
-  layout: readonly Placed[],
+  layout: readonly PlacedTensor[],
   length: number,
 ): (readonly [string, Tensor])[] {
   checkArray(what, values, Float32Array);
@@ -129,7 +129,7 @@ export function statisticsFrom(
 
 function requireTensors(
   model: Model,
-  expected: readonly Placed[],
+  expected: readonly PlacedTensor[],
   { tensors, label }: { readonly tensors: ReadonlyMap<string, Tensor>; readonly label: string },
 ): void {
   for (const { name, shape } of expected) {
@@ -147,7 +147,7 @@ function requireTensors(
 }
 
 /** Names and shapes of tensors, the first few. */
-export function listTensors(tensors: readonly Pick<Placed, "name" | "shape">[]): string {
+export function listTensors(tensors: readonly Pick<PlacedTensor, "name" | "shape">[]): string {
   const shown = tensors.slice(0, 4).map(({ name, shape }) => `${quote(name)} ${showShape(shape)}`);
   return tensors.length === 0
     ? "no tensors"
@@ -251,7 +251,7 @@ function fitByShape({ parameters, statisticCount }: Model, tensors: Tensors): Fi
   const pairs: string[] = [];
   const weights = parameters.filter(({ kind }) => kind === "weight");
   for (const { name, shape } of weights) {
-    const isAlike = (other: Pick<Placed, "shape">) => String(other.shape) === String(shape);
+    const isAlike = (other: Pick<PlacedTensor, "shape">) => String(other.shape) === String(shape);
     const found = [...tensors].filter(([other, tensor]) =>
       other.endsWith("weight") && isAlike(tensor)
     );

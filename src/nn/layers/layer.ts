@@ -15,7 +15,7 @@ export type Shape = readonly number[];
 export type ImageShape = readonly [channels: number, height: number, width: number];
 
 /** One tensor of a layer: its PyTorch name and its place in one of the model's flat vectors. */
-export interface Tensor {
+export interface PlacedTensor {
   /** `conv1.weight`, or the layer's index for an unnamed layer: `0.weight`. */
   readonly name: string;
   /** conv2d weight [outChannels, inChannels / groups, height, width], linear weight [out, in], bias
@@ -28,7 +28,7 @@ export interface Tensor {
 }
 
 /** A tensor that training changes by its gradient. */
-export interface Parameter extends Tensor {
+export interface Parameter extends PlacedTensor {
   /** Weights are drawn by the model's initialiser, biases by PyTorch's default; scales begin as 1 and
    * shifts as 0. */
   readonly kind: "weight" | "bias" | "scale" | "shift";
@@ -43,7 +43,7 @@ export interface Parameter extends Tensor {
 }
 
 /** A tensor that training changes by what passes through its layer: a running statistic. */
-export interface Statistic extends Tensor {
+export interface Statistic extends PlacedTensor {
   /** What each of its numbers begins as. */
   readonly initial: 0 | 1;
 }

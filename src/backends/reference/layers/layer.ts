@@ -1,6 +1,6 @@
 /** What the reference computes of a layer. */
 
-import type { Layer, Tensor } from "../../../nn/sequential.ts";
+import type { Layer, PlacedTensor } from "../../../nn/sequential.ts";
 
 /** How a batch passes, beside its images. */
 export interface BatchContext {
@@ -45,6 +45,6 @@ export interface LayerMath<Kind extends Layer> {
 }
 
 /** A tensor's part of a flat vector. */
-export function viewOf({ offset, size }: Tensor, flat: Float64Array): Float64Array {
+export function viewOf({ offset, size }: PlacedTensor, flat: Float64Array): Float64Array {
   return flat.subarray(offset, offset + size);
 }

@@ -1,7 +1,7 @@
 /** Batch normalisation: passes over a block, and between them what one thread makes of the whole batch. */
 
 import { volume } from "../../../nn/layers/layer.ts";
-import type { BatchNormLayer, Layer, Tensor as ModelTensor } from "../../../nn/sequential.ts";
+import type { BatchNormLayer, Layer, PlacedTensor } from "../../../nn/sequential.ts";
 import { BLOCK } from "../arena.ts";
 import { locate } from "../tensors.ts";
 import { rectifier } from "./activation.ts";
@@ -243,7 +243,7 @@ class WholeBatchNorm implements WholeBatchCalls {
     return Float64Array.from(sums);
   }
 
-  #view(vector: number, { offset, size }: ModelTensor): Float32Array {
+  #view(vector: number, { offset, size }: PlacedTensor): Float32Array {
     return new Float32Array(this.#thread.memory.buffer, vector + 4 * offset, size);
   }
 }

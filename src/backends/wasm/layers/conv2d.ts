@@ -3,7 +3,7 @@
 import type { Pair } from "../../../nn/layers/layer.ts";
 import type { Conv2dLayer, LinearLayer } from "../../../nn/sequential.ts";
 import { ELEMENT_BYTES, VECTOR_BYTES } from "../arena.ts";
-import { locate, type Tensor } from "../tensors.ts";
+import { locate, type BlockTensor } from "../tensors.ts";
 import type { BlockCall, LayerCode, Rows, Stage, Thread } from "./layer.ts";
 
 type Convolution = Conv2dLayer | LinearLayer;
@@ -155,7 +155,7 @@ function geometryOf(layer: Convolution): Geometry {
 
 /** Where the zeros begin that a layer needs around its input, which may have more. */
 export function locateCorner(
-  tensor: Tensor,
+  tensor: BlockTensor,
   [rows, columns]: Pair,
   { own, block }: { readonly own: number; readonly block: number },
 ): number {

@@ -3,7 +3,7 @@
 import { dropoutRule } from "../../../nn/layers/dropout.ts";
 import type { DropoutLayer } from "../../../nn/sequential.ts";
 import { streamKey } from "../../../random.ts";
-import { locate, sharesMemory, type Tensor } from "../tensors.ts";
+import { locate, sharesMemory, type BlockTensor } from "../tensors.ts";
 import type { BlockCall, LayerCode, Stage, Thread } from "./layer.ts";
 
 /** See `dropout` of the reference. What it drops is worked out again going backward. */
@@ -22,7 +22,7 @@ export const dropout: LayerCode<DropoutLayer> = {
 function drop(
   { kernels, own, seed, scratch, block: at }: Thread,
   { layer, index }: Stage<DropoutLayer>,
-  [from, to]: readonly [Tensor, Tensor],
+  [from, to]: readonly [BlockTensor, BlockTensor],
 ): BlockCall {
   const { stream, threshold, scale } = dropoutRule(layer, index);
   const key = streamKey(seed, stream);

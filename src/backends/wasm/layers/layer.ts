@@ -4,7 +4,7 @@ import type { Pair } from "../../../nn/layers/layer.ts";
 import type { Layer } from "../../../nn/sequential.ts";
 import type { Shard } from "../../backend.ts";
 import type { Kernels } from "../kernels.ts";
-import type { Tensor } from "../tensors.ts";
+import type { BlockTensor } from "../tensors.ts";
 
 /** A layer and the addresses that its kernels need; 0 where there is none. */
 export interface Stage<Kind extends Layer = Layer> {
@@ -14,8 +14,8 @@ export interface Stage<Kind extends Layer = Layer> {
   /** The layer's place in the model. */
   readonly index: number;
   /** In the order of `layer.inputs`. */
-  readonly inputs: readonly Tensor[];
-  readonly output: Tensor;
+  readonly inputs: readonly BlockTensor[];
+  readonly output: BlockTensor;
   /** Whether its output is made again by each pass that reads it. */
   readonly isRemade: boolean;
   /** Whether blocks go backward in the pass in which they go forward. */
@@ -25,7 +25,7 @@ export interface Stage<Kind extends Layer = Layer> {
   /** Where kernels write the inputs' gradients; undefined where none is needed. */
   readonly gradInputs: readonly (GradientTarget | undefined)[];
   /** Undefined where no gradient is needed: nothing up to here has parameters. */
-  readonly gradOutput?: Tensor;
+  readonly gradOutput?: BlockTensor;
   /** Sizes, as `shapes.ts` of the kernels reads them. */
   readonly shape: number;
   readonly sizes: readonly number[];
@@ -46,9 +46,9 @@ export interface Stage<Kind extends Layer = Layer> {
 /** Where the gradient that a layer gives to an input goes. */
 export interface GradientTarget {
   /** What its kernel writes. */
-  readonly tensor: Tensor;
+  readonly tensor: BlockTensor;
   /** The input's gradient, where that is another: the kernel's is copied or added to it. */
-  readonly sum?: { readonly tensor: Tensor; readonly adds: boolean };
+  readonly sum?: { readonly tensor: BlockTensor; readonly adds: boolean };
 }
 
 /** What a layer's memory may be. */

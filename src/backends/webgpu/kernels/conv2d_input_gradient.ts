@@ -14,14 +14,14 @@ import {
   type ConvolveOperation,
   macsOf,
 } from "../operations.ts";
-import { indexOf, roundUp, type Tensor } from "../tensors.ts";
+import { indexOf, roundUp, type DeviceTensor } from "../tensors.ts";
 import type { Tuning } from "../tuning.ts";
 import { type GradientTarget, storeGradient } from "./store_gradient.ts";
 
 /** The buffers of the input gradient kernels. */
 export interface InputGradientBuffers {
   /** Gradient of the convolution's maps. */
-  readonly gradMaps: Tensor;
+  readonly gradMaps: DeviceTensor;
   /** `weights`, four output channels in a vec4f. */
   readonly weights: Binding;
   /** The operation before, which gets the input's gradient. */

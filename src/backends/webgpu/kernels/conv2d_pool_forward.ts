@@ -9,17 +9,17 @@ import {
   repeat,
 } from "../kernel.ts";
 import { channelGroups, type ConvolveOperation, macsOf } from "../operations.ts";
-import { indexOf, roundUp, type Tensor } from "../tensors.ts";
+import { indexOf, roundUp, type DeviceTensor } from "../tensors.ts";
 import type { Tuning } from "../tuning.ts";
 import { activate } from "./activation.ts";
 import { runningWgsl } from "./batch_norm.ts";
 
 /** The buffers of {@linkcode conv2dPoolForward}. */
 export interface ForwardBuffers {
-  readonly input: Tensor;
+  readonly input: DeviceTensor;
   /** The activation's output before pooling, where training needs it. */
-  readonly activated?: Tensor;
-  readonly output: Tensor;
+  readonly activated?: DeviceTensor;
+  readonly output: DeviceTensor;
   /** `weights` and, if it has any, `biases`, four output channels in a vec4f; of a batch norm that is
    * joined to it `scales`, `shifts` and `statistics`. */
   readonly parameters: readonly Binding[];

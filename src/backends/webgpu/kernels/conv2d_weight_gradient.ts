@@ -10,15 +10,15 @@ import {
   repeat,
 } from "../kernel.ts";
 import { channelGroups, type ConvolveOperation, macsOf } from "../operations.ts";
-import { indexOf, roundUp, type Tensor } from "../tensors.ts";
+import { indexOf, roundUp, type DeviceTensor } from "../tensors.ts";
 import { MOST_ROUNDS, type Tuning } from "../tuning.ts";
 
 /** The tensors of a layer's weight gradient, and where its sums go. */
 export interface WeightGradientStage {
   readonly operation: ConvolveOperation;
-  readonly input: Tensor;
+  readonly input: DeviceTensor;
   /** Gradient of the layer's outputs, before activation and pooling. */
-  readonly gradMaps: Tensor;
+  readonly gradMaps: DeviceTensor;
   readonly place: PartialsPlace;
 }
 

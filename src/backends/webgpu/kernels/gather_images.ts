@@ -18,7 +18,7 @@ import {
   repeat,
 } from "../kernel.ts";
 import { changesWgsl, type ImageChanges } from "./augment.ts";
-import { indexOf, type Tensor } from "../tensors.ts";
+import { indexOf, type DeviceTensor } from "../tensors.ts";
 import type { Tuning } from "../tuning.ts";
 
 export type { ImageChanges };
@@ -35,7 +35,7 @@ export interface ImageBuffers {
 
 /** What images become, and where. */
 export interface NetworkInput {
-  readonly input: Tensor;
+  readonly input: DeviceTensor;
   /** Of an image; the tensor may be one of vectors. */
   readonly imageShape: ImageShape;
   readonly standardization: Standardization;

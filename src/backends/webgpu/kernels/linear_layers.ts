@@ -14,7 +14,7 @@ import type { LossTargets } from "../../../nn/loss.ts";
 import type { Program } from "../../program.ts";
 import { type ConvolveOperation, macsOf, type Operation } from "../operations.ts";
 import type { ParameterPlace } from "../parameter_layout.ts";
-import { indexOf, roundUp, type Tensor } from "../tensors.ts";
+import { indexOf, roundUp, type DeviceTensor } from "../tensors.ts";
 import type { Tuning } from "../tuning.ts";
 import { activate, derive } from "./activation.ts";
 import type { ResultBuffers } from "./gather_images.ts";
@@ -24,8 +24,8 @@ import { type GradientTarget, storeGradient } from "./store_gradient.ts";
 /** A linear layer and its tensors; outputs share a buffer, and gradients another. */
 export interface LinearStage {
   readonly operation: ConvolveOperation;
-  readonly input: Tensor;
-  readonly output: Tensor;
+  readonly input: DeviceTensor;
+  readonly output: DeviceTensor;
   /** Undefined for evaluation. */
   readonly target?: GradientTarget;
   readonly weight: ParameterPlace;
@@ -184,7 +184,7 @@ function locate(stage: LinearStage, index: number, tuning: Tuning): LocatedStage
   const isShared = linearRows > 1;
   const shared = (index: number) => (channel: string) =>
     `values_${index}[(${channel}) * ${lanes}u + n % ${lanes}u]`;
-  const device = (name: string, tensor: Tensor) => (channel: string) =>
+  const device = (name: string, tensor: DeviceTensor) => (channel: string) =>
     `${name}[${indexOf(tensor, [channel, "0u", "0u"])}]`;
   const outputs = device("outputs", stage.output);
   const gradients = stage.target ? device("gradients", stage.target.gradient) : outputs;

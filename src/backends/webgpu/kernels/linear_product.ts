@@ -9,7 +9,7 @@ import {
   repeat,
 } from "../kernel.ts";
 import { type ConvolveOperation, macsOf } from "../operations.ts";
-import { indexOf, roundUp, type Tensor } from "../tensors.ts";
+import { indexOf, roundUp, type DeviceTensor } from "../tensors.ts";
 import type { Tuning } from "../tuning.ts";
 import { activate } from "./activation.ts";
 import { runningWgsl } from "./batch_norm.ts";
@@ -83,7 +83,7 @@ function product(
   { label, source, depth, rows, weight, placeOf, functions = "", store, bindings }: {
     readonly label: string;
     /** The operand that is images side by side, [depth][images]. */
-    readonly source: Tensor;
+    readonly source: DeviceTensor;
     readonly depth: number;
     /** Rows of the result. */
     readonly rows: number;

@@ -3,7 +3,7 @@
 import { bindArray, type Binding, entryPoint, type Kernel, repeat } from "../kernel.ts";
 import { macsOf } from "../operations.ts";
 import type { KernelContext } from "../layers/layer.ts";
-import { roundUp, type Tensor } from "../tensors.ts";
+import { roundUp, type DeviceTensor } from "../tensors.ts";
 import type { Tuning } from "../tuning.ts";
 import type { WeightGradientStage } from "./conv2d_weight_gradient.ts";
 
@@ -77,7 +77,7 @@ function stageWgsl(
   },
 ): string {
   const pitch = capacity / 4;
-  const load = ({ buffer, offset, columnStride }: Tensor, channel: string) =>
+  const load = ({ buffer, offset, columnStride }: DeviceTensor, channel: string) =>
     `${sources.get(buffer)}[${offset / columnStride * pitch}u + (${channel}) * ${pitch}u + n]`;
   return `let o = item % ${columns}u;
     let block = item / ${columns}u;

@@ -10,7 +10,7 @@ import {
   perImage,
 } from "../kernel.ts";
 import type { LossTargets } from "../../../nn/loss.ts";
-import { indexOf, type Tensor } from "../tensors.ts";
+import { indexOf, type DeviceTensor } from "../tensors.ts";
 import type { Tuning } from "../tuning.ts";
 import { type ResultBuffers, storeResults } from "./gather_images.ts";
 import { type GradientTarget, storeGradient } from "./store_gradient.ts";
@@ -121,7 +121,7 @@ function weighedWgsl(
 
 /** The loss as a kernel of its own; without a target, for evaluation. */
 export function softmaxCrossEntropy(
-  logits: Tensor,
+  logits: DeviceTensor,
   results: ResultBuffers,
   { target, classCount, tuning, targets }: {
     readonly targets?: LossTargets;
@@ -151,7 +151,7 @@ export function softmaxCrossEntropy(
 
 /** Copies a chunk's logits, row by row, to the places of its images. */
 export function storeLogits(
-  logits: Tensor,
+  logits: DeviceTensor,
   { results, classCount }: { readonly results: GPUBuffer; readonly classCount: number },
   tuning: Tuning,
 ): Kernel {

@@ -2,16 +2,16 @@
 
 import { type Binding, bindTensor, repeat } from "../kernel.ts";
 import type { Operation } from "../operations.ts";
-import { indexOf, type Tensor } from "../tensors.ts";
+import { indexOf, type DeviceTensor } from "../tensors.ts";
 import { derive } from "./activation.ts";
 
 /** Where an operation's output gradient goes. */
 export interface GradientTarget {
   readonly operation: Operation;
   /** Before the joined activation and pooling. */
-  readonly gradient: Tensor;
+  readonly gradient: DeviceTensor;
   /** Output of the joined activation, before pooling. */
-  readonly activated: Tensor;
+  readonly activated: DeviceTensor;
   /** Whether it is added to what is there: another operation that reads the output was first. */
   readonly adds?: boolean;
 }
@@ -49,7 +49,7 @@ export function storeGradient(
   const mapArea = height * width;
   const area = size[0] * size[1];
   const needsValues = activation !== undefined || type === "maxPool2d";
-  const place = (tensor: Tensor, tap: number) => {
+  const place = (tensor: DeviceTensor, tap: number) => {
     const y = `y * ${stride[0]}u + ${Math.floor(tap / size[1])}u`;
     const x = `x * ${stride[1]}u + ${tap % size[1]}u`;
     return indexOf(tensor, ["channel", y, x]);
