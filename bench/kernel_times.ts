@@ -8,8 +8,8 @@ import {
 } from "../src/backends/wasm/kernels.ts";
 import { type Layout, layOut } from "../src/backends/wasm/layout.ts";
 import { initialize } from "../src/backends/wasm/engine.ts";
-import type { Job } from "../src/backends/wasm/job.ts";
-import { Runner } from "../src/backends/wasm/runner.ts";
+import type { Task } from "../src/backends/wasm/task.ts";
+import { Executor } from "../src/backends/wasm/executor.ts";
 import { Team } from "../src/backends/wasm/team.ts";
 import { DataStore } from "../src/backends/wasm/data_store.ts";
 import { initialParameters } from "../src/nn/init.ts";
@@ -46,7 +46,7 @@ export async function timeKernels(
   const store = new DataStore(memory, layout.end);
   const location = store.attach(data);
   const elapsedMs = new Map<string, number>();
-  const runner = new Runner({
+  const executor = new Executor({
     model,
     memory,
     kernels: withTimers(instantiateKernels(module, memory), layout, elapsedMs),
@@ -63,7 +63,7 @@ export async function timeKernels(
     divisors: batchDivisors({ order, batchSize: BATCH_SIZE, labels }, undefined),
     learningRates: new Float32Array(Math.ceil(data.count / BATCH_SIZE)).fill(0.1),
   });
-  const job: Job = {
+  const task: Task = {
     kind: "train",
     ...location,
     ...work.from(0, data.count),
@@ -72,10 +72,10 @@ export async function timeKernels(
     batchSize: BATCH_SIZE,
     step: 0,
   };
-  runner.run({ ...job, kind: "pack" });
+  executor.run({ ...task, kind: "pack" });
   const samples = await sampleParts(repeats, () => {
     elapsedMs.clear();
-    runner.run(job);
+    executor.run(task);
     return Promise.resolve([...elapsedMs].map(([name, ms]) => [name, 1000 * ms / data.count]));
   });
   const times = Object.entries(samples).map(([name, microsecondsPerImage]): KernelTime => {

@@ -2,7 +2,7 @@
 
 import type { LabeledImages } from "../data/dataset.ts";
 import type { Model } from "../nn/sequential.ts";
-import { backendContender, type Contender, type Runner } from "./contender.ts";
+import { backendContender, type Contender, type ContenderSession } from "./contender.ts";
 import { type ComparisonPlan, SampleOrder } from "./plan.ts";
 
 /** Largest relative differences that rounding to float32 explains. */
@@ -54,7 +54,7 @@ export class Oracle {
    */
   async judge(
     { slow }: Contender,
-    runner: Runner,
+    session: ContenderSession,
     { plan, signal }: { readonly plan: ComparisonPlan; readonly signal?: AbortSignal },
   ): Promise<Agreement> {
     const { model, parameters, learningRate, batchSize: asked, judgedBatch = BATCH_SIZE } = plan;
@@ -62,15 +62,15 @@ export class Oracle {
     const samples = new SampleOrder(plan);
     const compare = async (attempt: number): Promise<Agreement> => {
       const order = samples.slice(attempt * STEPS * batchSize, STEPS * batchSize);
-      const run = async (runner: Runner): Promise<Outcome> => {
-        await runner.load(parameters);
+      const run = async (session: ContenderSession): Promise<Outcome> => {
+        await session.load(parameters);
         const losses: number[] = [];
         const train = async (samples: Uint32Array) => {
           const options = { batchSize, learningRate, signal };
-          losses.push(...(await runner.train(samples, options)).losses);
+          losses.push(...(await session.train(samples, options)).losses);
         };
         await train(order.subarray(0, batchSize));
-        const trained = await runner.readParameters();
+        const trained = await session.readParameters();
         await train(order.subarray(batchSize));
         return { losses: Float32Array.from(losses), parameters: trained };
       };
@@ -83,7 +83,7 @@ export class Oracle {
       this.#outcomes.set(plan.dataset.train, known);
       const expected = known.get(key) ?? runReference();
       known.set(key, expected);
-      const [right, actual] = [await expected, await run(runner)];
+      const [right, actual] = [await expected, await run(session)];
       return { steps: STEPS, batchSize, ...compareOutcomes(model, actual, right) };
     };
     const first = await compare(0);

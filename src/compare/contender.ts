@@ -26,7 +26,7 @@ export interface StepOptions {
 }
 
 /** One who takes part, open and with its data. Calls must not overlap. */
-export interface Runner extends AsyncDisposable {
+export interface ContenderSession extends AsyncDisposable {
   readonly device: Device;
   /** Sets all parameters, in PyTorch's order and layout. */
   load(parameters: Float32Array): Promise<void>;
@@ -48,7 +48,7 @@ export interface Contender {
   /**
    * @throws {BackendUnavailableError} If this machine lacks what it needs, or it is not installed.
    */
-  open(plan: OpenPlan): Promise<Runner>;
+  open(plan: OpenPlan): Promise<ContenderSession>;
 }
 
 /** Backends that take seconds for a step of 256 images. */
@@ -66,11 +66,11 @@ export function backendContender(name: BackendName): Contender {
       const backend = await loadBackend(name);
       const session = await backend.open(model, { optimizer, batchSize, threads });
       try {
-        const runner = sessionRunner(session, dataset, model);
-        await runner.load(parameters);
+        const opened = contenderSession(session, dataset, model);
+        await opened.load(parameters);
         await session.attach(dataset.train);
         await session.attach(dataset.test);
-        return runner;
+        return opened;
       } catch (error) {
         await session[Symbol.asyncDispose]();
         throw error;
@@ -79,11 +79,11 @@ export function backendContender(name: BackendName): Contender {
   };
 }
 
-function sessionRunner(
+function contenderSession(
   session: Session,
   { train, test }: OpenPlan["dataset"],
   model: Model,
-): Runner {
+): ContenderSession {
   // The whole test set is attached from the start; parts of it when first evaluated.
   const parts = new Map<number, LabeledImages>([[test.count, test]]);
   return {

@@ -7,7 +7,7 @@ import { BackendUnavailableError, type Device } from "../backends/backend.ts";
 import type { LabeledImages } from "../data/dataset.ts";
 import { torchModel } from "../formats/pytorch.ts";
 import type { Standardization } from "../nn/standardization.ts";
-import type { Contender, Runner } from "./contender.ts";
+import type { Contender, ContenderSession } from "./contender.ts";
 import type { OpenPlan } from "./plan.ts";
 
 /** How to start a peer, and what to do if it is not there. */
@@ -202,7 +202,7 @@ class PeerProcess implements Peer, AsyncDisposable {
   }
 
   /** Opens a network in it; the process ends with its owner, and not with this. */
-  async open({ model, dataset, parameters, threads: asked }: OpenPlan): Promise<Runner> {
+  async open({ model, dataset, parameters, threads: asked }: OpenPlan): Promise<ContenderSession> {
     const { lenetOnly }: Program = PEERS[this.name];
     if (lenetOnly && `${model.name} ${model.inputShape} ${model.classCount}` !== OF_LENET) {
       throw new BackendUnavailableError(
@@ -214,7 +214,7 @@ class PeerProcess implements Peer, AsyncDisposable {
     const testSet = await this.#attach(dataset.test, model.standardization);
     const description = torchModel(model.specs, model.inputShape);
     const { network } = await this.#ask("open", { model: description });
-    const runner: Runner = {
+    const session: ContenderSession = {
       device: { ...this.#device, threads },
       load: (parameters) => this.#ask("load", { network, parameters: toBase64(parameters) }),
       train: async (order, { batchSize, learningRate }) => {
@@ -230,8 +230,8 @@ class PeerProcess implements Peer, AsyncDisposable {
       readParameters: async () => toFloats((await this.#ask("read", { network })).parameters),
       [Symbol.asyncDispose]: () => Promise.resolve(),
     };
-    await runner.load(parameters);
-    return runner;
+    await session.load(parameters);
+    return session;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -2,7 +2,7 @@
 
 import { BackendUnavailableError, type Device } from "../backends/backend.ts";
 import { type Agreement, Oracle } from "./agreement.ts";
-import type { Contender, Runner, Trained } from "./contender.ts";
+import type { Contender, ContenderSession, Trained } from "./contender.ts";
 import {
   chooseEvaluation,
   chooseSteps,
@@ -112,7 +112,7 @@ export async function measureEntrants(
     });
     return rows.map((row) => row instanceof Entry ? row.measured() : row);
   } finally {
-    for (const { runner } of running()) await runner[Symbol.asyncDispose]();
+    for (const { session } of running()) await session[Symbol.asyncDispose]();
   }
 }
 
@@ -142,14 +142,14 @@ interface Turn {
 
 /** An entrant under way: it trains on as it takes its turns. */
 class Entry {
-  readonly runner: Runner;
+  readonly session: ContenderSession;
   readonly #plan: ComparisonPlan;
   readonly #opened: Opened;
   readonly #order: SampleOrder;
   readonly #turns: Turn[] = [];
 
-  constructor(plan: ComparisonPlan, runner: Runner, opened: Opened) {
-    [this.#plan, this.runner, this.#opened] = [plan, runner, opened];
+  constructor(plan: ComparisonPlan, session: ContenderSession, opened: Opened) {
+    [this.#plan, this.session, this.#opened] = [plan, session, opened];
     this.#order = new SampleOrder(plan);
   }
 
@@ -163,10 +163,10 @@ class Entry {
     const { learningRate } = this.#plan;
     const images = steps * batchSize;
     const samples = this.#order.slice(this.#turns.length * images, images);
-    const trained = await this.runner.train(samples, { batchSize, learningRate, signal });
+    const trained = await this.session.train(samples, { batchSize, learningRate, signal });
     let [evalMs, testAccuracy] = [0, NaN];
     for (let pass = 0; pass < evalPasses; pass++) {
-      const { elapsedMs, accuracy } = await this.runner.evaluate(evalImages);
+      const { elapsedMs, accuracy } = await this.session.evaluate(evalImages);
       [evalMs, testAccuracy] = [evalMs + elapsedMs, accuracy];
     }
     this.#turns.push({ trained, evalMs, testAccuracy });
@@ -196,21 +196,21 @@ async function openEntry(
   signal?: AbortSignal,
 ): Promise<Entry | Unavailable> {
   const started = performance.now();
-  let runner: Runner;
+  let session: ContenderSession;
   try {
-    runner = await contender.open(plan);
+    session = await contender.open(plan);
   } catch (error) {
     return unavailable(name, error);
   }
   try {
     const startMs = performance.now() - started;
-    const warm = await warmUp(contender, runner, { plan, oracle, signal });
+    const warm = await warmUp(contender, session, { plan, oracle, signal });
     const { outside } = contender;
-    return new Entry(plan, runner, {
-      ...{ backend: name, outside, device: runner.device, startMs, ...warm },
+    return new Entry(plan, session, {
+      ...{ backend: name, outside, device: session.device, startMs, ...warm },
     });
   } catch (error) {
-    await runner[Symbol.asyncDispose]();
+    await session[Symbol.asyncDispose]();
     throw error;
   }
 }
@@ -218,7 +218,7 @@ async function openEntry(
 /** First step, agreement, and as much more as it takes to know how fast it is; ends where it began. */
 async function warmUp(
   contender: Contender,
-  runner: Runner,
+  session: ContenderSession,
   { plan, oracle, signal }: {
     readonly plan: ComparisonPlan;
     readonly oracle: Oracle;
@@ -230,7 +230,7 @@ async function warmUp(
   let [warmUpSteps, warmUpMs] = [0, 0];
   const step = async (batchSize: number) => {
     const batch = order.slice(0, batchSize);
-    const { elapsedMs } = await runner.train(batch, { batchSize, learningRate, signal });
+    const { elapsedMs } = await session.train(batch, { batchSize, learningRate, signal });
     warmUpSteps++;
     warmUpMs += elapsedMs;
     return elapsedMs;
@@ -238,13 +238,13 @@ async function warmUp(
   const isShort = contender.slow && asked === undefined;
   const firstBatchSize = isShort ? Math.min(SLOW_BATCH_SIZE, plan.batchSize) : plan.batchSize;
   const firstStepMs = await step(firstBatchSize);
-  const agreement = await oracle.judge(contender, runner, { plan, signal });
-  await runner.load(plan.parameters);
+  const agreement = await oracle.judge(contender, session, { plan, signal });
+  await session.load(plan.parameters);
   const stepMs = await step(firstBatchSize);
   const steps = chooseSteps(plan, stepMs / firstBatchSize);
   if (steps.batchSize !== firstBatchSize) await step(steps.batchSize);
   const evaluate = async (count: number) => {
-    const { elapsedMs } = await runner.evaluate(count);
+    const { elapsedMs } = await session.evaluate(count);
     warmUpMs += elapsedMs;
     return elapsedMs / count;
   };
@@ -255,6 +255,6 @@ async function warmUp(
   // Where the length is fixed, a second evaluation would tell nothing, and may take minutes.
   const evalMs = asked === undefined ? await evaluate(firstCount) : coldMs;
   const work: Work = { ...steps, ...chooseEvaluation(plan, evalMs) };
-  await runner.load(plan.parameters);
+  await session.load(plan.parameters);
   return { work, firstStepMs, firstBatchSize, warmUpMs, warmUpSteps, agreement };
 }

@@ -69,12 +69,12 @@ async function trainUntil(
   { accuracy, maxEpochs, signal, say }: Target & ComparisonHooks,
 ): Promise<TimeToAccuracy> {
   const { dataset: { train, test }, seed, batchSize, learningRate } = plan;
-  await using runner = await contender.open(plan);
+  await using session = await contender.open(plan);
   // What is compiled or allocated at first use is start-up, which has a column of its own.
   const batch = epochOrder({ seed, shuffle: true }, 1, train.count).subarray(0, batchSize);
-  await runner.train(batch, { batchSize, learningRate, signal });
-  await runner.evaluate(test.count);
-  await runner.load(plan.parameters);
+  await session.train(batch, { batchSize, learningRate, signal });
+  await session.evaluate(test.count);
+  await session.load(plan.parameters);
   const epochTimes: number[] = [];
   let testAccuracy = 0;
   const started = performance.now();
@@ -84,9 +84,9 @@ async function trainUntil(
     const epoch = epochTimes.length + 1;
     say?.(`${contender.name}: epoch ${epoch}, at ${testAccuracy.toFixed(3)} of ${accuracy}`);
     const order = epochOrder({ seed, shuffle: true }, epoch, train.count);
-    const { elapsedMs } = await runner.train(order, { batchSize, learningRate, signal });
+    const { elapsedMs } = await session.train(order, { batchSize, learningRate, signal });
     epochTimes.push(elapsedMs);
-    testAccuracy = (await runner.evaluate(test.count)).accuracy;
+    testAccuracy = (await session.evaluate(test.count)).accuracy;
   }
   return {
     backend: contender.name,

@@ -2,9 +2,9 @@
 
 import {
   type ImageShape,
+  type PlacedTensor,
   type Shape,
   showShape,
-  type PlacedTensor,
   volume,
 } from "../nn/layers/layer.ts";
 import { definitionOf, type LayerSpec } from "../nn/layers/table.ts";

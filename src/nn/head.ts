@@ -3,7 +3,7 @@
 import { checkArray, checkModelArgument, checkNumber, checkObject } from "../check.ts";
 import { initialParameters, initialStatistics, type WeightInit } from "./init.ts";
 import { definitionOf } from "./layers/table.ts";
-import { type Model, sequential, type PlacedTensor } from "./sequential.ts";
+import { type Model, type PlacedTensor, sequential } from "./sequential.ts";
 
 /** A model and what it has learned. */
 export interface Learned {

@@ -6,10 +6,10 @@ import { checkElements, checkModel, checkSpec, MAX_LAYERS } from "./check_spec.t
 import {
   type ImageShape,
   type Parameter,
+  type PlacedTensor,
   type Shape,
   showShape,
   type Statistic,
-  type PlacedTensor,
   volume,
 } from "./layers/layer.ts";
 import { definitionOf, type Layer, type LayerSpec } from "./layers/table.ts";
@@ -25,9 +25,9 @@ export type {
   ImageShape,
   Parameter,
   Placed,
+  PlacedTensor,
   Shape,
   Statistic,
-  PlacedTensor,
   Weighted,
 } from "./layers/layer.ts";
 export { outputSize, showShape } from "./layers/layer.ts";

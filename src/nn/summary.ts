@@ -3,7 +3,7 @@
 import { checkModelArgument } from "../check.ts";
 import type { Pair, Window } from "./layers/layer.ts";
 import { definitionOf } from "./layers/table.ts";
-import { IMAGE, type Layer, type Model, type Shape, type PlacedTensor } from "./sequential.ts";
+import { IMAGE, type Layer, type Model, type PlacedTensor, type Shape } from "./sequential.ts";
 
 /** One layer's row of the summary. */
 export interface LayerSummary {

@@ -77,12 +77,12 @@ for (const model of [block, norm, ...MODEL_NAMES.map((name) => zooModel(name))])
     sanitizeResources: false,
     async fn() {
       const plan = planOf(model);
-      await using runner = await peer.open(plan);
-      const agreement = await new Oracle().judge(peer, runner, { plan });
+      await using session = await peer.open(plan);
+      const agreement = await new Oracle().judge(peer, session, { plan });
       assertEquals(agreement.verdict, "agrees", JSON.stringify(agreement));
-      await runner.load(plan.parameters);
-      assertEquals(await runner.readParameters(), plan.parameters);
-      const { accuracy } = await runner.evaluate(8);
+      await session.load(plan.parameters);
+      assertEquals(await session.readParameters(), plan.parameters);
+      const { accuracy } = await session.evaluate(8);
       assertEquals(8 * accuracy, Math.round(8 * accuracy));
     },
   });

@@ -48,14 +48,14 @@ function cheat(name: string, change: (parameters: Float32Array) => Float32Array)
     ...reference,
     name,
     async open(plan) {
-      const runner = await reference.open(plan);
+      const session = await reference.open(plan);
       return {
-        device: runner.device,
-        load: (parameters) => runner.load(parameters),
-        train: (order, options) => runner.train(order, options),
-        evaluate: (count) => runner.evaluate(count),
-        readParameters: async () => change(await runner.readParameters()),
-        [Symbol.asyncDispose]: () => runner[Symbol.asyncDispose](),
+        device: session.device,
+        load: (parameters) => session.load(parameters),
+        train: (order, options) => session.train(order, options),
+        evaluate: (count) => session.evaluate(count),
+        readParameters: async () => change(await session.readParameters()),
+        [Symbol.asyncDispose]: () => session[Symbol.asyncDispose](),
       };
     },
   };

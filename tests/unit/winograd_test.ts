@@ -17,7 +17,7 @@ import {
 import { codesOf, type Variants } from "../../src/backends/wasm/layers/table.ts";
 import { layOut } from "../../src/backends/wasm/layout.ts";
 import { threadOf } from "../../src/backends/wasm/network.ts";
-import { locate, type BlockTensor } from "../../src/backends/wasm/tensors.ts";
+import { type BlockTensor, locate } from "../../src/backends/wasm/tensors.ts";
 import { initialParameters, initialStatistics } from "../../src/nn/init.ts";
 import {
   batchNorm2d,

@@ -7,11 +7,11 @@ import { coreCount, maySendSharedMemory } from "../../platform.ts";
 import { BackendUnavailableError, type Device } from "../backend.ts";
 import type { Engine, EngineOptions, Pass, Vectors, Work } from "../engine.ts";
 import { DataStore, type Location } from "./data_store.ts";
-import { type Job, NO_WORK, writeJob } from "./job.ts";
+import { NO_WORK, type Task, writeTask } from "./task.ts";
 import { type Build, compileKernels, createMemory, instantiateKernels } from "./kernels.ts";
 import type { Variants } from "./layers/table.ts";
 import { type Layout, layOut } from "./layout.ts";
-import { Runner } from "./runner.ts";
+import { Executor } from "./executor.ts";
 import { Team, TeamFailedError } from "./team.ts";
 import { WorkerPool } from "./worker_pool.ts";
 
@@ -19,7 +19,7 @@ import { WorkerPool } from "./worker_pool.ts";
 interface Parts {
   readonly memory: WebAssembly.Memory;
   readonly layout: Layout;
-  readonly runner: Runner;
+  readonly executor: Executor;
   readonly team: Team;
   readonly pool: WorkerPool;
   readonly data: DataStore;
@@ -60,17 +60,17 @@ export async function openWasmEngine(
   initialize(memory, layout);
   const team = new Team(memory, layout.control, threads);
   const kernels = instantiateKernels(module, memory);
-  const task = { ...layoutOptions, module, memory, model, optimizer, seed, clipNorm };
+  const setup = { ...layoutOptions, module, memory, model, optimizer, seed, clipNorm };
   const place = shard && { index: shard.index, count: shard.count };
-  const pool = await WorkerPool.start({ ...task, shard: place });
-  const runner = new Runner({ ...task, kernels, layout, team, thread: 0, shard });
+  const pool = await WorkerPool.start({ ...setup, shard: place });
+  const executor = new Executor({ ...setup, kernels, layout, team, thread: 0, shard });
   const device: Device = {
     kind: "cpu",
     description: `WebAssembly SIMD${build === "relaxed" ? ", fused multiply-add" : ""}`,
     threads,
     software: false,
   };
-  return new WasmEngine(model, device, { memory, layout, runner, team, pool, data });
+  return new WasmEngine(model, device, { memory, layout, executor, team, pool, data });
 }
 
 /** Writes what the kernels read and nobody changes. */
@@ -158,13 +158,13 @@ class WasmEngine implements Engine<Location> {
     await parts?.pool.end();
   }
 
-  async #run(job: Partial<Job> & Pick<Job, "kind">): Promise<void> {
-    const { memory, layout, team, runner, pool } = this.#open();
-    const whole: Job = { ...NO_WORK, ...job };
-    writeJob(memory, layout.job, whole);
-    team.announceJob();
+  async #run(task: Partial<Task> & Pick<Task, "kind">): Promise<void> {
+    const { memory, layout, team, executor, pool } = this.#open();
+    const whole: Task = { ...NO_WORK, ...task };
+    writeTask(memory, layout.task, whole);
+    team.announceTask();
     try {
-      runner.run(whole);
+      executor.run(whole);
     } catch (error) {
       team.fail();
       this.#parts = undefined;

@@ -1,14 +1,14 @@
-/** A thread of the team: waits for jobs until it is sent home. */
+/** A thread of the team: waits for tasks until it is sent home. */
 
 import { instantiateKernels } from "./kernels.ts";
 import { layOut } from "./layout.ts";
-import { readJob } from "./job.ts";
-import { Runner } from "./runner.ts";
+import { readTask } from "./task.ts";
+import { Executor } from "./executor.ts";
 import { Team, TeamFailedError } from "./team.ts";
-import type { WorkerReport, WorkerTask } from "./worker_pool.ts";
+import type { WorkerReport, WorkerSetup } from "./worker_pool.ts";
 
 const scope = self as unknown as {
-  onmessage: (event: MessageEvent<WorkerTask>) => void;
+  onmessage: (event: MessageEvent<WorkerSetup>) => void;
   postMessage(report: WorkerReport): void;
 };
 
@@ -19,9 +19,9 @@ scope.onmessage = ({ data }) => {
     const layout = layOut(model, data);
     team = new Team(memory, layout.control, threads);
     const kernels = instantiateKernels(data.module, memory);
-    const runner = new Runner({ ...data, kernels, layout, team });
+    const executor = new Executor({ ...data, kernels, layout, team });
     scope.postMessage({ type: "ready" });
-    while (team.awaitJob()) runner.run(readJob(memory, layout.job));
+    while (team.awaitTask()) executor.run(readTask(memory, layout.task));
     scope.postMessage({ type: "closed" });
   } catch (error) {
     if (!(error instanceof TeamFailedError)) {

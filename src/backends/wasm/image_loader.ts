@@ -1,11 +1,11 @@
-/** Images of a job, as a block of a thread's activations. */
+/** Images of a task, as a block of a thread's activations. */
 
 import type { Augmentation, Augmenter } from "../../data/augment.ts";
 import type { Model } from "../../nn/sequential.ts";
 import { byteTransform } from "../../nn/standardization.ts";
 import { augmenterOf } from "../gather.ts";
 import { BLOCK } from "./arena.ts";
-import type { Job } from "./job.ts";
+import type { Task } from "./task.ts";
 import type { Thread } from "./layers/layer.ts";
 import type { Kernels } from "./kernels.ts";
 import { CHANGE_BYTES, type Layout } from "./layout.ts";
@@ -22,7 +22,7 @@ export interface ImageLoaderOptions {
   readonly seed: number;
 }
 
-/** Some images of a job, and the block that they are loaded into. */
+/** Some images of a task, and the block that they are loaded into. */
 interface Loading {
   readonly position: number;
   readonly count: number;
@@ -51,14 +51,14 @@ export class ImageLoader {
   }
 
   /** Loads some images, changed in a step of training. */
-  load(job: Job, { position, count, block, step }: Loading): void {
+  load(task: Task, { position, count, block, step }: Loading): void {
     const { kernels, layout, model: { inputShape } } = this.#options;
-    const indices = job.indices + 4 * position;
+    const indices = task.indices + 4 * position;
     const changes = this.#at.own + layout.changes;
     const augmenter = step === undefined ? undefined : this.#augmenter;
     if (augmenter) this.#drawChanges(augmenter, { indices, count, step: step! });
     for (const [channel, { scale, offset }] of this.#transforms.entries()) {
-      const load = [job.images, indices, count, ...inputShape, channel, scale, offset] as const;
+      const load = [task.images, indices, count, ...inputShape, channel, scale, offset] as const;
       const output = locate(layout.images, this.#at.own, block);
       const { rowBytes } = layout.images;
       if (augmenter === undefined) {

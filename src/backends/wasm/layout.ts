@@ -38,7 +38,7 @@ export interface Layout extends Places {
   readonly gradLogits: BlockTensor;
   /** Words through which threads meet, and the description of the current work. */
   readonly control: number;
-  readonly job: number;
+  readonly task: number;
   readonly slots: readonly number[];
   /** What is wanted of all classes, as `weighTargets` reads it; undefined for plain cross-entropy. */
   readonly targets?: { readonly address: number; readonly values: readonly number[] };
@@ -71,7 +71,7 @@ export function layOut(model: Model, options: LayoutOptions): Layout {
   const own = new Arena(0);
   const group = new Arena(0);
   const control = shared.allocate(64);
-  const job = shared.allocate(256);
+  const task = shared.allocate(256);
   const ones = shared.allocate(ELEMENT_BYTES);
   const vectorBytes = 4 * model.parameterCount;
   const parameters = shared.allocate(vectorBytes);
@@ -136,7 +136,7 @@ export function layOut(model: Model, options: LayoutOptions): Layout {
     logits: last.output,
     gradLogits: last.gradOutput!,
     control,
-    job,
+    task,
     ones,
     parameters,
     gradients,

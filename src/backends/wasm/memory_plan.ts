@@ -7,8 +7,8 @@ import { phasesOf, Program, type Range } from "../program.ts";
 import type { GradientTarget, LayerCode, MemoryRules, Stage } from "./layers/layer.ts";
 import {
   allocateTensor,
-  sharesMemory,
   type BlockTensor,
+  sharesMemory,
   type TensorMemory,
   type TensorNeeds,
   viewAs,

@@ -131,7 +131,7 @@ function sumCall({ kernels, own }: Thread, target: GradientTarget | undefined): 
 }
 
 /** Work on a thread's rows of a layer. */
-export interface RowWork extends WeightCalls {
+export interface LayerUpdate extends WeightCalls {
   /** Multiplies the gradients. */
   scale(factor: number): void;
   /** Moves the parameters against their gradients; steps count from 1. */
@@ -139,7 +139,7 @@ export interface RowWork extends WeightCalls {
 }
 
 /** Walks a layout into one thread's work. Rows stay with their thread, and so in its cache. */
-export function buildRowWork(
+export function buildLayerUpdates(
   layout: Layout,
   at: Thread,
   { optimizer, thread, threads }: {
@@ -147,7 +147,7 @@ export function buildRowWork(
     readonly thread: number;
     readonly threads: number;
   },
-): RowWork[] {
+): LayerUpdate[] {
   return layout.stages.flatMap((stage) => {
     const { layer: { outputShape: [count] } } = stage;
     const rows: Rows = {
@@ -156,11 +156,11 @@ export function buildRowWork(
     };
     const calls = stage.code.weights?.(at, stage, rows);
     if (calls === undefined) return [];
-    return [{ ...calls, ...updateWork(layout, at, { stage, rows, optimizer }) }];
+    return [{ ...calls, ...rowUpdate(layout, at, { stage, rows, optimizer }) }];
   });
 }
 
-function updateWork(
+function rowUpdate(
   { parameters, gradients, slots }: Layout,
   { kernels }: Thread,
   { stage: { layer }, rows: { firstRow, lastRow }, optimizer }: {
@@ -168,7 +168,7 @@ function updateWork(
     readonly rows: Rows;
     readonly optimizer: OptimizerSpec;
   },
-): Pick<RowWork, "scale" | "update"> {
+): Pick<LayerUpdate, "scale" | "update"> {
   const { name } = ruleOf(optimizer);
   const { [`${name}Update` as "sgdUpdate"]: kernel } = kernels;
   const trained = layer.parameters.filter(({ trained }) => trained);

@@ -2,7 +2,7 @@
 
 import { coreCount } from "../../platform.ts";
 
-const ARRIVED = 0, PHASE = 1, JOBS = 2, FAILED = 3, CLOSED = 4, CLAIMED = 5;
+const ARRIVED = 0, PHASE = 1, TASKS = 2, FAILED = 3, CLOSED = 4, CLAIMED = 5;
 
 /** Looks at a word before sleeping, 1.6 ms of them: more than a wait lasts whose end is not held up.
  * Sleeping costs far more than that where a host takes its time to wake a core. */
@@ -19,7 +19,7 @@ export class Team {
   readonly #threads: number;
   readonly #spins: number;
   readonly #maySleep = maySleep();
-  #jobsSeen = 0;
+  #tasksSeen = 0;
 
   /** @param address Six words of zeros in shared memory. */
   constructor(memory: WebAssembly.Memory, address: number, threads: number) {
@@ -51,21 +51,21 @@ export class Team {
     if (Atomics.load(this.#words, FAILED) !== 0) throw new TeamFailedError();
   }
 
-  /** Tells the other threads that a job has been described. */
-  announceJob(): void {
-    this.#ring(JOBS);
+  /** Tells the other threads that a task has been described. */
+  announceTask(): void {
+    this.#ring(TASKS);
   }
 
-  /** Waits for a job; false when the team is closed. */
-  awaitJob(): boolean {
-    this.#await(JOBS, this.#jobsSeen++);
+  /** Waits for a task; false when the team is closed. */
+  awaitTask(): boolean {
+    this.#await(TASKS, this.#tasksSeen++);
     return Atomics.load(this.#words, CLOSED) === 0;
   }
 
   /** Sends all threads home. */
   close(): void {
     Atomics.store(this.#words, CLOSED, 1);
-    this.#ring(JOBS);
+    this.#ring(TASKS);
   }
 
   /** Releases everybody who waits for this thread, which cannot go on. */

@@ -3,10 +3,10 @@
 import type { Model } from "../../nn/sequential.ts";
 import type { OptimizerSpec } from "../backend.ts";
 import type { LayoutOptions } from "./layout.ts";
-import type { Place } from "./runner.ts";
+import type { Place } from "./executor.ts";
 
 /** All that a worker needs to build the same layout and program as the main thread. */
-export interface WorkerTask extends LayoutOptions {
+export interface WorkerSetup extends LayoutOptions {
   readonly module: WebAssembly.Module;
   readonly memory: WebAssembly.Memory;
   readonly model: Model;
@@ -30,14 +30,14 @@ export class WorkerPool {
    *
    * @throws {Error} If one cannot start.
    */
-  static async start(task: Omit<WorkerTask, "thread">): Promise<WorkerPool> {
+  static async start(setup: Omit<WorkerSetup, "thread">): Promise<WorkerPool> {
     const workers = Array.from(
-      { length: task.threads - 1 },
+      { length: setup.threads - 1 },
       (_, index) => new PoolWorker(index + 1),
     );
     const pool = new WorkerPool(workers);
     try {
-      await Promise.all(workers.map((worker) => worker.begin(task)));
+      await Promise.all(workers.map((worker) => worker.begin(setup)));
     } catch (error) {
       pool.terminate();
       throw error;
@@ -90,9 +90,9 @@ class PoolWorker {
     this.failure.catch(() => {}); // it is heard when somebody asks
   }
 
-  begin(task: Omit<WorkerTask, "thread">): Promise<void> {
+  begin(setup: Omit<WorkerSetup, "thread">): Promise<void> {
     const ready = this.heard("ready");
-    this.#worker.postMessage({ ...task, thread: this.#thread } satisfies WorkerTask);
+    this.#worker.postMessage({ ...setup, thread: this.#thread } satisfies WorkerSetup);
     return ready;
   }
 

@@ -6,13 +6,13 @@ import { type Chunk, CHUNK_BYTES, writeChunk } from "./chunk.ts";
 import { workgroupsOf } from "./kernel.ts";
 
 /** Kernels of one chunk, in order, and its record. */
-export interface Job {
+export interface ChunkWork {
   readonly chunk: Chunk;
   readonly kernels: readonly CompiledKernel[];
 }
 
 /** Jobs of one command buffer: few, so that the device starts while the rest is being encoded. */
-const JOBS_PER_SUBMIT = 32;
+const CHUNKS_PER_SUBMIT = 32;
 
 /** Multiply-adds of the first command buffers: 5 GFLOP, before the device's speed is known. Systems end work
  * that takes seconds, and the device with it.
@@ -22,7 +22,7 @@ export const FIRST_MACS = 2.5e9;
 /** How long a command buffer may take, about, once the speed is known. */
 const SUBMIT_MS = 50;
 
-/** Encodes and submits jobs. */
+/** Encodes and submits chunks. */
 export class CommandStream {
   /** Records of a command buffer's chunks. */
   readonly chunks: GPUBuffer;
@@ -35,16 +35,16 @@ export class CommandStream {
   constructor(gpu: Gpu) {
     this.#gpu = gpu;
     this.#pitch = Math.max(CHUNK_BYTES, gpu.device.limits.minUniformBufferOffsetAlignment);
-    this.#records = new DataView(new ArrayBuffer(JOBS_PER_SUBMIT * this.#pitch));
+    this.#records = new DataView(new ArrayBuffer(CHUNKS_PER_SUBMIT * this.#pitch));
     const usage = GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST;
     this.chunks = gpu.createBuffer("chunks", this.#records.byteLength, usage);
   }
 
-  /** Submits jobs without waiting; returns their multiply-adds. */
-  submit(jobs: readonly Job[]): number {
+  /** Submits chunks without waiting; returns their multiply-adds. */
+  submit(chunks: readonly ChunkWork[]): number {
     let total = 0;
-    for (let first = 0; first < jobs.length; first += JOBS_PER_SUBMIT) {
-      const part = jobs.slice(first, first + JOBS_PER_SUBMIT);
+    for (let first = 0; first < chunks.length; first += CHUNKS_PER_SUBMIT) {
+      const part = chunks.slice(first, first + CHUNKS_PER_SUBMIT);
       this.writeChunks(part);
       total += this.#encode(part);
     }
@@ -60,8 +60,8 @@ export class CommandStream {
     this.#mostMacs = Math.max(FIRST_MACS, this.#mostMacs / 2, most);
   }
 
-  /** Submits jobs whose records are written, a command buffer for as many kernels as are not too much. */
-  #encode(jobs: readonly Job[]): number {
+  /** Submits chunks whose records are written, a command buffer for as many kernels as are not too much. */
+  #encode(chunks: readonly ChunkWork[]): number {
     const { device } = this.#gpu;
     let encoder = device.createCommandEncoder();
     let pass = encoder.beginComputePass();
@@ -72,7 +72,7 @@ export class CommandStream {
       total += macs;
       macs = 0;
     };
-    for (const [index, { chunk, kernels }] of jobs.entries()) {
+    for (const [index, { chunk, kernels }] of chunks.entries()) {
       const offset = [index * this.#pitch];
       for (const { pipeline, bindGroup, workgroups, macs: macsPerImage = 0 } of kernels) {
         const cost = macsPerImage * chunk.count;
@@ -91,12 +91,12 @@ export class CommandStream {
     return total;
   }
 
-  /** Writes the records of a command buffer's jobs. */
-  writeChunks(jobs: readonly Job[]): void {
-    for (const [index, { chunk }] of jobs.entries()) {
+  /** Writes the records of a command buffer's chunks. */
+  writeChunks(chunks: readonly ChunkWork[]): void {
+    for (const [index, { chunk }] of chunks.entries()) {
       writeChunk(this.#records, index * this.#pitch, chunk);
     }
-    const bytes = jobs.length * this.#pitch;
+    const bytes = chunks.length * this.#pitch;
     this.#gpu.device.queue.writeBuffer(this.chunks, 0, this.#records.buffer, 0, bytes);
   }
 }

@@ -8,12 +8,12 @@ import type { Device } from "../backend.ts";
 import type { Engine, EngineOptions, Pass, Vectors, Work } from "../engine.ts";
 import { checkRounds, chooseCapacity } from "./capacity.ts";
 import { cutBatch } from "./chunk.ts";
-import { CommandStream, FIRST_MACS, type Job } from "./command_stream.ts";
+import { type ChunkWork, CommandStream, FIRST_MACS } from "./command_stream.ts";
 import { Compiler } from "./compiler.ts";
 import { DataStore, type DeviceImages } from "./data_store.ts";
 import { DeviceState } from "./device_state.ts";
 import type { Gpu } from "./gpu.ts";
-import { type KernelTime, timeJob } from "./kernel_timer.ts";
+import { type KernelTime, timeChunk } from "./kernel_timer.ts";
 import { Networks } from "./networks.ts";
 import type { Mode } from "./operations.ts";
 import { layParameters } from "./parameter_layout.ts";
@@ -154,15 +154,15 @@ export class WebgpuEngine implements Engine<DeviceImages> {
           const steps = { first, count, batchOf, constantsOf: ruleConstants, shard: own };
           return await runShardSteps({ ...this.#parts, network, kernels }, steps);
         }
-        const jobs: Job[] = [];
+        const queue: ChunkWork[] = [];
         for (let batch = first; batch < first + count; batch++) {
           const update = kind === "train";
           const constants = update ? ruleConstants(batch) : [];
           const chunks = cutBatch({ ...batchOf(batch), update, constants }, network);
-          jobs.push(...chunks.map((chunk) => ({ chunk, kernels })));
+          queue.push(...chunks.map((chunk) => ({ chunk, kernels })));
         }
         const start = performance.now();
-        const stretch = submitted = { start, macs: stream.submit(jobs) };
+        const stretch = submitted = { start, macs: stream.submit(queue) };
         if (first + count === batches) return; // mapping the results waits for the device, too
         await gpu.finish();
         measure(stretch);
@@ -190,7 +190,7 @@ export class WebgpuEngine implements Engine<DeviceImages> {
     const kernels = await networks.kernelsOf(network, { images, order: indices, mode: "train" });
     const [chunk] = cutBatch({ first: 0, count: indices.length, update: true }, network);
     stream.writeChunks([{ chunk, kernels }]);
-    return await timeJob(gpu, { chunk, kernels });
+    return await timeChunk(gpu, { chunk, kernels });
   }
 
   dispose(): void {

@@ -1,6 +1,6 @@
 /** GPU time of each kernel, where the device can tell. */
 
-import type { Job } from "./command_stream.ts";
+import type { ChunkWork } from "./command_stream.ts";
 import type { Gpu } from "./gpu.ts";
 import { workgroupsOf } from "./kernel.ts";
 
@@ -11,11 +11,11 @@ export interface KernelTime {
   readonly microseconds: number;
 }
 
-/** Runs a job whose record is first in the stream's buffer, each kernel in a pass of its own.
+/** Runs a chunk whose record is first in the stream's buffer, each kernel in a pass of its own.
  *
  * @throws {Error} If the device has no `timestamp-query`.
  */
-export async function timeJob(gpu: Gpu, { kernels, chunk }: Job): Promise<KernelTime[]> {
+export async function timeChunk(gpu: Gpu, { kernels, chunk }: ChunkWork): Promise<KernelTime[]> {
   const { device } = gpu;
   if (!device.features.has("timestamp-query")) {
     throw new Error(`Cannot time kernels: ${gpu.name} has no timestamp-query`);

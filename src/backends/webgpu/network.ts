@@ -19,7 +19,7 @@ import type { KernelContext } from "./layers/layer.ts";
 import { kernelsOf, operationsOf } from "./layers/table.ts";
 import type { ConvolveOperation, Mode, Operation } from "./operations.ts";
 import { type Placed, placeOperations } from "./placement.ts";
-import { flattenTensor, type DeviceTensor, type TensorMaker } from "./tensors.ts";
+import { type DeviceTensor, flattenTensor, type TensorMaker } from "./tensors.ts";
 import type { Tuning } from "./tuning.ts";
 
 /** What a network is built for. */

@@ -6,11 +6,11 @@ import type { GradientTarget } from "./kernels/store_gradient.ts";
 import type { Mode, Operation } from "./operations.ts";
 import {
   type Border,
+  type DeviceTensor,
   flattenTensor,
   floatsPerImage,
   layTensor,
   layVectors,
-  type DeviceTensor,
   type TensorMaker,
 } from "./tensors.ts";
 

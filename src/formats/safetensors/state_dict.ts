@@ -1,7 +1,7 @@
 /** The tensors of a `state_dict`: a model's flat parameter vector by name, whatever a file calls them. */
 
 import { checkArray, checkModelArgument, checkNumber } from "../../check.ts";
-import { type Model, showShape, type PlacedTensor } from "../../nn/sequential.ts";
+import { type Model, type PlacedTensor, showShape } from "../../nn/sequential.ts";
 import { MODEL_NAMES, type ModelName } from "../../nn/zoo.ts";
 import { quote } from "../../quote.ts";
 import { sizedAs, type TrainedModel } from "../trained_model.ts";

@@ -12,7 +12,7 @@ import { ExplanationOf } from "./explanation.tsx";
 import type { View } from "./laboratory.ts";
 import { texts } from "./language.ts";
 import { Kernels, Maps } from "./maps.tsx";
-import { data, isHeld, laboratory, look, opened, selection, subject, view } from "./state.ts";
+import { data, inspected, isHeld, laboratory, look, opened, selection, view } from "./state.ts";
 import { short } from "./widgets.tsx";
 
 /** The panel. */
@@ -66,7 +66,7 @@ const MARGIN = 2;
 function PictureColumn({ model, view }: { model: Model; view: View }) {
   const t = texts.value;
   const isDrawing = useSignal(false);
-  const { value: now } = subject;
+  const { value: now } = inspected;
   const facts = data.value!;
   const countOf = (from: "train" | "test") => from === "train" ? facts.trainCount : facts.testCount;
   const from = now.from === "own" ? "test" : now.from;
@@ -184,8 +184,10 @@ function FramedPicture({ model, view, side = PICTURE_SIDE }: {
       </div>
       {side === PICTURE_SIDE && (
         <figcaption class="small soft">
-          {subject.value.from !== "own" &&
-            `${subject.value.from === "test" ? t.fromTest : t.fromTrain} ${subject.value.index}`}
+          {inspected.value.from !== "own" &&
+            `${
+              inspected.value.from === "test" ? t.fromTest : t.fromTrain
+            } ${inspected.value.index}`}
           {label !== undefined && `: ${data.value?.classNames[label] ?? label}`}
         </figcaption>
       )}

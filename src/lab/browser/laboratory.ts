@@ -38,7 +38,7 @@ export interface OpenFacts {
 }
 
 /** A picture that the network is shown. */
-export type Subject =
+export type Inspected =
   | { readonly from: "train" | "test"; readonly index: number }
   | { readonly from: "own"; readonly pixels: Uint8Array };
 
@@ -91,7 +91,7 @@ export class Laboratory {
   #model: Model | undefined;
   #session: Session | undefined;
   #progress: Progress = NOT_STARTED;
-  #subject: Subject = { from: "test", index: 0 };
+  #inspected: Inspected = { from: "test", index: 0 };
   #stop: AbortController | undefined;
   #run: Promise<void> | undefined;
   /** The end of what is done while nothing is trained. */
@@ -178,8 +178,8 @@ export class Laboratory {
   }
 
   /** Chooses the picture to look at. */
-  look(subject: Subject): Promise<void> {
-    this.#subject = subject;
+  look(inspected: Inspected): Promise<void> {
+    this.#inspected = inspected;
     return this.#whenFree(() => this.#show(true));
   }
 
@@ -318,13 +318,15 @@ export class Laboratory {
     if (!always && started < this.#nextLook) return;
     const [model, state, data] = [this.#model, this.#state, this.#data];
     if (model === undefined || state === undefined || data === undefined) return;
-    const set = this.#subject.from === "own"
-      ? ownImage(model, this.#subject.pixels)
-      : data[this.#subject.from];
-    const index = this.#subject.from === "own" ? 0 : Math.min(this.#subject.index, set.count - 1);
+    const set = this.#inspected.from === "own"
+      ? ownImage(model, this.#inspected.pixels)
+      : data[this.#inspected.from];
+    const index = this.#inspected.from === "own"
+      ? 0
+      : Math.min(this.#inspected.index, set.count - 1);
     const { parameters } = state;
     const { image, outputs } = lookThrough(model, state, { set, index });
-    const label = this.#subject.from === "own" ? undefined : set.labels[index];
+    const label = this.#inspected.from === "own" ? undefined : set.labels[index];
     const { step } = this.#progress;
     const pixels = pixelsOf(set, index);
     this.#emit({ type: "view", view: { pixels, image, outputs, parameters, label, step } });

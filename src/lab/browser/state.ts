@@ -16,7 +16,7 @@ import {
   zooExperiment,
 } from "../experiment.ts";
 import { Curve } from "./curve.ts";
-import type { Assessment, DataFacts, LabEvent, Laboratory, Subject, View } from "./laboratory.ts";
+import type { Assessment, DataFacts, Inspected, LabEvent, Laboratory, View } from "./laboratory.ts";
 import { callWorker } from "./remote.ts";
 
 /** How far the page is. */
@@ -54,7 +54,7 @@ export const opened = signal<Model | undefined>(undefined);
 export const curve = signal(new Curve());
 export const rates = signal<readonly RateChange[]>([]);
 export const runs = signal<readonly Run[]>([]);
-export const subject = signal<Subject>({ from: "test", index: 0 });
+export const inspected = signal<Inspected>({ from: "test", index: 0 });
 export const view = signal<View | undefined>(undefined);
 export const selection = signal<Selection | undefined>(undefined);
 export const isHeld = signal(false);
@@ -163,7 +163,7 @@ async function load(): Promise<void> {
   batch(() => {
     loaded.value = undefined;
     data.value = facts;
-    subject.value = { from: "test", index: 0 };
+    inspected.value = { from: "test", index: 0 };
   });
 }
 
@@ -186,7 +186,7 @@ async function open(): Promise<void> {
     isHeld.value = false;
     status.value = "ready";
   });
-  await laboratory.look(subject.value);
+  await laboratory.look(inspected.value);
 }
 
 /** Puts a run that has begun among the earlier ones. */
@@ -293,8 +293,8 @@ export function pause(): void {
 }
 
 /** Shows the network a picture. */
-export function look(next: Subject): void {
-  subject.value = next;
+export function look(next: Inspected): void {
+  inspected.value = next;
   if (opened.value !== undefined) void inTurn(() => laboratory.look(next));
 }
 

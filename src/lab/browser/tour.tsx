@@ -8,11 +8,11 @@ import {
   curve,
   edited,
   experiment,
+  inspected,
   opened,
   rates,
   runs,
   selection,
-  subject,
   tab,
   tourStop,
 } from "./state.ts";
@@ -42,7 +42,7 @@ const STOPS: readonly Stop[] = [
   {
     target: "#results",
     tab: "inside",
-    isDone: () => subject.value.from === "own" || subject.value.index > 0,
+    isDone: () => inspected.value.from === "own" || inspected.value.index > 0,
   },
   { target: "#results", tab: "inside", isDone: () => selected()?.type === "conv2d" },
   { target: "#network", isDone: () => layer("conv1")?.padding?.[0] === 0 },
@@ -54,7 +54,7 @@ const STOPS: readonly Stop[] = [
     target: "#results",
     tab: "mistakes",
     isDone: () => {
-      const now = subject.value;
+      const now = inspected.value;
       return now.from === "test" && (assessment.value?.losses[now.index] ?? 0) > 1;
     },
   },

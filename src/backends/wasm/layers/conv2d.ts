@@ -3,7 +3,7 @@
 import type { Pair } from "../../../nn/layers/layer.ts";
 import type { Conv2dLayer, LinearLayer } from "../../../nn/sequential.ts";
 import { ELEMENT_BYTES, VECTOR_BYTES } from "../arena.ts";
-import { locate, type BlockTensor } from "../tensors.ts";
+import { type BlockTensor, locate } from "../tensors.ts";
 import type { BlockCall, LayerCode, Rows, Stage, Thread } from "./layer.ts";
 
 type Convolution = Conv2dLayer | LinearLayer;

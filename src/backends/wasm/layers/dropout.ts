@@ -3,7 +3,7 @@
 import { dropoutRule } from "../../../nn/layers/dropout.ts";
 import type { DropoutLayer } from "../../../nn/sequential.ts";
 import { streamKey } from "../../../random.ts";
-import { locate, sharesMemory, type BlockTensor } from "../tensors.ts";
+import { type BlockTensor, locate, sharesMemory } from "../tensors.ts";
 import type { BlockCall, LayerCode, Stage, Thread } from "./layer.ts";
 
 /** See `dropout` of the reference. What it drops is worked out again going backward. */

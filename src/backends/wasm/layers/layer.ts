@@ -179,7 +179,7 @@ export interface LayerCode<Kind extends Layer> {
   join?(next: LayerCode<Layer>): LayerCode<Kind> | undefined;
   /** What remains of it then. */
   readonly joined?: LayerCode<Kind>;
-  /** By one thread, before any pass of a job. */
+  /** By one thread, before any pass of a task. */
   prepare?(thread: Thread, stage: Stage<Kind>): () => void;
   /** Undefined where it takes image by image. */
   wholeBatch?(thread: Thread, stage: Stage<Kind>): WholeBatchCalls | undefined;

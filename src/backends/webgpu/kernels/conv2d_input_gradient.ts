@@ -14,7 +14,7 @@ import {
   type ConvolveOperation,
   macsOf,
 } from "../operations.ts";
-import { indexOf, roundUp, type DeviceTensor } from "../tensors.ts";
+import { type DeviceTensor, indexOf, roundUp } from "../tensors.ts";
 import type { Tuning } from "../tuning.ts";
 import { type GradientTarget, storeGradient } from "./store_gradient.ts";
 

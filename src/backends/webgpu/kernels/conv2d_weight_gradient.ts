@@ -10,7 +10,7 @@ import {
   repeat,
 } from "../kernel.ts";
 import { channelGroups, type ConvolveOperation, macsOf } from "../operations.ts";
-import { indexOf, roundUp, type DeviceTensor } from "../tensors.ts";
+import { type DeviceTensor, indexOf, roundUp } from "../tensors.ts";
 import { MOST_ROUNDS, type Tuning } from "../tuning.ts";
 
 /** The tensors of a layer's weight gradient, and where its sums go. */

@@ -18,7 +18,7 @@ import {
   repeat,
 } from "../kernel.ts";
 import { changesWgsl, type ImageChanges } from "./augment.ts";
-import { indexOf, type DeviceTensor } from "../tensors.ts";
+import { type DeviceTensor, indexOf } from "../tensors.ts";
 import type { Tuning } from "../tuning.ts";
 
 export type { ImageChanges };

@@ -14,7 +14,7 @@ import type { LossTargets } from "../../../nn/loss.ts";
 import type { Program } from "../../program.ts";
 import { type ConvolveOperation, macsOf, type Operation } from "../operations.ts";
 import type { ParameterPlace } from "../parameter_layout.ts";
-import { indexOf, roundUp, type DeviceTensor } from "../tensors.ts";
+import { type DeviceTensor, indexOf, roundUp } from "../tensors.ts";
 import type { Tuning } from "../tuning.ts";
 import { activate, derive } from "./activation.ts";
 import type { ResultBuffers } from "./gather_images.ts";

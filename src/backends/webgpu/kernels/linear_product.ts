@@ -9,7 +9,7 @@ import {
   repeat,
 } from "../kernel.ts";
 import { type ConvolveOperation, macsOf } from "../operations.ts";
-import { indexOf, roundUp, type DeviceTensor } from "../tensors.ts";
+import { type DeviceTensor, indexOf, roundUp } from "../tensors.ts";
 import type { Tuning } from "../tuning.ts";
 import { activate } from "./activation.ts";
 import { runningWgsl } from "./batch_norm.ts";

@@ -3,7 +3,7 @@
 import { bindArray, type Binding, entryPoint, type Kernel, repeat } from "../kernel.ts";
 import { macsOf } from "../operations.ts";
 import type { KernelContext } from "../layers/layer.ts";
-import { roundUp, type DeviceTensor } from "../tensors.ts";
+import { type DeviceTensor, roundUp } from "../tensors.ts";
 import type { Tuning } from "../tuning.ts";
 import type { WeightGradientStage } from "./conv2d_weight_gradient.ts";
 

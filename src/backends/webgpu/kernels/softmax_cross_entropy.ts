@@ -10,7 +10,7 @@ import {
   perImage,
 } from "../kernel.ts";
 import type { LossTargets } from "../../../nn/loss.ts";
-import { indexOf, type DeviceTensor } from "../tensors.ts";
+import { type DeviceTensor, indexOf } from "../tensors.ts";
 import type { Tuning } from "../tuning.ts";
 import { type ResultBuffers, storeResults } from "./gather_images.ts";
 import { type GradientTarget, storeGradient } from "./store_gradient.ts";

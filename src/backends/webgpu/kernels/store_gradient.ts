@@ -2,7 +2,7 @@
 
 import { type Binding, bindTensor, repeat } from "../kernel.ts";
 import type { Operation } from "../operations.ts";
-import { indexOf, type DeviceTensor } from "../tensors.ts";
+import { type DeviceTensor, indexOf } from "../tensors.ts";
 import { derive } from "./activation.ts";
 
 /** Where an operation's output gradient goes. */

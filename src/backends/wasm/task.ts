@@ -1,11 +1,11 @@
 /** The description of the current work, in shared memory, read by every thread. */
 
 /** What threads can be asked to do. */
-export const JOB_KINDS = ["pack", "train", "gradients", "evaluate", "predict"] as const;
+export const TASK_KINDS = ["pack", "train", "gradients", "evaluate", "predict"] as const;
 
 /** Work on a stretch of attached images; addresses are bytes in the shared memory. */
-export interface Job {
-  readonly kind: typeof JOB_KINDS[number];
+export interface Task {
+  readonly kind: typeof TASK_KINDS[number];
   readonly images: number;
   readonly labels: number;
   /** The images to work on, as 32-bit indices. */
@@ -17,7 +17,7 @@ export interface Job {
   readonly learningRates: number;
   /** What each step's sums are divided by, as 64-bit floats. */
   readonly divisors: number;
-  /** Updates made before this job. */
+  /** Updates made before this task. */
   readonly step: number;
   /** Where each image's loss and prediction go, with room for eight more; or its logits. */
   readonly losses: number;
@@ -25,8 +25,8 @@ export interface Job {
   readonly logits: number;
 }
 
-/** A job without images. */
-export const NO_WORK: Omit<Job, "kind"> = {
+/** A task without images. */
+export const NO_WORK: Omit<Task, "kind"> = {
   images: 0,
   labels: 0,
   indices: 0,
@@ -42,16 +42,16 @@ export const NO_WORK: Omit<Job, "kind"> = {
 
 const FIELDS = Object.keys(NO_WORK) as (keyof typeof NO_WORK)[];
 
-/** Writes a job where {@linkcode readJob} finds it. */
-export function writeJob(memory: WebAssembly.Memory, address: number, job: Job): void {
+/** Writes a task where {@linkcode readTask} finds it. */
+export function writeTask(memory: WebAssembly.Memory, address: number, task: Task): void {
   const words = new Float64Array(memory.buffer, address, 1 + FIELDS.length);
-  words[0] = JOB_KINDS.indexOf(job.kind);
-  for (const [index, field] of FIELDS.entries()) words[index + 1] = job[field];
+  words[0] = TASK_KINDS.indexOf(task.kind);
+  for (const [index, field] of FIELDS.entries()) words[index + 1] = task[field];
 }
 
-/** Reads the job that was written last. */
-export function readJob(memory: WebAssembly.Memory, address: number): Job {
+/** Reads the task that was written last. */
+export function readTask(memory: WebAssembly.Memory, address: number): Task {
   const [kind, ...values] = new Float64Array(memory.buffer, address, 1 + FIELDS.length);
   const numbers = Object.fromEntries(FIELDS.map((field, index) => [field, values[index]]));
-  return { kind: JOB_KINDS[kind], ...numbers } as Job;
+  return { kind: TASK_KINDS[kind], ...numbers } as Task;
 }

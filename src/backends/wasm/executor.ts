@@ -1,25 +1,25 @@
-/** What each thread does with a job: groups of its images, then its rows of the parameters. */
+/** What each thread does with a task: groups of its images, then its rows of the parameters. */
 
 import { clipFactor } from "../../nn/optimizers.ts";
 import { type OptimizerSpec, type Shard, shardRange } from "../backend.ts";
 import { BLOCK } from "./arena.ts";
 import { ImageLoader, type ImageLoaderOptions } from "./image_loader.ts";
-import type { Job } from "./job.ts";
+import type { Task } from "./task.ts";
 import { groupStarts } from "./layout.ts";
 import type { Thread } from "./layers/layer.ts";
 import {
   type BatchPass,
+  buildLayerUpdates,
   buildNetwork,
-  buildRowWork,
+  type LayerUpdate,
   type Network,
-  type RowWork,
   threadOf,
 } from "./network.ts";
 import type { Team } from "./team.ts";
 import { locate } from "./tensors.ts";
 
-/** What a runner is made of. */
-export interface RunnerOptions extends ImageLoaderOptions {
+/** What a executor is made of. */
+export interface ExecutorOptions extends ImageLoaderOptions {
   readonly team: Team;
   readonly optimizer: OptimizerSpec;
   readonly clipNorm?: number;
@@ -32,7 +32,7 @@ export interface RunnerOptions extends ImageLoaderOptions {
 /** Which part of every batch is this session's. */
 export type Place = Pick<Shard, "index" | "count">;
 
-/** A stretch of a job's images; what their gradients are multiplied by, one over the divisor of the whole
+/** A stretch of a task's images; what their gradients are multiplied by, one over the divisor of the whole
  * batch that they belong to; the size of that batch, and the number of updates before it. */
 interface Stretch {
   readonly first: number;
@@ -42,54 +42,54 @@ interface Stretch {
   readonly step: number;
 }
 
-/** One thread's hands. All threads run the same job and meet between its phases; each takes
+/** One thread's hands. All threads run the same task and meet between its phases; each takes
  * the next group of images when it has done one. Sums are made in the order of images and of groups,
- * so that equal jobs give equal bits whichever thread does what.
+ * so that equal tasks give equal bits whichever thread does what.
  */
-export class Runner {
-  readonly #options: RunnerOptions;
+export class Executor {
+  readonly #options: ExecutorOptions;
   readonly #network: Network;
-  readonly #rows: readonly RowWork[];
+  readonly #rows: readonly LayerUpdate[];
   readonly #at: Thread;
   readonly #mask: Float32Array;
   readonly #loader: ImageLoader;
   /** Whether parameters and statistics are those of the last inference. */
   #isFolded = false;
 
-  constructor(options: RunnerOptions) {
+  constructor(options: ExecutorOptions) {
     const { layout, memory } = options;
     this.#options = options;
     this.#at = threadOf(layout, options);
     this.#mask = new Float32Array(memory.buffer, this.#at.mask, BLOCK);
     this.#network = buildNetwork(layout, this.#at);
-    this.#rows = buildRowWork(layout, this.#at, options);
+    this.#rows = buildLayerUpdates(layout, this.#at, options);
     this.#loader = new ImageLoader(this.#at, options);
   }
 
-  /** Does this thread's share of a job; returns when all threads are done. */
-  run(job: Job): void {
-    switch (job.kind) {
+  /** Does this thread's share of a task; returns when all threads are done. */
+  run(task: Task): void {
+    switch (task.kind) {
       case "pack":
         this.#isFolded = false;
         for (const rows of this.#rows) rows.pack?.();
         return this.#options.team.meet();
       case "train":
         this.#prepare({ folds: false });
-        return this.#train(job);
+        return this.#train(task);
       case "gradients":
         this.#prepare({ folds: false });
-        this.#gradients(job, {
-          ...{ first: 0, size: job.count, batch: job.count, step: job.step },
-          scale: 1 / this.#divisors(job, 1)[0],
+        this.#gradients(task, {
+          ...{ first: 0, size: task.count, batch: task.count, step: task.step },
+          scale: 1 / this.#divisors(task, 1)[0],
         });
         return this.#options.team.meet();
       default:
         this.#prepare({ folds: true });
-        return this.#infer(job);
+        return this.#infer(task);
     }
   }
 
-  /** What layers need before any pass of a job; for inference, only if there has been other work. */
+  /** What layers need before any pass of a task; for inference, only if there has been other work. */
   #prepare({ folds }: { readonly folds: boolean }): void {
     if (folds && this.#isFolded) return;
     this.#isFolded = folds;
@@ -105,28 +105,28 @@ export class Runner {
     team.meet();
   }
 
-  #train(job: Job): void {
-    const { count, batchSize } = job;
+  #train(task: Task): void {
+    const { count, batchSize } = task;
     const steps = Math.ceil(count / batchSize);
     const { memory, team, shard, clipNorm } = this.#options;
-    const learningRates = new Float32Array(memory.buffer, job.learningRates, steps);
-    const divisors = this.#divisors(job, steps);
+    const learningRates = new Float32Array(memory.buffer, task.learningRates, steps);
+    const divisors = this.#divisors(task, steps);
     for (let step = 0; step < steps; step++) {
       const first = step * batchSize;
       const batch = Math.min(batchSize, count - first);
-      const whole = { batch, scale: 1 / divisors[step], step: job.step + step };
+      const whole = { batch, scale: 1 / divisors[step], step: task.step + step };
       if (shard === undefined) {
-        this.#gradients(job, { first, size: batch, ...whole });
+        this.#gradients(task, { first, size: batch, ...whole });
       } else {
         const { start, end } = shardRange(batch, shard);
-        this.#gradients(job, { first: first + start, size: end - start, ...whole });
+        this.#gradients(task, { first: first + start, size: end - start, ...whole });
         team.meet();
         shard.sum?.(this.#gradientVector());
         team.meet();
       }
       if (clipNorm !== undefined) this.#clip(clipNorm);
       for (const rows of this.#rows) {
-        rows.update(learningRates[step], job.step + step + 1);
+        rows.update(learningRates[step], task.step + step + 1);
         rows.pack?.();
       }
       team.meet();
@@ -146,7 +146,7 @@ export class Runner {
    *
    * Blocks are anybody's, rows their thread's own: it may go on with them without meeting.
    */
-  #gradients(job: Job, { first, size, ...of }: Stretch): void {
+  #gradients(task: Task, { first, size, ...of }: Stretch): void {
     const { team, threads, layout: { chunkSize } } = this.#options;
     let groups = 0;
     for (let start = 0; start === 0 || start < size; start += chunkSize) {
@@ -160,12 +160,12 @@ export class Runner {
         for (let group; (group = team.claim()) < starts.length - 1;) {
           if (isFirst && start === 0) this.#clear(group);
           for (let block = starts[group]; block < starts[group + 1]; block++) {
-            if (isFirst) this.#loadBlock(job, chunk, block);
-            this.#passBlock(job, chunk, { pass, block, group });
+            if (isFirst) this.#loadBlock(task, chunk, block);
+            this.#passBlock(task, chunk, { pass, block, group });
           }
         }
         team.meet();
-        this.#finish(job, chunk, pass);
+        this.#finish(task, chunk, pass);
       }
       for (const rows of this.#rows) rows.accumulate?.(blocks, start === 0);
     }
@@ -173,22 +173,27 @@ export class Runner {
   }
 
   /** What a pass has one thread do with the whole batch. */
-  #finish(job: Job, { size, batch }: Stretch, { finish }: BatchPass): void {
+  #finish(task: Task, { size, batch }: Stretch, { finish }: BatchPass): void {
     if (finish.length === 0) return;
-    const isStep = job.kind === "train";
+    const isStep = task.kind === "train";
     const shard = isStep ? this.#options.shard : undefined;
     const whole = { images: size, batchSize: batch, isStep, shard };
     this.#alone(() => finish.forEach((call) => call(whole)));
   }
 
-  #loadBlock(job: Job, { first, size, step }: Stretch, block: number): void {
+  #loadBlock(task: Task, { first, size, step }: Stretch, block: number): void {
     const position = first + block * BLOCK;
-    this.#loader.load(job, { position, count: Math.min(BLOCK, size - block * BLOCK), block, step });
+    this.#loader.load(task, {
+      position,
+      count: Math.min(BLOCK, size - block * BLOCK),
+      block,
+      step,
+    });
   }
 
   /** One pass over one block of a chunk: of most models all there is, forward and backward. */
   #passBlock(
-    job: Job,
+    task: Task,
     { first, size, scale, step }: Stretch,
     { pass, block, group }: {
       readonly pass: BatchPass;
@@ -200,7 +205,7 @@ export class Runner {
     const { own, block: at } = this.#at;
     const count = Math.min(BLOCK, size - block * BLOCK);
     const position = first + block * BLOCK;
-    const indices = job.indices + 4 * position;
+    const indices = task.indices + 4 * position;
     Object.assign(at, { indices, count, step });
     if (this.#network.passes.length > 1) this.#mask.fill(1, 0, count).fill(0, count);
     for (const call of pass.forward) call(block, group);
@@ -208,14 +213,14 @@ export class Runner {
       const loss = [
         locate(layout.logits, own, block),
         model.classCount,
-        job.labels,
+        task.labels,
         indices,
         count,
         scale,
         locate(layout.gradLogits, own, block),
-        job.losses + 4 * position,
+        task.losses + 4 * position,
       ] as const;
-      kernels.softmaxCrossEntropy(...loss, job.predictions + position);
+      kernels.softmaxCrossEntropy(...loss, task.predictions + position);
       if (layout.targets) kernels.weighTargets(...loss, layout.targets.address);
     }
     for (const call of pass.backward) call(block, group);
@@ -228,37 +233,37 @@ export class Runner {
   }
 
   /** Forward only; tensors that training keeps for each block are kept for each thread. */
-  #infer(job: Job): void {
+  #infer(task: Task): void {
     const { kernels, layout, model, team, thread: slot } = this.#options;
     const { own } = this.#at;
-    const blocks = Math.ceil(job.count / BLOCK);
+    const blocks = Math.ceil(task.count / BLOCK);
     for (let block; (block = team.claim()) < blocks;) {
       const position = block * BLOCK;
-      const count = Math.min(BLOCK, job.count - position);
-      this.#loader.load(job, { position, count, block: slot });
+      const count = Math.min(BLOCK, task.count - position);
+      this.#loader.load(task, { position, count, block: slot });
       for (const call of this.#network.infer) call(slot, 0);
       const logits = locate(layout.logits, own, slot);
-      if (job.kind === "predict") {
-        const output = job.logits + 4 * position * model.classCount;
+      if (task.kind === "predict") {
+        const output = task.logits + 4 * position * model.classCount;
         kernels.storeLogits(logits, model.classCount, count, output);
         continue;
       }
       kernels.softmaxCrossEntropy(
         logits,
         model.classCount,
-        job.labels,
-        job.indices + 4 * position,
+        task.labels,
+        task.indices + 4 * position,
         count,
         1,
         locate(layout.gradLogits, own, slot),
-        job.losses + 4 * position,
-        job.predictions + position,
+        task.losses + 4 * position,
+        task.predictions + position,
       );
     }
     team.meet();
   }
 
-  #divisors({ divisors }: Job, steps: number): Float64Array {
+  #divisors({ divisors }: Task, steps: number): Float64Array {
     return new Float64Array(this.#options.memory.buffer, divisors, steps);
   }
 
