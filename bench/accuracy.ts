@@ -37,7 +37,7 @@ const RECIPES: Readonly<Record<string, string>> = {
   "0.90": "--model lenet-relu --standardize --optimizer adam --betas 0.9,0.98 --lr 0.006 " +
     "--schedule one-cycle --anneal linear --warmup 0.2 --batch-size 96 --epochs 3",
   "0.92": "--model vgg-tiny --schedule one-cycle --anneal linear --warmup 0.25 --augment none " +
-    "--label-smoothing 0 --epochs 5",
+    "--label-smoothing 0 --epochs 8",
 };
 
 /** What of a recipe the peer knows; with anything else it would train by another recipe. */

@@ -140,7 +140,8 @@ export function accuracyBlock({ machine, date, seeds, results }: AccuracyBench):
       const middle = median(ms);
       if (middle === Infinity) return `${name} in ${reached.length} of ${seeds} runs only`;
       const [least, most] = [Math.min(...reached), Math.max(...reached)].map((s) => s.toFixed(1));
-      return `${name} in ${(middle / 1000).toFixed(1)} s (${least}-${most})`;
+      const some = reached.length < seeds ? `, ${reached.length} seeds of ${seeds} got there` : "";
+      return `${name} in ${(middle / 1000).toFixed(1)} s (${least}-${most}${some})`;
     });
     return `- to ${target.toFixed(2)}: ${times.join(", ")}; recipe \`${rows[0].recipe}\``;
   });
