@@ -2,24 +2,10 @@
 
 import { encode } from "fast-png";
 import { assert, assertEquals, assertMatch } from "../assert.ts";
-import { granted } from "../permissions.ts";
 import { withTempDir } from "../temp.ts";
 import { canRunCommands, linesOf, ROOT, runDeno, runTask } from "./command.ts";
 
 const ignore = !canRunCommands();
-
-/** Debian's Python, whose package python3-nbclient runs notebooks. */
-const PYTHON = "/usr/bin/python3";
-
-async function hasNotebookClient(): Promise<boolean> {
-  if (ignore || !granted({ name: "run", command: PYTHON })) return false;
-  try {
-    const args = ["-c", "import nbclient"];
-    return (await new Deno.Command(PYTHON, { args, stderr: "null" }).output()).success;
-  } catch {
-    return false; // no Python
-  }
-}
 
 /** Runs an example with the permissions that it asks for. */
 async function runExample(name: string, ...args: string[]): Promise<string[]> {
@@ -81,16 +67,6 @@ Deno.test({
   ignore,
   fn: async () => {
     const { code, stdout, stderr } = await runTask("notebook", ["--check"]);
-    assertEquals([code, stderr], [0, ""]);
-    assertMatch(stdout, /^7 cells of docs\/lesson.ipynb ran\n$/);
-  },
-});
-
-Deno.test({
-  name: "the lesson's notebook prints the same in Jupyter, by Deno's kernel (python3-nbclient)",
-  ignore: !await hasNotebookClient(),
-  fn: async () => {
-    const { code, stdout, stderr } = await runTask("notebook", ["--check", "--kernel"]);
     assertEquals([code, stderr], [0, ""]);
     assertMatch(stdout, /^7 cells of docs\/lesson.ipynb ran\n$/);
   },
