@@ -12,7 +12,8 @@ import {
   writeFiles,
 } from "./files.ts";
 import { generate } from "./pages.ts";
-import { readAccuracyBench, readBench, readWebgpuBench } from "./speed.ts";
+import { readAccuracyBench } from "./accuracy.ts";
+import { readBench, readWebgpuBench } from "./speed.ts";
 import { runTrainings } from "./trainings.ts";
 
 const COMMAND = defineCommand({

@@ -6,18 +6,11 @@ import { loadDataset } from "../../src/data/load.ts";
 import { zooModel } from "../../src/nn/zoo.ts";
 import { curvesSvg } from "../../src/report/curves.ts";
 import type { EpochMetrics } from "../../src/train/progress.ts";
+import { type AccuracyBench, accuracyBlock } from "./accuracy.ts";
 import { fillBlocks, pictureNames } from "./blocks.ts";
 import { architectureFigure, lossFigure, standardizationFigure, windowsFigure } from "./figures.ts";
 import { augmentationFigure, receptiveFieldFigure } from "./image_figures.ts";
-import {
-  type AccuracyBench,
-  accuracyBlock,
-  type Bench,
-  gpuBlock,
-  speedBlock,
-  type WebgpuBench,
-  webgpuBlock,
-} from "./speed.ts";
+import { type Bench, gpuBlock, speedBlock, type WebgpuBench, webgpuBlock } from "./speed.ts";
 import * as tables from "./tables.ts";
 import type { Training } from "./trainings.ts";
 

@@ -1,6 +1,5 @@
 /** The README's speed tables, from what `deno task bench` and `deno task bench:webgpu` wrote. */
 
-import { median } from "../../src/compare/statistics.ts";
 import { formatCount, formatTable } from "../../src/report/table.ts";
 
 interface Spread {
@@ -53,30 +52,12 @@ export interface WebgpuBench {
   readonly note?: string;
 }
 
-/** What is kept of `deno task bench:accuracy --json FILE`. */
-export interface AccuracyBench {
-  readonly machine: string;
-  readonly date: string;
-  readonly seeds: number;
-  readonly results: readonly {
-    readonly target: number;
-    readonly who: string;
-    readonly recipe: string;
-    readonly reason?: string;
-    readonly runs: readonly {
-      readonly wallMs: number;
-      readonly accuracy: number;
-      readonly version?: string;
-    }[];
-  }[];
-}
-
 /** Picks what a page shows, and checks that it is there.
  *
  * @throws {SyntaxError} If the file is of something else.
  */
 export function readBench(text: string, label: string): Bench {
-  const { machine, date, repeats, rows } = parse(text, label);
+  const { machine, date, repeats, rows } = parseBench(text, label);
   if (!Array.isArray(rows) || rows.length === 0 || typeof machine !== "string") {
     throw new SyntaxError(`Cannot read ${label}: expected what deno task bench --json wrote`);
   }
@@ -89,7 +70,7 @@ export function readBench(text: string, label: string): Bench {
 
 /** As {@linkcode readBench}, for the benchmark of the GPU engine. */
 export function readWebgpuBench(text: string, label: string): WebgpuBench {
-  const found = parse(text, label);
+  const found = parseBench(text, label);
   const { date, commit, repeats, kernels, environment, training } = found;
   // The first network is also the one whose kernels are timed, and that is trained whole.
   if (Object.keys(Object(found.rates))[0] !== "webgpu lenet") {
@@ -113,42 +94,6 @@ export function readWebgpuBench(text: string, label: string): WebgpuBench {
       elapsedMs: epochMs.reduce((sum: number, ms: number) => sum + ms, 0),
     },
   };
-}
-
-/** As {@linkcode readBench}, for the time to an accuracy. */
-export function readAccuracyBench(text: string, label: string): AccuracyBench {
-  const { machine, date, seeds, results } = parse(text, label);
-  if (!Array.isArray(results) || typeof machine !== "string") {
-    throw new SyntaxError(
-      `Cannot read ${label}: expected what deno task bench:accuracy --json wrote`,
-    );
-  }
-  return { machine, date: String(date).slice(0, 10), seeds: Number(seeds), results };
-}
-
-/** The sentences about the time to an accuracy. */
-export function accuracyBlock({ machine, date, seeds, results }: AccuracyBench): string {
-  const measured = results.filter(({ runs }) => runs.length > 0);
-  const targets = [...new Set(measured.map(({ target }) => target))].map((target) => {
-    const rows = measured.filter((row) => row.target === target);
-    const times = rows.map(({ who, runs }) => {
-      const [{ version }] = runs;
-      const compiled = who === "pytorch-compile" ? " with torch.compile" : "";
-      const name = version === undefined ? "`lenet`" : `PyTorch ${version}${compiled}`;
-      const ms = runs.map((run) => run.accuracy >= target ? run.wallMs : Infinity);
-      const reached = ms.filter((time) => time < Infinity).map((time) => time / 1000);
-      const middle = median(ms);
-      if (middle === Infinity) return `${name} in ${reached.length} of ${seeds} runs only`;
-      const [least, most] = [Math.min(...reached), Math.max(...reached)].map((s) => s.toFixed(1));
-      const some = reached.length < seeds ? `, ${reached.length} seeds of ${seeds} got there` : "";
-      return `${name} in ${(middle / 1000).toFixed(1)} s (${least}-${most}${some})`;
-    });
-    return `- to ${target.toFixed(2)}: ${times.join(", ")}; recipe \`${rows[0].recipe}\``;
-  });
-  return `Fashion-MNIST from the start of the process to a test accuracy, ${machine}, ${date}: medians ` +
-    `of ${seeds} seeds, with their range, by \`deno task bench:accuracy\`:\n\n${
-      targets.join("\n")
-    }`;
 }
 
 /** The table of the CPU. */
@@ -313,7 +258,11 @@ function hasPeer(name: string, rows: Bench["rows"]): boolean {
   return rows.some((row) => row.name.startsWith(`PyTorch ${networkOf(name)}, `));
 }
 
-function parse(text: string, label: string): Record<string, unknown> {
+/** What a benchmark's `--json` wrote.
+ *
+ * @throws {SyntaxError} If it is no JSON.
+ */
+export function parseBench(text: string, label: string): Record<string, unknown> {
   try {
     return Object(JSON.parse(text));
   } catch {
