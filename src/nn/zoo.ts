@@ -30,6 +30,7 @@ export type ModelName =
   | "resnet8"
   | "resnet14"
   | "vgg-small"
+  | "vgg8"
   | "vgg-tiny"
   | "cnn-rgb"
   | "mlp"
@@ -126,13 +127,14 @@ export const ZOO: Readonly<Record<ModelName, ZooEntry>> = {
   },
   "vgg-small": {
     description: "Six convolutions of 3x3 with batch normalization, of 16 to 64 channels",
-    specs: (classCount) => [
-      ...[16, 16, "pool", 32, 32, "pool", 48, "pool", 64].flatMap((step) =>
-        typeof step === "number" ? convolution(step) : [maxPool2d({ poolSize: 2 })]
-      ),
-      ...classifier(classCount),
-    ],
+    specs: (classCount) => vggNetwork([16, 16, "pool", 32, 32, "pool", 48, "pool", 64], classCount),
     recipe: MODERN,
+  },
+  "vgg8": {
+    description: "Seven convolutions of 3x3 with batch normalization: docs/record.md",
+    specs: (classCount) =>
+      vggNetwork([16, 16, "pool", 32, 32, "pool", 48, 48, "pool", 64], classCount),
+    recipe: { ...MODERN, epochs: 50 },
   },
   "vgg-tiny": {
     description: "Three convolutions of 3x3 with batch normalization, of 16 to 48 channels",
@@ -148,14 +150,7 @@ export const ZOO: Readonly<Record<ModelName, ZooEntry>> = {
   },
   "cnn-rgb": {
     description: "Four convolutions of 3x3 with batch normalization, for colour pictures",
-    specs: (classCount) => [
-      ...[16, 32, 48].flatMap((channels) => [
-        ...convolution(channels),
-        maxPool2d({ poolSize: 2 }),
-      ]),
-      ...convolution(64),
-      ...classifier(classCount),
-    ],
+    specs: (classCount) => vggNetwork([16, "pool", 32, "pool", 48, "pool", 64], classCount),
     recipe: { ...MODERN, batchSize: 32 },
   },
   "mlp": {
@@ -262,10 +257,9 @@ export interface FittedRecipe extends Recipe {
  * for colour pictures, by the recipe of its own.
  *
  * A step takes the largest power of two from 16 to 128 images that leaves 20 steps an epoch, since a
- * batch norm measures little in fewer than 16. There are
- * as many epochs, from 10 to 100, as make 1,000 steps, but of large sets no more than 10^9 pixels are
- * trained on, though 3 epochs at least. Standardised pixels let pictures of low contrast be learned,
- * which else stay at chance.
+ * batch norm measures little in fewer than 16. There are as many epochs, from 10 to 100, as make 1,000
+ * steps, but of large sets no more than 10^9 pixels are trained on, though 3 epochs at least.
+ * Standardised pixels let pictures of low contrast be learned, which else stay at chance.
  *
  * @param train Number of training images, and their shape [channels, height, width].
  * @throws {RangeError} If there is no image.
@@ -323,6 +317,14 @@ function lenetConvolutions(channels: readonly number[]): LayerSpec[] {
     sigmoid(),
     avgPool2d({ poolSize: 2 }),
   ]);
+}
+
+/** Convolutions of 3x3 by their channels, and max pooling between them. */
+function vggNetwork(steps: readonly (number | "pool")[], classCount: number): LayerSpec[] {
+  return [
+    ...steps.flatMap((step) => step === "pool" ? [maxPool2d({ poolSize: 2 })] : convolution(step)),
+    ...classifier(classCount),
+  ];
 }
 
 /** A convolution of 3x3 that keeps the size, or halves it, normalized. */

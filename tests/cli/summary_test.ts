@@ -39,7 +39,7 @@ Deno.test({
       code: 2,
       stdout: "",
       stderr: 'error: Invalid --model "mpl": expected one of lenet, lenet-d2l, lenet-relu, ' +
-        "lenet-bn, resnet8, resnet14, vgg-small, vgg-tiny, cnn-rgb, mlp, " +
+        "lenet-bn, resnet8, resnet14, vgg-small, vgg8, vgg-tiny, cnn-rgb, mlp, " +
         "softmax; did you mean mlp?\n",
     });
   },
@@ -64,6 +64,7 @@ Deno.test("summary: every model of the zoo has its parameters, and statistics co
     ["resnet8", 77_754, 672],
     ["resnet14", 98_782, 840],
     ["vgg-small", 58_810, 416],
+    ["vgg8", 79_642, 512],
     ["vgg-tiny", 18_474, 176],
     ["cnn-rgb", 47_194, 320],
     ["mlp", 203_530, 0],

@@ -151,11 +151,6 @@ Deno.test("every model of the zoo adapts to other images and class counts", () =
     // Where means of whole maps are classified, only the first kernels see more.
     assert(model.parameterCount > zooModel(name, { classCount: 7 }).parameterCount);
   }
-  const counts = MODEL_NAMES.map((name) => zooModel(name).parameterCount);
-  assertEquals(counts, [
-    ...[61_706, 61_706, 61_706, 62_158, 77_754, 98_782, 58_810, 18_474, 47_194],
-    ...[203_530, 7_850],
-  ]);
 });
 
 Deno.test("an image too small for LeNet is refused with the smallest size that fits", () => {

@@ -48,6 +48,7 @@ const EXCEPTIONS: Exceptions = {
     env: "jax-js and PyTorch read what they like",
     sys: "describes the machine that was measured",
   },
+  "bench:pictures": { run: "trains in processes of its own, and PyTorch beside them" },
   "bench:accuracy": { run: "trains in processes of its own, and PyTorch beside them" },
   "bench:mpi": { run: "starts ranks, and network namespaces with shaped links between them" },
   "bench:webgpu": {
