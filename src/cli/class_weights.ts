@@ -1,7 +1,7 @@
 /** The file of `--class-weights`. */
 
 import { isNumber } from "../check.ts";
-import { MOST_WEIGHT } from "../nn/loss.ts";
+import { CLASS_WEIGHT } from "../nn/loss.ts";
 import { isRecord, parseJson } from "../parse_json.ts";
 import { printable, quote } from "../quote.ts";
 import { readBounded } from "../read_bounded.ts";
@@ -43,10 +43,10 @@ export async function readClassWeights(
   }
   const weights = Array.isArray(content) ? content : byName(content, { file, classNames });
   for (const [k, weight] of weights.entries()) {
-    if (isNumber(weight, { above: 0, max: MOST_WEIGHT })) continue;
+    if (isNumber(weight, CLASS_WEIGHT)) continue;
     throw new RangeError(
-      `Cannot use ${file}: the weight of ${quote(classNames[k])} must be a number above 0 and at ` +
-        `most ${MOST_WEIGHT}, found ${quote(weight)}`,
+      `Cannot use ${file}: the weight of ${quote(classNames[k])} must be a number from ` +
+        `${CLASS_WEIGHT.min} to ${CLASS_WEIGHT.max}, found ${quote(weight)}`,
     );
   }
   return weights;

@@ -71,13 +71,15 @@ export async function obtainForTraining(
  * @throws {DatasetError} If the dataset asked for is not there.
  */
 export async function loadForDryRun(
-  name: string | undefined,
-  options: Pick<LoadOptions, "pictures" | "transpose"> & { readonly quiet: boolean },
+  { dataset: name, quiet, pictures, transpose }: Pick<LoadOptions, "pictures" | "transpose"> & {
+    readonly dataset?: string;
+    readonly quiet: boolean;
+  },
 ): Promise<Dataset> {
   await dropFetchPermissions();
   try {
-    const dataset = await loadDataset(name ?? DEFAULT_DATASET, options);
-    if (!options.quiet) sayNotes(dataset);
+    const dataset = await loadDataset(name ?? DEFAULT_DATASET, { pictures, transpose });
+    if (!quiet) sayNotes(dataset);
     return dataset;
   } catch (error) {
     if (name !== undefined || !(error instanceof DatasetError)) throw error;

@@ -4,7 +4,7 @@
 import process from "node:process";
 import { UnreadablePicturesError } from "../data/errors.ts";
 import { unlessClosed, widthOf, wrapLine } from "./wrap.ts";
-import { printable } from "../quote.ts";
+import { printable, quoteWhole } from "../quote.ts";
 import { systemReason, withoutNumber } from "../system_reason.ts";
 
 /** A command line that cannot be understood; the program ends with exit code 2. */
@@ -117,9 +117,9 @@ export function describeError(error: unknown): string {
   }
   const system = systemReason(error);
   if (system) {
-    const place = /: \w+ '(.*)'/.exec(message)?.[1]?.replace("' -> '", '" to "');
-    return place
-      ? `${system.found} ("${place}"); ${system.advice}`
+    const places = /: \w+ '(.*)'/s.exec(error.message)?.[1]?.split("' -> '").map(quoteWhole);
+    return places
+      ? `${system.found} (${places.join(" to ")}); ${system.advice}`
       : `${system.found}; ${system.advice}`;
   }
   if (error instanceof RangeError && OUT_OF_MEMORY.test(message)) {

@@ -50,6 +50,7 @@ export const command = defineCommand({
 const PARTS: Readonly<Record<EvaluatedPart, string>> = {
   "test set": "",
   "test share": " (kept back from training)",
+  "share": " (a share of its pictures)",
   "all": " (all of its pictures)",
 };
 

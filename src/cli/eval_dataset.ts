@@ -19,7 +19,13 @@ import { findRecorded } from "./recorded_path.ts";
 import type { LoadedModel } from "./loaded_model.ts";
 
 /** Which images of a dataset are evaluated, as JSON has it. */
-export type EvaluatedPart = "test set" | "test share" | "all";
+export type EvaluatedPart =
+  | "test set"
+  /** What training kept back. */
+  | "test share"
+  /** As large a part of others, or of what has changed since. */
+  | "share"
+  | "all";
 
 export interface Evaluated {
   readonly dataset: Dataset;
@@ -63,28 +69,52 @@ export async function loadForEvaluation(
   sayNotes(dataset);
   const { pictures } = dataset;
   if (!pictures && isOwn && run !== undefined) requireOwnDataset(dataset, loaded);
-  const matched = matchClasses(dataset, loaded);
-  if (pictures?.testSplit === undefined || flags.testSplit !== undefined) {
-    const share = flags.testSplit === 1 ? "all" : "test share";
-    const part = pictures?.testSplit === undefined ? "test set" : share;
-    return { dataset, ...matched, part };
-  }
+  const found = matchClasses(dataset, loaded);
+  const matched = { ...found, notes: [...found.notes, ...polarityNotes(dataset, loaded, flags)] };
+  if (pictures?.testSplit === undefined) return { dataset, ...matched, part: "test set" };
+  if (flags.testSplit === 1) return { dataset, ...matched, part: "all" };
   const name = quoteWhole(dataset.name);
-  const isTrainedOn = config?.dataset.digest === dataset.digest;
+  const isTrainedOn = config?.dataset.digest === dataset.digest; // which depends on the split as well
   const isSame = isTrainedOn || isOwn || await isFolderOf(loaded, dataset);
-  if (isSame && dataset.train.count > 0) {
-    const note =
-      `dataset ${name} is not what it was trained on: the test share may hold pictures ` +
-      `that it knows; if they are all others, take all with --test-split 1`;
-    return { dataset, ...matched, notes: isTrainedOn ? [] : [note], part: "test share" };
+  if (isTrainedOn || config === undefined && flags.testSplit !== undefined) {
+    return { dataset, ...matched, part: "test share" };
+  }
+  if (dataset.train.count > 0 && (isSame || flags.testSplit !== undefined)) {
+    const which = flags.testSplit === undefined ? "" : ", or not by this --test-split";
+    const note = `dataset ${name} is not what it was trained on${which}: the test share may hold ` +
+      `pictures that it knows; if they are all others, take all with --test-split 1`;
+    return {
+      dataset,
+      ...matched,
+      notes: [...matched.notes, ...(isSame ? [note] : [])],
+      part: "share",
+    };
   }
   const note = `it does not say what it was trained on: if it was on pictures of ${name}, take ` +
     `those that training kept back with --test-split ${DEFAULT_TEST_SPLIT}`;
   const { train, test, validation = [] } = dataset;
   const whole = joinImages([train, test].concat(validation));
   const all = matchClasses({ ...dataset, test: whole }, loaded);
-  const notes = config === undefined ? [...all.notes, note] : all.notes;
+  const notes = [...matched.notes, ...(config === undefined ? [note] : [])];
   return { dataset, ...all, notes, part: "all" };
+}
+
+/** What of pictures is not as in those that the model knows; predicting sees to it for each by itself. */
+function polarityNotes(
+  { pictures }: Dataset,
+  { pictures: known, model }: LoadedModel,
+  { invert }: EvalFlags,
+): string[] {
+  if (pictures === undefined || known === undefined || model.inputShape[0] !== 1) return [];
+  const advice = invert ? ": try it without --invert" : known.invert ? "" : ": try --invert";
+  return [
+    ...(known.darkOnLight === pictures.darkOnLight
+      ? []
+      : [`it knows pictures of the other polarity${advice}`]),
+    ...(known.objectShare
+      ? ["it knows things cut out on black, and these pictures are taken whole"]
+      : []),
+  ];
 }
 
 /** Pictures of one channel say little of a model of colours, unless it was trained on such, too.
@@ -165,13 +195,15 @@ function isNamed({ classNames }: Pick<Dataset, "classNames">): boolean {
  */
 function matchClasses(
   dataset: Dataset,
-  { label, classNames, model }: LoadedModel,
+  { label, classNames, model, config }: LoadedModel,
 ): Pick<Evaluated, "test" | "classNames" | "notes"> {
   const { test, classNames: found } = dataset;
   const name = quoteWhole(dataset.name);
   const invalid = (reason: string) =>
     new TypeError(`Cannot evaluate ${label} on dataset ${name}: ${reason}`);
-  if (dataset.pictures && isNamed({ classNames })) {
+  const isByName = config?.dataset.pictures !== undefined || isNamed({ classNames }) ||
+    found.every((one) => classNames.includes(one));
+  if (dataset.pictures && isByName) {
     const indices = found.map((className) => classNames.indexOf(className));
     const unknown = indices.indexOf(-1);
     if (unknown >= 0) {

@@ -156,10 +156,21 @@ export function optimizerOf(
       `Cannot use --momentum 0 with --optimizer ${optimizer}: it needs one above 0`,
     );
   }
-  return completeOptimizer({
-    ...preset,
-    ...withoutGaps({ momentum, weightDecay, ...betasOf(flags) }),
-  });
+  const given = withoutGaps({ momentum, weightDecay, ...betasOf(flags) });
+  return asUsage(() => completeOptimizer({ ...preset, ...given }));
+}
+
+/** What a function gives, whose numbers are those of flags.
+ *
+ * @throws {UsageError} If one is out of range.
+ */
+export function asUsage<Result>(make: () => Result): Result {
+  try {
+    return make();
+  } catch (error) {
+    if (error instanceof RangeError) throw new UsageError(error.message, { cause: error });
+    throw error;
+  }
 }
 
 function betasOf({ betas }: { readonly betas?: string }) {

@@ -4,8 +4,8 @@
 import type { Dataset } from "../data/dataset.ts";
 import { findDataset } from "../data/registry.ts";
 import { findLauncher } from "../distributed/loader.ts";
-import { zooRecipe } from "../nn/zoo.ts";
 import { describeEnvironment } from "../run/environment.ts";
+import { sha256Hex } from "../sha256.ts";
 import { claimFolder, makeFolder, requireVacant, RUNS } from "../run/files.ts";
 import { readSweep, type SweepRecord, type SweepResult, writeSweep } from "../run/sweep_record.ts";
 import { writeSweepReport } from "../report/sweep_report.ts";
@@ -65,20 +65,21 @@ async function sweep(
   requirePictures(dataset, flags);
   // Says now what every configuration would, of each model that there is.
   const parts = setApart(dataset, flags);
-  const notes: string[] = [];
-  for (const model of new Set(grid.map(({ model }) => model))) {
-    const given = flagsOf(base, model === undefined ? {} : { model });
-    notes.push(...(await beginningOf(given, parts, source)).notes);
-  }
-  if (!flags.quiet) sayNotes({ notes: [...new Set(notes)] });
+  const beginnings = await Array.fromAsync(
+    new Set(grid.map(({ model }) => model)),
+    (model) => beginningOf(flagsOf(base, model === undefined ? {} : { model }), parts, source),
+  );
+  if (!flags.quiet) sayNotes({ notes: [...new Set(beginnings.flatMap(({ notes }) => notes))] });
   const out = flags.out ?? await makeFolder("sweep");
   await Deno.mkdir(out, { recursive: true });
   using _claim = await claimFolder(out);
-  let record = await openRecord(out, flags, dataset);
+  const shared = sharedFlags(flags, { ...beginnings[0], isKnown: !!findDataset(dataset.name) });
+  let record = await openRecord(out, shared, dataset);
   const kept = record.results.filter(({ error }) => error === undefined || !flags.retryFailed);
   record = { ...record, results: kept };
-  const known = new Set(kept.map(({ settings }) => settingsText(settings)));
-  const waiting = grid.filter((settings) => !known.has(settingsText(settings)));
+  const keyOf = (settings: Settings) => JSON.stringify(Object.entries(settings).sort());
+  const known = new Set(kept.map(({ settings }) => keyOf(settings)));
+  const waiting = grid.filter((settings) => !known.has(keyOf(settings)));
   const fit = (line: string) =>
     line.startsWith("|") ? line : wrapLine(line, widthOf(Deno.stdout), 2);
   const say = (text: string) =>
@@ -115,11 +116,10 @@ async function sweep(
  */
 async function openRecord(
   out: string,
-  flags: SweepFlags,
+  shared: Readonly<Record<string, string | number | boolean>>,
   { name, digest, test, classNames, notes }: Dataset,
 ): Promise<SweepRecord> {
   const before = await readSweep(out);
-  const shared = sharedFlags(flags, name);
   if (before === undefined) {
     await requireVacant(out);
     const record: SweepRecord = {
@@ -148,18 +148,26 @@ async function openRecord(
   return before;
 }
 
-/** What decides results and is not part of the grid; the dataset is known by its digest.
+/** What decides results and is not part of the grid; the dataset is known by its digest, as files are.
  *
  * Names what data known by name take where nothing is said, as version 0.1 did.
  */
-function sharedFlags(flags: SweepFlags, dataset: string): Record<string, unknown> {
+function sharedFlags(
+  flags: SweepFlags,
+  { flags: filled, options: { loss }, state: { parameters }, isKnown }:
+    & Awaited<ReturnType<typeof beginningOf>>
+    & { readonly isKnown: boolean },
+): Record<string, string | number | boolean> {
   const where = ["dataset", "out", "threads"];
   const free = ["grid", "retryFailed", "quiet", "json", "debug", "help", ...where];
-  const { model = "lenet" } = flags;
-  const { optimizer: own, schedule: ownSchedule = "constant" } = zooRecipe(model);
-  const { optimizer = own?.type ?? "sgd", schedule = ownSchedule } = flags;
-  const known = findDataset(dataset) && { model, optimizer, schedule };
-  const entries = Object.entries({ ...flags, ...known })
+  const isDrawn = flags.init === undefined;
+  const { optimizer, schedule = "constant" } = filled;
+  const known = isKnown && { ...(isDrawn && { model: filled.model }), optimizer, schedule };
+  const files = {
+    ...(!isDrawn && { initSha256: sha256Hex(new Uint8Array(parameters.slice().buffer)) }),
+    ...(flags.classWeights && { weightsOfClasses: loss?.classWeights?.join() }),
+  };
+  const entries = Object.entries({ ...flags, ...known, ...files })
     .filter(([name, value]) => value !== undefined && !free.includes(name))
     .map(([name, value]) => [name, Array.isArray(value) ? value.join() : value]);
   return Object.fromEntries(entries);

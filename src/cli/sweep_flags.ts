@@ -83,7 +83,7 @@ export function parseGrid(texts: readonly string[]): Settings[] {
     if (Object.hasOwn(grid[0], name)) {
       throw new UsageError(`Invalid --grid "${text}": ${name} has its values already`);
     }
-    const values = list.split(",").flatMap(expandRange);
+    const values = [...new Set(list.split(",").flatMap(expandRange))];
     if (grid.length * values.length > MOST_CONFIGURATIONS) {
       throw new UsageError(`Cannot sweep more than ${MOST_CONFIGURATIONS} configurations`);
     }

@@ -69,7 +69,7 @@ async function startRun(
   }
   const pictures = picturesOf(given, source);
   const whole = given.dryRun
-    ? await loadForDryRun(given.dataset, { ...given, pictures })
+    ? await loadForDryRun({ ...given, pictures })
     : await obtainForTraining({ ...given, pictures }, signal);
   requirePictures(whole, given);
   const dataset = setApart(whole, given);

@@ -209,7 +209,8 @@ export function endLines(
       ];
     case "target reached":
       return said([
-        `Reached the target: ${best?.chosenOn} accuracy ${best?.accuracy.toFixed(3)}`,
+        `Reached the target: ${best?.chosenOn} accuracy ` +
+        decidingAccuracy(history.at(-1)!).toFixed(3),
         best && bestLine(best),
         saved,
       ]);

@@ -9,7 +9,7 @@ import type { Model } from "../nn/sequential.ts";
 import { standardizationOf } from "../nn/standardization.ts";
 import { fittedRecipe, type ModelName, type Recipe, ZOO, zooModel } from "../nn/zoo.ts";
 import { completePlan, type TrainPlan } from "../train/plan.ts";
-import { optimizerOf } from "./recipe_flags.ts";
+import { asUsage, optimizerOf } from "./recipe_flags.ts";
 import type { TrainFlags } from "./train_flags.ts";
 
 /** The dataset with the share set apart that `--valid-split` asks for.
@@ -114,8 +114,8 @@ export function modelFor(
 
 /** The plan that the flags ask for.
  *
- * @throws {RangeError} If the warm-up is as long as the run.
+ * @throws {UsageError} If the warm-up is as long as the run.
  */
 export function planOf(flags: FilledFlags): TrainPlan {
-  return completePlan({ ...flags, learningRate: flags.lr });
+  return asUsage(() => completePlan({ ...flags, learningRate: flags.lr }));
 }

@@ -9,6 +9,7 @@ import { readRunConfig, readRunParameters, RunFolder } from "../run/folder.ts";
 import { completePlan, learningRates, type TrainPlan } from "../train/plan.ts";
 import { deviceOptions, openSession } from "./backend_flags.ts";
 import { obtainForTraining } from "./dataset_flag.ts";
+import { UsageError } from "./errors.ts";
 import { requireWritePermission } from "./permissions.ts";
 import { picturesFor } from "./picture_flags.ts";
 import { findRecorded } from "./recorded_path.ts";
@@ -70,15 +71,21 @@ export async function resumeRun(
   await using session = opened.session;
   const { checkpoint, damage } = saved;
   await session.loadState(checkpoint.state);
-  const { epochsDone, step, sinceBest = 0 } = checkpoint.progress;
+  const { epochsDone, step, sinceBest = 0, partial } = checkpoint.progress;
+  if (epochs !== undefined && epochs <= epochsDone && partial.steps > 0) {
+    throw new UsageError(
+      `Cannot end ${path} after ${countOf(epochs, "epoch")}: epoch ${epochsDone + 1} has begun; ` +
+        `give --epochs ${epochsDone + 1} or more`,
+    );
+  }
   const best = plan.patience === undefined || epochsDone === 0
     ? undefined
     : { ...await readRunParameters(path, model, "best"), slots: [], step };
   const { device } = session;
   const ranks = world && { ranks: world.size };
   const resumption = { started: new Date().toISOString(), step, backend, device, ...ranks };
-  const folder = await RunFolder.resume(path, { config, checkpoint, damage, resumption });
   const note = scheduleNote(before, plan, step);
+  const folder = await RunFolder.resume(path, { config, checkpoint, damage, resumption });
   const { history } = folder;
   const notes = note === undefined ? [] : [note];
   display.start(config, model, opened, { out: path, notes, history });
@@ -102,12 +109,15 @@ function scheduleNote(
   step: number,
 ): string | undefined {
   const stepsPerEpoch = Math.ceil(trainCount / plan.batchSize);
-  const count = Math.max(1, plan.epochs * stepsPerEpoch - step);
-  const [rates, ratesBefore] = [plan, before].map((one) =>
-    learningRates(one, { first: step, count, stepsPerEpoch })
-  );
-  if (rates.every((rate, index) => rate === ratesBefore[index])) return undefined;
-  const [rate, rateBefore] = [rates, ratesBefore].map(([first]) => Number(first.toPrecision(3)));
+  const left = Math.max(1, plan.epochs * stepsPerEpoch - step);
+  const ratesAt = (first: number) =>
+    [plan, before].map((one) => learningRates(one, { first, count: 1, stepsPerEpoch })[0]);
+  // Schedules of two lengths differ over long stretches, where they do.
+  const looks = Math.min(left, 1000);
+  const isSame = Array.from({ length: looks }, (_, n) => step + Math.floor(n * left / looks))
+    .map(ratesAt).every(([rate, rateBefore]) => rate === rateBefore);
+  if (isSame) return undefined;
+  const [rate, rateBefore] = ratesAt(step).map((first) => Number(first.toPrecision(3)));
   return `the ${plan.schedule} learning rate now goes over ${countOf(plan.epochs, "epoch")}, not ` +
     `${before.epochs}: it goes on at ${rate} instead of ${rateBefore}`;
 }

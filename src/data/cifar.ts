@@ -8,7 +8,7 @@ import { readMember } from "./archive.ts";
 import type { Dataset, LabeledImages } from "./dataset.ts";
 import { DatasetError } from "./errors.ts";
 import { type FileContent, readIdxFile } from "./files.ts";
-import { MAX_IDX_BYTES } from "./idx.ts";
+import { largestLabel, MAX_IDX_BYTES } from "./idx.ts";
 
 const SHAPE = [3, 32, 32] as const;
 const PIXEL_BYTES = 3 * 32 * 32;
@@ -80,7 +80,8 @@ export async function loadCifarFolder(path: string): Promise<Dataset | undefined
     );
   }
   const trainSet = parseCifar(train);
-  const classCount = trainSet.labels.reduce((most, label) => Math.max(most, label), 0) + 1;
+  const files = train.map((file) => file.path).join('", "');
+  const classCount = largestLabel(trainSet.labels, { first: 0, path: files }) + 1;
   const numbers = Array.from({ length: classCount }, (_, label) => String(label));
   const isNamed = names.length >= classCount && names.every(isPrintable) &&
     new Set(names).size === names.length;

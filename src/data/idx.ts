@@ -207,3 +207,24 @@ function count(value: number): string {
 function hex(value: number): string {
   return `0x${value.toString(16).padStart(8, "0")}`;
 }
+
+/** The largest training label, where no names say how many classes there are.
+ *
+ * A single damaged label would call many empty classes into being; real sets leave few gaps, so that
+ * mostly empty classes are taken for damage.
+ *
+ * @param first The least label that may be.
+ * @throws {SyntaxError} If most labels up to the largest are missing.
+ */
+export function largestLabel(
+  labels: Uint8Array,
+  { first, path }: { readonly first: number; readonly path: string },
+): number {
+  const present = new Set(labels);
+  const last = Math.max(...present);
+  if (present.size * 2 >= last + 1 - first) return last;
+  throw new SyntaxError(
+    `Cannot read "${path}": expected labels ${first}, ${first + 1}, ${first + 2}, ... with few ` +
+      `gaps, found ${last} as the largest of only ${present.size} different ones`,
+  );
+}

@@ -8,7 +8,7 @@ import type { Dataset, LabeledImages } from "./dataset.ts";
 import { DatasetError } from "./errors.ts";
 import { type FileContent, readIdxFile } from "./files.ts";
 import { isStray } from "./folder_reader.ts";
-import { idxByteLength, parseLabeledImages } from "./idx.ts";
+import { idxByteLength, largestLabel, parseLabeledImages } from "./idx.ts";
 import { FILE_NAMES } from "./registry.ts";
 
 /** `emnist-letters-train-images-idx3-ubyte.gz`, `train-images.idx3-ubyte` and the like. */
@@ -123,25 +123,13 @@ function firstLabel(parts: readonly IdxPart[], notes: string[]): 0 | 1 {
   return 1;
 }
 
-/** Without names, classes are called by their number, up to the largest training label.
- *
- * A single damaged label would call many empty classes into being; real sets leave few gaps, so that
- * mostly empty classes are taken for damage.
- */
+/** Without names, classes are called by their number, up to the largest training label. */
 async function classNamesOf(
   { folder, prefix }: IdxSet,
   [train, ...others]: readonly IdxPart[],
   { first, notes }: { readonly first: number; readonly notes: string[] },
 ): Promise<string[]> {
-  const present = new Set(train.images.labels);
-  const last = Math.max(...present);
-  if (present.size * 2 < last + 1 - first) {
-    throw new SyntaxError(
-      `Cannot read "${train.files.labels.path}": expected labels ${first}, ${first + 1}, ` +
-        `${first + 2}, ... with few gaps, found ${last} as the largest of only ${present.size} ` +
-        `different ones`,
-    );
-  }
+  const last = largestLabel(train.images.labels, { first, path: train.files.labels.path });
   for (const { images: { labels }, files } of others) {
     const wrong = labels.findIndex((label) => label > last);
     if (wrong < 0) continue;

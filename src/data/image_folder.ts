@@ -84,6 +84,14 @@ export async function loadImageFolder(
         `can be read; replace them, or remove its folder`,
     );
   }
+  const filled = new Set(pictures.map(({ part }) => part));
+  const empty = [...parts].find((part) => !filled.has(part));
+  if (empty !== undefined) {
+    throw new DatasetError(
+      `Cannot use the ${empty} pictures of ${place}: none of them can be read; replace them, or ` +
+        `remove their folder`,
+    );
+  }
   const split = parts.has("test")
     ? splitByPart(pictures, digests)
     : testSplit === 1

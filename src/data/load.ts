@@ -136,7 +136,10 @@ async function readVerifiedOrAdvise(entry: DatasetEntry, file: DatasetFile, fold
   }
 }
 
-async function loadFolder(folder: string, options: LoadOptions): Promise<Dataset> {
+async function loadFolder(
+  folder: string,
+  { pictures: how, transpose, ...hooks }: Omit<LoadOptions, "dataDir">,
+): Promise<Dataset> {
   if (!isPrintable(folder)) {
     throw new DatasetError(
       `Cannot use ${quoteWhole(folder)} as a dataset: expected a name without line breaks and ` +
@@ -144,7 +147,7 @@ async function loadFolder(folder: string, options: LoadOptions): Promise<Dataset
     );
   }
   await requireFolder(folder);
-  const dataset = await loadIdxFolder(folder, options) ?? await loadCifarFolder(folder);
+  const dataset = await loadIdxFolder(folder, { transpose }) ?? await loadCifarFolder(folder);
   if (dataset !== undefined) return dataset;
   const { folders, pictures } = await (await FolderReader.open(folder)).look(folder);
   if (folders.length === 0) {
@@ -162,7 +165,7 @@ async function loadFolder(folder: string, options: LoadOptions): Promise<Dataset
       `Cannot use "${folder}" as a dataset: its IDX files are in a folder of it; try ${inner}`,
     );
   }
-  return await loadImageFolder(folder, { ...options.pictures, ...options });
+  return await loadImageFolder(folder, { ...how, ...hooks });
 }
 
 async function requireFolder(path: string): Promise<void> {

@@ -51,7 +51,7 @@ export async function listPictures(folder: string): Promise<PictureListing> {
   const others = new Map<string, number>();
   const subfolders: string[] = [];
   const here = (place: string) => quoteWhole(relative(folder, place));
-  const loose = folders.size === 1 ? [] : (await reader.look(folder)).pictures;
+  const loose = folders.get("train") === folder ? [] : (await reader.look(folder)).pictures;
   for (const [part, place] of folders) {
     const inside = await reader.look(place);
     const byName = byClass(place, inside.folders);

@@ -25,8 +25,8 @@ export interface LossTargets {
   readonly others: readonly number[];
 }
 
-/** Largest weight of a class: far from what float32 cannot tell apart. */
-export const MOST_WEIGHT = 1e6;
+/** What the weight of a class may be: far from what float32 cannot tell apart. */
+export const CLASS_WEIGHT = { min: 1e-6, max: 1e6 } as const;
 
 /** Checks a loss for a number of classes.
  *
@@ -59,7 +59,7 @@ function checkWeights(weights: unknown, classCount: number): void {
     );
   }
   for (const [k, weight] of weights.entries()) {
-    checkNumber(`classWeights[${k}]`, weight, { above: 0, max: MOST_WEIGHT });
+    checkNumber(`classWeights[${k}]`, weight, CLASS_WEIGHT);
   }
 }
 

@@ -283,7 +283,7 @@ export function fittedRecipe(
   const epochs = Math.min(Math.max(wanted, 10), 100, Math.max(affordable, 3));
   const model = shape[0] > 1 ? "cnn-rgb" : "vgg-small";
   // Of pictures that may show anything, no mirror image may be taken for the same.
-  const shift = Math.max(1, Math.round(Math.max(shape[1], shape[2]) / 16));
+  const shift = Math.max(1, Math.round(Math.min(shape[1], shape[2]) / 16));
   const augmentation = { shift, rotate: 10, brightness: 0.2 };
   return { ...ZOO[model].recipe, model, epochs, batchSize, augmentation };
 }

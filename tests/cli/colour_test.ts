@@ -49,11 +49,13 @@ Deno.test({
           ...["--dataset", photos, ...RECIPE, "--batch-size", "8", "--epochs", "5"],
           ...["--backend", "wasm", "--threads", "1", "--json", ...more],
         ]);
-      const [trained, grey] = await Promise.all([
+      const [trained, grey, dry] = await Promise.all([
         train("--out", run),
         train("--out", `${folder}/grey`, "--channels", "1"),
+        train("--dry-run", "--channels", "3"),
       ]);
-      assertEquals([trained.code, grey.code], [0, 0], trained.stderr + grey.stderr);
+      assertEquals([trained.code, grey.code, dry.code], [0, 0, 0], trained.stderr + grey.stderr);
+      assertEquals(dry.stderr, "note: pictures become 3x28x28: most are smaller than 64\n");
       const accuracy = (stdout: string) => JSON.parse(linesOf(stdout).at(-1)!).test.accuracy;
       assert(accuracy(trained.stdout) >= 0.95, `${accuracy(trained.stdout)}`);
       assert(

@@ -255,15 +255,16 @@ Deno.test({
       await writeShapes(others, ["disc", "triangle"], 10, 2);
       await Deno.rename(`${others}/triangle/7.png`, `${others}/disc/wrong.png`);
       await writeShapes(`${folder}/single`, ["disc", "square", "triangle"], 1, 3);
-      const [own, apart, text, single, unknown, share] = await Promise.all([
+      const [own, apart, text, single, unknown, share, other] = await Promise.all([
         ["--run", run, "--dataset", shapes, "--json"],
         ["--run", run, "--dataset", others, "--json"],
         ["--run", run, "--dataset", others],
         ["--run", run, "--dataset", `${folder}/single`, "--json"],
         ["--weights", `${run}/best.safetensors`, "--dataset", shapes, "--json"],
         ["--run", run, "--dataset", others, "--test-split", "0.5", "--json"],
+        ["--run", run, "--dataset", shapes, "--test-split", "0.5", "--json"],
       ].map((args) => runTask("eval", args)));
-      const facts = [own, apart, single, unknown, share].map(({ code, stdout, stderr }) => {
+      const facts = [own, apart, single, unknown, share, other].map(({ code, stdout, stderr }) => {
         assertEquals(code, 0, stderr);
         return JSON.parse(stdout);
       });
@@ -272,8 +273,10 @@ Deno.test({
         ["all", 20],
         ["all", 3],
         ["test share", 36], // it lies in its run's folder, which says what it was trained on
-        ["test share", 11],
+        ["share", 11],
+        ["share", 90], // and not what training kept back
       ]);
+      assertStringIncludes(other.stderr, "or not by this --test-split: the test share may");
       assertEquals(facts[0].majority, { className: "disc", share: 1 / 3 });
       assertEquals(facts[0].isBetterThanMajority, true);
       const wrong = facts[1].mistakes.find(({ file }: { file: string }) =>
@@ -283,6 +286,47 @@ Deno.test({
       assertMatch(text.stdout, / on 20 test images of .* \(all of its pictures\), /);
       assertMatch(text.stdout, /\| disc\/wrong\.png +\| triangle +\|/);
       assertMatch(text.stderr, /^note: .*others" has no pictures of "square"\n$/);
+    }),
+});
+
+Deno.test({
+  name:
+    "pictures: eval finds classes named by digits by name, and says what the model does not know",
+  ignore,
+  fn: () =>
+    withTempDir(async (folder) => {
+      const digits = { ...classOf("0", 4), ...classOf("1", 4, 10), ...classOf("2", 4, 20) };
+      await writeFiles(`${folder}/digits`, digits);
+      await writeFiles(`${folder}/two`, { ...classOf("1", 2, 30), ...classOf("2", 3, 40) });
+      await writeFiles(`${folder}/later`, { ...classOf("1", 2), ...classOf("3", 2, 10) });
+      await writeClasses(`${folder}/dark`, await loadDataset("sample"), {
+        ...{ labels: [1, 8], count: 2, turned: true },
+      });
+      await Deno.rename(`${folder}/dark/bag`, `${folder}/dark/Bag`);
+      await Deno.rename(`${folder}/dark/trouser`, `${folder}/dark/Trouser`);
+      const train = (dataset: string, out: string) =>
+        runTask("train", [
+          ...["--dataset", dataset, "--model", "softmax", "--max-steps", "1", "--backend", "wasm"],
+          ...["--quiet", "--out", `${folder}/${out}`],
+        ]);
+      const trained = await Promise.all([train(`${folder}/digits`, "a"), train("sample", "b")]);
+      for (const { code, stderr } of trained) assertEquals([code, stderr], [0, ""]);
+      const evaluate = (run: string, dataset: string) =>
+        runTask("eval", [
+          "--run",
+          `${folder}/${run}`,
+          "--dataset",
+          `${folder}/${dataset}`,
+          "--json",
+        ]);
+      const [two, later, dark] = await Promise.all([
+        ...[evaluate("a", "two"), evaluate("a", "later"), evaluate("b", "dark")],
+      ]);
+      const { perClass } = JSON.parse(two.stdout);
+      assertEquals(perClass.map(({ support }: { support: number }) => support), [0, 2, 3]);
+      assertMatch(later.stderr, /^error: .*: it has the class "3", which the model does not know/);
+      assertMatch(dark.stderr, /: it knows pictures of the other polarity: try --invert\n/);
+      assertMatch(dark.stderr, /: it knows things cut out on black, and these .* taken whole\n$/);
     }),
 });
 

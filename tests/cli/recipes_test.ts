@@ -125,7 +125,8 @@ Deno.test({
         ["unknown", { ...all, Shirts: 2 }, /no class "Shirts".*did you mean Shirt\?/],
         ["missing", nine, /it has no weight for class "Coat"; name all 10 classes/],
         ["short", [1, 2], /it has 2 weights, the dataset 10 classes/],
-        ["zero", { ...all, Bag: 0 }, /the weight of "Bag" must be a number above 0.*found 0/],
+        ["zero", { ...all, Bag: 0 }, /the weight of "Bag" must be a number from 0.000001.*found 0/],
+        ["small", { ...all, Bag: 1e-50 }, /must be a number from .* to 1000000, found 1e-50/],
         ["text", "cat", /expected \{"T-shirt\/top": 1, \.\.\.\} or a list of 10 numbers, found/],
         ["nothing", undefined, /it is not JSON/],
       ];
@@ -178,9 +179,22 @@ Deno.test({
         assertEquals([last.validationAccuracy, chosenOn], [bestAccuracy, "validation"]);
       }
       assert(results[0].last.trainLoss < results[2].last.trainLoss, "smoothing raises the loss");
-      const again = await runTask("sweep", [...shared, ...grid]);
+      // The order of the grid does not matter.
+      const again = await runTask("sweep", [...shared, ...grid.slice(2), ...grid.slice(0, 2)]);
       assertEquals(again.code, 0);
       assertStringIncludes(again.stdout, `Going on with ${out}: 4 are done`);
+      const { flags } = JSON.parse(await Deno.readTextFile(`${out}/sweep.json`));
+      assertEquals([flags.model, flags.optimizer], ["softmax", "adamw"]);
+      // Weights of classes are known by what their file says.
+      const file = `${folder}/weights.json`;
+      const weighted = ["--class-weights", file, "--max-steps", "1", "--grid", "seed=1"];
+      const one = [...SOFTMAX, ...weighted, "--quiet", "--out", `${folder}/weighted`];
+      const outcomes: number[] = [];
+      for (const weight of [1, 1, 2]) {
+        await Deno.writeTextFile(file, JSON.stringify([weight, ...new Array(9).fill(1)]));
+        outcomes.push((await runTask("sweep", one)).code);
+      }
+      assertEquals(outcomes, [0, 0, 1]);
       const refused = await runTask("sweep", [...SOFTMAX, "--grid", "gamma=0.1,0.5"]);
       assertEquals(refused.code, 2);
       assertStringIncludes(refused.stderr, "Cannot use --gamma with --schedule constant");

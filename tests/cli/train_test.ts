@@ -389,6 +389,25 @@ Deno.test({
 });
 
 Deno.test({
+  name: "train: the accuracy that reached the target is said, not that of the best epoch by loss",
+  ignore,
+  fn: () =>
+    withTempDir(async (folder) => {
+      const { stdout } = await runTask("train", [
+        ...[...SOFTMAX, "--epochs", "6", "--monitor", "loss", "--lr", "3"],
+        ...["--target-accuracy", "0.74", "--out", `${folder}/run`],
+      ]);
+      const metrics = linesOf(await Deno.readTextFile(`${folder}/run/metrics.jsonl`));
+      const { testAccuracy } = JSON.parse(metrics.at(-1)!);
+      assert(testAccuracy >= 0.74 && metrics.length < 6, metrics.at(-1));
+      assertStringIncludes(
+        stdout,
+        `\nReached the target: test accuracy ${testAccuracy.toFixed(3)}\n`,
+      );
+    }),
+});
+
+Deno.test({
   name: "train: --resume with other --epochs says what that does to the learning rate",
   ignore,
   fn: () =>
@@ -411,5 +430,14 @@ Deno.test({
       const longer = await runTask("train", ["--resume", more, "--epochs", "4", "--json"]);
       assertEquals([longer.code, linesOf(longer.stderr).length], [0, 1]);
       assertEquals(JSON.parse(linesOf(longer.stdout)[0]).notes, undefined);
+      // An epoch that has begun cannot be taken back; very many ask for no list of their rates.
+      const cut = `${folder}/cut`;
+      const begun = ["--epochs", "3", "--max-steps", "30", "--quiet", "--out", cut];
+      assertEquals((await runTask("train", [...SOFTMAX, ...begun])).code, 0);
+      const fewer = await runTask("train", ["--resume", cut, "--epochs", "1"]);
+      assertEquals([fewer.code, linesOf(fewer.stderr).length], [2, 1], fewer.stderr);
+      assertMatch(fewer.stderr, /: epoch 2 has begun; give --epochs 2 or more$/m);
+      const many = ["--epochs", "1000000", "--max-steps", "31"];
+      assertEquals((await runTask("train", ["--resume", cut, ...many])).code, 0);
     }),
 });

@@ -29,7 +29,7 @@ function accuracies({ results }: SweepRecord) {
 }
 
 Deno.test("a grid is every combination, the last flag fastest; what train refuses is refused", () => {
-  assertEquals(parseGrid(["lr=0.1,0.2", "seed=8..10,3"]).length, 8);
+  assertEquals(parseGrid(["lr=0.1,0.2", "seed=8..10,3,9"]).length, 8);
   assertEquals(parseGrid(["lr=0.1,0.2", "seed=1..2"]).slice(1, 3), [
     { lr: "0.1", seed: "2" },
     { lr: "0.2", seed: "1" },

@@ -112,6 +112,11 @@ Deno.test({
         'took pictures of 2 folders within classes as of the class, such as "a/day 1"',
         "made 4 pictures of three channels grey",
       ]);
+      const parted = { ...classOf("in/train/a", 2), ...classOf("in/train/b", 2, 10) };
+      await writeFiles(folder, { ...parted, "in/beside.png": drawing(6) });
+      const { notes: beside } = await loadDataset(`${folder}/in`);
+      assertEquals(beside?.[1], 'left out 1 picture in no class\'s folder, such as "beside.png"');
+      await Deno.remove(`${folder}/in`, { recursive: true });
       const lines: string[] = [];
       const named = await Array.fromAsync(pictureNames([folder], (line) => lines.push(line)));
       const expected = [...Object.keys(used), "loose.png"].map((name) => `${folder}/${name}`);

@@ -32,6 +32,10 @@ Deno.test("describeError says in one line what was found and what to do", () => 
       'No such file or folder ("runs/a/config.json"); check the path',
     ],
     [
+      new Deno.errors.NotFound("No such file or directory (os error 2): open 'a\nb.png'"),
+      'No such file or folder ("a\\nb.png"); check the path',
+    ],
+    [
       new Deno.errors.PermissionDenied("Permission denied (os error 13): rename 'a' -> 'b'"),
       'Permission denied ("a" to "b"); check who owns it, or choose another folder',
     ],

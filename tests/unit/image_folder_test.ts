@@ -326,6 +326,22 @@ Deno.test({
         assertEquals(message.split("\n").length, 1);
         assert(message.startsWith("Cannot ") && message.includes(folder), message);
       }
+      for (const part of ["test", "val"]) {
+        const folder = `${root}/${part}`;
+        const trained = { ...classOf("train/a", 2), ...classOf("train/b", 2, 10) };
+        const damaged = { [`${part}/a/1.png`]: "text", [`${part}/b/1.png`]: "text" };
+        await writeFiles(folder, {
+          ...trained,
+          ...damaged,
+          ...(part === "val" && classOf("test/a", 2)),
+        });
+        const pictures = { skipUnreadable: true };
+        const { message } = await assertRejects(
+          () => loadDataset(folder, { pictures }),
+          DatasetError,
+        );
+        assertStringIncludes(message, `pictures of "${folder}": none of them can be read; replace`);
+      }
       const wrong = { pictures: { testSplit: 1.5 } };
       await assertRejects(
         () => loadDataset(`${root}/6`, wrong),

@@ -264,6 +264,7 @@ Deno.test({
         [{ ...files, "test_batch.bin": new Uint8Array(3074) }, "as CIFAR-100 has with two labels"],
         [{ ...files, "test_batch.bin": new Uint8Array() }, "found 0 bytes"],
         [{ ...files, "test_batch.bin": batchOf(0, 3) }, "expected labels from 0 to 2, found 3 at"],
+        [{ ...files, "data_batch_2.bin": batchOf(255) }, "with few gaps, found 255 as the largest"],
       ];
       for (const [n, [content, message]] of refusals.entries()) {
         await write(`bad${n}`, content);

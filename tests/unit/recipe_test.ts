@@ -7,6 +7,7 @@ import { optimizerOf } from "../../src/cli/recipe_flags.ts";
 import type { Dataset } from "../../src/data/dataset.ts";
 import { fittedRecipe, zooRecipe } from "../../src/nn/zoo.ts";
 import { assert, assertEquals, assertThrows } from "../assert.ts";
+import { UsageError } from "../../src/cli/errors.ts";
 
 /** What the flags of a command line become for a dataset of a name and a number of images. */
 function filled(name: string, count: number, ...args: string[]) {
@@ -35,6 +36,8 @@ Deno.test("a fitted recipe makes 20 steps an epoch and 1,000 in all, in bounded 
   // Large pictures take longer: fewer epochs, though some.
   const large = fittedRecipe({ count: 5_000, shape: [1, 128, 128] });
   assert(large.epochs < 25 && large.epochs >= 3, `${large.epochs}`);
+  // Of narrow pictures the shorter side says how far they are moved.
+  assertEquals(fittedRecipe({ count: 64, shape: [1, 8, 200] }).augmentation?.shift, 1);
   assertThrows(() => fittedRecipe({ count: 0, shape }), RangeError, "expected 1 or more");
 });
 
@@ -118,5 +121,5 @@ Deno.test("the flags of the schedule become the plan, and a rise as long as the 
     ...["--schedule", "step", "--warmup", "2", "--patience", "3", "--monitor", "loss"],
   );
   assertEquals([schedule, stepSize, warmup, patience, monitor], ["step", 3, 2, 3, "loss"]);
-  assertThrows(() => plan("--warmup", "9"), RangeError, "expected less than 9 epochs");
+  assertThrows(() => plan("--warmup", "9"), UsageError, "expected less than 9 epochs");
 });
