@@ -389,21 +389,18 @@ Deno.test({
 });
 
 Deno.test({
-  name: "train: the accuracy that reached the target is said, not that of the best epoch by loss",
+  name: "train: what reached the target is said, not the best whole epoch",
   ignore,
   fn: () =>
     withTempDir(async (folder) => {
       const { stdout } = await runTask("train", [
-        ...[...SOFTMAX, "--epochs", "6", "--monitor", "loss", "--lr", "3"],
-        ...["--target-accuracy", "0.74", "--out", `${folder}/run`],
+        ...[...SOFTMAX, "--lr", "0.005", "--epochs", "3", "--max-steps", "39"],
+        ...["--target-accuracy", "0.53", "--out", `${folder}/run`],
       ]);
-      const metrics = linesOf(await Deno.readTextFile(`${folder}/run/metrics.jsonl`));
-      const { testAccuracy } = JSON.parse(metrics.at(-1)!);
-      assert(testAccuracy >= 0.74 && metrics.length < 6, metrics.at(-1));
-      assertStringIncludes(
-        stdout,
-        `\nReached the target: test accuracy ${testAccuracy.toFixed(3)}\n`,
-      );
+      const [first, last] = linesOf(await Deno.readTextFile(`${folder}/run/metrics.jsonl`))
+        .map((line) => JSON.parse(line).testAccuracy);
+      assert(first < 0.53 && last >= 0.53, `${first}, ${last}`);
+      assertStringIncludes(stdout, `\nReached the target: test accuracy ${last.toFixed(3)}\n`);
     }),
 });
 

@@ -60,12 +60,19 @@ Deno.test({
       const trained = await runTask("train", [...BASE, "--json", "--out", run]);
       const { test: { accuracy } } = JSON.parse(linesOf(trained.stdout).at(-1)!);
       assert(accuracy > 0.5);
-      const { code, stderr } = await runTask("sweep", [
+      const args = [
         ...[...BASE.slice(0, 2), "--init", `${run}/model.safetensors`, "--grid", "lr=1e-9,1e-8"],
         ...["--max-steps", "1", "--quiet", "--out", out],
-      ]);
+      ];
+      const { code, stderr } = await runTask("sweep", args);
       assertEquals([code, stderr], [0, ""]);
       assertEquals([...accuracies(await readRecord(out)).values()], [accuracy, accuracy]);
+      // Another model of the file's name is another sweep.
+      await runTask("train", [...BASE, "--seed", "9", "--quiet", "--out", `${folder}/other`]);
+      await Deno.copyFile(`${folder}/other/model.safetensors`, `${run}/model.safetensors`);
+      const changed = await runTask("sweep", args);
+      assertEquals([changed.code, changed.stdout], [1, ""]);
+      assertMatch(changed.stderr, /it was made with other flags or data/);
     }),
 });
 
